@@ -1,0 +1,44 @@
+# Everything from a bare Debian or Ubuntu machine: `make demo`. Environment, ROS, messages: see tools/setup.sh.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help demo test setup setup-dev setup-train clean
+
+# Only given on the command line or in the environment; tools/setup.sh has the default.
+export PYTHON
+
+# The environment is a ROS prefix of its own. A sourced distribution, or the variables that another such environment's
+# Python leaves to its children, would mix two sets of libraries.
+unexport PYTHONPATH PYTHONHOME LD_LIBRARY_PATH CMAKE_PREFIX_PATH COLCON_PREFIX_PATH _ROS_WHEELS_BOOTSTRAP_COMPLETE
+unexport ROS_DISTRO ROS_VERSION ROS_PYTHON_VERSION RMW_IMPLEMENTATION
+export AMENT_PREFIX_PATH := $(CURDIR)/.venv
+
+help:
+	@echo 'make demo         hear it work; ARGS=--mic for your microphone'
+	@echo 'make test         ruff, mypy and pytest; PYTEST_ARGS="-k decoder" for some'
+	@echo 'make setup        only the environment, in .venv'
+	@echo 'make setup-train  the same with what training needs'
+	@echo 'make clean        remove the environment and everything built'
+	@echo 'PYTHON=python3.12 chooses the interpreter (3.10 to 3.13)'
+
+demo: setup
+	@.venv/bin/audio-interaction demo $(ARGS)
+
+test: setup-dev
+	.venv/bin/ruff check .
+	.venv/bin/mypy
+	.venv/bin/python -m pytest $(PYTEST_ARGS)
+
+setup:
+	@tools/setup.sh
+
+setup-dev:
+	@tools/setup.sh dev
+
+setup-train:
+	@tools/setup.sh train
+
+clean:
+	rm -rf .venv build install log dist *.egg-info audio_interaction_ros/msg audio_interaction_ros/*.so
+	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
