@@ -1,0 +1,74 @@
+"""Exact 400 ms chunks out of pieces of any length (contract 1: one clock)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from audio_interaction_ros.audio import CHUNK_SAMPLES
+from audio_interaction_ros.audio.formats import Samples
+
+
+@dataclass(frozen=True)
+class AudioChunk:
+    """6400 samples of a stream.
+
+    `index` counts chunks from 0; `first_sample` is the 16 kHz position of samples[0] from the start of the
+    stream; `dropped_before` is how many samples at 16 kHz were lost just before it.
+    """
+
+    index: int
+    first_sample: int
+    dropped_before: int
+    samples: Samples
+
+
+class Chunker:
+    """Carries the remainder between pieces, so any split of the input gives the same chunks."""
+
+    def __init__(self) -> None:
+        self._carry = np.empty(0, np.float32)
+        self._next_index = 0
+        self._next_sample = 0
+        self._dropped = 0
+
+    @property
+    def position(self) -> int:
+        """16 kHz position of the next sample that `push` expects, gaps included."""
+        return self._next_sample + len(self._carry)
+
+    def push(self, samples: Samples) -> Iterator[AudioChunk]:
+        """float32 [n] → the chunks that are now complete."""
+        self._carry = np.concatenate([self._carry, samples])
+        while len(self._carry) >= CHUNK_SAMPLES:
+            chunk = AudioChunk(
+                self._next_index, self._next_sample, self._dropped, self._carry[:CHUNK_SAMPLES].copy()
+            )
+            self._carry = self._carry[CHUNK_SAMPLES:]
+            self._next_index += 1
+            self._next_sample += CHUNK_SAMPLES
+            self._dropped = 0
+            yield chunk
+
+    def declare_gap(self, lost_samples: int) -> None:
+        """Samples are missing: drop the incomplete chunk before the gap and restart after it.
+
+        The next chunk's `dropped_before` counts both, so positions stay true to the clock.
+        """
+        lost = lost_samples + len(self._carry)
+        self._carry = np.empty(0, np.float32)
+        self._next_sample += lost
+        self._dropped += lost
+
+    def pad_last(self) -> Iterator[AudioChunk]:
+        """At the end of a recording: the remainder, filled up with zeros to a whole chunk."""
+        if len(self._carry):
+            yield from self.push(np.zeros(CHUNK_SAMPLES - len(self._carry), np.float32))
+
+
+def level_dbfs(samples: Samples) -> float:
+    """Root-mean-square level in dB relative to full scale (1.0); −120 for digital silence."""
+    mean_square = float(np.mean(np.square(samples, dtype=np.float64))) if len(samples) else 0.0
+    return 10.0 * np.log10(max(mean_square, 1e-12))

@@ -1,0 +1,101 @@
+"""Raw bytes of an audio message or file → float32 samples, with every doubt refused in one sentence."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import soundfile
+
+Samples = npt.NDArray[np.float32]
+
+# audio_common_msgs/AudioInfo sample formats that are uncompressed, and their numpy dtype.
+_DTYPES = {'S16LE': '<i2', 'S16BE': '>i2', 'F32LE': '<f4', 'F32': '<f4', 'F32BE': '>f4'}
+MIN_SAMPLE_RATE_HZ, MAX_SAMPLE_RATE_HZ = 4_000, 384_000
+MAX_CHANNELS = 64
+
+
+class AudioFormatError(ValueError):
+    """The audio is not what its description says, or is of a kind this package does not read."""
+
+
+@dataclass(frozen=True)
+class PcmFormat:
+    """Interleaved uncompressed audio: `sample_rate_hz`, `channels`, `sample_format` (a key such as S16LE)."""
+
+    sample_rate_hz: int
+    channels: int
+    sample_format: str
+
+    def __post_init__(self) -> None:
+        if self.sample_format not in _DTYPES:
+            raise AudioFormatError(
+                f"sample format '{self.sample_format}' is not readable here; "
+                f'publish one of {", ".join(_DTYPES)}'
+            )
+        if not 1 <= self.channels <= MAX_CHANNELS:
+            raise AudioFormatError(f'{self.channels} channels found, 1 to {MAX_CHANNELS} expected')
+        if not MIN_SAMPLE_RATE_HZ <= self.sample_rate_hz <= MAX_SAMPLE_RATE_HZ:
+            raise AudioFormatError(
+                f'sample rate {self.sample_rate_hz} Hz found, '
+                f'{MIN_SAMPLE_RATE_HZ} to {MAX_SAMPLE_RATE_HZ} Hz expected'
+            )
+
+    @classmethod
+    def from_info(cls, sample_rate: int, channels: int, sample_format: str, coding_format: str) -> PcmFormat:
+        """From the fields of `audio_common_msgs/AudioInfo`.
+
+        Raises AudioFormatError for coded streams (MP3, Opus …): decoding them is the driver's work.
+        """
+        if coding_format.lower() not in ('', 'wave', 'wav', 'raw', 'pcm'):
+            raise AudioFormatError(
+                f"the stream is coded as '{coding_format}'; set the audio driver to 'wave' (uncompressed)"
+            )
+        return cls(sample_rate, channels, sample_format.upper())
+
+    @property
+    def frame_bytes(self) -> int:
+        """Bytes of one sample of every channel."""
+        return self.channels * np.dtype(_DTYPES[self.sample_format]).itemsize
+
+    def decode(self, data: bytes | bytearray | memoryview | npt.NDArray[np.uint8]) -> Samples:
+        """Interleaved bytes → float32 [frames, channels] in −1 … 1.
+
+        Raises AudioFormatError when the size is no whole number of frames or a sample is NaN or infinite.
+        """
+        buffer = np.frombuffer(data, np.uint8)
+        if buffer.size % self.frame_bytes:
+            raise AudioFormatError(
+                f'{buffer.size} bytes found, a multiple of {self.frame_bytes} expected for '
+                f'{self.channels} × {self.sample_format}; does audio_info describe this stream?'
+            )
+        samples = buffer.view(_DTYPES[self.sample_format]).reshape(-1, self.channels)
+        if samples.dtype.kind == 'i':
+            return samples.astype(np.float32) / 32_768.0
+        # Full scale is 1; the clip keeps a broken driver's huge floats from overflowing the mel energies.
+        if not np.isfinite(samples).all():
+            raise AudioFormatError('NaN or infinite samples found, finite ones expected; check the audio driver')
+        return np.clip(samples.astype(np.float32), -8.0, 8.0)
+
+
+def encode_s16le(samples: Samples) -> bytes:
+    """float32 samples in −1 … 1, any shape → little-endian 16-bit bytes; louder samples are clipped."""
+    return (np.clip(samples, -1.0, 32_767 / 32_768) * 32_768.0).round().astype('<i2').tobytes()
+
+
+def read_audio_file(path: Path | str) -> tuple[Samples, int]:
+    """A WAV, FLAC, OGG … file → (float32 [frames, channels], sample rate in Hz).
+
+    Raises AudioFormatError when the file is missing, empty, not audio, or holds NaN samples.
+    """
+    try:
+        samples, sample_rate_hz = soundfile.read(str(path), dtype='float32', always_2d=True)
+    except (soundfile.LibsndfileError, OSError) as error:
+        raise AudioFormatError(f"'{path}' cannot be read as audio ({error}); give a WAV or FLAC file") from error
+    if not len(samples):
+        raise AudioFormatError(f"'{path}' holds no samples; give a file with at least some sound in it")
+    if not np.isfinite(samples).all():
+        raise AudioFormatError(f"'{path}' holds NaN or infinite samples; write the file again from its source")
+    return samples, int(sample_rate_hz)

@@ -1,0 +1,45 @@
+"""Causal log-mel: every frame looks back only, so a stream and a file give the same numbers (contract 2)."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from transformers.audio_utils import mel_filter_bank
+
+from audio_interaction_ros.audio import CHUNK_SAMPLES, SAMPLE_RATE_HZ
+
+WINDOW_SAMPLES = 400  # 25 ms, as Whisper
+HOP_SAMPLES = 160  # 10 ms
+HISTORY_SAMPLES = WINDOW_SAMPLES - HOP_SAMPLES  # what the first frame needs from the past
+FRAMES_PER_CHUNK = CHUNK_SAMPLES // HOP_SAMPLES
+
+_FLOOR = 1e-8  # mel power below this is silence: −80 dB under a full-scale tone
+
+
+class CausalLogMel(nn.Module):
+    """Whisper's log-mel with the window ending at the newest sample and a fixed normalisation.
+
+    Whisper normalises by the maximum of the whole recording, which a stream cannot know; here
+    (log10(power) + 4) / 4 with a fixed floor, so a frame depends on its 400 samples alone.
+    """
+
+    def __init__(self, mel_bins: int) -> None:
+        super().__init__()
+        filters = mel_filter_bank(
+            1 + WINDOW_SAMPLES // 2, mel_bins, 0.0, SAMPLE_RATE_HZ / 2, SAMPLE_RATE_HZ, norm='slaney', mel_scale='slaney'
+        )
+        self.register_buffer('filters', torch.from_numpy(filters.astype(np.float32)), persistent=False)
+        self.register_buffer('window', torch.hann_window(WINDOW_SAMPLES), persistent=False)
+
+    def forward(self, samples: Tensor, history: Tensor | None = None) -> Tensor:
+        """float32 [..., n × 160] → float32 [..., mel_bins, n].
+
+        `history`, float32 [..., 240], is what came just before; None means silence (the start of a stream).
+        """
+        if history is None:
+            history = samples.new_zeros(*samples.shape[:-1], HISTORY_SAMPLES)
+        frames = torch.cat([history, samples], dim=-1).unfold(-1, WINDOW_SAMPLES, HOP_SAMPLES)
+        power = torch.fft.rfft(frames * self.window).abs().square()
+        mel = (power @ self.filters).clamp_min(_FLOOR).log10()
+        return ((mel + 4.0) / 4.0).transpose(-1, -2)

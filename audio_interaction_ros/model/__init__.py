@@ -1,0 +1,1 @@
+"""The network, its token protocol and its checkpoint directory. Knows nothing of ROS."""

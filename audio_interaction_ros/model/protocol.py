@@ -1,0 +1,60 @@
+"""One token protocol for training, inference and evaluation (contract 3).
+
+Per chunk: `chunk_begin`, ten audio vectors, `chunk_end`, then one control token: `silent`, or
+`response` + emotion + text + `eos`. The ids live in the checkpoint (protocol.json), never in code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+AUDIO_TOKENS_PER_CHUNK = 10
+
+
+class ProtocolError(ValueError):
+    """protocol.json is missing, malformed or contradicts itself."""
+
+
+class Protocol(BaseModel):
+    """Token ids by role; the roles are those of the released model, under plain names."""
+
+    model_config = ConfigDict(frozen=True, extra='forbid')
+
+    online: int
+    system: int
+    chunk_begin: int
+    chunk_end: int
+    audio: int
+    silent: int
+    response: int
+    eos: int
+    languages: dict[str, int]
+    emotions: dict[str, int]
+
+    def special_ids(self) -> frozenset[int]:
+        """Every id that is not text."""
+        single = (self.online, self.system, self.chunk_begin, self.chunk_end, self.audio, self.silent,
+                  self.response, self.eos)
+        return frozenset((*single, *self.languages.values(), *self.emotions.values()))
+
+    def prefix(self, instruction_ids: Sequence[int], language: str = 'english') -> list[int]:
+        """What every stream starts with: mode, language, and the system instruction."""
+        return [self.online, self.languages[language], self.system, self.system, *instruction_ids, self.eos]
+
+    def emotion_of(self, token: int) -> str | None:
+        """The emotion a token stands for, or None for any other token."""
+        return next((name for name, id_ in self.emotions.items() if id_ == token), None)
+
+    @classmethod
+    def load(cls, path: Path) -> Protocol:
+        """Raises ProtocolError, saying what is wrong with the file."""
+        try:
+            return cls.model_validate_json(path.read_text())
+        except (OSError, ValidationError) as error:
+            raise ProtocolError(f"'{path}' is not a token protocol: {error}") from error
+
+    def save(self, path: Path) -> None:
+        path.write_text(self.model_dump_json(indent=2) + '\n')

@@ -1,0 +1,64 @@
+"""The queue between the encoder, which never waits, and the decoder, which drains it whole (contract 5)."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from dataclasses import dataclass
+
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class EncodedChunk:
+    """One encoded 400 ms chunk: `vectors` [10, dim], and where and when in the stream it lies.
+
+    `stamp_ns` is the capture time of its first sample; `dropped_before` counts samples at 16 kHz lost before it.
+    """
+
+    stream_id: int
+    index: int
+    first_sample: int
+    dropped_before: int
+    stamp_ns: int
+    level_dbfs: float
+    vectors: Tensor
+
+
+class ChunkQueue:
+    """Bounded and thread-safe; at the limit the oldest chunk is dropped and counted."""
+
+    def __init__(self, max_chunks: int) -> None:
+        self._chunks: deque[EncodedChunk] = deque()
+        self._max_chunks = max_chunks
+        self._changed = threading.Condition()
+        self._dropped = 0
+
+    def __len__(self) -> int:
+        return len(self._chunks)
+
+    @property
+    def dropped(self) -> int:
+        """Chunks dropped at the limit since the queue was made."""
+        return self._dropped
+
+    def push(self, chunk: EncodedChunk) -> None:
+        """Never blocks."""
+        with self._changed:
+            if len(self._chunks) == self._max_chunks:
+                self._chunks.popleft()
+                self._dropped += 1
+            self._chunks.append(chunk)
+            self._changed.notify()
+
+    def flush(self) -> list[EncodedChunk]:
+        """Everything queued, oldest first; the queue is then empty."""
+        with self._changed:
+            chunks = list(self._chunks)
+            self._chunks.clear()
+            return chunks
+
+    def wait(self, timeout_s: float) -> bool:
+        """Block until a chunk is queued; False when the time ran out first."""
+        with self._changed:
+            return self._changed.wait_for(lambda: len(self._chunks) > 0, timeout_s)

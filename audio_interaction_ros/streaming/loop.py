@@ -1,0 +1,141 @@
+"""Algorithm 3: drain the queue when silent or done, one text token at a time while responding."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from tokenizers import Tokenizer
+
+from audio_interaction_ros.audio import CHUNK_SAMPLES
+from audio_interaction_ros.audio.chunker import Chunker, level_dbfs
+from audio_interaction_ros.audio.formats import Samples
+from audio_interaction_ros.model.checkpoint import DecoderHalf, EncoderHalf
+from audio_interaction_ros.model.encoder import StreamingEncoder
+from audio_interaction_ros.streaming.fifo import ChunkQueue, EncodedChunk
+from audio_interaction_ros.streaming.session import Session, SessionSettings
+
+
+@dataclass(frozen=True)
+class Decision:
+    """One control token: the newest chunk it covers, how many were drained, and what was decided."""
+
+    chunk: EncodedChunk
+    chunks_drained: int
+    respond: bool
+    probability: float
+    compute_time_s: float
+
+
+@dataclass(frozen=True)
+class Response:
+    """The response so far; `final` once `eos` came. `decision` is the one that triggered it."""
+
+    decision: Decision
+    text: str
+    emotion: str
+    final: bool
+
+
+class ListeningLoop:
+    """Turns queued chunks into decisions and responses; each `step` emits at most one token."""
+
+    def __init__(self, queue: ChunkQueue, session: Session, decoder: DecoderHalf) -> None:
+        self._queue = queue
+        self._session = session
+        self._tokenizer: Tokenizer = decoder.tokenizer
+        self._protocol = decoder.protocol
+        self._stream_id: int | None = None
+        self._trigger: Decision | None = None
+        self._emotion = 'normal'
+        self._text_ids: list[int] = []
+
+    def step(self) -> Decision | Response | None:
+        """One step of Algorithm 3; None when there is nothing to do (idle and the queue empty)."""
+        return self._speak() if self._session.responding else self._listen()
+
+    def run_until_idle(self) -> Iterator[Decision | Response]:
+        """Every event until the queue is empty and no response is under way."""
+        while (event := self.step()) is not None:
+            yield event
+
+    def _listen(self) -> Decision | None:
+        chunks = self._queue.flush()
+        if not chunks:
+            return None
+        started = time.monotonic()
+        newest = chunks[-1]
+        # A new stream shares no clock with the old one: what is left of the old one is past answering.
+        chunks = [chunk for chunk in chunks if chunk.stream_id == newest.stream_id]
+        if newest.stream_id != self._stream_id:
+            self._session.reset()
+            self._stream_id = newest.stream_id
+        respond, probability = self._session.drain([chunk.vectors for chunk in chunks])
+        decision = Decision(newest, len(chunks), respond, probability, time.monotonic() - started)
+        if respond:
+            self._trigger, self._emotion, self._text_ids = decision, 'normal', []
+        return decision
+
+    def _speak(self) -> Response:
+        assert self._trigger is not None  # responding implies a decision made it so
+        token = self._session.next_token()
+        if token == self._protocol.eos:
+            return Response(self._trigger, self._text(), self._emotion, final=True)
+        if emotion := self._protocol.emotion_of(token):
+            self._emotion = emotion
+        else:
+            self._text_ids.append(token)
+        return Response(self._trigger, self._text(), self._emotion, final=False)
+
+    def _text(self) -> str:
+        text: str = self._tokenizer.decode(self._text_ids)
+        # A character cut in the middle of its bytes shows as U+FFFD; wait for the rest of it.
+        return text.rstrip('\ufffd').strip()
+
+
+def make_session(
+    decoder: DecoderHalf,
+    response_threshold: float | None = None,
+    instruction: str | None = None,
+) -> Session:
+    """A fresh session with the checkpoint's own threshold and instruction unless others are given."""
+    defaults = decoder.config.streaming
+    return Session(
+        decoder.language_model,
+        decoder.protocol,
+        decoder.instruction_prefix(instruction or defaults.instruction),
+        decoder.tokenizer.get_vocab_size(),
+        SessionSettings(response_threshold or defaults.response_threshold, defaults.max_context_chunks),
+    )
+
+
+def encode_waveform(
+    encoder: EncoderHalf, samples: Samples, stream_id: int = 0, start_ns: int = 0
+) -> Iterator[EncodedChunk]:
+    """float32 [n] at 16 kHz → its chunks, encoded as the robot would hear them; the last is zero-padded."""
+    chunker, streaming = Chunker(), StreamingEncoder(encoder.encoder)
+    pieces = (samples[i : i + CHUNK_SAMPLES] for i in range(0, len(samples), CHUNK_SAMPLES))
+    for chunk in (c for piece in (*pieces, None) for c in (chunker.pad_last() if piece is None else chunker.push(piece))):
+        yield EncodedChunk(
+            stream_id,
+            chunk.index,
+            chunk.first_sample,
+            chunk.dropped_before,
+            start_ns + chunk.first_sample * 1_000_000_000 // 16_000,
+            level_dbfs(chunk.samples),
+            streaming.encode(torch.from_numpy(chunk.samples)),
+        )
+
+
+def listen(
+    encoder: EncoderHalf, decoder: DecoderHalf, samples: Samples, response_threshold: float | None = None
+) -> Iterator[Decision | Response]:
+    """Offline: a recording, float32 [n] at 16 kHz, through a fresh session, one chunk at a time, as on a robot
+    that always keeps up. Deterministic."""
+    queue = ChunkQueue(max_chunks=1)
+    loop = ListeningLoop(queue, make_session(decoder, response_threshold), decoder)
+    for chunk in encode_waveform(encoder, samples):
+        queue.push(chunk)
+        yield from loop.run_until_idle()
