@@ -1,0 +1,1 @@
+"""What makes the checkpoint: corpus, stages, evaluation. Imports audio_interaction_ros, never the other way."""

@@ -1,0 +1,1 @@
+"""Sources → clips → streams (paper §3.2, §4)."""

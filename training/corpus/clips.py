@@ -1,0 +1,111 @@
+"""A clip library: a folder with manifest.csv and audio files, split by recording, never by file."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import scipy.ndimage
+
+from audio_interaction_ros.audio.formats import Samples, read_audio_file
+from audio_interaction_ros.audio.resample import to_mono_16k
+
+VALIDATION_FOLD = '4'
+VALIDATION_SHARE = 0.2  # of the recordings that carry no fold
+FRAME_SAMPLES = 320  # 20 ms, the grain of `activity`
+NO_EVENT = frozenset({'rir'})  # impulse responses are for convolution
+
+
+class ClipLibraryError(ValueError):
+    """The folder is no clip library, or a row of its manifest cannot be used."""
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One row of manifest.csv; `respond` is None where the answer depends on the context."""
+
+    path: Path
+    category: str
+    caption: str
+    source: str
+    source_id: str
+    fold: str
+    licence: str
+    attribution: str
+    respond: bool | None
+
+    @property
+    def recording(self) -> str:
+        """What must stay on one side of a split: the recording, or the home, speaker or contributor behind it."""
+        if self.source.startswith('Donate-a-cry'):
+            return self.source_id[:36].lower()  # one app installation, so normally one home
+        if self.source.startswith('Free Spoken Digit'):
+            return self.source_id.rsplit('_', 1)[0].split('_')[-1]  # <digit>_<speaker>_<take>
+        if self.source.startswith('Precise'):
+            return self.source_id.split(':')[1] if ':' in self.source_id else self.source_id
+        return self.source_id
+
+    @property
+    def validation(self) -> bool:
+        """True for the held-out side: ESC-10 fold 4, and a fixed fifth of every other source's recordings."""
+        if self.fold:
+            return self.fold == VALIDATION_FOLD
+        digest = hashlib.sha256(self.recording.encode()).digest()
+        return int.from_bytes(digest[:4], 'big') / 2**32 < VALIDATION_SHARE
+
+    def read(self) -> Samples:
+        """float32 [n] at 16 kHz mono."""
+        return to_mono_16k(*read_audio_file(self.path))
+
+
+def load_library(folder: Path) -> list[Clip]:
+    """Every row of `folder`/manifest.csv. Raises ClipLibraryError, naming the file and what is missing."""
+    manifest = folder / 'manifest.csv'
+    try:
+        with manifest.open(newline='') as file:
+            rows = list(csv.DictReader(file))
+    except OSError as error:
+        raise ClipLibraryError(f"no clip library at '{folder}' ({error}); give a folder with a manifest.csv") from error
+    missing = {'path', 'category', 'source_id', 'respond'} - set(rows[0] if rows else ())
+    if missing:
+        raise ClipLibraryError(f"'{manifest}' lacks the columns {sorted(missing)}; see 'Clip libraries' in the README")
+    return [
+        Clip(
+            folder / row['path'],
+            row['category'],
+            row.get('caption', ''),
+            row.get('source', ''),
+            row['source_id'] or row['path'],
+            row.get('fold', ''),
+            row.get('licence', ''),
+            row.get('attribution', ''),
+            None if row['respond'] == '' else row['respond'] == '1',
+        )
+        for row in rows
+    ]
+
+
+def split(clips: Iterable[Clip]) -> tuple[list[Clip], list[Clip]]:
+    """(training, validation); raises ClipLibraryError if a recording would lie on both sides."""
+    clips = list(clips)
+    training = [clip for clip in clips if not clip.validation]
+    validation = [clip for clip in clips if clip.validation]
+    leaked = {clip.recording for clip in training} & {clip.recording for clip in validation}
+    if leaked:
+        raise ClipLibraryError(f'recordings on both sides of the split: {sorted(leaked)[:5]}; give them one fold')
+    return training, validation
+
+
+def activity(samples: Samples) -> np.ndarray:
+    """float32 [n] → bool [ceil(n / 320)]: 20 ms frames within 35 dB of the loudest, widened by 100 ms.
+
+    Clips are padded with silence and have pauses; a label must count the sound that was there to hear.
+    """
+    padded = np.pad(samples, (0, -len(samples) % FRAME_SAMPLES)).reshape(-1, FRAME_SAMPLES)
+    power = np.square(padded).mean(axis=1)
+    active = power > max(float(power.max()) * 10**-3.5, 1e-10)
+    return scipy.ndimage.binary_dilation(active, iterations=5)

@@ -1,0 +1,53 @@
+"""Streams of one recording each, at a random level over random noise: the validation set of every checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from audio_interaction_ros.audio import CHUNK_SAMPLES, SAMPLE_RATE_HZ
+from audio_interaction_ros.audio.formats import Samples
+from training.corpus.clips import FRAME_SAMPLES
+from training.corpus.compose import noise_bed, place, scale
+from training.corpus.sounds import Sound
+
+CHUNKS = 24
+_LONGEST_S = 6.0
+_AFTER_S = 1.2  # an answer this long after the end still belongs to the sound
+
+
+@dataclass(frozen=True)
+class OneClip:
+    """float32 [CHUNKS × 6400], and the samples between which an answer belongs to the sound."""
+
+    sound: Sound
+    samples: Samples
+    snr_db: float
+    onset: int
+    deadline: int
+
+    @property
+    def answer_chunks(self) -> range:
+        """Chunks after which an answer belongs to the sound."""
+        return range(self.onset // CHUNK_SAMPLES, min(self.deadline // CHUNK_SAMPLES + 1, CHUNKS))
+
+
+def one_clip_streams(sounds: Sequence[Sound], seed: int) -> list[OneClip]:
+    """Levels −36 … −14 dBFS, noise 5 … 25 dB below, starting after 0.8 … 2.4 s; fixed by `seed` and the order."""
+    streams = []
+    for number, sound in enumerate(sounds):
+        rng = np.random.default_rng([seed, 30, number])
+        first = int(np.flatnonzero(sound.active)[0]) * FRAME_SAMPLES
+        piece = sound.samples[first : first + int(_LONGEST_S * SAMPLE_RATE_HZ)].astype(np.float32) / 32_768
+        frames = sound.active[first // FRAME_SAMPLES :][: -(-len(piece) // FRAME_SAMPLES)]
+        level_dbfs, snr_db = rng.uniform(-36.0, -14.0), rng.uniform(5.0, 25.0)
+        samples = noise_bed(CHUNKS * CHUNK_SAMPLES, level_dbfs - snr_db, rng)
+        onset = int(rng.uniform(0.8, 2.4) * SAMPLE_RATE_HZ)
+        piece = scale(piece, frames, level_dbfs)
+        samples[onset : onset + len(piece)] += piece
+        event = place(piece, frames, sound, onset)
+        deadline = min(event.end + int(_AFTER_S * SAMPLE_RATE_HZ), len(samples) - 1)
+        streams.append(OneClip(sound, np.clip(samples, -1, 1), snr_db, onset, deadline))
+    return streams

@@ -1,0 +1,176 @@
+"""The pool that streams are composed from: recordings in several acoustic variants, procedural sounds, speech.
+
+Variants are made once (speed, room, band limits, tone), because filtering on the fly would cost more than
+the model does.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import scipy.signal
+import soxr
+import yaml
+from tqdm import tqdm
+
+from audio_interaction_ros.audio import SAMPLE_RATE_HZ
+from audio_interaction_ros.audio.formats import Samples
+from training.corpus import procedural, speech
+from training.corpus.clips import FRAME_SAMPLES, NO_EVENT, Clip, activity
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What may be said about a category, and the emotion tag it carries."""
+
+    emotion: str
+    sentences: tuple[str, ...]
+
+
+def load_answers() -> dict[str, Answer]:
+    """answers.yaml beside this file, by category."""
+    data = yaml.safe_load((Path(__file__).parent / 'answers.yaml').read_text())
+    return {category: Answer(row['emotion'], tuple(row['sentences'])) for category, row in data.items()}
+
+
+@dataclass(frozen=True)
+class Sound:
+    """One thing to hear: int16 samples at 16 kHz, and which 20 ms frames of it are more than silence."""
+
+    category: str
+    respond: bool
+    source_id: str
+    samples: np.ndarray
+    active: np.ndarray
+
+    @classmethod
+    def of(cls, category: str, respond: bool, source_id: str, samples: Samples) -> Sound:
+        peak = float(np.abs(samples).max(initial=1e-9))
+        scaled = samples * (0.99 / peak)
+        return cls(category, respond, source_id, (scaled * 32_767).astype(np.int16), activity(scaled))
+
+    @property
+    def audible(self) -> bool:
+        """False for empty or all-silent sounds, which cannot be trained on."""
+        return bool(self.active.any()) and len(self.samples) > 1_600
+
+
+def room_response(rng: np.random.Generator) -> Samples:
+    """A small room: direct sound, then exponentially decaying coloured noise; RT60 0.1–0.9 s. float32 [n]."""
+    rt60_s = rng.uniform(0.1, 0.9)
+    length = int(rt60_s * SAMPLE_RATE_HZ)
+    tail = rng.standard_normal(length) * 10 ** (-3.0 * np.arange(length) / length)
+    tail = scipy.signal.lfilter([1.0 - (pole := rng.uniform(0.0, 0.7))], [1.0, -pole], tail)
+    tail[: int(rng.uniform(0.001, 0.02) * SAMPLE_RATE_HZ)] = 0.0
+    direct_to_reverberant_db = rng.uniform(-3.0, 12.0)
+    tail *= 10 ** (-direct_to_reverberant_db / 20) / np.sqrt(np.square(tail).sum() + 1e-12)
+    tail[0] = 1.0
+    return tail.astype(np.float32)
+
+
+def vary(samples: Samples, rng: np.random.Generator) -> Samples:
+    """Another time, room, microphone: speed ±25 %, reverberation, band limits, spectral tilt. float32 [n]."""
+    speed = rng.uniform(0.8, 1.25)
+    samples = soxr.resample(samples, SAMPLE_RATE_HZ * speed, SAMPLE_RATE_HZ, quality='MQ').astype(np.float32)
+    if rng.random() < 0.5:
+        samples = scipy.signal.oaconvolve(samples, room_response(rng))[: len(samples) + 4_800]
+    if rng.random() < 0.35:  # telephone, small speaker, Bluetooth: many of the recordings are 8 kHz ones
+        cutoff_hz = rng.uniform(3_200, 7_000)
+        samples = scipy.signal.sosfilt(scipy.signal.butter(8, cutoff_hz, fs=SAMPLE_RATE_HZ, output='sos'), samples)
+    if rng.random() < 0.3:
+        cutoff_hz = rng.uniform(60, 400)
+        sos = scipy.signal.butter(2, cutoff_hz, 'highpass', fs=SAMPLE_RATE_HZ, output='sos')
+        samples = scipy.signal.sosfilt(sos, samples)
+    if rng.random() < 0.5:
+        pole = rng.uniform(-0.5, 0.5)
+        samples = scipy.signal.lfilter([1.0], [1.0, -pole], samples)
+    return np.asarray(samples, np.float32)
+
+
+def recorded(clips: Sequence[Clip], variants: int, seed: int) -> list[Sound]:
+    """Every usable clip as it is, plus `variants` altered copies."""
+    answers = load_answers()
+    sounds = []
+    for number, clip in enumerate(tqdm(clips, desc='recordings', unit='clip')):
+        if clip.respond is None or clip.category in NO_EVENT or (clip.respond and clip.category not in answers):
+            continue
+        samples = clip.read()
+        rng = np.random.default_rng([seed, 1, number])
+        versions = [samples, *(vary(samples, rng) for _ in range(variants))]
+        sounds += [Sound.of(clip.category, clip.respond, clip.source_id, version) for version in versions]
+    return [sound for sound in sounds if sound.audible]
+
+
+def procedurally_made(renders: int, varied_share: float, seed: int) -> list[Sound]:
+    """`renders` renders of every hazard and half as many of every ordinary procedural sound."""
+
+    def make(name: str, number: int) -> Samples:
+        rng = np.random.default_rng([seed, 2, number, *name.encode()])
+        samples = procedural.render(name, rng)
+        return vary(samples, rng) if rng.random() < varied_share else samples
+
+    kinds = procedural.SOUND_TYPES.values()
+    jobs = [(kind, n) for kind in kinds for n in range(renders if kind.respond else renders // 2)]
+    sounds = (
+        Sound.of(kind.category, kind.respond, f'procedural:{kind.name}:{n}', make(kind.name, n))
+        for kind, n in tqdm(jobs, desc='procedural sounds', unit='sound')
+    )
+    return [sound for sound in sounds if sound.audible]
+
+
+def spoken(utterances: int, voices: Sequence[speech.Voice], seed: int) -> list[Sound]:
+    """Everyday sentences to somebody else, by text-to-speech."""
+
+    def make(number: int) -> Samples:
+        rng = np.random.default_rng([seed, 3, number])
+        samples = speech.ordinary_speech(rng, voices)
+        return vary(samples, rng) if rng.random() < 0.6 else samples
+
+    numbers = tqdm(range(utterances), desc='speech', unit='utterance')
+    return [Sound.of('speech', False, f'espeak:{number}', make(number)) for number in numbers]
+
+
+class SoundPool:
+    """Draws sounds so that rare categories are heard too: categories by the square root of their size."""
+
+    def __init__(self, sounds: Iterable[Sound]) -> None:
+        self.sounds = list(sounds)
+        self._by_category: dict[tuple[str, bool], list[Sound]] = {}
+        for sound in self.sounds:
+            self._by_category.setdefault((sound.category, sound.respond), []).append(sound)
+        self.categories = sorted({category for category, _ in self._by_category})
+
+    def draw(self, rng: np.random.Generator, respond: bool | None = None) -> Sound:
+        """A random sound; of those that deserve an answer or not, if `respond` is given."""
+        keys = [key for key in self._by_category if respond is None or key[1] == respond]
+        weights = np.sqrt([len(self._by_category[key]) for key in keys])
+        key = keys[int(rng.choice(len(keys), p=weights / weights.sum()))]
+        group = self._by_category[key]
+        return group[int(rng.integers(len(group)))]
+
+
+def save_sounds(sounds: Sequence[Sound], directory: Path) -> None:
+    """One array of samples and a JSON index; `load_sounds` reads them back without copying."""
+    directory.mkdir(parents=True, exist_ok=True)
+    index = [[s.category, s.respond, s.source_id, len(s.samples)] for s in sounds]
+    np.save(directory / 'samples.npy', np.concatenate([sound.samples for sound in sounds]))
+    np.save(directory / 'active.npy', np.concatenate([sound.active for sound in sounds]))
+    (directory / 'index.json').write_text(json.dumps(index))
+
+
+def load_sounds(directory: Path) -> list[Sound]:
+    """What `save_sounds` wrote; samples stay on disk until used."""
+    samples = np.load(directory / 'samples.npy', mmap_mode='r')
+    active = np.load(directory / 'active.npy')
+    sounds, at, frame_at = [], 0, 0
+    for category, respond, source_id, length in json.loads((directory / 'index.json').read_text()):
+        frames = -(-length // FRAME_SAMPLES)
+        sounds.append(
+            Sound(category, respond, source_id, samples[at : at + length], active[frame_at : frame_at + frames])
+        )
+        at, frame_at = at + length, frame_at + frames
+    return sounds

@@ -1,0 +1,1 @@
+"""Benchmarks: every one drives the runtime's own session."""
