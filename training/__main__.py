@@ -23,7 +23,9 @@ LIBRARY = Path(__file__).resolve().parents[2] / 'shared' / 'clips'  # beside the
 def main(argv: list[str] | None = None) -> int:
     """Exit code 0, or 2 after one sentence about what is wrong."""
     parser = argparse.ArgumentParser(
-        prog='python -m training', description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter,
+        prog='python -m training',
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog='examples:\n'
         '  python -m training train --recipe embedded --clips ~/clips --out checkpoints/embedded\n'
         '  python -m training evaluate --checkpoint checkpoints/embedded --clips ~/clips\n'
@@ -54,15 +56,20 @@ def main(argv: list[str] | None = None) -> int:
         elif options.command == 'evaluate':
             from training.evaluate.validation import evaluate
 
-            figures = evaluate(
-                find_checkpoint(options.checkpoint), options.clips, options.seed, options.ordinary_s
-            )
+            figures = evaluate(find_checkpoint(options.checkpoint), options.clips, options.seed, options.ordinary_s)
             print(json.dumps(figures))
         else:
             from training.corpus.scene import make_scene
 
             print(json.dumps(make_scene(options.clips, options.out, options.seed)))
-    except (AudioFormatError, CheckpointError, ClipLibraryError, RecipeError, SpeechError, TrainingError) as error:
+    except (
+        AudioFormatError,
+        CheckpointError,
+        ClipLibraryError,
+        RecipeError,
+        SpeechError,
+        TrainingError,
+    ) as error:
         print(f'python -m training: {error}', file=sys.stderr)
         return 2
     return 0

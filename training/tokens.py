@@ -20,13 +20,17 @@ def make_tokenizer(texts: Iterable[str], vocabulary_size: int) -> tuple[Tokenize
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
-        vocab_size=vocabulary_size, special_tokens=special, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        vocab_size=vocabulary_size,
+        special_tokens=special,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
     tokenizer.train_from_iterator(list(texts), trainer)
 
     def id_of(name: str) -> int:
-        return int(tokenizer.token_to_id(f'<|{name}|>'))
+        token = tokenizer.token_to_id(f'<|{name}|>')
+        assert token is not None  # the trainer puts every special token in
+        return token
 
     protocol = Protocol(
         **{role: id_of(role) for role in _ROLES},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from transformers.models.qwen2_5_omni.configuration_qwen2_5_omni import Qwen2_5O
 from audio_interaction_ros.model.checkpoint import StreamingDefaults, save_checkpoint
 from audio_interaction_ros.model.encoder import ChunkEncoder
 from training.corpus import sounds, speech
-from training.corpus.clips import load_library, split
+from training.corpus.clips import load_library, split, write_attributions
 from training.corpus.one_clip import OneClip, one_clip_streams
 from training.evaluate.figures import area_under_roc, balanced_accuracy, best_threshold
 from training.recipe import Recipe, load_recipe
@@ -51,9 +52,13 @@ def train(recipe_file: Path, library: Path, run: Path, out: Path) -> None:
     encoder = ChunkEncoder(Qwen2_5OmniAudioEncoderConfig(**recipe.audio))
     classifier = SoundClassifier(encoder, pool.categories)
     run_stage(
-        'encoder', classifier, recipe.encoder,
+        'encoder',
+        classifier,
+        recipe.encoder,
         lambda step: classifier_losses(classifier, pool, recipe.encoder, recipe.seed, step),
-        run, lambda: classifier_accuracy(classifier, validation), validate_every=300,
+        run,
+        lambda: classifier_accuracy(classifier, validation),
+        validate_every=300,
     )
 
     answers = sounds.load_answers()
@@ -67,21 +72,32 @@ def train(recipe_file: Path, library: Path, run: Path, out: Path) -> None:
     for number, stage in enumerate(recipe.streams, 1):
         encoder.requires_grad_(stage.train_encoder)
         run_stage(
-            f'streams-{number}', model, stage,
-            lambda step, stage=stage, number=number: task.losses(model, stage, number, step),
-            run, lambda: trigger_figures(model, prefix, streams), validate_every=100,
+            f'streams-{number}',
+            model,
+            stage,
+            functools.partial(task.losses, model, stage, number),
+            run,
+            lambda: trigger_figures(model, prefix, streams),
+            validate_every=100,
         )
 
     scores, labels = clip_scores(model, prefix, streams), [stream.sound.respond for stream in streams]
     threshold = best_threshold(labels, scores, silence_weight=SILENCE_WEIGHT)
     save_checkpoint(
-        out, encoder, language_model, tokenizer, protocol,
+        out,
+        encoder,
+        language_model,
+        tokenizer,
+        protocol,
         StreamingDefaults(
             instruction=recipe.instruction,
             response_threshold=round(threshold, 3),
             max_context_chunks=recipe.max_context_chunks,
         ),
         recipe_file,
+    )
+    write_attributions(
+        (clip for clip in split(load_library(library))[0] if sounds.usable(clip)), out / 'ATTRIBUTIONS.csv'
     )
 
 

@@ -100,6 +100,15 @@ def split(clips: Iterable[Clip]) -> tuple[list[Clip], list[Clip]]:
     return training, validation
 
 
+def write_attributions(clips: Iterable[Clip], path: Path) -> None:
+    """Source, licence and credit line of every recording, for the checkpoint that was trained on them."""
+    rows = sorted({(clip.source, clip.source_id, clip.licence, clip.attribution) for clip in clips})
+    with path.open('w', newline='') as file:
+        writer = csv.writer(file, lineterminator='\n')
+        writer.writerow(['source', 'source_id', 'licence', 'attribution'])
+        writer.writerows(rows)
+
+
 def activity(samples: Samples) -> np.ndarray:
     """float32 [n] → bool [ceil(n / 320)]: 20 ms frames within 35 dB of the loudest, widened by 100 ms.
 

@@ -16,7 +16,6 @@ from audio_interaction_ros.audio.formats import Samples
 from training.corpus.clips import FRAME_SAMPLES as FRAME
 from training.corpus.sounds import Sound, SoundPool
 
-
 FADE_SAMPLES = 320  # 20 ms Hann taper (paper B.1, ω)
 EVIDENCE_S = 0.8  # of active sound before an answer can be expected; contract: within 2 s of the onset
 
@@ -84,13 +83,12 @@ def cut(sound: Sound, longest_s: float, rng: np.random.Generator) -> tuple[Sampl
     active = np.flatnonzero(sound.active)
     onsets = active[np.diff(active, prepend=-2) > 1]
     start = int(rng.choice(onsets if rng.random() < 0.7 else active)) * FRAME
-    longest = int(longest_s * SAMPLE_RATE_HZ)
-    if start + longest > len(sound.samples) and rng.random() < 0.5:  # do not favour endings
-        start = max(int(active[0]) * FRAME, len(sound.samples) - longest)
-    piece = sound.samples[start : start + longest].astype(np.float32) / 32_768.0
-    frames = sound.active[start // FRAME : start // FRAME + -(-len(piece) // FRAME)]
+    latest = len(sound.samples) - int(longest_s * SAMPLE_RATE_HZ)
+    if start > latest and rng.random() < 0.5:  # do not favour endings
+        start = max(int(active[0]), latest // FRAME) * FRAME
+    piece, frames = sound.excerpt(start, longest_s)
     last = int(np.flatnonzero(frames)[-1]) + 1 if frames.any() else len(frames)
-    return piece[: last * FRAME].copy(), frames[:last]
+    return piece[: last * FRAME], frames[:last]
 
 
 def scale(piece: Samples, frames: np.ndarray, level_dbfs: float) -> Samples:
@@ -100,7 +98,7 @@ def scale(piece: Samples, frames: np.ndarray, level_dbfs: float) -> Samples:
     gain = min(10 ** (level_dbfs / 20) / rms, 0.98 / (float(np.abs(piece).max(initial=0)) + 1e-9))
     taper = np.hanning(2 * FADE_SAMPLES).astype(np.float32)
     if len(piece) > 4 * FADE_SAMPLES:
-        piece[: FADE_SAMPLES // 4] *= taper[: FADE_SAMPLES : 4]
+        piece[: FADE_SAMPLES // 4] *= taper[:FADE_SAMPLES:4]
         piece[-FADE_SAMPLES:] *= taper[FADE_SAMPLES:]
     return piece * gain
 

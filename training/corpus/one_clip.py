@@ -9,7 +9,6 @@ import numpy as np
 
 from audio_interaction_ros.audio import CHUNK_SAMPLES, SAMPLE_RATE_HZ
 from audio_interaction_ros.audio.formats import Samples
-from training.corpus.clips import FRAME_SAMPLES
 from training.corpus.compose import noise_bed, place, scale
 from training.corpus.sounds import Sound
 
@@ -39,9 +38,7 @@ def one_clip_streams(sounds: Sequence[Sound], seed: int) -> list[OneClip]:
     streams = []
     for number, sound in enumerate(sounds):
         rng = np.random.default_rng([seed, 30, number])
-        first = int(np.flatnonzero(sound.active)[0]) * FRAME_SAMPLES
-        piece = sound.samples[first : first + int(_LONGEST_S * SAMPLE_RATE_HZ)].astype(np.float32) / 32_768
-        frames = sound.active[first // FRAME_SAMPLES :][: -(-len(piece) // FRAME_SAMPLES)]
+        piece, frames = sound.excerpt(sound.onset, _LONGEST_S)
         level_dbfs, snr_db = rng.uniform(-36.0, -14.0), rng.uniform(5.0, 25.0)
         samples = noise_bed(CHUNKS * CHUNK_SAMPLES, level_dbfs - snr_db, rng)
         onset = int(rng.uniform(0.8, 2.4) * SAMPLE_RATE_HZ)

@@ -16,8 +16,23 @@ from training.corpus.sounds import Sound
 
 # In this order, hazards between ordinary sounds; None: text-to-speech with a voice no training used.
 _PROGRAMME = (
-    'dog bark', 'person sneeze', None, 'smoke alarm', 'rain', 'fire crackling', 'clock tick', 'baby cry', 'music',
-    'glass breaking', 'rooster', 'siren', None, 'chainsaw', 'sea waves', 'car horn', 'helicopter',
+    'dog bark',
+    'person sneeze',
+    None,
+    'smoke alarm',
+    'rain',
+    'fire crackling',
+    'clock tick',
+    'baby cry',
+    'music',
+    'glass breaking',
+    'rooster',
+    'siren',
+    None,
+    'chainsaw',
+    'sea waves',
+    'car horn',
+    'helicopter',
 )
 _PROCEDURAL = {'smoke alarm': 'smoke_alarm_t3', 'glass breaking': 'glass_pane', 'siren': 'siren_wail'}
 _LONGEST_S, _PAUSE_S = 4.0, (0.6, 1.2)
@@ -34,21 +49,21 @@ def make_scene(library: Path, out: Path, seed: int) -> dict[str, object]:
     at = len(parts[0])
     for category in _PROGRAMME:
         sound, attribution = _pick(category, held_out, rng)
-        first = int(np.flatnonzero(sound.active)[0]) * 320
-        piece = sound.samples[first : first + int(_LONGEST_S * SAMPLE_RATE_HZ)].astype(np.float32) / 32_768
-        frames = sound.active[first // 320 :][: -(-len(piece) // 320)]
+        piece, frames = sound.excerpt(sound.onset, _LONGEST_S)
         piece = scale(piece, frames, rng.uniform(-27.0, -21.0))
         event = place(piece, frames, sound, at)
         stretch = noise_bed(len(piece) + int(rng.uniform(*_PAUSE_S) * SAMPLE_RATE_HZ), bed_dbfs, rng)
         stretch[: len(piece)] += piece
         parts.append(stretch)
-        events.append({
-            'onset_s': round(event.onset / SAMPLE_RATE_HZ, 3),
-            'end_s': round(event.end / SAMPLE_RATE_HZ, 3),
-            'category': sound.category,
-            'hazard': sound.respond,
-            'source': attribution,
-        })
+        events.append(
+            {
+                'onset_s': round(event.onset / SAMPLE_RATE_HZ, 3),
+                'end_s': round(event.end / SAMPLE_RATE_HZ, 3),
+                'category': sound.category,
+                'hazard': sound.respond,
+                'source': attribution,
+            }
+        )
         at += len(stretch)
     parts.append(noise_bed(2 * SAMPLE_RATE_HZ, bed_dbfs, rng))
     samples = np.concatenate(parts)
@@ -56,8 +71,11 @@ def make_scene(library: Path, out: Path, seed: int) -> dict[str, object]:
     out.mkdir(parents=True, exist_ok=True)
     soundfile.write(out / 'scene.flac', np.clip(samples, -1, 1), SAMPLE_RATE_HZ, subtype='PCM_16')
     (out / 'scene.json').write_text(json.dumps({'seed': seed, 'events': events}, indent=1, ensure_ascii=False) + '\n')
-    return {'seconds': round(len(samples) / SAMPLE_RATE_HZ, 1), 'events': len(events),
-            'hazards': sum(bool(event['hazard']) for event in events)}
+    return {
+        'seconds': round(len(samples) / SAMPLE_RATE_HZ, 1),
+        'events': len(events),
+        'hazards': sum(bool(event['hazard']) for event in events),
+    }
 
 
 def _pick(category: str | None, held_out: list[Clip], rng: np.random.Generator) -> tuple[Sound, str]:

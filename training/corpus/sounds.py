@@ -6,6 +6,7 @@ the model does.
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ from audio_interaction_ros.audio.formats import Samples
 from training.corpus import procedural, speech
 from training.corpus.clips import FRAME_SAMPLES, NO_EVENT, Clip, activity
 
+MADE = ('procedural:', 'espeak:')  # source_id prefixes of sounds that are rendered, not recorded
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -29,12 +32,6 @@ class Answer:
 
     emotion: str
     sentences: tuple[str, ...]
-
-
-def load_answers() -> dict[str, Answer]:
-    """answers.yaml beside this file, by category."""
-    data = yaml.safe_load((Path(__file__).parent / 'answers.yaml').read_text())
-    return {category: Answer(row['emotion'], tuple(row['sentences'])) for category, row in data.items()}
 
 
 @dataclass(frozen=True)
@@ -52,6 +49,17 @@ class Sound:
         peak = float(np.abs(samples).max(initial=1e-9))
         scaled = samples * (0.99 / peak)
         return cls(category, respond, source_id, (scaled * 32_767).astype(np.int16), activity(scaled))
+
+    def excerpt(self, start: int, seconds: float) -> tuple[Samples, np.ndarray]:
+        """At most `seconds` from sample `start`, a multiple of 320: (float32 [n], which frames are active)."""
+        piece = self.samples[start : start + int(seconds * SAMPLE_RATE_HZ)].astype(np.float32) / np.float32(32_768)
+        first = start // FRAME_SAMPLES
+        return piece, self.active[first : first + -(-len(piece) // FRAME_SAMPLES)]
+
+    @property
+    def onset(self) -> int:
+        """Sample where the first active frame begins."""
+        return int(np.flatnonzero(self.active)[0]) * FRAME_SAMPLES
 
     @property
     def audible(self) -> bool:
@@ -91,17 +99,30 @@ def vary(samples: Samples, rng: np.random.Generator) -> Samples:
     return np.asarray(samples, np.float32)
 
 
+@functools.cache
+def load_answers() -> dict[str, Answer]:
+    """answers.yaml beside this file, by category."""
+    data = yaml.safe_load((Path(__file__).parent / 'answers.yaml').read_text())
+    return {category: Answer(row['emotion'], tuple(row['sentences'])) for category, row in data.items()}
+
+
+def usable(clip: Clip) -> bool:
+    """True for a clip whose right treatment is known: silence, or an answer that answers.yaml has."""
+    if clip.respond is None or clip.category in NO_EVENT:
+        return False
+    return not clip.respond or clip.category in load_answers()
+
+
 def recorded(clips: Sequence[Clip], variants: int, seed: int) -> list[Sound]:
     """Every usable clip as it is, plus `variants` altered copies."""
-    answers = load_answers()
     sounds = []
     for number, clip in enumerate(tqdm(clips, desc='recordings', unit='clip')):
-        if clip.respond is None or clip.category in NO_EVENT or (clip.respond and clip.category not in answers):
+        if not usable(clip):
             continue
         samples = clip.read()
         rng = np.random.default_rng([seed, 1, number])
         versions = [samples, *(vary(samples, rng) for _ in range(variants))]
-        sounds += [Sound.of(clip.category, clip.respond, clip.source_id, version) for version in versions]
+        sounds += [Sound.of(clip.category, bool(clip.respond), clip.source_id, version) for version in versions]
     return [sound for sound in sounds if sound.audible]
 
 
@@ -137,19 +158,25 @@ def spoken(utterances: int, voices: Sequence[speech.Voice], seed: int) -> list[S
 class SoundPool:
     """Draws sounds so that rare categories are heard too: categories by the square root of their size."""
 
+    RENDERS_PER_RECORDING = 5  # so many renders of a procedural sound weigh as much as one recording
+
     def __init__(self, sounds: Iterable[Sound]) -> None:
         self.sounds = list(sounds)
-        self._by_category: dict[tuple[str, bool], list[Sound]] = {}
+        self._groups: dict[tuple[str, bool], list[Sound]] = {}
         for sound in self.sounds:
-            self._by_category.setdefault((sound.category, sound.respond), []).append(sound)
-        self.categories = sorted({category for category, _ in self._by_category})
+            self._groups.setdefault((sound.category, sound.respond), []).append(sound)
+        self.categories = sorted({category for category, _ in self._groups})
+        self._weights = {key: self._weight(group) for key, group in self._groups.items()}
+
+    def _weight(self, group: list[Sound]) -> float:
+        rendered = sum(sound.source_id.startswith(MADE) for sound in group)
+        return float(np.sqrt(len(group) - rendered + rendered / self.RENDERS_PER_RECORDING))
 
     def draw(self, rng: np.random.Generator, respond: bool | None = None) -> Sound:
         """A random sound; of those that deserve an answer or not, if `respond` is given."""
-        keys = [key for key in self._by_category if respond is None or key[1] == respond]
-        weights = np.sqrt([len(self._by_category[key]) for key in keys])
-        key = keys[int(rng.choice(len(keys), p=weights / weights.sum()))]
-        group = self._by_category[key]
+        keys = [key for key in self._groups if respond is None or key[1] == respond]
+        weights = np.array([self._weights[key] for key in keys])
+        group = self._groups[keys[int(rng.choice(len(keys), p=weights / weights.sum()))]]
         return group[int(rng.integers(len(group)))]
 
 

@@ -49,9 +49,14 @@ def held_out_sounds(library: Path, seed: int) -> dict[str, list[Sound]]:
     """What no stage trained on, by set: ESC-10's validation fold, the other held-out recordings, new renders."""
     _, validation = split(load_library(library))
     renders = [
-        Sound.of(kind.category, kind.respond, f'procedural:{name}:held-out-{n}',
-                 procedural.render(name, np.random.default_rng([seed, 40, n, *name.encode()])))
-        for name, kind in procedural.SOUND_TYPES.items() if kind.respond
+        Sound.of(
+            kind.category,
+            kind.respond,
+            f'procedural:{name}:held-out-{n}',
+            procedural.render(name, np.random.default_rng([seed, 40, n, *name.encode()])),
+        )
+        for name, kind in procedural.SOUND_TYPES.items()
+        if kind.respond
         for n in range(3)
     ]
     return {
@@ -96,7 +101,7 @@ def ordinary_audio(sounds: Sequence[Sound], seconds: float, seed: int) -> Sample
     while length < seconds * SAMPLE_RATE_HZ:
         sound = sounds[int(rng.integers(len(sounds)))]
         level_dbfs = rng.uniform(-36.0, -14.0)
-        piece = scale(sound.samples[: 6 * SAMPLE_RATE_HZ].astype(np.float32) / 32_768, sound.active, level_dbfs)
+        piece = scale(*sound.excerpt(0, 6.0), level_dbfs)
         pause = int(rng.uniform(0.0, 4.0) * SAMPLE_RATE_HZ)
         stretch = noise_bed(len(piece) + pause, level_dbfs - rng.uniform(5.0, 25.0), rng)
         stretch[pause:] += piece
@@ -112,8 +117,11 @@ def evaluate(checkpoint: Path, library: Path, seed: int, ordinary_s: float) -> d
     judged = score_streams(encoder, decoder, sounds, seed)
     fold = [j for j in judged if j.group == 'fold 4']
     cross_fitted = [
-        best_threshold([j.respond for j in fold if j.half != half], [j.score for j in fold if j.half != half],
-                       SILENCE_WEIGHT)
+        best_threshold(
+            [j.respond for j in fold if j.half != half],
+            [j.score for j in fold if j.half != half],
+            SILENCE_WEIGHT,
+        )
         for half in (0, 1)
     ]
     shipped = decoder.config.streaming.response_threshold
@@ -158,9 +166,17 @@ def _print_table(judged: Sequence[Judged], thresholds: Sequence[float]) -> None:
     rows: dict[tuple[str, str, bool], list[Judged]] = defaultdict(list)
     for j in judged:
         rows[j.group, j.stream.sound.category, j.respond].append(j)
-    for (group, category, respond), members in sorted(rows.items(), key=lambda item: (item[0][0], -item[0][2], item[0][1])):
+    for (group, category, respond), members in sorted(
+        rows.items(), key=lambda item: (item[0][0], -item[0][2], item[0][1])
+    ):
         answered = sum(j.score >= thresholds[j.half] for j in members)
         style = 'green' if (answered * 2 >= len(members)) == respond else 'red'
-        table.add_row(group, category, 'yes' if respond else 'no', str(len(members)),
-                      f'[{style}]{answered}[/]', f'{np.mean([j.score for j in members]):.2f}')
+        table.add_row(
+            group,
+            category,
+            'yes' if respond else 'no',
+            str(len(members)),
+            f'[{style}]{answered}[/]',
+            f'{np.mean([j.score for j in members]):.2f}',
+        )
     Console().print(table)

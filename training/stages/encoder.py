@@ -102,15 +102,25 @@ def classifier_accuracy(classifier: SoundClassifier, sounds: Sequence[Sound]) ->
     """Whole recordings of ESC-10's ten classes among those ten, and respond-against-silent over everything."""
     from training.evaluate.figures import area_under_roc
 
-    esc10 = ['dog bark', 'rain', 'sea waves', 'baby cry', 'clock tick', 'person sneeze', 'helicopter', 'chainsaw',
-             'rooster', 'fire crackling']
+    esc10 = [
+        'dog bark',
+        'rain',
+        'sea waves',
+        'baby cry',
+        'clock tick',
+        'person sneeze',
+        'helicopter',
+        'chainsaw',
+        'rooster',
+        'fire crackling',
+    ]
     columns = [classifier.categories.index(name) for name in esc10]
     hazards = {sound.category for sound in sounds if sound.respond}
     hazard_columns = [classifier.categories.index(name) for name in sorted(hazards)]
     hits, scores, labels = [], [], []
     for sound in sounds:
-        samples = sound.samples.astype(np.float32) / 32_768 * 0.3
-        samples = np.pad(samples, (0, -len(samples) % CHUNK_SAMPLES))[: 13 * CHUNK_SAMPLES]
+        samples = sound.excerpt(0, 5.2)[0] * 0.3
+        samples = np.pad(samples, (0, -len(samples) % CHUNK_SAMPLES))
         logits = classifier(torch.from_numpy(samples)[None])[0]
         if sound.category in esc10:
             hits.append(esc10[int(logits[columns].argmax())] == sound.category)

@@ -164,10 +164,14 @@ class StreamModel(nn.Module):
         lm = lm / max(1, int(said.sum()))
         ends = torch.tensor([sample.chunk_ends for sample in samples])
         rows = torch.arange(len(samples))[:, None]
-        named = nn.functional.binary_cross_entropy_with_logits(
-            self.event_head(hidden[rows, ends]).float(),
-            torch.from_numpy(np.stack([sample.events for sample in samples])),
-        ) * len(self.categories) / 4.0
+        named = (
+            nn.functional.binary_cross_entropy_with_logits(
+                self.event_head(hidden[rows, ends]).float(),
+                torch.from_numpy(np.stack([sample.events for sample in samples])),
+            )
+            * len(self.categories)
+            / 4.0
+        )
         total = lm + settings.stream_weight * stream + settings.event_weight * named
         return {'total': total, 'lm': lm.detach(), 'stream': stream.detach(), 'event': named.detach()}
 
@@ -175,8 +179,12 @@ class StreamModel(nn.Module):
     def response_probabilities(self, waveforms: Tensor, prefix: Sequence[int]) -> Tensor:
         """P(response) after every chunk of streams in which nothing was said yet. [batch, chunks]"""
         chunks = waveforms.shape[-1] // 6_400
-        block = [self.protocol.chunk_begin, *[self.protocol.audio] * AUDIO_TOKENS_PER_CHUNK, self.protocol.chunk_end,
-                 self.protocol.silent]
+        block = [
+            self.protocol.chunk_begin,
+            *[self.protocol.audio] * AUDIO_TOKENS_PER_CHUNK,
+            self.protocol.chunk_end,
+            self.protocol.silent,
+        ]
         ids = torch.tensor([*prefix, *block * chunks]).expand(len(waveforms), -1)
         hidden = self.hidden_states(ids, waveforms)
         ends = torch.arange(chunks) * len(block) + len(prefix) + len(block) - 2
@@ -200,8 +208,16 @@ class StreamTask:
         rng = np.random.default_rng([self.seed, 20 + stage, step])
         streams = [compose(self.pool, settings.chunks, self.respond_share, rng) for _ in range(settings.batch)]
         samples = [
-            tokenise(stream, settings.chunks, self.answers, model.categories, self.tokenizer, model.protocol,
-                     self.prefix, rng)
+            tokenise(
+                stream,
+                settings.chunks,
+                self.answers,
+                model.categories,
+                self.tokenizer,
+                model.protocol,
+                self.prefix,
+                rng,
+            )
             for stream in streams
         ]
         waveforms = torch.from_numpy(np.stack([stream.samples for stream in streams]))

@@ -44,7 +44,10 @@ def run_stage(
     plain = [p for p in parameters if p.ndim <= 1]
     optimiser = torch.optim.AdamW(
         [{'params': decayed, 'weight_decay': settings.weight_decay}, {'params': plain, 'weight_decay': 0.0}],
-        lr=settings.learning_rate, betas=(0.9, 0.95), eps=1e-8, fused=True,
+        lr=settings.learning_rate,
+        betas=(0.9, 0.95),
+        eps=1e-8,
+        fused=True,
     )
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _rate(step, settings.steps))
     state_path = run / f'{name}.pt'
@@ -57,8 +60,12 @@ def run_stage(
         first = state['step']
 
     def save(step: int) -> None:
-        state = {'module': module.state_dict(), 'optimiser': optimiser.state_dict(),
-                 'schedule': schedule.state_dict(), 'step': step}
+        state = {
+            'module': module.state_dict(),
+            'optimiser': optimiser.state_dict(),
+            'schedule': schedule.state_dict(),
+            'step': step,
+        }
         torch.save(state, state_path.with_suffix('.new'))
         state_path.with_suffix('.new').replace(state_path)
 
@@ -77,9 +84,10 @@ def run_stage(
                 raise TrainingError(f"{name} step {step}: the loss is not finite; lower the stage's learning_rate")
             optimiser.step()
             schedule.step()
-            for key, value in losses.items():
-                smooth[key] = 0.98 * smooth.get(key, float(value)) + 0.02 * float(value)
-                writer.add_scalar(f'loss/{key}', float(value), step)
+            for key, loss in losses.items():
+                value = float(loss.detach())
+                smooth[key] = 0.98 * smooth.get(key, value) + 0.02 * value
+                writer.add_scalar(f'loss/{key}', value, step)
             writer.add_scalar('gradient_norm', norm, step)
             bar.set_postfix({key: f'{value:.3f}' for key, value in smooth.items()})
             if (step + 1) % validate_every == 0 or step + 1 == settings.steps:

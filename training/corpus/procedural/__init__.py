@@ -13,12 +13,10 @@ from numpy.typing import NDArray
 from . import alarms, everyday, glass, impacts, nature, sirens, tones
 from .synth import SAMPLE_RATE, SoundType
 
-__all__ = ["SAMPLE_RATE", "SOUND_TYPES", "SoundType", "render"]
+__all__ = ['SAMPLE_RATE', 'SOUND_TYPES', 'SoundType', 'render']
 
 SOUND_TYPES: dict[str, SoundType] = {
-    kind.name: kind
-    for module in (alarms, sirens, glass, impacts, tones, everyday, nature)
-    for kind in module.TYPES
+    kind.name: kind for module in (alarms, sirens, glass, impacts, tones, everyday, nature) for kind in module.TYPES
 }
 
 

@@ -41,9 +41,7 @@ def cadence(rng: Rng, steps: list[tuple[float, float]], total_s: float) -> list[
     return pulses
 
 
-def pulsed(
-    tone: Signal, pulses: list[tuple[float, float]], rise_s: float, ring_s: float, sag: float
-) -> Signal:
+def pulsed(tone: Signal, pulses: list[tuple[float, float]], rise_s: float, ring_s: float, sag: float) -> Signal:
     """Gates a tone the way a resonant sounder does: exponential rise, slow sag, exponential ring-down."""
     envelope = np.zeros(tone.size)
     for start, length in pulses:
@@ -63,9 +61,7 @@ def _piezo(rng: Rng, count: int, base_hz: float) -> Signal:
     tone = harmonics(base_hz * wander, levels, count, rng)
     if rng.random() < 0.3:  # a weak supply or a loose disc makes the level flutter
         rate = rng.uniform(15.0, 120.0)
-        tone *= 1.0 - rng.uniform(0.1, 0.5) * (
-            0.5 + 0.5 * np.sin(2 * np.pi * rate * np.arange(count) / SAMPLE_RATE)
-        )
+        tone *= 1.0 - rng.uniform(0.1, 0.5) * (0.5 + 0.5 * np.sin(2 * np.pi * rate * np.arange(count) / SAMPLE_RATE))
     if rng.random() < 0.3:  # rattle of the housing
         tone += rng.uniform(0.005, 0.04) * noise(rng, count, [(500, -30), (2500, 0), (7000, 0)])
     return tone
@@ -98,9 +94,7 @@ def smoke_alarm_520(rng: Rng) -> Audio:
     levels = np.zeros(15)
     levels[::2] = 1.0 / np.arange(1, 16, 2) ** rng.uniform(0.7, 1.1)
     levels[1::2] = rng.uniform(0.0, 0.08, 7)
-    tone = shape(
-        harmonics(rng.uniform(468.0, 572.0), levels, count), resonance(rng, 350.0, rng.uniform(3500, 8000))
-    )
+    tone = shape(harmonics(rng.uniform(468.0, 572.0), levels, count), resonance(rng, 350.0, rng.uniform(3500, 8000)))
     pulses = cadence(rng, _t3_steps(rng), total)
     return finish(pulsed(tone, pulses, log_uniform(rng, 0.001, 0.02), log_uniform(rng, 0.003, 0.02), 0.05))
 
@@ -124,9 +118,7 @@ def co_alarm_t4(rng: Rng) -> Audio:
 def smoke_alarm_beeping(rng: Rng) -> Audio:
     """A European house alarm (EN 14604 fixes loudness, not cadence): fast, even, piercing piezo pulses."""
     on = log_uniform(rng, 0.08, 0.5)
-    return _piezo_alarm(
-        rng, [(on, on * rng.uniform(0.35, 1.0))], rng.uniform(2.0, 8.0), rng.uniform(2700.0, 3600.0)
-    )
+    return _piezo_alarm(rng, [(on, on * rng.uniform(0.35, 1.0))], rng.uniform(2.0, 8.0), rng.uniform(2700.0, 3600.0))
 
 
 def fire_alarm_warble(rng: Rng) -> Audio:
@@ -134,22 +126,16 @@ def fire_alarm_warble(rng: Rng) -> Audio:
     total = rng.uniform(2.0, 8.0)
     count = samples(total)
     time = np.arange(count) / SAMPLE_RATE + rng.uniform(0.0, 3.0)
-    low, high = [(800.0, 970.0), (500.0, 1200.0), (2400.0, 2850.0), (990.0, 650.0), (544.0, 440.0)][
-        rng.integers(5)
-    ]
+    low, high = [(800.0, 970.0), (500.0, 1200.0), (2400.0, 2850.0), (990.0, 650.0), (544.0, 440.0)][rng.integers(5)]
     rate = log_uniform(rng, 0.8, 9.0)
     turn = np.mod(time * rate, 1.0)
     style = rng.integers(3)
-    mix = (
-        np.where(turn < 0.5, 0.0, 1.0) if style == 0 else turn if style == 1 else 1.0 - np.abs(2 * turn - 1.0)
-    )
+    mix = np.where(turn < 0.5, 0.0, 1.0) if style == 0 else turn if style == 1 else 1.0 - np.abs(2 * turn - 1.0)
     pitch = (low + (high - low) * mix) * rng.uniform(0.93, 1.07)
     levels = 1.0 / np.arange(1, 13) ** rng.uniform(0.6, 1.8)
     if rng.random() < 0.6:
         levels[1::2] *= rng.uniform(0.0, 0.3)
-    return finish(
-        shape(harmonics(pitch, levels, count, rng), resonance(rng, 600.0, rng.uniform(3500.0, 7800.0), 14.0))
-    )
+    return finish(shape(harmonics(pitch, levels, count, rng), resonance(rng, 600.0, rng.uniform(3500.0, 7800.0), 14.0)))
 
 
 def fire_bell(rng: Rng) -> Audio:
@@ -171,30 +157,20 @@ def fire_bell(rng: Rng) -> Audio:
 
 def _hammer_click(rng: Rng) -> Signal:
     """The hammer's short metallic click."""
-    return noise(rng, 240, [(500, -20), (2500, 0), (7000, -3)]) * np.exp(
-        -np.arange(240) / rng.uniform(15.0, 60.0)
-    )
+    return noise(rng, 240, [(500, -20), (2500, 0), (7000, -3)]) * np.exp(-np.arange(240) / rng.uniform(15.0, 60.0))
 
 
 TYPES = (
+    SoundType('smoke_alarm_t3', 'smoke alarm', True, 'A smoke alarm sounds three beeps and a pause.', smoke_alarm_t3),
     SoundType(
-        "smoke_alarm_t3", "smoke alarm", True, "A smoke alarm sounds three beeps and a pause.", smoke_alarm_t3
-    ),
-    SoundType(
-        "smoke_alarm_520",
-        "smoke alarm",
+        'smoke_alarm_520',
+        'smoke alarm',
         True,
-        "A low-pitched smoke alarm sounds three tones and a pause.",
+        'A low-pitched smoke alarm sounds three tones and a pause.',
         smoke_alarm_520,
     ),
-    SoundType(
-        "smoke_alarm_beeping", "smoke alarm", True, "A smoke alarm beeps rapidly.", smoke_alarm_beeping
-    ),
-    SoundType(
-        "co_alarm_t4", "smoke alarm", True, "A carbon-monoxide alarm sounds four quick beeps.", co_alarm_t4
-    ),
-    SoundType(
-        "fire_alarm_warble", "smoke alarm", True, "A building's fire alarm warbles.", fire_alarm_warble
-    ),
-    SoundType("fire_bell", "smoke alarm", True, "A fire bell rattles without a pause.", fire_bell),
+    SoundType('smoke_alarm_beeping', 'smoke alarm', True, 'A smoke alarm beeps rapidly.', smoke_alarm_beeping),
+    SoundType('co_alarm_t4', 'smoke alarm', True, 'A carbon-monoxide alarm sounds four quick beeps.', co_alarm_t4),
+    SoundType('fire_alarm_warble', 'smoke alarm', True, "A building's fire alarm warbles.", fire_alarm_warble),
+    SoundType('fire_bell', 'smoke alarm', True, 'A fire bell rattles without a pause.', fire_bell),
 )

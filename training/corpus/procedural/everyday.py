@@ -68,9 +68,7 @@ def air_conditioner(rng: Rng) -> Audio:
     """An air conditioner: rumbling compressor hum at mains harmonics under broad air noise."""
     count = length(rng)
     hum = _motor(rng, count, float(rng.choice([49.0, 59.0, 99.0])) * rng.uniform(0.96, 1.01), 0.0, 10, 0.8)
-    return finish(
-        _air(rng, count, rng.uniform(4.0, 9.0)) * drift(rng, count, 0.7, 0.08) + rng.uniform(0.2, 1.2) * hum
-    )
+    return finish(_air(rng, count, rng.uniform(4.0, 9.0)) * drift(rng, count, 0.7, 0.08) + rng.uniform(0.2, 1.2) * hum)
 
 
 def vacuum_cleaner(rng: Rng) -> Audio:
@@ -79,9 +77,7 @@ def vacuum_cleaner(rng: Rng) -> Audio:
     spin = rng.uniform(0.2, 0.9) if rng.random() < 0.35 else 0.0
     whine = _motor(rng, count, rng.uniform(220.0, 650.0), spin, 14, 0.4)
     stroke = drift(rng, count, rng.uniform(0.5, 1.5), 0.15)
-    air = _air(rng, count, rng.uniform(0.5, 3.0)) * (
-        1 - np.exp(-np.arange(count) / (spin * 16000)) if spin else 1.0
-    )
+    air = _air(rng, count, rng.uniform(0.5, 3.0)) * (1 - np.exp(-np.arange(count) / (spin * 16000)) if spin else 1.0)
     return finish((air + rng.uniform(0.2, 1.2) * whine) * stroke + 0.01)
 
 
@@ -169,9 +165,7 @@ def helicopter(rng: Rng) -> Audio:
 def train(rng: Rng) -> Audio:
     """A train passing: low rumble, rail roar and paired wheel knocks at the joints."""
     count = length(rng)
-    out = noise(rng, count, [(30, 0), (120, 0), (400, -8), (2000, -20), (6000, -35)]) * drift(
-        rng, count, 1.0, 0.2
-    )
+    out = noise(rng, count, [(30, 0), (120, 0), (400, -8), (2000, -20), (6000, -35)]) * drift(rng, count, 1.0, 0.2)
     knock = burst(rng, 0.18, [(50, -3), (200, 0), (1200, -8), (5000, -25)])
     for time in beats(rng, count / SAMPLE_RATE, rng.uniform(0.5, 1.2), 0.05):
         for lag in (0.0, rng.uniform(0.1, 0.18)):
@@ -180,15 +174,15 @@ def train(rng: Rng) -> Audio:
 
 
 TYPES = (
-    ordinary("fan", "fan", "A fan blows.", fan),
-    ordinary("air_conditioner", "air conditioner", "An air conditioner hums.", air_conditioner),
-    ordinary("vacuum_cleaner", "vacuum cleaner", "A vacuum cleaner runs.", vacuum_cleaner),
-    ordinary("hair_dryer", "hair dryer", "A hair dryer blows.", hair_dryer),
-    ordinary("shaver", "electric shaver", "An electric shaver buzzes.", shaver),
-    ordinary("washing_machine", "washing machine", "A washing machine turns.", washing_machine),
-    ordinary("engine_idle", "engine", "An engine idles.", engine_idle),
-    ordinary("car_passing", "car passing", "A car drives past.", car_passing),
-    ordinary("propeller_plane", "aeroplane", "A propeller plane drones overhead.", propeller_plane),
-    ordinary("helicopter", "helicopter", "A helicopter flies over.", helicopter),
-    ordinary("train", "train", "A train rumbles past.", train),
+    ordinary('fan', 'fan', 'A fan blows.', fan),
+    ordinary('air_conditioner', 'air conditioner', 'An air conditioner hums.', air_conditioner),
+    ordinary('vacuum_cleaner', 'vacuum cleaner', 'A vacuum cleaner runs.', vacuum_cleaner),
+    ordinary('hair_dryer', 'hair dryer', 'A hair dryer blows.', hair_dryer),
+    ordinary('shaver', 'electric shaver', 'An electric shaver buzzes.', shaver),
+    ordinary('washing_machine', 'washing machine', 'A washing machine turns.', washing_machine),
+    ordinary('engine_idle', 'engine', 'An engine idles.', engine_idle),
+    ordinary('car_passing', 'car passing', 'A car drives past.', car_passing),
+    ordinary('propeller_plane', 'aeroplane', 'A propeller plane drones overhead.', propeller_plane),
+    ordinary('helicopter', 'helicopter', 'A helicopter flies over.', helicopter),
+    ordinary('train', 'train', 'A train rumbles past.', train),
 )

@@ -116,9 +116,7 @@ def glass_bottle(rng: Rng) -> Audio:
 
 
 TYPES = (
-    SoundType("glass_pane", "glass breaking", True, "A window pane shatters.", glass_pane),
-    SoundType(
-        "glass_vessel", "glass breaking", True, "A drinking glass shatters on the floor.", glass_vessel
-    ),
-    SoundType("glass_bottle", "glass breaking", True, "A bottle smashes on a hard floor.", glass_bottle),
+    SoundType('glass_pane', 'glass breaking', True, 'A window pane shatters.', glass_pane),
+    SoundType('glass_vessel', 'glass breaking', True, 'A drinking glass shatters on the floor.', glass_vessel),
+    SoundType('glass_bottle', 'glass breaking', True, 'A bottle smashes on a hard floor.', glass_bottle),
 )

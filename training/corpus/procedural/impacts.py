@@ -72,9 +72,7 @@ def dishes(rng: Rng) -> Audio:
                 level * 0.5**bounce,
             )
         if rng.random() < 0.5:  # the table under it
-            add(
-                out, burst(rng, rng.uniform(0.05, 0.15), [(80, 0), (400, -3), (2000, -25)]), time, 0.5 * level
-            )
+            add(out, burst(rng, rng.uniform(0.05, 0.15), [(80, 0), (400, -3), (2000, -25)]), time, 0.5 * level)
     return finish(out)
 
 
@@ -122,9 +120,7 @@ def keys(rng: Rng) -> Audio:
     total = rng.uniform(0.8, 3.5)
     out = np.zeros(samples(total))
     blades = [log_uniform(rng, 1800.0, 6500.0, 5) for _ in range(rng.integers(3, 7))]
-    taps = [
-        modal(blade, log_uniform(rng, 0.03, 0.15), rng.uniform(0.2, 1.0, 5), 2400, rng) for blade in blades
-    ]
+    taps = [modal(blade, log_uniform(rng, 0.03, 0.15), rng.uniform(0.2, 1.0, 5), 2400, rng) for blade in blades]
     shake = rng.uniform(1.5, 6.0)
     for time in poisson(rng, total * 0.9, rng.uniform(15.0, 60.0)):
         level = rng.lognormal(-1.0, 0.7) * (0.1 + np.abs(np.sin(np.pi * shake * time)))
@@ -135,9 +131,7 @@ def keys(rng: Rng) -> Audio:
 def _wood(rng: Rng, base_hz: float) -> Signal:
     """A blow on wood: low, heavily damped modes with a dull contact noise."""
     pitch = base_hz * np.array([1.0, 1.7, 2.6, 3.7, 5.2, 7.1]) * rng.uniform(0.93, 1.07, 6)
-    out = modal(
-        pitch, log_uniform(rng, 0.05, 0.2) / np.sqrt(pitch / base_hz), rng.uniform(0.1, 1.0, 6), 5000, rng
-    )
+    out = modal(pitch, log_uniform(rng, 0.05, 0.2) / np.sqrt(pitch / base_hz), rng.uniform(0.1, 1.0, 6), 5000, rng)
     add(
         out,
         burst(rng, rng.uniform(0.01, 0.05), [(100, 0), (1000, -3), (5000, -20)]),
@@ -266,9 +260,7 @@ def indicator(rng: Rng) -> Audio:
     """A car's turning indicator: alternating tick and tock, 60-120 flashes a minute (UN R48)."""
     total, gap = rng.uniform(2.0, 7.0), rng.uniform(0.25, 0.5)
     out = np.zeros(samples(total))
-    tick, tock = (
-        _clicks(rng, [0.0], 0.1, log_uniform(rng, 700.0, 3000.0), rng.uniform(0.01, 0.04)) for _ in range(2)
-    )
+    tick, tock = (_clicks(rng, [0.0], 0.1, log_uniform(rng, 700.0, 3000.0), rng.uniform(0.01, 0.04)) for _ in range(2))
     for turn, time in enumerate(beats(rng, total - 0.1, gap, 0.01)):
         add(out, tick if turn % 2 == 0 else tock, time)
     return finish(out)
@@ -295,19 +287,19 @@ def applause(rng: Rng) -> Audio:
 
 
 TYPES = (
-    ordinary("dishes", "dishes", "Plates and cups clink.", dishes),
-    ordinary("cutlery", "cutlery", "Cutlery clatters.", cutlery),
-    ordinary("glasses_toast", "glasses clinking", "Glasses clink together.", glasses_toast),
-    ordinary("coins", "coins", "Coins drop on a table.", coins),
-    ordinary("keys", "keys jingling", "A bunch of keys jingles.", keys),
-    ordinary("knocks", "knocking", "Someone knocks on a door.", knocks),
-    ordinary("footsteps", "footsteps", "Someone walks past.", footsteps),
-    ordinary("hammering", "hammering", "Someone hammers a nail.", hammering),
-    ordinary("door", "door closing", "A door closes.", door),
-    ordinary("drawer", "drawer", "A drawer slides shut.", drawer),
-    ordinary("typing", "keyboard typing", "Someone types on a keyboard.", typing),
-    ordinary("mouse_clicks", "mouse click", "A computer mouse clicks.", mouse_clicks),
-    ordinary("indicator", "turning indicator", "A car's turning indicator ticks.", indicator),
-    ordinary("clock", "clock ticking", "A clock ticks.", clock),
-    ordinary("applause", "applause", "People clap.", applause),
+    ordinary('dishes', 'dishes', 'Plates and cups clink.', dishes),
+    ordinary('cutlery', 'cutlery', 'Cutlery clatters.', cutlery),
+    ordinary('glasses_toast', 'glasses clinking', 'Glasses clink together.', glasses_toast),
+    ordinary('coins', 'coins', 'Coins drop on a table.', coins),
+    ordinary('keys', 'keys jingling', 'A bunch of keys jingles.', keys),
+    ordinary('knocks', 'knocking', 'Someone knocks on a door.', knocks),
+    ordinary('footsteps', 'footsteps', 'Someone walks past.', footsteps),
+    ordinary('hammering', 'hammering', 'Someone hammers a nail.', hammering),
+    ordinary('door', 'door closing', 'A door closes.', door),
+    ordinary('drawer', 'drawer', 'A drawer slides shut.', drawer),
+    ordinary('typing', 'keyboard typing', 'Someone types on a keyboard.', typing),
+    ordinary('mouse_clicks', 'mouse click', 'A computer mouse clicks.', mouse_clicks),
+    ordinary('indicator', 'turning indicator', "A car's turning indicator ticks.", indicator),
+    ordinary('clock', 'clock ticking', 'A clock ticks.', clock),
+    ordinary('applause', 'applause', 'People clap.', applause),
 )

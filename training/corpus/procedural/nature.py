@@ -34,8 +34,7 @@ def wind(rng: Rng) -> Audio:
     low = noise(rng, count, [(30, 0), (150, -3), (600, -18), (4000, -50)])
     middle = log_uniform(rng, 300.0, 900.0)
     howls = [
-        noise(rng, count, [(pitch * 0.6, -40), (pitch, 0), (pitch * 1.6, -40)])
-        for pitch in (middle, middle * 1.3)
+        noise(rng, count, [(pitch * 0.6, -40), (pitch, 0), (pitch * 1.6, -40)]) for pitch in (middle, middle * 1.3)
     ]
     share = np.clip(gust / 1.5, 0.0, 1.0)
     howl = howls[0] * (1 - share) + howls[1] * share
@@ -76,9 +75,7 @@ def _bubbles(rng: Rng, total_s: float, rate_hz: float, low: float, high: float) 
         time = np.arange(samples(0.06)) / SAMPLE_RATE
         hertz = log_uniform(rng, low, high)
         angle = 2 * np.pi * hertz * time * (1.0 + rng.uniform(0.5, 4.0) * time)
-        kinds.append(
-            np.sin(angle) * np.exp(-time * hertz * rng.uniform(0.03, 0.12)) * (1 - np.exp(-time * 2000))
-        )
+        kinds.append(np.sin(angle) * np.exp(-time * hertz * rng.uniform(0.03, 0.12)) * (1 - np.exp(-time * 2000)))
     for time in poisson(rng, total_s, rate_hz):
         add(out, kinds[rng.integers(24)], time, rng.lognormal(-0.5, 0.7))
     return out
@@ -167,24 +164,22 @@ def _coloured(tilt_db: float):
     def render(rng: Rng) -> Audio:
         tilt = tilt_db + rng.uniform(-0.7, 0.7)
         count = length(rng)
-        return finish(
-            noise(rng, count, [(20.0, 0.0), (8000.0, -tilt * np.log2(400.0))]) * drift(rng, count, 0.5, 0.05)
-        )
+        return finish(noise(rng, count, [(20.0, 0.0), (8000.0, -tilt * np.log2(400.0))]) * drift(rng, count, 0.5, 0.05))
 
     return render
 
 
 TYPES = (
-    ordinary("wind", "wind", "The wind blows.", wind),
-    ordinary("rain", "rain", "Rain falls.", rain),
-    ordinary("sea", "sea", "Waves break on a beach.", sea),
-    ordinary("tap_water", "running water", "Water runs from a tap.", tap_water),
-    ordinary("kettle", "kettle", "A kettle boils.", kettle),
-    ordinary("thunder", "thunder", "Thunder rolls far away.", thunder),
-    ordinary("crowd_murmur", "crowd", "A crowd murmurs.", crowd_murmur),
-    ordinary("mains_hum", "hum", "Electrical equipment hums.", mains_hum),
-    ordinary("static", "static", "A radio hisses and crackles.", static),
-    ordinary("white_noise", "noise", "White noise.", _coloured(0.0)),
-    ordinary("pink_noise", "noise", "Pink noise.", _coloured(3.0)),
-    ordinary("brown_noise", "noise", "Brown noise.", _coloured(6.0)),
+    ordinary('wind', 'wind', 'The wind blows.', wind),
+    ordinary('rain', 'rain', 'Rain falls.', rain),
+    ordinary('sea', 'sea', 'Waves break on a beach.', sea),
+    ordinary('tap_water', 'running water', 'Water runs from a tap.', tap_water),
+    ordinary('kettle', 'kettle', 'A kettle boils.', kettle),
+    ordinary('thunder', 'thunder', 'Thunder rolls far away.', thunder),
+    ordinary('crowd_murmur', 'crowd', 'A crowd murmurs.', crowd_murmur),
+    ordinary('mains_hum', 'hum', 'Electrical equipment hums.', mains_hum),
+    ordinary('static', 'static', 'A radio hisses and crackles.', static),
+    ordinary('white_noise', 'noise', 'White noise.', _coloured(0.0)),
+    ordinary('pink_noise', 'noise', 'Pink noise.', _coloured(3.0)),
+    ordinary('brown_noise', 'noise', 'Brown noise.', _coloured(6.0)),
 )

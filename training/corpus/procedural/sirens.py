@@ -154,15 +154,11 @@ def car_horn(rng: Rng) -> Audio:
     tones = []
     for base in (low, low * rng.uniform(1.17, 1.27)):
         order = np.arange(1, 21)
-        levels = (
-            rng.uniform(0.35, 1.0, 20) / (1.0 + (order * base / knee) ** 4) * order ** rng.uniform(-0.4, 0.5)
-        )
+        levels = rng.uniform(0.35, 1.0, 20) / (1.0 + (order * base / knee) ** 4) * order ** rng.uniform(-0.4, 0.5)
         tones.append((base, levels))
     if rng.random() < 0.15:  # small cars and scooters carry one horn
         tones = tones[1:]
-    return _horn(
-        rng, tones, log_uniform(rng, 0.006, 0.03), (rng.uniform(250.0, 400.0), rng.uniform(4000.0, 7000.0))
-    )
+    return _horn(rng, tones, log_uniform(rng, 0.006, 0.03), (rng.uniform(250.0, 400.0), rng.uniform(4000.0, 7000.0)))
 
 
 def truck_horn(rng: Rng) -> Audio:
@@ -170,21 +166,17 @@ def truck_horn(rng: Rng) -> Audio:
     base = rng.uniform(150.0, 320.0)
     order = np.arange(1, 31)
     tones = []
-    for ratio in [1.0, rng.uniform(1.18, 1.27), rng.uniform(1.45, 1.55), rng.uniform(1.6, 1.9)][
-        : rng.integers(2, 5)
-    ]:
+    for ratio in [1.0, rng.uniform(1.18, 1.27), rng.uniform(1.45, 1.55), rng.uniform(1.6, 1.9)][: rng.integers(2, 5)]:
         levels = rng.uniform(0.5, 1.0, 30) / (1.0 + (order * base * ratio / rng.uniform(1200.0, 2500.0)) ** 3)
         tones.append((base * ratio, levels))
-    return _horn(
-        rng, tones, log_uniform(rng, 0.02, 0.08), (rng.uniform(120.0, 220.0), rng.uniform(3000.0, 6000.0))
-    )
+    return _horn(rng, tones, log_uniform(rng, 0.02, 0.08), (rng.uniform(120.0, 220.0), rng.uniform(3000.0, 6000.0)))
 
 
 TYPES = (
-    SoundType("siren_wail", "siren", True, "An emergency siren wails up and down.", siren_wail),
-    SoundType("siren_yelp", "siren", True, "An emergency siren yelps rapidly.", siren_yelp),
-    SoundType("siren_hi_lo", "siren", True, "A two-tone emergency siren sounds.", siren_hi_lo),
-    SoundType("siren_civil_defence", "siren", True, "A civil-defence siren howls.", siren_civil_defence),
-    SoundType("car_horn", "car horn", True, "A car horn sounds.", car_horn),
-    SoundType("truck_horn", "car horn", True, "A lorry's air horn blares.", truck_horn),
+    SoundType('siren_wail', 'siren', True, 'An emergency siren wails up and down.', siren_wail),
+    SoundType('siren_yelp', 'siren', True, 'An emergency siren yelps rapidly.', siren_yelp),
+    SoundType('siren_hi_lo', 'siren', True, 'A two-tone emergency siren sounds.', siren_hi_lo),
+    SoundType('siren_civil_defence', 'siren', True, 'A civil-defence siren howls.', siren_civil_defence),
+    SoundType('car_horn', 'car horn', True, 'A car horn sounds.', car_horn),
+    SoundType('truck_horn', 'car horn', True, "A lorry's air horn blares.", truck_horn),
 )

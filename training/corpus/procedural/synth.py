@@ -40,9 +40,7 @@ class SoundType:
     render: Callable[[Rng], NDArray[np.float32]]
 
 
-def ordinary(
-    name: str, category: str, caption: str, render: Callable[[Rng], NDArray[np.float32]]
-) -> SoundType:
+def ordinary(name: str, category: str, caption: str, render: Callable[[Rng], NDArray[np.float32]]) -> SoundType:
     """A sound type the robot leaves alone."""
     return SoundType(name, category, False, caption, render)
 

@@ -83,9 +83,7 @@ def phone_bell(rng: Rng) -> Audio:
     base = log_uniform(rng, 1100.0, 1900.0)
     for pitch in (base, base * rng.uniform(1.12, 1.3)):
         ratios = np.array([1.0, 2.1, 2.9, 3.7, 5.1]) * rng.uniform(0.97, 1.03, 5)
-        gongs.append(
-            modal(pitch * ratios, rng.uniform(0.3, 0.9) / ratios**0.5, rng.uniform(0.2, 1.0, 5), 9600, rng)
-        )
+        gongs.append(modal(pitch * ratios, rng.uniform(0.3, 0.9) / ratios**0.5, rng.uniform(0.2, 1.0, 5), 9600, rng))
     ring, rest = (rng.uniform(1.0, 2.0), rng.uniform(2.0, 4.0)) if rng.random() < 0.6 else (0.4, 0.2)
     for start in beats(rng, total, ring + rest, 0.02):
         for turn, time in enumerate(beats(rng, ring, 1.0 / rng.uniform(34.0, 50.0), 0.03)):
@@ -98,9 +96,7 @@ def phone_melody(rng: Rng) -> Audio:
     total = rng.uniform(2.0, 7.0)
     out = np.zeros(samples(total))
     base = log_uniform(rng, 500.0, 1500.0)
-    if (
-        rng.random() < 0.25
-    ):  # trill: two tones about 16-25 times a second, on for a second or two, then a rest
+    if rng.random() < 0.25:  # trill: two tones about 16-25 times a second, on for a second or two, then a rest
         turn = np.mod(np.arange(out.size) / SAMPLE_RATE * rng.uniform(8.0, 13.0), 1.0) < 0.5
         tone = harmonics(np.where(turn, base, base * 1.25), [1.0, 0.2, 0.3, 0.1, 0.1], out.size, rng)
         ring = rng.uniform(0.8, 2.0)
@@ -137,9 +133,7 @@ def phone_vibration(rng: Rng) -> Audio:
     tone = harmonics(pitch, rng.uniform(0.2, 1.0, 14) / np.arange(1, 15) ** rng.uniform(0.5, 1.2), count)
     tone += rng.uniform(0.02, 0.3) * noise(rng, count, [(100, -20), (600, 0), (4000, -15)])
     on = rng.uniform(0.25, 1.0)
-    return finish(
-        pulsed(tone, [(t, on) for t in beats(rng, total, on + rng.uniform(0.15, 1.5), 0.0)], 0.02, 0.02, 0.0)
-    )
+    return finish(pulsed(tone, [(t, on) for t in beats(rng, total, on + rng.uniform(0.15, 1.5), 0.0)], 0.02, 0.02, 0.0))
 
 
 def reversing_beeper(rng: Rng) -> Audio:
@@ -149,9 +143,7 @@ def reversing_beeper(rng: Rng) -> Audio:
     return finish(pulsed(tone, [(t, period * 0.5) for t in beats(rng, total, period, 0.0)], 0.003, 0.01, 0.0))
 
 
-def _melody(
-    rng: Rng, total_s: float, low_hz: float, high_hz: float, beat_s: float
-) -> list[tuple[float, float, float]]:
+def _melody(rng: Rng, total_s: float, low_hz: float, high_hz: float, beat_s: float) -> list[tuple[float, float, float]]:
     """(start s, length s, Hz) of a random walk on a scale."""
     scale = np.array(_SCALES[rng.integers(4)])
     pitches = log_uniform(rng, low_hz, high_hz / 2) * 2.0 ** (np.concatenate([scale, scale[1:] + 12]) / 12)
@@ -174,9 +166,7 @@ def flute_melody(rng: Rng) -> Audio:
         swing = np.sin(2 * np.pi * rng.uniform(4.5, 6.5) * np.arange(count) / SAMPLE_RATE)
         tone = harmonics(pitch * (1.0 + vibrato * swing), levels, count, rng) * (1.0 + 8 * vibrato * swing)
         breath = noise(rng, count, [(200, -30), (pitch, 0), (2 * pitch, -3), (7000, -15)])
-        add(
-            out, (tone + rng.uniform(0.01, 0.08) * breath) * gate(count, rng.uniform(0.02, 0.08), 0.05), start
-        )
+        add(out, (tone + rng.uniform(0.01, 0.08) * breath) * gate(count, rng.uniform(0.02, 0.08), 0.05), start)
     return finish(out)
 
 
@@ -197,9 +187,7 @@ def piano_chords(rng: Rng) -> Audio:
     t60, bright = rng.uniform(1.0, 4.0), rng.uniform(1.2, 2.2)
     for start, _, pitch in _melody(rng, total, 110.0, 700.0, rng.uniform(0.5, 1.2)):
         for semitone in ((0, 4, 7), (0, 3, 7), (0, 4, 7, 11), (0, 5, 9))[rng.integers(4)]:
-            add(
-                out, _note(rng, pitch * 2 ** (semitone / 12), t60, bright, 4e-4), start + rng.uniform(0, 0.02)
-            )
+            add(out, _note(rng, pitch * 2 ** (semitone / 12), t60, bright, 4e-4), start + rng.uniform(0, 0.02))
     return finish(out)
 
 
@@ -222,13 +210,9 @@ def whistling(rng: Rng) -> Audio:
     for start, length, hertz in _melody(rng, total, 650.0, 2600.0, rng.uniform(0.2, 0.6)):
         first, size = samples(start), samples(length)
         pitch[first : first + size] = hertz
-        loud[first : first + size] = gate(samples(length), 0.03, 0.05)[: max(0, count - first)] * rng.uniform(
-            0.6, 1.0
-        )
+        loud[first : first + size] = gate(samples(length), 0.03, 0.05)[: max(0, count - first)] * rng.uniform(0.6, 1.0)
     slide = np.hanning(samples(rng.uniform(0.03, 0.12)))
-    pitch = np.convolve(np.pad(pitch, slide.size, mode="edge"), slide / slide.sum(), "same")[
-        slide.size : -slide.size
-    ]
+    pitch = np.convolve(np.pad(pitch, slide.size, mode='edge'), slide / slide.sum(), 'same')[slide.size : -slide.size]
     pitch *= 1.0 + 0.006 * slow(rng, count, 7.0)
     tone = harmonics(pitch, [1.0, rng.uniform(0.01, 0.1), 0.01], count, rng)
     breath = noise(rng, count, [(500, -30), (1500, 0), (5000, -6)])
@@ -246,11 +230,7 @@ def bird_chirps(rng: Rng) -> Audio:
         count = samples(length)
         share = np.linspace(0.0, 1.0, count)
         glide = rng.uniform(-1, 1) * (share - 0.5) + rng.uniform(-1, 1) * np.sin(np.pi * share)
-        glide += (
-            rng.uniform(0.0, 0.3)
-            * (rng.random() < 0.4)
-            * np.sin(2 * np.pi * rng.uniform(20, 90) * length * share)
-        )
+        glide += rng.uniform(0.0, 0.3) * (rng.random() < 0.4) * np.sin(2 * np.pi * rng.uniform(20, 90) * length * share)
         syllable = harmonics(base * (1.0 + spread * glide), [1.0, rng.uniform(0.0, 0.15)], count, rng)
         syllable *= np.sin(np.pi * share) ** rng.uniform(0.5, 2.0)
         for _ in range(rng.integers(1, 9)):
@@ -283,9 +263,7 @@ def cicadas(rng: Rng) -> Audio:
     """Cicadas: a dense, buzzing band around 3-7 kHz that swells and pulses."""
     count = samples(rng.uniform(2.0, 7.0))
     middle = rng.uniform(3200.0, 6500.0)
-    out = noise(
-        rng, count, [(middle * 0.6, -40), (middle * 0.9, -3), (middle, 0), (middle * 1.15, -4), (7900, -25)]
-    )
+    out = noise(rng, count, [(middle * 0.6, -40), (middle * 0.9, -3), (middle, 0), (middle * 1.15, -4), (7900, -25)])
     buzz = harmonics(rng.uniform(60.0, 250.0) * (1 + 0.02 * slow(rng, count, 4.0)), [1.0], count, rng)
     swell = 1.0 + 0.4 * np.clip(slow(rng, count, rng.uniform(0.5, 6.0)), -2, 2)
     return finish(out * (1.0 + rng.uniform(0.3, 0.95) * buzz) * swell)
@@ -309,22 +287,20 @@ def wind_chimes(rng: Rng) -> Audio:
 
 
 TYPES = (
-    ordinary("microwave_beeps", "microwave beep", "A microwave oven beeps that it is done.", microwave_beeps),
-    ordinary("appliance_beep", "appliance beep", "An appliance beeps once or twice.", appliance_beep),
-    ordinary(
-        "notification_chime", "notification", "A telephone plays a notification chime.", notification_chime
-    ),
-    ordinary("phone_bell", "telephone ringing", "An old telephone bell rings.", phone_bell),
-    ordinary("phone_melody", "telephone ringing", "A mobile telephone plays a ringtone.", phone_melody),
-    ordinary("phone_vibration", "telephone vibrating", "A telephone vibrates on a table.", phone_vibration),
-    ordinary("reversing_beeper", "reversing beeper", "A parking assistant beeps.", reversing_beeper),
-    ordinary("flute_melody", "music", "A flute plays.", flute_melody),
-    ordinary("plucked_melody", "music", "A plucked string instrument plays.", plucked_melody),
-    ordinary("piano_chords", "music", "A piano plays chords.", piano_chords),
-    ordinary("synth_drone", "music", "A synthesiser holds a chord.", synth_drone),
-    ordinary("whistling", "whistling", "Someone whistles a tune.", whistling),
-    ordinary("bird_chirps", "birds", "Birds chirp.", bird_chirps),
-    ordinary("crickets", "insects", "Crickets chirp.", crickets),
-    ordinary("cicadas", "insects", "Cicadas buzz.", cicadas),
-    ordinary("wind_chimes", "wind chimes", "Wind chimes ring.", wind_chimes),
+    ordinary('microwave_beeps', 'microwave beep', 'A microwave oven beeps that it is done.', microwave_beeps),
+    ordinary('appliance_beep', 'appliance beep', 'An appliance beeps once or twice.', appliance_beep),
+    ordinary('notification_chime', 'notification', 'A telephone plays a notification chime.', notification_chime),
+    ordinary('phone_bell', 'telephone ringing', 'An old telephone bell rings.', phone_bell),
+    ordinary('phone_melody', 'telephone ringing', 'A mobile telephone plays a ringtone.', phone_melody),
+    ordinary('phone_vibration', 'telephone vibrating', 'A telephone vibrates on a table.', phone_vibration),
+    ordinary('reversing_beeper', 'reversing beeper', 'A parking assistant beeps.', reversing_beeper),
+    ordinary('flute_melody', 'music', 'A flute plays.', flute_melody),
+    ordinary('plucked_melody', 'music', 'A plucked string instrument plays.', plucked_melody),
+    ordinary('piano_chords', 'music', 'A piano plays chords.', piano_chords),
+    ordinary('synth_drone', 'music', 'A synthesiser holds a chord.', synth_drone),
+    ordinary('whistling', 'whistling', 'Someone whistles a tune.', whistling),
+    ordinary('bird_chirps', 'birds', 'Birds chirp.', bird_chirps),
+    ordinary('crickets', 'insects', 'Crickets chirp.', crickets),
+    ordinary('cicadas', 'insects', 'Cicadas buzz.', cicadas),
+    ordinary('wind_chimes', 'wind chimes', 'Wind chimes ring.', wind_chimes),
 )
