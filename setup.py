@@ -108,10 +108,14 @@ def build(source: Path, folder: Path, prefix: Path) -> None:
 
 
 def data_files(prefix: Path, skipped: list[Path]):
-    """Yield (folder, files) for data_files: what the prefix holds, but for the skipped folders."""
+    """Yield (folder, files) for data_files: what the prefix holds, but for the skipped folders.
+
+    CMake's egg-info would be a second set of metadata beside pip's.
+    """
+    unwanted = ("__pycache__", ".egg-info")
     for folder, folders, files in os.walk(prefix):
         here = Path(folder)
-        folders[:] = [name for name in folders if name != "__pycache__" and here / name not in skipped]
+        folders[:] = [name for name in folders if not name.endswith(unwanted) and here / name not in skipped]
         if files:
             yield str(here.relative_to(prefix)), [str(here / name) for name in files]
 
