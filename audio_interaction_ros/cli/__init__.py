@@ -1,0 +1,46 @@
+"""The `audio-interaction` command: hear files and bags, record, and the live demo."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from audio_interaction_ros.cli import demo, listen, record, replay
+from audio_interaction_ros.cli.errors import CommandError
+
+_DESCRIPTION = """\
+An always-on ear and judgement for robots: after every 400 ms of sound it stays silent or responds.
+"""
+_EPILOG = """\
+examples:
+  audio-interaction demo                          a scene through the four nodes, live
+  audio-interaction demo --mic                    the same with your microphone
+  audio-interaction listen kitchen.wav            what would it say to this recording?
+  audio-interaction record --out night            audio topics into a rosbag2 bag
+  audio-interaction replay night --out decisions  the bag through the model, faster than real time
+
+`audio-interaction COMMAND --help` says more about each.
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one sub-command; returns the exit code: 0 done, 1 failed (one sentence says why), 2 wrong usage."""
+    parser = argparse.ArgumentParser(
+        'audio-interaction',
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(metavar='COMMAND', required=True)
+    for command in (demo, listen, record, replay):
+        command.add_parser(commands)
+    arguments = parser.parse_args(argv)
+    try:
+        code: int = arguments.run(arguments)
+    except CommandError as error:
+        print(f'audio-interaction: {error}', file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return code

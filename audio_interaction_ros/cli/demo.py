@@ -1,0 +1,201 @@
+"""`audio-interaction demo`: the four nodes as separate processes, a scene or a microphone, and the score."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import signal
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from audio_interaction_ros.cli.errors import CommandError
+from audio_interaction_ros.cli.models import add_checkpoint_option
+
+if TYPE_CHECKING:
+    from audio_interaction_ros.cli.observer import Observer
+    from audio_interaction_ros.cli.processes import NodeProcesses
+    from audio_interaction_ros.cli.scoring import Scene
+    from audio_interaction_ros.cli.timeline_view import TimelineView
+
+_START_TIMEOUT_S = 120.0
+_STALL_S = 10.0
+_QUIET_S = 1.5
+_LISTENERS = ('chunk_encoder', 'decoder', 'safety_alert')
+
+_EPILOG = """\
+Starts audio_capture, chunk_encoder, decoder and safety_alert as processes that talk over DDS, on this
+machine only. Without --mic the scene is scored against the JSON file beside it; the last line of the output
+is one JSON object.
+Exit code 0: every hazard answered, no response to anything else, no chunk lost.
+
+examples:
+  audio-interaction demo
+  audio-interaction demo --mic            until Ctrl-C
+  audio-interaction demo --mic "USB PnP"  a microphone by name
+  audio-interaction demo --scene kitchen.flac
+"""
+
+
+@dataclass(frozen=True)
+class _Sound:
+    """What capture is to play: its parameters, and for a file how many chunks it holds and what is in it."""
+
+    parameters: dict[str, str]
+    title: str
+    chunks: int | None = None
+    scene: Scene | None = None
+
+
+def add_parser(commands: Any) -> None:
+    """Adds the sub-command to argparse's sub-parsers."""
+    parser: argparse.ArgumentParser = commands.add_parser(
+        'demo',
+        help='the four nodes live, on a scene or the microphone',
+        description='Run the whole loop on real ROS 2 and watch it listen.',
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    source = parser.add_mutually_exclusive_group()
+    source.add_argument(
+        '--mic',
+        nargs='?',
+        const='',
+        metavar='NAME',
+        help='listen to a microphone (default: the system default)',
+    )
+    source.add_argument(
+        '--scene', type=Path, metavar='FILE', help='a WAV or FLAC file (default: the scene of the package)'
+    )
+    add_checkpoint_option(parser)
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """0 when the demo went as it should, else 1."""
+    try:
+        import rclpy
+
+        from audio_interaction_ros import msg  # noqa: F401
+    except ImportError as error:
+        raise CommandError(
+            f'the demo needs ROS 2 and the messages of this package ({error}); run `make setup`, '
+            'or build with colcon and source its setup file'
+        ) from error
+    from audio_interaction_ros.cli.observer import Observer
+    from audio_interaction_ros.cli.processes import NodeProcesses, ros_environment
+    from audio_interaction_ros.cli.scoring import summary, verdict
+    from audio_interaction_ros.cli.timeline_view import TimelineView
+
+    sound = _microphone(arguments.mic) if arguments.mic is not None else _scene(arguments.scene)
+    environment = ros_environment()
+    os.environ.update(environment)
+    # The end asked for by a service manager or a closed terminal is Ctrl-C: the nodes are ended in order.
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupt)
+    rclpy.init(args=[], signal_handler_options=rclpy.SignalHandlerOptions.NO)
+    view = TimelineView()
+    observer = Observer(view)
+    try:
+        with NodeProcesses(environment) as nodes, view:
+            _start(nodes, observer, view, sound, arguments.checkpoint)
+            _watch(nodes, observer, sound)
+    finally:
+        observer.close()
+        rclpy.try_shutdown()
+    report = summary(sound.scene, observer.decisions, observer.responses, _machine())
+    if sound.chunks is not None:
+        # What never reached the encoder is in none of its numbers.
+        report['chunks_lost'] = max(report['chunks_lost'], sound.chunks - report['chunks'])
+    wrong = verdict(report)
+    if wrong:
+        print(f'audio-interaction: {wrong}', file=sys.stderr)
+    print(json.dumps(report, ensure_ascii=False), flush=True)
+    return int(wrong is not None)
+
+
+def _microphone(name: str) -> _Sound:
+    parameters = {'device': name} if name else {}
+    return _Sound(parameters, f'the microphone {name or "(system default)"}; Ctrl-C ends')
+
+
+def _scene(path: Path | None) -> _Sound:
+    import soundfile
+
+    from audio_interaction_ros.audio import CHUNK_S
+    from audio_interaction_ros.cli.scoring import Scene
+    from audio_interaction_ros.resources import shared_path
+
+    found = path or shared_path('demo/scene.flac')
+    if found is None:
+        raise CommandError("the demo scene 'demo/scene.flac' is not installed; give a recording with --scene FILE")
+    try:
+        info = soundfile.info(str(found))
+    except (soundfile.LibsndfileError, OSError) as error:
+        raise CommandError(f"'{found}' cannot be read as audio ({error}); give a WAV or FLAC file") from error
+    description = found.with_suffix('.json')
+    scene = Scene.load(description) if description.exists() else None
+    chunks = int(info.frames / info.samplerate / CHUNK_S + 1e-6)
+    title = f'{found.name}, {info.frames / info.samplerate:.0f} s'
+    if scene:
+        title += f', {len(scene.hazards)} hazards among {len(scene.events)} sounds'
+    return _Sound({'file': str(found.resolve())}, title, chunks, scene)
+
+
+def _start(nodes: NodeProcesses, observer: Observer, view: TimelineView, sound: _Sound, checkpoint: str) -> None:
+    started = time.monotonic()
+    view.note(f'starting four nodes (ROS_DOMAIN_ID {os.environ["ROS_DOMAIN_ID"]}) …')
+    for name in _LISTENERS:
+        nodes.start(name, {} if name == 'safety_alert' else {'checkpoint': checkpoint})
+    for name in _LISTENERS:
+        _wait_active(nodes, observer, name)
+    view.note(f'ready after {time.monotonic() - started:.1f} s, listening to {sound.title}')
+    nodes.start('audio_capture', sound.parameters)
+    _wait_active(nodes, observer, 'audio_capture')
+
+
+def _wait_active(nodes: NodeProcesses, observer: Observer, name: str) -> None:
+    try:
+        observer.wait_active(name, _START_TIMEOUT_S, nodes.check)
+    except CommandError as error:
+        if name in str(error) and 'last lines' not in str(error):
+            raise CommandError(f'{error}; its last lines:\n{nodes.log_tail(name)}') from None
+        raise
+
+
+def _watch(nodes: NodeProcesses, observer: Observer, sound: _Sound) -> None:
+    """Until the file is over and what it set off has been said, or until Ctrl-C."""
+    observer.last_event_s = time.monotonic()
+    try:
+        while True:
+            observer.spin(0.2)
+            nodes.check()
+            quiet_s = time.monotonic() - observer.last_event_s
+            if sound.chunks is None:
+                continue
+            over = sum(decision.chunks_drained for decision in observer.decisions) >= sound.chunks
+            if over and not observer.speaking and quiet_s > _QUIET_S:
+                return
+            if quiet_s > _STALL_S:
+                return
+    except KeyboardInterrupt:
+        if sound.chunks is not None:
+            raise
+
+
+def _interrupt(number: int, frame: object) -> None:
+    raise KeyboardInterrupt
+
+
+def _machine() -> str:
+    model = platform.processor() or platform.machine()
+    try:
+        lines = Path('/proc/cpuinfo').read_text().splitlines()
+        model = next((line.partition(':')[2].strip() for line in lines if line.startswith('model name')), model)
+    except OSError:
+        pass  # not Linux
+    return f'{model}, {len(os.sched_getaffinity(0))} cores, Python {platform.python_version()}'

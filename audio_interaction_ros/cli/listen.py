@@ -1,0 +1,69 @@
+"""`audio-interaction listen`: audio files through a fresh session each, offline."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import TYPE_CHECKING, Any
+
+from audio_interaction_ros.cli.models import add_checkpoint_option, load_halves
+
+if TYPE_CHECKING:
+    from audio_interaction_ros.model.checkpoint import DecoderHalf, EncoderHalf
+
+_EPILOG = """\
+One JSON line a file, in the order given:
+  {"file": "kitchen.wav", "chunks": 75,
+   "responses": [{"t_s": 12.4, "text": "...", "emotion": "urgent", "probability": 0.97}]}
+t_s is the end of the 400 ms chunk that triggered the response, in seconds from the file's start.
+A file that cannot be read gives {"file", "error"}; the rest goes on and the exit code is 1.
+
+examples:
+  audio-interaction listen kitchen.wav
+  audio-interaction listen recordings/*.flac > heard.jsonl
+"""
+
+
+def add_parser(commands: Any) -> None:
+    """Adds the sub-command to argparse's sub-parsers."""
+    parser: argparse.ArgumentParser = commands.add_parser(
+        'listen',
+        help='audio files, each through a fresh session; one JSON line a file',
+        description='Hear audio files offline, each from a fresh start, and print what would be said.',
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument('files', nargs='+', metavar='FILE', help='WAV, FLAC, OGG …, any rate and channel count')
+    add_checkpoint_option(parser)
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """0 when every file could be read, else 1."""
+    encoder, decoder = load_halves(arguments.checkpoint)
+    failed = False
+    for file in arguments.files:
+        heard = hear_file(file, encoder, decoder)
+        failed |= 'error' in heard
+        print(json.dumps(heard, ensure_ascii=False), flush=True)
+    return int(failed)
+
+
+def hear_file(file: str, encoder: EncoderHalf, decoder: DecoderHalf) -> dict[str, Any]:
+    """The JSON line of one file, as a dictionary."""
+    from audio_interaction_ros.audio.formats import AudioFormatError, read_audio_file
+    from audio_interaction_ros.audio.resample import to_mono_16k
+    from audio_interaction_ros.cli.reports import response_report
+    from audio_interaction_ros.streaming.loop import Decision, listen
+
+    try:
+        samples, sample_rate_hz = read_audio_file(file)
+    except AudioFormatError as error:
+        return {'file': file, 'error': str(error)}
+    chunks, responses = 0, []
+    for event in listen(encoder, decoder, to_mono_16k(samples, sample_rate_hz)):
+        if isinstance(event, Decision):
+            chunks += event.chunks_drained
+        elif event.final:
+            responses.append(response_report(event))
+    return {'file': file, 'chunks': chunks, 'responses': responses}

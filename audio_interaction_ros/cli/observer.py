@@ -1,0 +1,128 @@
+"""The demo's own node: waits for the others to be active, and takes down when what they publish arrives."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import rclpy
+from lifecycle_msgs.msg import State
+from lifecycle_msgs.srv import GetState
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.qos import QoSProfile
+
+from audio_interaction_ros.audio import CHUNK_S
+from audio_interaction_ros.cli.errors import CommandError
+from audio_interaction_ros.cli.scoring import HeardDecision, HeardResponse
+from audio_interaction_ros.cli.timeline_view import TimelineView
+from audio_interaction_ros.msg import Decision, Response, SafetyAlert
+
+_STATES = {SafetyAlert.RAISED: 'raised', SafetyAlert.UPDATED: 'updated', SafetyAlert.CLEARED: 'cleared'}
+_SEVERITIES = {SafetyAlert.INFO: 'info', SafetyAlert.WARNING: 'warning', SafetyAlert.DANGER: 'danger'}
+_QOS = QoSProfile(depth=1000)
+
+
+class Observer:
+    """`decisions` and `responses` in the order of arrival; drives the terminal's timeline meanwhile."""
+
+    def __init__(self, view: TimelineView) -> None:
+        """rclpy must have been initialised."""
+        self.decisions: list[HeardDecision] = []
+        self.responses: list[HeardResponse] = []
+        self.last_event_s = time.monotonic()
+        self._view = view
+        self._open_responses: set[str] = set()
+        self._seen_responses: set[str] = set()
+        self._start_s: float | None = None
+        self._node = rclpy.create_node('demo')
+        self._executor = SingleThreadedExecutor()
+        self._executor.add_node(self._node)
+        self._node.create_subscription(Decision, 'ai/decision', self._on_decision, _QOS)
+        self._node.create_subscription(Response, 'ai/response', self._on_response, _QOS)
+        self._node.create_subscription(SafetyAlert, 'ai/safety_alert', self._on_alert, _QOS)
+
+    def close(self) -> None:
+        """The end of the node."""
+        self._executor.shutdown()
+        self._node.destroy_node()
+
+    @property
+    def speaking(self) -> bool:
+        """True while a response is being written."""
+        return bool(self._open_responses)
+
+    def spin(self, seconds: float) -> None:
+        """Handle what arrives during this time."""
+        deadline = time.monotonic() + seconds
+        while (left := deadline - time.monotonic()) > 0:
+            self._executor.spin_once(timeout_sec=left)
+
+    def wait_active(self, name: str, timeout_s: float, check: Callable[[], None]) -> None:
+        """Until the lifecycle node is active. `check` is called meanwhile and may raise.
+
+        Raises CommandError when the node is not active in time.
+        """
+        client = self._node.create_client(GetState, f'{name}/get_state')
+        deadline = time.monotonic() + timeout_s
+        state = 'not there'
+        try:
+            while time.monotonic() < deadline:
+                check()
+                self.spin(0.1)
+                if not client.service_is_ready():
+                    continue
+                answer = client.call_async(GetState.Request())
+                # A node that loads its model answers only afterwards.
+                self._executor.spin_until_future_complete(answer, timeout_sec=1.0)
+                if not answer.done():
+                    continue
+                state = answer.result().current_state.label
+                if answer.result().current_state.id == State.PRIMARY_STATE_ACTIVE:
+                    return
+        finally:
+            self._node.destroy_client(client)
+        raise CommandError(f'{name} is {state} after {timeout_s:.0f} s, active expected')
+
+    def _on_decision(self, message: Any) -> None:
+        received_s = time.time()
+        decision = HeardDecision(
+            _stamp_s(message.header.stamp),
+            received_s,
+            message.stream_id,
+            message.chunk_index,
+            message.chunks_drained,
+            message.decision == Decision.RESPONSE,
+            message.chunks_lost,
+        )
+        self.decisions.append(decision)
+        self.last_event_s = time.monotonic()
+        if self._start_s is None:
+            self._start_s = decision.stamp_s - decision.chunk_index * CHUNK_S
+        t_s = decision.stamp_s + CHUNK_S - self._start_s
+        self._view.decision(t_s, message.level_dbfs, decision.respond, message.probability, decision.chunks_drained)
+
+    def _on_response(self, message: Any) -> None:
+        received_s = time.time()
+        self.last_event_s = time.monotonic()
+        if message.id not in self._seen_responses:
+            self._seen_responses.add(message.id)
+            self._open_responses.add(message.id)
+            self.responses.append(HeardResponse(_stamp_s(message.header.stamp), received_s))
+        if message.final:
+            self._open_responses.discard(message.id)
+        self._view.response(message.text, message.emotion, message.latency_s, message.final)
+
+    def _on_alert(self, message: Any) -> None:
+        self.last_event_s = time.monotonic()
+        self._view.alert(
+            _STATES.get(message.state, '?'),
+            _SEVERITIES.get(message.severity, '?'),
+            message.hazard,
+            message.message,
+        )
+
+
+def _stamp_s(stamp: Any) -> float:
+    seconds: float = stamp.sec + stamp.nanosec * 1e-9
+    return seconds

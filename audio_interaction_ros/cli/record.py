@@ -1,0 +1,202 @@
+"""`audio-interaction record`: the audio topics into a rosbag2 bag, as `ros2 bag record` would."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import signal
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from audio_interaction_ros.cli.errors import CommandError
+
+if TYPE_CHECKING:
+    from audio_interaction_ros.bags import BagWriter, TopicQos
+
+AUDIO_TOPIC, INFO_TOPIC = 'audio_stamped', 'audio_info'
+_PATIENCE_S = 5.0
+_MAX_WAIT_S = 30.0
+_QUEUE_DEPTH = 200
+
+_EPILOG = """\
+This writes sound to disk: everything said near the microphone is in the bag. Nothing else in this package
+does that.
+Ends on Ctrl-C or after --duration; the last line printed is a JSON summary.
+
+examples:
+  audio-interaction record --out night
+  audio-interaction record --out test --storage sqlite3 --duration 60
+"""
+
+
+def add_parser(commands: Any) -> None:
+    """Adds the sub-command to argparse's sub-parsers."""
+    parser: argparse.ArgumentParser = commands.add_parser(
+        'record',
+        help='the audio topics into a rosbag2 bag',
+        description='Record audio_stamped and audio_info into a rosbag2 bag that replay and `ros2 bag` read.',
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument('--out', type=Path, required=True, metavar='BAG', help='the new bag; never overwritten')
+    parser.add_argument('--storage', choices=('mcap', 'sqlite3'), default='mcap', help='default: mcap')
+    parser.add_argument('--duration', type=_seconds, metavar='S', help='seconds after the first message')
+    parser.set_defaults(run=run)
+
+
+def _seconds(text: str) -> float:
+    if not (seconds := float(text)) > 0:
+        raise argparse.ArgumentTypeError(f'{text} found, a number of seconds above 0 expected')
+    return seconds
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """0 when audio was recorded, 1 when none came."""
+    try:
+        import rclpy
+    except ImportError as error:
+        raise CommandError(f'record needs ROS 2 ({error}); run `make setup` or source a ROS 2 setup file') from error
+    from audio_interaction_ros.bags import BagError, BagWriter
+
+    try:
+        writer = BagWriter(arguments.out, arguments.storage)
+    except BagError as error:
+        raise CommandError(str(error)) from error
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    rclpy.init(args=[], signal_handler_options=rclpy.SignalHandlerOptions.NO)
+    recorder = _Recorder(writer)
+    try:
+        recorder.run(arguments.duration)
+    except KeyboardInterrupt:
+        pass  # the usual end
+    except BagError as error:
+        raise CommandError(str(error)) from error
+    finally:
+        recorder.close()
+        rclpy.try_shutdown()
+    if not recorder.audio_messages:
+        raise CommandError(
+            'no audio message came on audio_stamped, so nothing was written; '
+            'start audio_capture or an audio driver with the same ROS_DOMAIN_ID'
+        )
+    print(
+        json.dumps(
+            {
+                'messages': recorder.audio_messages,
+                'seconds': round(recorder.seconds, 3),
+                'path': str(arguments.out.resolve()),
+            }
+        ),
+        flush=True,
+    )
+    return 0
+
+
+class _Recorder:
+    """Subscribes to each topic once a publisher is there, with the quality of service it offers.
+
+    The bag is made with the first audio message, so a recording of nothing leaves nothing behind.
+    """
+
+    def __init__(self, writer: BagWriter) -> None:
+        import rclpy
+        from rclpy.executors import SingleThreadedExecutor
+
+        self.audio_messages = 0
+        self._first_s: float | None = None
+        self._last_s = 0.0
+        self._writer = writer
+        self._info_before_audio: bytes | None = None
+        self._qos: dict[str, TopicQos] = {}
+        self._node = rclpy.create_node('audio_recorder')
+        self._executor = SingleThreadedExecutor()
+        self._executor.add_node(self._node)
+
+    @property
+    def seconds(self) -> float:
+        """Between the first and the last audio message."""
+        return self._last_s - self._first_s if self._first_s is not None else 0.0
+
+    def run(self, duration_s: float | None) -> None:
+        """Until Ctrl-C, or for this long after the first audio message, which then must come within 30 s.
+
+        Raises BagError.
+        """
+        started, told = time.monotonic(), False
+        while True:
+            for topic in (AUDIO_TOPIC, INFO_TOPIC):
+                if topic not in self._qos:
+                    self._subscribe(topic)
+            self._executor.spin_once(timeout_sec=0.1)
+            now = time.monotonic()
+            if self._first_s is None and now - started > _PATIENCE_S and not told:
+                told = True
+                _say(f'nothing on {self._node.resolve_topic_name(AUDIO_TOPIC)} yet, still waiting')
+            if duration_s is not None:
+                if self._first_s is not None and now - self._first_s >= duration_s:
+                    return
+                if self._first_s is None and now - started > _MAX_WAIT_S:
+                    return
+
+    def close(self) -> None:
+        """Completes the bag."""
+        self._executor.shutdown()
+        self._node.destroy_node()
+        if self.audio_messages:
+            self._writer.close()
+
+    def _subscribe(self, topic: str) -> None:
+        from audio_common_msgs.msg import AudioDataStamped, AudioInfo
+        from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+
+        from audio_interaction_ros.bags import TopicQos
+
+        offers = [publisher.qos_profile for publisher in self._node.get_publishers_info_by_topic(topic)]
+        if not offers:
+            return
+        # The strictest that every publisher can serve.
+        reliable = all(offer.reliability == ReliabilityPolicy.RELIABLE for offer in offers)
+        latched = all(offer.durability == DurabilityPolicy.TRANSIENT_LOCAL for offer in offers)
+        self._qos[topic] = TopicQos(reliable, latched)
+        qos = QoSProfile(
+            depth=_QUEUE_DEPTH,
+            reliability=ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT,
+            durability=DurabilityPolicy.TRANSIENT_LOCAL if latched else DurabilityPolicy.VOLATILE,
+        )
+        if topic == AUDIO_TOPIC:
+            self._node.create_subscription(AudioDataStamped, topic, self._on_audio, qos, raw=True)
+        else:
+            self._node.create_subscription(AudioInfo, topic, self._on_info, qos, raw=True)
+
+    def _on_audio(self, raw: bytes) -> None:
+        self._last_s = time.monotonic()
+        if self._first_s is None:
+            self._first_s = self._last_s
+            self._open()
+        self._write(AUDIO_TOPIC, raw)
+        self.audio_messages += 1
+
+    def _on_info(self, raw: bytes) -> None:
+        if self._first_s is None:
+            self._info_before_audio = raw
+        else:
+            self._write(INFO_TOPIC, raw)
+
+    def _open(self) -> None:
+        from audio_interaction_ros.bags import INFO, STAMPED, TopicQos
+
+        self._writer.open()
+        for topic, kind in ((AUDIO_TOPIC, STAMPED), (INFO_TOPIC, INFO)):
+            qos = self._qos.get(topic, TopicQos(latched=True))
+            self._writer.add_topic(self._node.resolve_topic_name(topic), kind, qos)
+        if self._info_before_audio is not None:
+            self._write(INFO_TOPIC, self._info_before_audio)
+        _say(f"writing sound from {self._node.resolve_topic_name(AUDIO_TOPIC)} to '{self._writer.path.resolve()}'")
+
+    def _write(self, topic: str, raw: bytes) -> None:
+        self._writer.write(self._node.resolve_topic_name(topic), time.time_ns(), raw)
+
+
+def _say(text: str) -> None:
+    print(f'audio-interaction: {text}', flush=True)

@@ -1,0 +1,142 @@
+"""`audio-interaction replay`: a rosbag2 bag through the model, faster than real time, always the same."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from audio_interaction_ros.cli.errors import CommandError
+from audio_interaction_ros.cli.models import add_checkpoint_option, load_halves
+
+if TYPE_CHECKING:
+    from audio_interaction_ros.bags import AudioBagReader
+    from audio_interaction_ros.model.checkpoint import DecoderHalf, EncoderHalf
+    from audio_interaction_ros.streaming.fifo import EncodedChunk
+    from audio_interaction_ros.streaming.loop import Decision, Response
+
+_EPILOG = """\
+Reads sqlite3 and MCAP bags with audio_common_msgs AudioDataStamped (or AudioData) and AudioInfo; needs no
+ROS.
+Writes into DIR:
+  decisions.csv   one row a decision
+  responses.json  what was said, with the bag's stamps
+Both are the same, byte for byte, on every run. The last line printed is a JSON summary.
+
+examples:
+  audio-interaction replay night --out night-decisions
+  audio-interaction replay night --topic /head/audio_stamped --out head
+"""
+
+
+def add_parser(commands: Any) -> None:
+    """Adds the sub-command to argparse's sub-parsers."""
+    parser: argparse.ArgumentParser = commands.add_parser(
+        'replay',
+        help='a rosbag2 bag; decisions and responses as CSV and JSON',
+        description='Hear the audio of a rosbag2 bag as the robot would have, always keeping up.',
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument('bag', type=Path, metavar='BAG', help='bag directory, or a single .mcap or .db3 file')
+    parser.add_argument('--out', type=Path, required=True, metavar='DIR', help='where to write; made if missing')
+    parser.add_argument('--topic', help='the audio topic, needed when the bag has several')
+    add_checkpoint_option(parser)
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """0, also when some messages were malformed: they are counted in the summary."""
+    from audio_interaction_ros.bags import AudioBagReader, BagError
+
+    try:
+        with AudioBagReader(arguments.bag, arguments.topic) as bag:
+            encoder, decoder = load_halves(arguments.checkpoint)
+            return _replay(bag, encoder, decoder, arguments.out)
+    except BagError as error:
+        raise CommandError(str(error)) from error
+
+
+def _replay(bag: AudioBagReader, encoder: EncoderHalf, decoder: DecoderHalf, out: Path) -> int:
+    from audio_interaction_ros.audio import CHUNK_S, SAMPLE_RATE_HZ
+    from audio_interaction_ros.cli.reports import DECISION_FIELDS, decision_row, replay_report
+    from audio_interaction_ros.streaming.loop import Decision
+
+    started = time.monotonic()
+    chunks, lost_samples, streams, responses = 0, 0, set(), []
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with (out / 'decisions.csv').open('w', newline='') as file:
+            table = csv.writer(file, lineterminator='\n')
+            table.writerow(DECISION_FIELDS)
+            for event in hear_bag(bag, encoder, decoder):
+                if isinstance(event, Decision):
+                    table.writerow(decision_row(event))
+                    chunks += event.chunks_drained
+                    lost_samples += event.chunk.dropped_before
+                    streams.add(event.chunk.stream_id)
+                elif event.final:
+                    responses.append(replay_report(event))
+        text = json.dumps({'topic': bag.topic, 'responses': responses}, ensure_ascii=False, indent=2)
+        (out / 'responses.json').write_text(text + '\n', encoding='utf-8')
+    except OSError as error:
+        raise CommandError(f"'{out}' cannot be written ({error}); give a directory you may write to") from error
+    for reason in bag.complaints:
+        print(f'audio-interaction: message left out: {reason}', file=sys.stderr)
+    if not chunks:
+        raise CommandError(
+            f"'{bag.path}', {bag.topic}: not one 400 ms chunk of readable sound "
+            f'({bag.malformed} messages left out); check what was recorded'
+        )
+    summary = {
+        'bag': str(bag.path),
+        'topic': bag.topic,
+        'streams': len(streams),
+        'chunks': chunks,
+        'responses': len(responses),
+        'lost_s': round(lost_samples / SAMPLE_RATE_HZ, 3),
+        'malformed_messages': bag.malformed,
+        'times_real_time': round(chunks * CHUNK_S / (time.monotonic() - started), 1),
+        'out': str(out),
+    }
+    print(json.dumps(summary, ensure_ascii=False), flush=True)
+    return 0
+
+
+def hear_bag(bag: AudioBagReader, encoder: EncoderHalf, decoder: DecoderHalf) -> Iterator[Decision | Response]:
+    """Every event of the bag, one chunk at a time, as on a robot that always keeps up.
+
+    Gaps and new streams come from the stamps, as in the chunk_encoder node; the bag's last chunk is filled
+    up with silence, as `listen` does with a file's.
+    """
+    from audio_interaction_ros.streaming.fifo import ChunkQueue
+    from audio_interaction_ros.streaming.loop import ListeningLoop, make_session
+
+    queue = ChunkQueue(max_chunks=1)
+    loop = ListeningLoop(queue, make_session(decoder), decoder)
+    for chunk in _encode_bag(bag, encoder):
+        queue.push(chunk)
+        yield from loop.run_until_idle()
+
+
+def _encode_bag(bag: AudioBagReader, encoder: EncoderHalf) -> Iterator[EncodedChunk]:
+    from audio_interaction_ros.audio.formats import AudioFormatError
+    from audio_interaction_ros.streaming.ingest import AudioIngest
+
+    ingest, malformed = AudioIngest(encoder, first_stream_id=0), 0
+    for message in bag.read():
+        if bag.malformed > malformed:
+            ingest.note_loss()
+        try:
+            samples = message.pcm.decode(message.data)
+            yield from ingest.push(samples, message.pcm, message.stamp_ns)
+        except AudioFormatError as error:
+            ingest.note_loss()
+            bag.reject(str(error))
+        malformed = bag.malformed
+    yield from ingest.finish()

@@ -1,0 +1,62 @@
+"""Bags for the tests: audio messages as a driver would publish them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+
+from audio_interaction_ros.audio.formats import PcmFormat, Samples, encode_s16le
+from audio_interaction_ros.bags import INFO, PLAIN, STAMPED, TYPES, BagWriter, Storage, TopicQos
+
+START_NS = 1_700_000_000_000_000_000
+
+
+def audio_cdr(stamp_ns: int, data: bytes) -> bytes:
+    """A serialized AudioDataStamped."""
+    kinds = TYPES.types
+    stamp = kinds['builtin_interfaces/msg/Time'](sec=stamp_ns // 10**9, nanosec=stamp_ns % 10**9)
+    header = kinds['std_msgs/msg/Header'](stamp=stamp, frame_id='microphone')
+    message = kinds[STAMPED](header=header, audio=kinds[PLAIN](data=np.frombuffer(data, np.uint8)))
+    return bytes(TYPES.serialize_cdr(message, STAMPED))
+
+
+def info_cdr(pcm: PcmFormat, coding_format: str = 'wave') -> bytes:
+    """A serialized AudioInfo."""
+    info = TYPES.types[INFO](
+        channels=pcm.channels,
+        sample_rate=pcm.sample_rate_hz,
+        sample_format=pcm.sample_format,
+        bitrate=0,
+        coding_format=coding_format,
+    )
+    return bytes(TYPES.serialize_cdr(info, INFO))
+
+
+def write_bag(
+    path: Path,
+    messages: Iterable[tuple[int, bytes]],
+    pcm: PcmFormat,
+    storage: Storage = 'mcap',
+    coding_format: str = 'wave',
+    topics: Iterable[str] = ('/audio_stamped',),
+) -> Path:
+    """`messages`: (stamp in ns, data bytes) of every audio topic; one AudioInfo comes before them."""
+    with BagWriter(path, storage) as bag:
+        bag.add_topic('/audio_info', INFO, TopicQos(latched=True))
+        for topic in topics:
+            bag.add_topic(topic, STAMPED, TopicQos())
+        bag.write('/audio_info', START_NS, info_cdr(pcm, coding_format))
+        for stamp_ns, data in messages:
+            for topic in topics:
+                bag.write(topic, stamp_ns, audio_cdr(stamp_ns, data))
+    return path
+
+
+def s16_messages(samples: Samples, sample_rate_hz: int, frames: int = 1_000) -> list[tuple[int, bytes]]:
+    """Mono float32 [n] in pieces of `frames`, stamped from START_NS on."""
+    return [
+        (START_NS + begin * 10**9 // sample_rate_hz, encode_s16le(samples[begin : begin + frames]))
+        for begin in range(0, len(samples), frames)
+    ]

@@ -1,0 +1,127 @@
+"""record and demo with the real nodes, as a user starts them."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from audio_interaction_ros.bags import AudioBagReader
+
+pytest.importorskip('rclpy', reason='ROS 2 is not installed')
+pytest.importorskip('audio_interaction_ros.msg', reason='the messages are not built')
+pytestmark = [pytest.mark.system, pytest.mark.timeout(240)]
+
+SOUND = np.random.default_rng(5).normal(0, 0.1, 6 * 16_000).astype(np.float32)
+
+
+@pytest.fixture
+def environment() -> dict[str, str]:
+    """A domain of its own, on this machine only."""
+    domain = str(1 + (os.getpid() + time.monotonic_ns() // 1_000_000) % 100)
+    given = {'ROS_DOMAIN_ID': domain, 'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST', 'AMENT_PREFIX_PATH': sys.prefix}
+    return {**given, **os.environ, 'ROS_DOMAIN_ID': domain}
+
+
+@pytest.fixture
+def scene(tmp_path) -> Path:
+    """Six seconds of noise that ought to be answered, and a description that says so."""
+    soundfile.write(tmp_path / 'scene.flac', SOUND, 16_000)
+    event = {'onset_s': 0.0, 'end_s': 6.0, 'category': 'noise', 'hazard': True}
+    (tmp_path / 'scene.json').write_text(json.dumps({'events': [event]}))
+    return tmp_path / 'scene.flac'
+
+
+def start(environment: dict[str, str], *arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, '-m', *arguments],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def node_processes(domain: str) -> list[str]:
+    """Command lines of node processes in this domain."""
+    found = []
+    for process in Path('/proc').glob('[0-9]*'):
+        try:
+            command = (process / 'cmdline').read_bytes().replace(b'\0', b' ').decode()
+            ours = f'ROS_DOMAIN_ID={domain}\0'.encode() in (process / 'environ').read_bytes()
+        except OSError:
+            continue
+        if ours and 'audio_interaction_ros.nodes.' in command:
+            found.append(command)
+    return found
+
+
+@pytest.mark.parametrize('storage', ['mcap', 'sqlite3'])
+def test_a_recording_holds_what_capture_published(tmp_path, environment, scene, storage):
+    capture = start(environment, 'audio_interaction_ros.nodes.audio_capture', '--ros-args', '-p', f'file:={scene}')
+    try:
+        bag = tmp_path / 'bag'
+        command = ('record', '--out', str(bag), '--storage', storage, '--duration', '3')
+        recorder = start(environment, 'audio_interaction_ros.cli', *command)
+        out, err = recorder.communicate(timeout=120)
+    finally:
+        capture.send_signal(signal.SIGINT)
+        capture.communicate(timeout=30)
+    assert recorder.returncode == 0, err
+    assert f"writing sound from /audio_stamped to '{bag}'" in out
+    summary = json.loads(out.splitlines()[-1])
+    with AudioBagReader(bag) as reader:
+        messages = list(reader.read())
+    assert len(messages) == summary['messages']
+    heard = np.concatenate([message.pcm.decode(message.data)[:, 0] for message in messages])
+    assert len(heard) > 2 * 16_000
+    np.testing.assert_allclose(heard, SOUND[: len(heard)], atol=2 / 32_768)
+
+
+def test_the_demo_ends_with_a_score_and_leaves_no_process(environment, scene, tiny_checkpoint):
+    demo = start(
+        environment, 'audio_interaction_ros.cli', 'demo', '--scene', str(scene), '--checkpoint', str(tiny_checkpoint)
+    )
+    out, err = demo.communicate(timeout=200)
+    report = json.loads(out.splitlines()[-1])
+    assert report['chunks'] == 15, err
+    assert report['chunks_lost'] == 0
+    assert report['hazards'] == 1
+    assert report['decision_latency_ms']['max'] > 0
+    assert demo.returncode == int(bool(report['missed'] or report['false_responses']))
+    assert node_processes(environment['ROS_DOMAIN_ID']) == []
+
+
+def test_the_demo_shows_why_a_node_would_not_start(tmp_path, environment, scene):
+    (tmp_path / 'empty').mkdir()
+    demo = start(
+        environment, 'audio_interaction_ros.cli', 'demo', '--scene', str(scene), '--checkpoint', str(tmp_path / 'empty')
+    )
+    _, err = demo.communicate(timeout=200)
+    assert demo.returncode == 1
+    assert 'config.json is missing' in err
+    assert 'Traceback' not in err
+    assert node_processes(environment['ROS_DOMAIN_ID']) == []
+
+
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_demo_leaves_no_process(environment, scene, tiny_checkpoint, number):
+    demo = start(
+        environment, 'audio_interaction_ros.cli', 'demo', '--scene', str(scene), '--checkpoint', str(tiny_checkpoint)
+    )
+    deadline = time.monotonic() + 60
+    while len(node_processes(environment['ROS_DOMAIN_ID'])) < 3 and time.monotonic() < deadline:
+        time.sleep(0.2)
+    demo.send_signal(number)
+    _, err = demo.communicate(timeout=60)
+    assert demo.returncode == 130
+    assert 'Traceback' not in err
+    assert node_processes(environment['ROS_DOMAIN_ID']) == []
