@@ -43,9 +43,7 @@ class Chunker:
         """float32 [n] → the chunks that are now complete."""
         self._carry = np.concatenate([self._carry, samples])
         while len(self._carry) >= CHUNK_SAMPLES:
-            chunk = AudioChunk(
-                self._next_index, self._next_sample, self._dropped, self._carry[:CHUNK_SAMPLES].copy()
-            )
+            chunk = AudioChunk(self._next_index, self._next_sample, self._dropped, self._carry[:CHUNK_SAMPLES].copy())
             self._carry = self._carry[CHUNK_SAMPLES:]
             self._next_index += 1
             self._next_sample += CHUNK_SAMPLES

@@ -32,15 +32,13 @@ class PcmFormat:
     def __post_init__(self) -> None:
         if self.sample_format not in _DTYPES:
             raise AudioFormatError(
-                f"sample format '{self.sample_format}' is not readable here; "
-                f'publish one of {", ".join(_DTYPES)}'
+                f"sample format '{self.sample_format}' is not readable here; publish one of {', '.join(_DTYPES)}"
             )
         if not 1 <= self.channels <= MAX_CHANNELS:
             raise AudioFormatError(f'{self.channels} channels found, 1 to {MAX_CHANNELS} expected')
         if not MIN_SAMPLE_RATE_HZ <= self.sample_rate_hz <= MAX_SAMPLE_RATE_HZ:
             raise AudioFormatError(
-                f'sample rate {self.sample_rate_hz} Hz found, '
-                f'{MIN_SAMPLE_RATE_HZ} to {MAX_SAMPLE_RATE_HZ} Hz expected'
+                f'sample rate {self.sample_rate_hz} Hz found, {MIN_SAMPLE_RATE_HZ} to {MAX_SAMPLE_RATE_HZ} Hz expected'
             )
 
     @classmethod

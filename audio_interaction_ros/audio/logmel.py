@@ -27,7 +27,13 @@ class CausalLogMel(nn.Module):
     def __init__(self, mel_bins: int) -> None:
         super().__init__()
         filters = mel_filter_bank(
-            1 + WINDOW_SAMPLES // 2, mel_bins, 0.0, SAMPLE_RATE_HZ / 2, SAMPLE_RATE_HZ, norm='slaney', mel_scale='slaney'
+            1 + WINDOW_SAMPLES // 2,
+            mel_bins,
+            0.0,
+            SAMPLE_RATE_HZ / 2,
+            SAMPLE_RATE_HZ,
+            norm='slaney',
+            mel_scale='slaney',
         )
         self.register_buffer('filters', torch.from_numpy(filters.astype(np.float32)), persistent=False)
         self.register_buffer('window', torch.hann_window(WINDOW_SAMPLES), persistent=False)

@@ -114,7 +114,9 @@ class Microphone:
             self._stream.start()
         except self._portaudio.PortAudioError as error:
             self.close()
-            raise DeviceError(f"microphone '{self.name}' cannot be opened ({error}); is another program using it?") from error
+            raise DeviceError(
+                f"microphone '{self.name}' cannot be opened ({error}); is another program using it?"
+            ) from error
 
     def close(self) -> None:
         """Really stop: the device is released and what was captured but not taken is forgotten."""

@@ -27,7 +27,11 @@ from audio_interaction_ros.model.protocol import Protocol, ProtocolError
 from audio_interaction_ros.resources import shared_path
 
 CONFIG, PROTOCOL, TOKENIZER, WEIGHTS, RECIPE = (
-    'config.json', 'protocol.json', 'tokenizer.json', 'model.safetensors', 'recipe.yaml',
+    'config.json',
+    'protocol.json',
+    'tokenizer.json',
+    'model.safetensors',
+    'recipe.yaml',
 )
 ENCODER_PREFIX, LANGUAGE_PREFIX = 'audio_tower.', 'language_model.'
 FORMAT_VERSION = 1
@@ -160,7 +164,9 @@ def _read_tensors(directory: Path, prefix: str) -> dict[str, Tensor]:
     try:
         with safe_open(path, framework='pt') as file:
             return {
-                name.removeprefix(prefix): file.get_tensor(name) for name in file.keys() if name.startswith(prefix)
+                name.removeprefix(prefix): file.get_tensor(name)
+                for name in file.keys()  # noqa: SIM118 (safe_open is no dict)
+                if name.startswith(prefix)
             }
     except (OSError, SafetensorError) as error:
         raise CheckpointError(f"'{path}' cannot be read; restore the checkpoint: {error}") from error

@@ -48,15 +48,21 @@ class ChunkEncoder(nn.Module):
     def __init__(self, config: Qwen2_5OmniAudioEncoderConfig) -> None:
         super().__init__()
         if config.n_window * 2 != FRAMES_PER_CHUNK:
-            raise ValueError(f'n_window is {config.n_window}; {FRAMES_PER_CHUNK // 2} makes the 400 ms chunks this package streams')
+            raise ValueError(
+                f'n_window is {config.n_window}; {FRAMES_PER_CHUNK // 2} makes the 400 ms chunks this package streams'
+            )
         self.logmel = CausalLogMel(config.num_mel_bins)
         self.audio_tower = AudioTower(config)
 
     def forward(self, waveform: Tensor) -> Tensor:
         """float32 [..., n × 6400] at 16 kHz from the start of a stream → [..., n, 10, dim]."""
-        mel = self.logmel(waveform).unflatten(-1, (-1, FRAMES_PER_CHUNK)).movedim(-2, -3)
-        vectors = self.audio_tower.encode_chunks(mel.reshape(-1, *mel.shape[-2:]))
-        return vectors.unflatten(0, mel.shape[:-2])
+        return self.encode_mel(self.logmel(waveform))
+
+    def encode_mel(self, mel: Tensor) -> Tensor:
+        """float32 [..., mel_bins, n × 40] → [..., n, 10, dim]."""
+        chunks = mel.unflatten(-1, (-1, FRAMES_PER_CHUNK)).movedim(-2, -3)
+        vectors = self.audio_tower.encode_chunks(chunks.reshape(-1, *chunks.shape[-2:]))
+        return vectors.unflatten(0, chunks.shape[:-2])
 
 
 class StreamingEncoder:

@@ -36,8 +36,16 @@ class Protocol(BaseModel):
 
     def special_ids(self) -> frozenset[int]:
         """Every id that is not text."""
-        single = (self.online, self.system, self.chunk_begin, self.chunk_end, self.audio, self.silent,
-                  self.response, self.eos)
+        single = (
+            self.online,
+            self.system,
+            self.chunk_begin,
+            self.chunk_end,
+            self.audio,
+            self.silent,
+            self.response,
+            self.eos,
+        )
         return frozenset((*single, *self.languages.values(), *self.emotions.values()))
 
     def prefix(self, instruction_ids: Sequence[int], language: str = 'english') -> list[int]:
@@ -53,7 +61,7 @@ class Protocol(BaseModel):
         """Raises ProtocolError, saying what is wrong with the file."""
         try:
             return cls.model_validate_json(path.read_text())
-        except (OSError, ValidationError) as error:
+        except (OSError, UnicodeDecodeError, ValidationError) as error:
             raise ProtocolError(f"'{path}' is not a token protocol: {error}") from error
 
     def save(self, path: Path) -> None:

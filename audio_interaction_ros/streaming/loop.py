@@ -117,7 +117,9 @@ def encode_waveform(
     """float32 [n] at 16 kHz → its chunks, encoded as the robot would hear them; the last is zero-padded."""
     chunker, streaming = Chunker(), StreamingEncoder(encoder.encoder)
     pieces = (samples[i : i + CHUNK_SAMPLES] for i in range(0, len(samples), CHUNK_SAMPLES))
-    for chunk in (c for piece in (*pieces, None) for c in (chunker.pad_last() if piece is None else chunker.push(piece))):
+    for chunk in (
+        c for piece in (*pieces, None) for c in (chunker.pad_last() if piece is None else chunker.push(piece))
+    ):
         yield EncodedChunk(
             stream_id,
             chunk.index,

@@ -75,7 +75,10 @@ class Session:
     @property
     def responding(self) -> bool:
         """True between a `response` token and its `eos`: the queue must then be left alone."""
-        return bool(self._turns) and self._turns[-1].tokens[-1] not in (self._protocol.silent, self._protocol.eos)
+        return bool(self._turns) and self._turns[-1].tokens[-1] not in (
+            self._protocol.silent,
+            self._protocol.eos,
+        )
 
     @property
     def context_chunks(self) -> int:

@@ -117,7 +117,7 @@ def compose(pool: SoundPool, chunks: int, respond_share: float, rng: np.random.G
     """A stream of `chunks` × 400 ms; each event deserves an answer with probability `respond_share`."""
     length = chunks * CHUNK_SAMPLES
     centre_dbfs = rng.uniform(-40.0, -12.0)
-    bed_dbfs = -110.0 if rng.random() < 0.1 else centre_dbfs - rng.uniform(5.0, 30.0)
+    bed_dbfs = -110.0 if rng.random() < 0.2 else centre_dbfs - rng.uniform(5.0, 30.0)
     samples = noise_bed(length, bed_dbfs, rng)
     if rng.random() < 0.35:
         _lay_background(samples, pool, centre_dbfs - rng.uniform(8.0, 20.0), rng)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import scipy.fft
 import scipy.signal
 import soxr
 import yaml
@@ -80,22 +81,27 @@ def room_response(rng: np.random.Generator) -> Samples:
     return tail.astype(np.float32)
 
 
+def equalise(samples: Samples, rng: np.random.Generator) -> Samples:
+    """Another microphone and place: a smooth random gain over log frequency, ±10 dB at seven knots."""
+    knots_hz = [60, 150, 400, 1_000, 2_500, 5_000, 8_000]
+    length = scipy.fft.next_fast_len(len(samples), real=True)
+    spectrum = scipy.fft.rfft(samples, length)
+    frequency_hz = np.maximum(np.fft.rfftfreq(length, 1 / SAMPLE_RATE_HZ), 60.0)
+    gain_db = np.interp(np.log(frequency_hz), np.log(knots_hz), rng.uniform(-10.0, 10.0, len(knots_hz)))
+    return scipy.fft.irfft(spectrum * 10 ** (gain_db / 20), length)[: len(samples)].astype(np.float32)
+
+
 def vary(samples: Samples, rng: np.random.Generator) -> Samples:
-    """Another time, room, microphone: speed ±25 %, reverberation, band limits, spectral tilt. float32 [n]."""
+    """Another time, room, microphone: speed ±25 %, reverberation, equalisation, band limits. float32 [n]."""
     speed = rng.uniform(0.8, 1.25)
     samples = soxr.resample(samples, SAMPLE_RATE_HZ * speed, SAMPLE_RATE_HZ, quality='MQ').astype(np.float32)
     if rng.random() < 0.5:
         samples = scipy.signal.oaconvolve(samples, room_response(rng))[: len(samples) + 4_800]
-    if rng.random() < 0.35:  # telephone, small speaker, Bluetooth: many of the recordings are 8 kHz ones
-        cutoff_hz = rng.uniform(3_200, 7_000)
-        samples = scipy.signal.sosfilt(scipy.signal.butter(8, cutoff_hz, fs=SAMPLE_RATE_HZ, output='sos'), samples)
-    if rng.random() < 0.3:
-        cutoff_hz = rng.uniform(60, 400)
-        sos = scipy.signal.butter(2, cutoff_hz, 'highpass', fs=SAMPLE_RATE_HZ, output='sos')
+    samples = equalise(samples, rng)
+    if rng.random() < 0.4:  # telephone, small speaker, Bluetooth: many of the recordings are 8 kHz ones
+        cutoff_hz = rng.uniform(3_200, 4_000) if rng.random() < 0.5 else rng.uniform(4_000, 7_000)
+        sos = scipy.signal.butter(8, cutoff_hz, fs=SAMPLE_RATE_HZ, output='sos')
         samples = scipy.signal.sosfilt(sos, samples)
-    if rng.random() < 0.5:
-        pole = rng.uniform(-0.5, 0.5)
-        samples = scipy.signal.lfilter([1.0], [1.0, -pole], samples)
     return np.asarray(samples, np.float32)
 
 

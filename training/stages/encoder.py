@@ -13,7 +13,6 @@ import torch
 from torch import Tensor, nn
 
 from audio_interaction_ros.audio import CHUNK_SAMPLES
-from audio_interaction_ros.audio.logmel import FRAMES_PER_CHUNK
 from audio_interaction_ros.model.encoder import ChunkEncoder
 from training.corpus.compose import cut, noise_bed, scale
 from training.corpus.sounds import Sound, SoundPool
@@ -38,20 +37,18 @@ class SoundClassifier(nn.Module):
         mel = self.encoder.logmel(waveforms)
         if self.training:
             mel = spec_augment(mel)
-        chunks = mel.unflatten(-1, (-1, FRAMES_PER_CHUNK)).movedim(-2, -3)
-        vectors = self.encoder.audio_tower.encode_chunks(chunks.flatten(0, 1))
-        pooled = vectors.mean(dim=1).unflatten(0, chunks.shape[:2])
+        pooled = self.encoder.encode_mel(mel).mean(dim=2)
         summary = torch.cat([pooled.mean(dim=1), pooled.amax(dim=1)], dim=-1)
         logits: Tensor = self.head(self.dropout(summary))
         return logits
 
 
 def spec_augment(mel: Tensor) -> Tensor:
-    """Two masked bands each way, each sample its own. float32 [batch, mel_bins, frames]."""
+    """Two masked bands and two moments of up to 0.2 s, each sample its own. float32 [batch, mel_bins, frames]."""
     batch, bins, frames = mel.shape
     keep = torch.ones_like(mel, dtype=torch.bool)
     for _ in range(2):
-        for axis, size, widest in ((1, bins, bins // 8), (2, frames, frames // 10)):
+        for axis, size, widest in ((1, bins, bins // 8), (2, frames, 20)):
             width = torch.randint(0, widest + 1, (batch, 1, 1))
             start = (torch.rand(batch, 1, 1) * (size - width)).long()
             index = torch.arange(size).view((1, -1, 1) if axis == 1 else (1, 1, -1))

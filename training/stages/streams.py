@@ -16,6 +16,7 @@ from audio_interaction_ros.model.protocol import AUDIO_TOKENS_PER_CHUNK, Protoco
 from training.corpus.compose import Stream, compose
 from training.corpus.sounds import Answer, SoundPool
 from training.recipe import StreamStage
+from training.stages.encoder import spec_augment
 
 MASK = -100
 LATE_SHARE = 0.35  # of answers moved up to four chunks later: a model that missed the moment must still speak
@@ -135,7 +136,10 @@ class StreamModel(nn.Module):
 
     def hidden_states(self, ids: Tensor, waveforms: Tensor) -> Tensor:
         """ids [batch, positions], waveforms float32 [batch, chunks × 6400] → [batch, positions, hidden]."""
-        vectors = self.encoder(waveforms)
+        mel = self.encoder.logmel(waveforms)
+        if self.training:
+            mel = spec_augment(mel)
+        vectors = self.encoder.encode_mel(mel)
         embedded = self.language_model.get_input_embeddings()(ids)
         # Padding is on the right and attention looks back only, so no mask is needed.
         embedded = embedded.masked_scatter((ids == self.protocol.audio)[..., None], vectors)
