@@ -1,0 +1,130 @@
+"""audio_capture: a microphone, or a file in real time, on audio_stamped with its format on audio_info."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from threading import Event
+
+from audio_common_msgs.msg import AudioData, AudioDataStamped, AudioInfo
+from std_msgs.msg import Header
+
+from audio_interaction_ros.audio.formats import AudioFormatError, PcmFormat
+from audio_interaction_ros.audio.sources import Block, DeviceError, DeviceLost, FileSource, Microphone
+from audio_interaction_ros.nodes import qos
+from audio_interaction_ros.nodes.lifecycle import ManagedNode, run
+from audio_interaction_ros.nodes.messages import bytes_array, stamp_of
+from audio_interaction_ros.nodes.parameters import AudioCaptureParameters
+
+_POLL_S = 0.05
+_FIRST_RETRY_S, _MAX_RETRY_S = 1.0, 30.0
+
+
+class AudioCaptureNode(ManagedNode[AudioCaptureParameters]):
+    """A thread publishes blocks as the source delivers them. Inactive, the microphone is closed."""
+
+    NAME = 'audio_capture'
+
+    def setup(self) -> None:
+        given = self.parameters
+        self._source: Microphone | FileSource = (
+            FileSource(given.file, given.block_ms) if given.file else self._microphone()
+        )
+        self._reported = (0, 0)
+        self._info = self.publish_on('audio_info', AudioInfo, qos.LATCHED)
+        self._audio = self.publish_on('audio_stamped', AudioDataStamped, qos.AUDIO)
+        # A file's end, stamped with it, so that a listener knows that no more will come.
+        self._end = self.publish_on('audio_end', Header, qos.LATCHED)
+
+    def start(self) -> None:
+        if isinstance(self._source, Microphone):
+            self._source.open()
+        self._publish_info(self._source.pcm)
+        self.work(self._capture_until)
+
+    def stop(self) -> None:
+        if isinstance(self._source, Microphone):
+            self._source.close()
+
+    def measurements(self) -> Mapping[str, object]:
+        if isinstance(self._source, Microphone):
+            return {'device': self._source.name}
+        return {'file': self.parameters.file}
+
+    def _microphone(self) -> Microphone:
+        given = self.parameters
+        return Microphone(given.device, given.block_ms, given.queue_max_blocks)
+
+    def _capture_until(self, stop: Event) -> None:
+        if isinstance(self._source, FileSource):
+            self._play(self._source, stop)
+            return
+        retry_s = _FIRST_RETRY_S
+        while not stop.is_set():
+            try:
+                for block in self._source.blocks(stop):
+                    self._publish(block)
+                    self._report_losses(self._source)
+                    retry_s = _FIRST_RETRY_S
+            except DeviceLost as error:
+                self.diagnostics.trouble('device_losses', f'{error} Trying again every {retry_s:.0f} s.')
+                retry_s = self._reopen(stop, retry_s)
+
+    def _reopen(self, stop: Event, retry_s: float) -> float:
+        """Try once after `retry_s`; the time to wait before the next try."""
+        assert isinstance(self._source, Microphone)
+        self._source.close()
+        if not stop.wait(retry_s):
+            try:
+                self._source = self._microphone()
+                self._source.open()
+                self._reported = (0, 0)
+                self._publish_info(self._source.pcm)
+            except DeviceError as error:
+                self.get_logger().error(str(error))
+        return min(2 * retry_s, _MAX_RETRY_S)
+
+    def _play(self, file: FileSource, stop: Event) -> None:
+        while self._audio.get_subscription_count() == 0:  # or nobody would hear the beginning
+            if stop.wait(_POLL_S):
+                return
+        self.get_logger().info(f"playing '{self.parameters.file}', {file.duration_s:.1f} s")
+        try:
+            for block in file.blocks(stop):
+                self._publish(block)
+        except AudioFormatError as error:
+            self.diagnostics.trouble('file_errors', str(error))
+        if not stop.is_set():
+            self._end.publish(Header(stamp=self.get_clock().now().to_msg(), frame_id=self.parameters.frame_id))
+            self.get_logger().info(f"'{self.parameters.file}' has ended")
+
+    def _publish(self, block: Block) -> None:
+        header = Header(stamp=stamp_of(block.stamp_ns), frame_id=self.parameters.frame_id)
+        self._audio.publish(AudioDataStamped(header=header, audio=AudioData(data=bytes_array(block.data))))
+
+    def _publish_info(self, pcm: PcmFormat) -> None:
+        self._info.publish(
+            AudioInfo(
+                channels=pcm.channels,
+                sample_rate=pcm.sample_rate_hz,
+                sample_format=pcm.sample_format,
+                bitrate=pcm.sample_rate_hz * pcm.frame_bytes * 8,
+                coding_format='wave',
+            )
+        )
+
+    def _report_losses(self, microphone: Microphone) -> None:
+        overflows, dropped = microphone.overflows - self._reported[0], microphone.dropped - self._reported[1]
+        self._reported = (microphone.overflows, microphone.dropped)
+        if overflows:
+            self.diagnostics.trouble('overflows', 'the sound card lost sound; use a larger block_ms', overflows)
+        if dropped:
+            self.diagnostics.trouble('dropped_blocks', 'captured sound was dropped; the machine is overloaded', dropped)
+
+
+def main(args: list[str] | None = None) -> int:
+    return run(args, AudioCaptureNode)
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,64 @@
+"""From the parameter classes to ROS: declaring with descriptors, and guarding later changes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor, SetParametersResult
+from rclpy.node import Node
+from rclpy.parameter import Parameter
+
+from audio_interaction_ros.nodes.parameters import NodeParameters, ParameterError, bounds, validated
+
+
+class DeclaredParameters:
+    """Declares the parameters of `cls` on a node, so that `ros2 param` shows them even when a given one is wrong."""
+
+    def __init__(self, node: Node, cls: type[NodeParameters], also_known: Iterable[str] = ()) -> None:
+        self._node = node
+        self._cls = cls
+        # rclpy ignores overrides of undeclared names without a word, and raises on the first unfitting one.
+        given = {name: parameter.value for name, parameter in node._parameter_overrides.items()}
+        self._complaint: ParameterError | None = None
+        values = validated(cls, {})
+        try:
+            values = validated(cls, given, also_known)
+        except ParameterError as error:
+            self._complaint = error
+        for name, field in cls.model_fields.items():
+            node.declare_parameter(name, getattr(values, name), _descriptor(name, field), ignore_override=True)
+        node.add_on_set_parameters_callback(self._check_change)
+        self.changeable = True
+
+    def read(self) -> NodeParameters:
+        """The values now. Raises ParameterError if those given at start were wrong."""
+        if self._complaint is not None:
+            raise self._complaint
+        return validated(self._cls, {name: self._node.get_parameter(name).value for name in self._cls.model_fields})
+
+    def _check_change(self, changes: list[Parameter]) -> SetParametersResult:
+        ours = {parameter.name: parameter.value for parameter in changes if parameter.name in self._cls.model_fields}
+        if ours and not self.changeable:
+            return SetParametersResult(
+                successful=False, reason='parameters are read at configure; deactivate and clean up the node first'
+            )
+        try:
+            current: dict[str, Any] = {name: self._node.get_parameter(name).value for name in self._cls.model_fields}
+            validated(self._cls, current | ours)
+        except ParameterError as error:
+            return SetParametersResult(successful=False, reason=str(error))
+        return SetParametersResult(successful=True)
+
+
+def _descriptor(name: str, field: Any) -> ParameterDescriptor:
+    descriptor = ParameterDescriptor(
+        name=name, description=field.description, read_only=name == 'autostart',
+        dynamic_typing=field.annotation not in (bool, int, float, str),
+    )  # fmt: skip
+    low, high = bounds(field)
+    if field.annotation is int and low is not None and high is not None:
+        descriptor.integer_range = [IntegerRange(from_value=int(low), to_value=int(high), step=1)]
+    elif field.annotation is float and low is not None and high is not None:
+        descriptor.floating_point_range = [FloatingPointRange(from_value=float(low), to_value=float(high), step=0.0)]
+    return descriptor

@@ -1,0 +1,181 @@
+"""What the nodes share: symmetric lifecycle callbacks, self-start, clean shutdown."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar, Generic, TypeVar
+
+import rclpy
+from rclpy.executors import Executor, MultiThreadedExecutor, SingleThreadedExecutor
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.publisher import Publisher
+from rclpy.qos import QoSProfile
+from rclpy.signals import SignalHandlerOptions
+
+from audio_interaction_ros.nodes.declare import DeclaredParameters
+from audio_interaction_ros.nodes.diagnostics import Diagnostics
+from audio_interaction_ros.nodes.parameters import NODES, NodeParameters
+from audio_interaction_ros.nodes.worker import Worker
+
+P = TypeVar('P', bound=NodeParameters)
+_Result = TransitionCallbackReturn
+
+
+class ManagedNode(LifecycleNode, Generic[P]):
+    """A lifecycle node with validated parameters and diagnostics.
+
+    Subclasses implement hooks that mirror each other: `setup` and `teardown` (configure, clean up), `start` and
+    `stop` (activate, deactivate). A hook that raises makes its transition fail, with the exception's sentence in
+    the log; `stop` and `teardown` then undo what was done, so they must bear a half-done `start` or `setup`.
+    Publishers, subscriptions and timers made with `publish_on`, `listen_to` and `every` in `setup`, and the
+    thread given to `work` in `start`, are undone here.
+    """
+
+    NAME: ClassVar[str]
+
+    def __init__(self, also_known: Sequence[str] = ()) -> None:
+        """`also_known`: parameter names of other nodes in this process."""
+        super().__init__(self.NAME)
+        self._declared = DeclaredParameters(self, NODES[self.NAME], also_known)
+        self._undo: list[Callable[[], object]] = []
+        self._worker: Worker | None = None
+        self.active = False
+        self.diagnostics = Diagnostics(self, lambda: self.measurements() if self.active else {})
+        self.parameters: P
+
+    def setup(self) -> None:
+        raise NotImplementedError
+
+    def teardown(self) -> None:
+        pass
+
+    def start(self) -> None:
+        pass
+
+    def stop(self) -> None:
+        pass
+
+    def publish_on(self, topic: str, message_type: type[Any], profile: QoSProfile) -> Publisher:
+        publisher = self.create_publisher(message_type, topic, profile)
+        self._undo.append(lambda: self.destroy_publisher(publisher))
+        return publisher
+
+    def listen_to(
+        self, topic: str, message_type: type[Any], callback: Callable[[Any], None], profile: QoSProfile
+    ) -> None:
+        """`callback` is called while the node is active."""
+        subscription = self.create_subscription(
+            message_type, topic, lambda message: callback(message) if self.active else None, profile
+        )
+        self._undo.append(lambda: self.destroy_subscription(subscription))
+
+    def every(self, period_s: float, callback: Callable[[], None]) -> None:
+        """`callback` is called while the node is active."""
+        timer = self.create_timer(period_s, lambda: callback() if self.active else None)
+        self._undo.append(lambda: self.destroy_timer(timer))
+
+    def work(self, work: Callable[[threading.Event], None]) -> None:
+        """Run `work(stop)` in a thread while the node is active; it must return soon after `stop` is set."""
+        self._worker = Worker(self.NAME, work)
+
+    def measurements(self) -> Mapping[str, object]:
+        """What diagnostics show beside the counters."""
+        return {}
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        return self._attempt(self._configure, undo=self._clean_up)
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        return self._attempt(self._clean_up)
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        return self._attempt(self._activate, undo=self._deactivate)
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        return self._attempt(self._deactivate)
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        if state.label == 'active':
+            self._attempt(self._deactivate)
+        if state.label != 'unconfigured':
+            self._attempt(self._clean_up)
+        return _Result.SUCCESS
+
+    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
+        self._attempt(self._clean_up)
+        return _Result.SUCCESS
+
+    def autostart(self) -> bool:
+        """Configure and activate unless the parameter says no; False when that failed."""
+        if not self.get_parameter('autostart').value:
+            return True
+        return self.trigger_configure() == _Result.SUCCESS and self.trigger_activate() == _Result.SUCCESS
+
+    def _configure(self) -> None:
+        self.parameters = self._declared.read()  # type: ignore[assignment]
+        self._declared.changeable = False
+        self.setup()
+
+    def _clean_up(self) -> None:
+        self.teardown()
+        while self._undo:
+            self._undo.pop()()
+        self._declared.changeable = True
+
+    def _activate(self) -> None:
+        self.active = True
+        self.start()
+
+    def _deactivate(self) -> None:
+        self.active = False
+        if self._worker is not None:
+            self._worker.stop()
+            self._worker = None
+        self.stop()
+
+    def _attempt(self, hook: Callable[[], None], undo: Callable[[], None] | None = None) -> TransitionCallbackReturn:
+        # Everything is caught here because rclpy would swallow it without a word.
+        try:
+            hook()
+        except Exception as error:
+            # Ours are ValueErrors and OSErrors that name the cure; anything else is a bug and needs its traceback.
+            expected = isinstance(error, (ValueError, OSError))
+            self.get_logger().error(str(error) if expected else traceback.format_exc())
+            if undo is not None:
+                self._attempt(undo)
+            return _Result.FAILURE
+        return _Result.SUCCESS
+
+
+def run(args: list[str] | None, *classes: type[ManagedNode[Any]]) -> int:
+    """Run nodes in this process until SIGINT or SIGTERM. The exit status: 0, 1 when one could not start, 2 for
+    arguments that ROS cannot read."""
+    stop = threading.Event()
+    for signal_number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(signal_number, lambda *_: stop.set())
+    try:
+        rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
+    except Exception as error:  # rclpy has no common class for these
+        print(f'ROS cannot read the arguments: {error}', file=sys.stderr)
+        return 2
+    executor: Executor = SingleThreadedExecutor() if len(classes) == 1 else MultiThreadedExecutor(len(classes))
+    also_known = sorted({name for cls in classes for name in NODES[cls.NAME].model_fields})
+    nodes = [cls(also_known) for cls in classes]
+    for node in nodes:
+        executor.add_node(node)
+    started = all(stop.is_set() or node.autostart() for node in nodes)
+    if started:
+        spinner = threading.Thread(target=executor.spin, name='executor', daemon=True)
+        spinner.start()
+        stop.wait()
+        executor.shutdown()
+        spinner.join(timeout=5.0)
+    for node in nodes:
+        node.trigger_shutdown()
+        node.destroy_node()
+    rclpy.shutdown()
+    return 0 if started else 1

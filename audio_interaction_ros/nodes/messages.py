@@ -1,0 +1,85 @@
+"""Between our dataclasses and ROS messages. Imports neither PyTorch nor a model: not every node needs them."""
+
+from __future__ import annotations
+
+from array import array
+from typing import TYPE_CHECKING
+
+from builtin_interfaces.msg import Time
+from std_msgs.msg import Header
+
+from audio_interaction_ros.audio import CHUNK_S
+from audio_interaction_ros.audio.timeline import NS_PER_S
+from audio_interaction_ros.msg import Decision as DecisionMessage
+from audio_interaction_ros.msg import Response as ResponseMessage
+from audio_interaction_ros.msg import SafetyAlert
+from audio_interaction_ros.safety.policy import Alert
+
+if TYPE_CHECKING:
+    from audio_interaction_ros.streaming.loop import Decision, Response
+
+URGENT = 'urgent'
+
+
+def stamp_of(time_ns: int) -> Time:
+    return Time(sec=time_ns // NS_PER_S, nanosec=time_ns % NS_PER_S)
+
+
+def nanoseconds_of(stamp: Time) -> int:
+    return int(stamp.sec) * NS_PER_S + int(stamp.nanosec)
+
+
+def bytes_array(data: bytes) -> array[int]:
+    """The form in which rclpy takes uint8[] without checking every element in Python."""
+    return array('B', data)
+
+
+def decision_message(decision: Decision, frame_id: str, queue_depth: int, chunks_lost: int) -> DecisionMessage:
+    chunk = decision.chunk
+    return DecisionMessage(
+        header=Header(stamp=stamp_of(chunk.stamp_ns), frame_id=frame_id),
+        stream_id=chunk.stream_id,
+        chunk_index=chunk.index,
+        chunks_drained=decision.chunks_drained,
+        decision=DecisionMessage.RESPONSE if decision.respond else DecisionMessage.SILENT,
+        probability=decision.probability,
+        queue_depth=queue_depth,
+        compute_time_s=decision.compute_time_s,
+        level_dbfs=chunk.level_dbfs,
+        chunks_lost=chunks_lost,
+    )
+
+
+def wire_text(text: str) -> str:
+    """ROS strings end at a NUL, which a byte-level tokenizer can produce."""
+    return text.replace('\0', '')
+
+
+def response_message(response: Response, frame_id: str, now_ns: int) -> ResponseMessage:
+    """`now_ns`, on the clock of the stamps, is when it is sent."""
+    chunk = response.decision.chunk
+    return ResponseMessage(
+        header=Header(stamp=stamp_of(chunk.stamp_ns), frame_id=frame_id),
+        id=f'{chunk.stream_id}-{chunk.index}',
+        stream_id=chunk.stream_id,
+        trigger_chunk=chunk.index,
+        text=wire_text(response.text),
+        emotion=response.emotion,
+        urgent=response.emotion == URGENT,
+        final=response.final,
+        probability=response.decision.probability,
+        latency_s=(now_ns - chunk.stamp_ns) / NS_PER_S - CHUNK_S,
+    )
+
+
+def alert_message(alert: Alert, header: Header) -> SafetyAlert:
+    return SafetyAlert(
+        header=header,
+        id=alert.id,
+        hazard=alert.hazard,
+        severity=int(alert.severity),
+        state=int(alert.state),
+        message=alert.message,
+        confidence=alert.confidence,
+        response_id=alert.response_id,
+    )

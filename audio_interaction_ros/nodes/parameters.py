@@ -1,0 +1,169 @@
+"""The parameters of every node: the one source of names, defaults, ranges and meanings.
+
+`python -m audio_interaction_ros.nodes.parameters` prints the reference that the README shows.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic.fields import FieldInfo
+
+CHECKPOINT = 'Checkpoint directory, or `embedded` for the one that ships with the package.'
+THREADS = 'CPU threads of PyTorch.'
+# Parameters that rclpy itself gives to every node.
+_RCLPY_NAMES = ('use_sim_time', 'start_type_description_service')
+_RCLPY_PREFIXES = ('qos_overrides.',)
+
+
+class ParameterError(ValueError):
+    """A parameter is unknown, of the wrong type or out of range."""
+
+
+class NodeParameters(BaseModel):
+    """What every node has."""
+
+    model_config = ConfigDict(extra='forbid', frozen=True, strict=True)
+
+    autostart: bool = Field(
+        True, description='Configure and activate at start; false leaves that to a lifecycle manager.'
+    )
+
+
+class AudioCaptureParameters(NodeParameters):
+    device: str | int = Field(
+        '', description="Microphone: its index, or a part of its name; empty takes the system's default."
+    )
+    file: str = Field('', description='A WAV or FLAC file to play once, in real time, in place of the microphone.')
+    block_ms: int = Field(40, ge=20, le=100, description='Sound in one message, in milliseconds.')
+    queue_max_blocks: int = Field(
+        100, ge=2, le=1000, description='Blocks kept for sending; at the limit the oldest is dropped and counted.'
+    )
+    frame_id: str = Field('microphone', description="The microphone's frame, put on every message.")
+
+
+class ChunkEncoderParameters(NodeParameters):
+    checkpoint: str = Field('embedded', description=CHECKPOINT)
+    sample_rate: int = Field(
+        0, ge=0, le=384_000,
+        description='Rate in Hz of a stream that comes without `audio_info`; 0 waits for `audio_info`, which wins.',
+    )  # fmt: skip
+    channels: int = Field(1, ge=1, le=64, description='Channels of such a stream.')
+    sample_format: str = Field('S16LE', description='Sample format of such a stream: `S16LE`, `F32LE` ….')
+    queue_max_messages: int = Field(
+        100, ge=2, le=1000, description='Messages kept for encoding; at the limit the oldest is dropped and counted.'
+    )
+    threads: int = Field(1, ge=1, le=64, description=THREADS)
+
+
+class DecoderParameters(NodeParameters):
+    checkpoint: str = Field('embedded', description=CHECKPOINT)
+    response_threshold: float = Field(
+        0.0, ge=0.0, lt=1.0, description="Respond from this probability on; 0 takes the checkpoint's own."
+    )
+    instruction: str = Field('', description="The system instruction; empty takes the checkpoint's own.")
+    queue_max_chunks: int = Field(
+        25, ge=1, le=1000, description='Chunks of 400 ms kept; at the limit the oldest is dropped and counted.'
+    )
+    threads: int = Field(1, ge=1, le=64, description=THREADS)
+
+
+class SafetyAlertParameters(NodeParameters):
+    hazards_file: str = Field('', description="Hazard taxonomy (YAML); empty takes the package's `config/safety.yaml`.")
+    cooldown_s: float = Field(
+        60.0, ge=0.0, le=86_400.0,
+        description='A hazard heard again within this time updates its alert and raises no new one.',
+    )  # fmt: skip
+    clear_after_s: float = Field(
+        30.0, gt=0.0, le=86_400.0, description='An alert is cleared when its hazard was not heard for this long.'
+    )
+
+    @model_validator(mode='after')
+    def _clears_within_cooldown(self) -> SafetyAlertParameters:
+        if self.cooldown_s < self.clear_after_s:
+            raise ValueError(
+                f'cooldown_s is {self.cooldown_s} and clear_after_s {self.clear_after_s}; '
+                'set cooldown_s to at least clear_after_s, or an open alert would be raised twice'
+            )
+        return self
+
+
+NODES: dict[str, type[NodeParameters]] = {
+    'audio_capture': AudioCaptureParameters,
+    'chunk_encoder': ChunkEncoderParameters,
+    'decoder': DecoderParameters,
+    'safety_alert': SafetyAlertParameters,
+}
+
+
+def validated(cls: type[NodeParameters], given: Mapping[str, Any], also_known: Iterable[str] = ()) -> NodeParameters:
+    """Given values over the defaults. Whole numbers do for floats.
+
+    `also_known`: names that other nodes of the same process understand, to be passed over.
+    Raises ParameterError, one sentence, for an unknown name or an unfitting value.
+    """
+    own = {name: value for name, value in given.items() if name in cls.model_fields}
+    for name in given:
+        rclpys = name in _RCLPY_NAMES or name.startswith(_RCLPY_PREFIXES)
+        if name not in own and name not in also_known and not rclpys:
+            nearest = difflib.get_close_matches(name, cls.model_fields, n=1, cutoff=0.0)[0]
+            raise ParameterError(
+                f"there is no parameter '{name}'; did you mean '{nearest}'? Known: {', '.join(cls.model_fields)}"
+            )
+    try:
+        return cls(**own)
+    except ValidationError as error:
+        first = error.errors()[0]
+        if not first['loc']:
+            raise ParameterError(str(first['ctx']['error'])) from error
+        name = str(first['loc'][0])
+        raise ParameterError(
+            f"parameter '{name}' is {first['input']!r}; {_type_of(cls.model_fields[name])} "
+            f'{_range_of(cls.model_fields[name])} expected'.replace('  ', ' ')
+        ) from error
+
+
+def bounds(field: FieldInfo) -> tuple[float | None, float | None]:
+    """The lowest and the highest value; None where there is no limit."""
+    low = high = None
+    for constraint in field.metadata:
+        low = getattr(constraint, 'ge', getattr(constraint, 'gt', low))
+        high = getattr(constraint, 'le', getattr(constraint, 'lt', high))
+    return low, high
+
+
+def _type_of(field: FieldInfo) -> str:
+    names = {bool: 'true or false', int: 'a whole number', float: 'a number', str: 'text'}
+    return next((words for kind, words in names.items() if field.annotation is kind), 'text or a whole number')
+
+
+def _range_of(field: FieldInfo) -> str:
+    words = {'gt': 'above', 'ge': 'from', 'le': 'to', 'lt': 'below'}
+    parts = [
+        f'{word} {getattr(constraint, bound):g}'
+        for bound, word in words.items()
+        for constraint in field.metadata
+        if getattr(constraint, bound, None) is not None
+    ]
+    return ' '.join(parts)
+
+
+def markdown_table(cls: type[NodeParameters]) -> str:
+    """A node's parameters as a Markdown table."""
+    rows = ['| parameter | default | range | meaning |', '|---|---|---|---|']
+    for name, field in cls.model_fields.items():
+        default = str(field.default).lower() if isinstance(field.default, bool) else repr(field.default)
+        rows.append(f'| `{name}` | `{default}` | {_range_of(field)} | {field.description} |')
+    return '\n'.join(rows)
+
+
+def markdown_reference() -> str:
+    """Every node's parameters, under a heading each."""
+    return '\n\n'.join(f'**{name}**\n\n{markdown_table(cls)}' for name, cls in NODES.items())
+
+
+if __name__ == '__main__':
+    print(markdown_reference())

@@ -1,0 +1,17 @@
+"""Named QoS profiles, one a kind of topic."""
+
+from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
+
+
+def _profile(depth: int, durability: DurabilityPolicy) -> QoSProfile:
+    return QoSProfile(
+        history=HistoryPolicy.KEEP_LAST, depth=depth, reliability=ReliabilityPolicy.RELIABLE, durability=durability
+    )
+
+
+AUDIO = _profile(50, DurabilityPolicy.VOLATILE)  # 1 to 5 s of blocks
+EMBEDDINGS = _profile(50, DurabilityPolicy.VOLATILE)  # 20 s of chunks
+EVENTS = _profile(50, DurabilityPolicy.VOLATILE)  # decisions and responses
+LATCHED = _profile(1, DurabilityPolicy.TRANSIENT_LOCAL)  # the format of a stream, its end
+ALERTS = _profile(10, DurabilityPolicy.TRANSIENT_LOCAL)  # a late subscriber learns what is going on
+DIAGNOSTICS = _profile(10, DurabilityPolicy.VOLATILE)

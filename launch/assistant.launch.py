@@ -1,0 +1,78 @@
+"""The whole assistant: microphone (or file) to safety alerts, as four processes or one."""
+
+from __future__ import annotations
+
+from launch.actions import DeclareLaunchArgument, OpaqueFunction
+from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
+from launch_ros.actions import Node
+from launch_ros.substitutions import FindPackageShare
+
+from launch import LaunchContext, LaunchDescription
+
+PACKAGE = 'audio_interaction_ros'
+NODES = ('safety_alert', 'decoder', 'chunk_encoder', 'audio_capture')  # listeners first
+# Launch argument → the nodes that have a parameter for it, and its name there. Empty: what params_file says.
+PARAMETERS = {
+    'checkpoint': ('checkpoint', ('chunk_encoder', 'decoder')),
+    'mic': ('device', ('audio_capture',)),
+    'file': ('file', ('audio_capture',)),
+}
+ARGUMENTS = {
+    'namespace': ('', "Put before every node and topic, for example 'robot1'."),
+    'params_file': (
+        PathJoinSubstitution([FindPackageShare(PACKAGE), 'config', 'assistant.yaml']),
+        'Parameters of all nodes (YAML).',
+    ),
+    'autostart': ('true', 'Configure and activate the nodes; false leaves that to a lifecycle manager.'),
+    'use_sim_time': ('false', 'Take the time from /clock.'),
+    'use_respawn': ('false', 'Start a node again when its process ends.'),
+    'log_level': ('info', 'debug, info, warn, error or fatal.'),
+    'checkpoint': ('', 'Checkpoint directory or name.'),
+    'mic': ('', 'Microphone: index or part of a name.'),
+    'file': ('', 'A WAV or FLAC file to play in place of the microphone.'),
+    'composed': ('false', 'One process for the four nodes.'),
+}
+
+
+def generate_launch_description() -> LaunchDescription:
+    declared = [
+        DeclareLaunchArgument(name, default_value=default, description=description)
+        for name, (default, description) in ARGUMENTS.items()
+    ]
+    return LaunchDescription([*declared, OpaqueFunction(function=_nodes)])
+
+
+def _nodes(context: LaunchContext) -> list[Node]:
+    given = {name: LaunchConfiguration(name).perform(context) for name in ARGUMENTS}
+    flags = {name: _flag(name, given[name]) for name in ('autostart', 'use_sim_time', 'use_respawn', 'composed')}
+    given_parameters: dict[str, dict[str, object]] = {
+        name: {'autostart': flags['autostart'], 'use_sim_time': flags['use_sim_time']} for name in NODES
+    }
+    for argument, (parameter, nodes) in PARAMETERS.items():
+        if given[argument]:
+            value = int(given[argument]) if argument == 'mic' and given[argument].isdigit() else given[argument]
+            for name in nodes:
+                given_parameters[name][parameter] = value
+    if flags['composed']:
+        # The nodes of one process pass over what only the others know.
+        given_parameters = {'assistant': {k: v for values in given_parameters.values() for k, v in values.items()}}
+    return [
+        Node(
+            package=PACKAGE,
+            executable=executable,
+            name=None if flags['composed'] else executable,
+            namespace=given['namespace'],
+            parameters=[given['params_file'], values],
+            ros_arguments=['--log-level', given['log_level']],
+            respawn=flags['use_respawn'],
+            respawn_delay=2.0,
+            output='screen',
+        )
+        for executable, values in given_parameters.items()
+    ]
+
+
+def _flag(name: str, text: str) -> bool:
+    if text.lower() not in ('true', 'false'):
+        raise ValueError(f"launch argument {name} is '{text}'; true or false expected")
+    return text.lower() == 'true'
