@@ -1,0 +1,20 @@
+"""A queue with a limit drops its oldest and says so."""
+
+from __future__ import annotations
+
+import threading
+
+from audio_interaction_ros.audio.bounded import BoundedQueue
+
+
+def test_the_oldest_item_goes_and_is_counted():
+    queue: BoundedQueue[int] = BoundedQueue(2)
+    assert [queue.put(item) for item in (1, 2, 3)] == [True, True, False]
+    assert queue.dropped == 1
+    assert [queue.get(0.0), queue.get(0.0), queue.get(0.0)] == [2, 3, None]
+
+
+def test_a_waiting_consumer_is_woken():
+    queue: BoundedQueue[int] = BoundedQueue(2)
+    threading.Timer(0.05, queue.put, [7]).start()
+    assert queue.get(5.0) == 7

@@ -1,0 +1,83 @@
+"""What comes in as bytes is read exactly or refused in one sentence."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import soundfile
+from hypothesis import given
+from hypothesis import strategies as st
+
+from audio_interaction_ros.audio.formats import AudioFormatError, PcmFormat, encode_s16le, read_audio_file
+from audio_interaction_ros.audio.resample import MonoResampler, to_mono_16k
+
+
+@given(st.lists(st.integers(-32_768, 32_767), min_size=2, max_size=64).filter(lambda values: len(values) % 2 == 0))
+def test_sixteen_bit_samples_survive_a_round_trip(values):
+    raw = np.array(values, '<i2').tobytes()
+    samples = PcmFormat(16_000, 2, 'S16LE').decode(raw)
+    assert samples.shape == (len(values) // 2, 2)
+    assert encode_s16le(samples) == raw
+
+
+@pytest.mark.parametrize(('sample_format', 'dtype'), [('F32LE', '<f4'), ('F32', '<f4'), ('F32BE', '>f4')])
+def test_floats_are_read_as_they_are(sample_format, dtype):
+    samples = PcmFormat(16_000, 1, sample_format).decode(np.array([0.5, -0.25], dtype).tobytes())
+    np.testing.assert_array_equal(samples, [[0.5], [-0.25]])
+
+
+def test_big_endian_integers_are_swapped():
+    assert PcmFormat(16_000, 1, 'S16BE').decode(b'\x40\x00')[0, 0] == 0.5
+
+
+def test_a_size_that_does_not_fit_is_refused():
+    with pytest.raises(AudioFormatError, match='7 bytes found, a multiple of 4 expected'):
+        PcmFormat(16_000, 2, 'S16LE').decode(bytes(7))
+
+
+@pytest.mark.parametrize('bad', [np.nan, np.inf, -np.inf])
+def test_samples_that_are_no_numbers_are_refused(bad):
+    with pytest.raises(AudioFormatError, match='NaN'):
+        PcmFormat(16_000, 1, 'F32LE').decode(np.array([0.0, bad], '<f4').tobytes())
+
+
+@pytest.mark.parametrize(
+    ('rate', 'channels', 'sample_format', 'coding', 'sentence'),
+    [
+        (16_000, 1, 'S16LE', 'mp3', "coded as 'mp3'"),
+        (16_000, 0, 'S16LE', 'wave', '0 channels'),
+        (16_000, 65, 'S16LE', 'wave', '65 channels'),
+        (100, 1, 'S16LE', 'wave', '100 Hz'),
+        (16_000, 1, 'U8', 'wave', "'U8'"),
+        (16_000, 1, '', '', "''"),
+    ],
+)
+def test_a_stream_of_another_kind_is_refused(rate, channels, sample_format, coding, sentence):
+    with pytest.raises(AudioFormatError, match=sentence):
+        PcmFormat.from_info(rate, channels, sample_format, coding)
+
+
+def test_files_that_hold_no_sound_are_refused(tmp_path):
+    with pytest.raises(AudioFormatError, match='cannot be read'):
+        read_audio_file(tmp_path / 'missing.wav')
+    (tmp_path / 'text.wav').write_text('no sound')
+    with pytest.raises(AudioFormatError, match='cannot be read'):
+        read_audio_file(tmp_path / 'text.wav')
+    soundfile.write(tmp_path / 'empty.wav', np.empty(0, np.float32), 16_000)
+    with pytest.raises(AudioFormatError, match='no samples'):
+        read_audio_file(tmp_path / 'empty.wav')
+    soundfile.write(tmp_path / 'nan.wav', np.array([0.0, np.nan], np.float32), 16_000, subtype='FLOAT')
+    with pytest.raises(AudioFormatError, match='NaN'):
+        read_audio_file(tmp_path / 'nan.wav')
+
+
+@given(st.sampled_from([8_000, 16_000, 44_100, 48_000]), st.lists(st.integers(0, 20_000), max_size=6))
+def test_resampling_piece_by_piece_equals_resampling_the_whole(rate, cuts):
+    sound = np.random.default_rng(0).uniform(-1, 1, (20_000, 2)).astype(np.float32)
+    resampler = MonoResampler(rate)
+    pieces = [resampler.push(piece) for piece in np.split(sound, sorted(cuts))]
+    pieces.append(resampler.push(sound[:0], last=True))
+    whole = to_mono_16k(sound, rate)
+    joined = np.concatenate(pieces)
+    assert abs(len(whole) - 20_000 * 16_000 / rate) <= 1
+    np.testing.assert_allclose(joined, whole, atol=1e-5)

@@ -1,0 +1,104 @@
+"""A checkpoint loads as it was saved, or says what is wrong with it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from audio_interaction_ros.model.checkpoint import (
+    CheckpointError,
+    find_checkpoint,
+    load_decoder,
+    load_encoder,
+)
+from audio_interaction_ros.model.protocol import Protocol, ProtocolError
+from tests.tiny_checkpoint import make_protocol, make_tokenizer, write_tiny_checkpoint
+
+FILES = ('config.json', 'protocol.json', 'tokenizer.json', 'model.safetensors')
+
+
+@pytest.fixture
+def copy(tiny_checkpoint, tmp_path):
+    return shutil.copytree(tiny_checkpoint, tmp_path / 'copy')
+
+
+def load_both(directory):
+    return load_encoder(directory), load_decoder(directory)
+
+
+def test_a_checkpoint_survives_a_round_trip(tmp_path):
+    one = load_both(write_tiny_checkpoint(tmp_path / 'one', seed=3))
+    two = load_both(write_tiny_checkpoint(tmp_path / 'two', seed=3))
+    other = load_encoder(write_tiny_checkpoint(tmp_path / 'other', seed=4))
+    assert one[0].digest == two[0].digest == one[1].config.encoder_digest != other.digest
+    for name, tensor in one[1].language_model.state_dict().items():
+        assert torch.equal(tensor, two[1].language_model.state_dict()[name])
+    assert one[1].protocol == make_protocol(make_tokenizer())
+    assert one[1].tokenizer.decode(one[1].tokenizer.encode('Glass!').ids) == 'Glass!'
+
+
+def test_the_recipe_travels_with_the_checkpoint(tiny_checkpoint):
+    assert (tiny_checkpoint / 'recipe.yaml').read_text() == 'recipe: tiny\n'
+
+
+@pytest.mark.parametrize('name', FILES)
+def test_a_missing_file_is_named(copy, name):
+    (copy / name).unlink()
+    with pytest.raises(CheckpointError, match=name):
+        load_both(copy)
+
+
+@pytest.mark.parametrize('name', FILES)
+def test_a_damaged_file_is_named(copy, name):
+    (copy / name).write_bytes(b'\x00\xffdamaged')
+    with pytest.raises(CheckpointError, match=name):
+        load_both(copy)
+
+
+def test_a_truncated_weight_file_is_refused(copy):
+    path = copy / 'model.safetensors'
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(CheckpointError, match='cannot be read'):
+        load_both(copy)
+
+
+def test_weights_of_another_encoder_are_refused(copy):
+    path = copy / 'model.safetensors'
+    tensors = load_file(path)
+    tensors['audio_tower.proj.bias'] += 1.0
+    save_file(tensors, path)
+    with pytest.raises(CheckpointError, match='digest'):
+        load_encoder(copy)
+
+
+def test_weights_that_do_not_fit_the_configuration_are_refused(copy):
+    config = json.loads((copy / 'config.json').read_text())
+    config['text_config']['intermediate_size'] = 96
+    (copy / 'config.json').write_text(json.dumps(config))
+    with pytest.raises(CheckpointError, match='do not fit'):
+        load_decoder(copy)
+
+
+def test_a_checkpoint_of_a_later_format_is_refused(copy):
+    config = json.loads((copy / 'config.json').read_text())
+    config['format_version'] = 99
+    (copy / 'config.json').write_text(json.dumps(config))
+    with pytest.raises(CheckpointError, match='format 99'):
+        load_decoder(copy)
+
+
+def test_an_unknown_name_says_what_to_give(tmp_path):
+    with pytest.raises(CheckpointError, match="'embedded'"):
+        find_checkpoint('no-such-checkpoint')
+    with pytest.raises(CheckpointError, match=r'config\.json is missing'):
+        load_encoder(tmp_path)
+
+
+def test_a_protocol_without_a_role_is_refused(tmp_path):
+    (tmp_path / 'protocol.json').write_text('{"online": 1}')
+    with pytest.raises(ProtocolError, match='silent'):
+        Protocol.load(tmp_path / 'protocol.json')

@@ -1,0 +1,70 @@
+"""Contract 2: streaming equals offline, and our batched tower equals the stock one."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from transformers.models.qwen2_5_omni.configuration_qwen2_5_omni import Qwen2_5OmniAudioEncoderConfig
+
+from audio_interaction_ros.audio import CHUNK_SAMPLES
+from audio_interaction_ros.audio.logmel import HISTORY_SAMPLES, HOP_SAMPLES, CausalLogMel
+from audio_interaction_ros.model.encoder import ChunkEncoder, StreamingEncoder
+from tests.tiny_checkpoint import DIM
+
+CHUNKS = 5
+
+
+@pytest.fixture
+def waveform():
+    return 0.3 * torch.randn(CHUNKS * CHUNK_SAMPLES, generator=torch.Generator().manual_seed(1))
+
+
+@torch.inference_mode()
+def test_streaming_equals_offline(encoder_half, waveform):
+    offline = encoder_half.encoder(waveform)
+    streaming = StreamingEncoder(encoder_half.encoder)
+    chunks = torch.stack([streaming.encode(chunk) for chunk in waveform.split(CHUNK_SAMPLES)])
+    assert offline.shape == chunks.shape == (CHUNKS, 10, DIM)
+    torch.testing.assert_close(chunks, offline, atol=1e-5, rtol=0)
+
+
+@torch.inference_mode()
+def test_the_batched_tower_equals_the_stock_forward(encoder_half, waveform):
+    encoder = encoder_half.encoder
+    mel = encoder.logmel(waveform)
+    stock = encoder.audio_tower(
+        mel, feature_lens=torch.tensor([mel.shape[1]]), aftercnn_lens=torch.tensor([mel.shape[1] // 2])
+    ).last_hidden_state
+    torch.testing.assert_close(encoder(waveform).flatten(0, 1), stock, atol=1e-5, rtol=0)
+
+
+@torch.inference_mode()
+def test_no_chunk_sees_another(encoder_half, waveform):
+    """Only the 240 samples before a chunk count besides its own; changing what is earlier or later changes nothing."""
+    changed = waveform.clone()
+    changed[: CHUNK_SAMPLES - HISTORY_SAMPLES] = 0.0
+    changed[2 * CHUNK_SAMPLES :] = 0.0
+    torch.testing.assert_close(encoder_half.encoder(changed)[1], encoder_half.encoder(waveform)[1], atol=1e-5, rtol=0)
+
+
+@torch.inference_mode()
+def test_the_log_mel_is_causal(waveform):
+    logmel, position = CausalLogMel(64), 3_200
+    changed = waveform.clone()
+    changed[position:] = 1.0
+    frames = position // HOP_SAMPLES
+    torch.testing.assert_close(logmel(changed)[:, :frames], logmel(waveform)[:, :frames], atol=0, rtol=0)
+    assert not torch.equal(logmel(changed)[:, frames], logmel(waveform)[:, frames])
+
+
+def test_after_a_reset_a_stream_begins_anew(encoder_half, waveform):
+    streaming = StreamingEncoder(encoder_half.encoder)
+    first = streaming.encode(waveform[:CHUNK_SAMPLES])
+    assert not torch.equal(streaming.encode(waveform[:CHUNK_SAMPLES]), first)
+    streaming.reset()
+    torch.testing.assert_close(streaming.encode(waveform[:CHUNK_SAMPLES]), first, atol=0, rtol=0)
+
+
+def test_an_encoder_of_other_chunks_is_refused():
+    with pytest.raises(ValueError, match='n_window is 50'):
+        ChunkEncoder(Qwen2_5OmniAudioEncoderConfig(d_model=32, encoder_layers=1, n_window=50))

@@ -1,0 +1,116 @@
+"""What an urgent sentence is about, and when it becomes an alert."""
+
+from __future__ import annotations
+
+import pytest
+
+from audio_interaction_ros.safety.hazards import (
+    Hazard,
+    HazardFileError,
+    HazardTaxonomy,
+    Severity,
+    default_taxonomy_path,
+)
+from audio_interaction_ros.safety.policy import AlertPolicy, AlertState
+
+FIRE = Hazard('fire', Severity.DANGER)
+HORN = Hazard('car_horn', Severity.WARNING)
+
+
+@pytest.fixture(scope='module')
+def taxonomy():
+    return HazardTaxonomy.load(default_taxonomy_path())
+
+
+@pytest.mark.parametrize(
+    ('sentence', 'hazard'),
+    [
+        ('Fire! I hear flames crackling.', 'fire'),
+        ('Smoke alarm! Leave the building.', 'smoke_alarm'),
+        ('A FIRE ALARM is ringing.', 'smoke_alarm'),
+        ('There is a carbon monoxide alarm.', 'carbon_monoxide'),
+        ('Glass is breaking.', 'glass_breaking'),
+        ('A car horn, watch out!', 'car_horn'),
+        ('A siren is coming closer.', 'siren'),
+        ('A fire truck with its siren on.', 'siren'),
+        ('A chainsaw is running close by.', 'chainsaw'),
+        ('Someone is screaming.', 'scream'),
+        ('Gunshot!', 'gunshot'),
+        ('An explosion!', 'explosion'),
+        ('Cars have crashed.', 'crash'),
+        ('Electric sparks, switch it off!', 'electric_spark'),
+        ('A baby is crying.', 'baby_crying'),
+        ('Look out!', 'unknown'),
+        ('', 'unknown'),
+        ('Unalarming hornets.', 'unknown'),
+    ],
+)
+def test_a_sentence_names_its_hazard(taxonomy, sentence, hazard):
+    assert taxonomy.hazard_of(sentence).name == hazard
+
+
+def test_an_urgent_sentence_nobody_understands_is_a_warning(taxonomy):
+    assert taxonomy.hazard_of('Beware!').severity is Severity.WARNING
+
+
+@pytest.mark.parametrize('text', ['', 'hazards: 3', 'hazards: {fire: {severity: BAD, keywords: [fire]}}', '{', '\x00'])
+def test_a_malformed_taxonomy_is_refused(tmp_path, text):
+    (tmp_path / 'bad.yaml').write_text(text)
+    with pytest.raises(HazardFileError, match=r'bad\.yaml'):
+        HazardTaxonomy.load(tmp_path / 'bad.yaml')
+
+
+def test_a_missing_taxonomy_is_named(tmp_path):
+    with pytest.raises(HazardFileError, match=r'none\.yaml'):
+        HazardTaxonomy.load(tmp_path / 'none.yaml')
+
+
+def make_policy():
+    return AlertPolicy(cooldown_s=60.0, clear_after_s=10.0)
+
+
+def test_a_hazard_is_raised_once_updated_and_cleared_after_quiet():
+    policy = make_policy()
+    raised = policy.heard(FIRE, 'Fire!', 0.9, 'r1', 0.0)
+    updated = policy.heard(FIRE, 'Fire, still.', 0.8, 'r2', 5.0)
+    assert (raised.state, updated.state) == (AlertState.RAISED, AlertState.UPDATED)
+    assert updated.id == raised.id
+    assert policy.clear_quiet(14.9) == []  # the update extended it
+    (cleared,) = policy.clear_quiet(15.0)
+    assert (cleared.id, cleared.state, cleared.message) == (raised.id, AlertState.CLEARED, 'Fire, still.')
+    assert policy.clear_quiet(16.0) == []
+
+
+def test_within_the_cooldown_a_cleared_alert_is_reopened_not_raised():
+    policy = make_policy()
+    raised = policy.heard(FIRE, 'Fire!', 0.9, 'r1', 0.0)
+    policy.clear_quiet(20.0)
+    again = policy.heard(FIRE, 'Fire!', 0.9, 'r2', 50.0)
+    assert (again.state, again.id) == (AlertState.UPDATED, raised.id)
+    assert len(policy.clear_quiet(60.0)) == 1
+
+
+def test_after_the_cooldown_it_is_a_new_alert():
+    policy = make_policy()
+    first = policy.heard(FIRE, 'Fire!', 0.9, 'r1', 0.0)
+    policy.clear_quiet(20.0)
+    second = policy.heard(FIRE, 'Fire!', 0.9, 'r2', 60.1)
+    assert second.state is AlertState.RAISED
+    assert second.id != first.id
+
+
+def test_hazards_do_not_mix():
+    policy = make_policy()
+    assert policy.heard(FIRE, 'Fire!', 0.9, 'r1', 0.0).state is AlertState.RAISED
+    assert policy.heard(HORN, 'Horn!', 0.9, 'r2', 5.0).state is AlertState.RAISED
+    assert policy.open_alerts == 2
+    assert [alert.hazard for alert in policy.clear_quiet(10.0)] == ['fire']
+    assert [alert.hazard for alert in policy.clear_all()] == ['car_horn']
+    assert policy.open_alerts == 0
+
+
+def test_time_set_back_does_not_keep_an_alert_open_for_ever():
+    policy = make_policy()
+    policy.heard(FIRE, 'Fire!', 0.9, 'r1', 1_000.0)
+    assert policy.clear_quiet(1.0) == []
+    assert len(policy.clear_quiet(11.0)) == 1

@@ -1,0 +1,98 @@
+"""Contract 5: drain all when listening, leave the queue alone while speaking, never mix streams."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from audio_interaction_ros.streaming.fifo import ChunkQueue, EncodedChunk
+from audio_interaction_ros.streaming.loop import Decision, ListeningLoop, Response, listen, make_session
+from audio_interaction_ros.streaming.losses import LossCounter
+from tests.tiny_checkpoint import DIM
+
+ALWAYS, NEVER = 1e-9, 1.0 - 1e-9
+
+
+def chunk(index, stream_id=1, dropped_before=0):
+    generator = torch.Generator().manual_seed(index)
+    vectors = torch.randn(10, DIM, generator=generator)
+    return EncodedChunk(stream_id, index, index * 6_400, dropped_before, index * 400_000_000, -30.0, vectors)
+
+
+def make_loop(half, threshold, max_chunks=4):
+    queue = ChunkQueue(max_chunks)
+    return queue, ListeningLoop(queue, make_session(half, threshold), half)
+
+
+def test_everything_queued_is_drained_into_one_decision(decoder_half):
+    queue, loop = make_loop(decoder_half, NEVER)
+    for index in range(3):
+        queue.push(chunk(index))
+    decision = loop.step()
+    assert isinstance(decision, Decision)
+    assert (decision.chunk.index, decision.chunks_drained, decision.respond) == (2, 3, False)
+    assert loop.step() is None
+
+
+def test_while_speaking_the_queue_is_left_alone(decoder_half):
+    queue, loop = make_loop(decoder_half, ALWAYS)
+    queue.push(chunk(0))
+    assert loop.step().respond
+    queue.push(chunk(1))
+    events = []
+    while not (events and events[-1].final):
+        events.append(loop.step())
+        assert isinstance(events[-1], Response)
+        assert len(queue) == 1
+    assert all(event.decision.chunk.index == 0 for event in events)
+    assert isinstance(loop.step(), Decision)
+
+
+def test_a_new_stream_begins_a_new_context(decoder_half):
+    queue, loop = make_loop(decoder_half, NEVER)
+    queue.push(chunk(5, stream_id=1))
+    loop.step()
+    queue.push(chunk(6, stream_id=1))
+    queue.push(chunk(0, stream_id=2))
+    decision = loop.step()
+    assert (decision.chunk.stream_id, decision.chunks_drained) == (2, 1)
+    fresh_queue, fresh_loop = make_loop(decoder_half, NEVER)
+    fresh_queue.push(chunk(0, stream_id=2))
+    assert decision.probability == fresh_loop.step().probability
+
+
+def test_a_full_queue_drops_its_oldest_chunk_and_counts():
+    queue = ChunkQueue(2)
+    for index in range(5):
+        queue.push(chunk(index))
+    assert [queued.index for queued in queue.flush()] == [3, 4]
+    assert queue.dropped == 3
+    assert not queue.wait(0.0)
+
+
+def test_listening_to_a_recording_is_deterministic(encoder_half, decoder_half):
+    sound = np.random.default_rng(0).uniform(-0.5, 0.5, 30_000).astype(np.float32)
+
+    def hear():
+        events = listen(encoder_half, decoder_half, sound)
+        return [
+            (event.chunk.index, event.respond, event.probability) if isinstance(event, Decision) else event.text
+            for event in events
+        ]
+
+    assert hear() == hear()
+    assert sum(isinstance(event, tuple) for event in hear()) == 5  # 4.7 chunks: the last is filled up
+
+
+def test_losses_are_counted_wherever_they_happen():
+    losses = LossCounter()
+    assert losses.arrived(chunk(3), queue_dropped=0)  # a late start is no loss
+    assert losses.lost(0) == 0
+    assert losses.arrived(chunk(6), queue_dropped=0)  # 4 and 5 never came
+    assert losses.lost(0) == 2
+    assert losses.arrived(chunk(7, dropped_before=100), queue_dropped=0)  # a short gap at capture counts as one
+    assert losses.lost(0) == 3
+    assert losses.lost(2) == 5  # and two dropped from the queue
+    assert not losses.arrived(chunk(7), queue_dropped=2)  # twice
+    assert losses.arrived(chunk(0, stream_id=2), queue_dropped=2)
+    assert losses.lost(2) == 0

@@ -1,0 +1,138 @@
+"""Contract 4: the cached path computes what one full pass over the same tokens computes."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from audio_interaction_ros.streaming.session import Session, SessionSettings
+from tests.tiny_checkpoint import DIM, MAX_CONTEXT_CHUNKS
+
+ALWAYS, NEVER = 1e-9, 1.0 - 1e-9
+
+
+def make_session(half, threshold=0.5, max_response_tokens=6):
+    return Session(
+        half.language_model,
+        half.protocol,
+        half.instruction_prefix('Warn of danger.'),
+        half.tokenizer.get_vocab_size(),
+        SessionSettings(threshold, MAX_CONTEXT_CHUNKS, max_response_tokens),
+    )
+
+
+@pytest.fixture
+def vectors():
+    generator = torch.Generator().manual_seed(0)
+    return [torch.randn(10, DIM, generator=generator) for _ in range(40)]
+
+
+class Reference:
+    """The same protocol without a cache: the whole sequence through the model every time."""
+
+    def __init__(self, half):
+        self.half = half
+        self.parts = []
+        self.add_tokens(half.instruction_prefix('Warn of danger.'))
+
+    def add_tokens(self, ids):
+        self.parts.append(self.half.language_model.get_input_embeddings()(torch.tensor(ids)))
+
+    def add_chunks(self, chunks):
+        for chunk in chunks:
+            self.add_tokens([self.half.protocol.chunk_begin])
+            self.parts.append(chunk)
+            self.add_tokens([self.half.protocol.chunk_end])
+
+    @torch.inference_mode()
+    def logits(self):
+        return self.half.language_model(inputs_embeds=torch.cat(self.parts)[None]).logits[0, -1]
+
+    def p_response(self):
+        protocol = self.half.protocol
+        return float(self.logits()[[protocol.silent, protocol.response]].softmax(0)[1])
+
+
+def test_drains_of_any_size_agree_with_a_full_forward_pass(decoder_half, vectors):
+    session, reference = make_session(decoder_half, NEVER), Reference(decoder_half)
+    for start, end in ((0, 1), (1, 2), (2, 5), (5, 6)):
+        respond, probability = session.drain(vectors[start:end])
+        reference.add_chunks(vectors[start:end])
+        assert not respond
+        assert probability == pytest.approx(reference.p_response(), abs=1e-5)
+        reference.add_tokens([decoder_half.protocol.silent])
+
+
+def test_a_response_and_what_follows_agree_with_a_full_forward_pass(decoder_half, vectors):
+    session, reference = make_session(decoder_half, ALWAYS), Reference(decoder_half)
+    for chunks in (vectors[:2], vectors[2:3]):
+        _, probability = session.drain(chunks)
+        reference.add_chunks(chunks)
+        assert probability == pytest.approx(reference.p_response(), abs=1e-5)
+        reference.add_tokens([decoder_half.protocol.response])
+        tokens = []
+        while session.responding:
+            token = session.next_token()
+            if len(tokens) < 6:  # the seventh is the forced eos
+                logits = reference.logits()
+                allowed = set(range(decoder_half.tokenizer.get_vocab_size()))
+                allowed -= set(decoder_half.protocol.special_ids())
+                allowed |= set(decoder_half.protocol.emotions.values()) if not tokens else {decoder_half.protocol.eos}
+                assert token == max(allowed, key=lambda id_: float(logits[id_]))
+            tokens.append(token)
+            reference.add_tokens([token])
+        assert tokens[-1] == decoder_half.protocol.eos
+        assert 2 <= len(tokens) <= 7
+
+
+def test_a_response_forbids_a_drain(decoder_half, vectors):
+    session = make_session(decoder_half, ALWAYS)
+    session.drain(vectors[:1])
+    assert session.responding
+    with pytest.raises(RuntimeError, match='during a response'):
+        session.drain(vectors[1:2])
+
+
+def test_a_cancelled_response_leaves_the_cache_consistent(decoder_half, vectors):
+    session, reference = make_session(decoder_half, ALWAYS), Reference(decoder_half)
+    session.drain(vectors[:1])
+    token = session.next_token()
+    assert session.cancel() == decoder_half.protocol.eos
+    assert not session.responding
+    reference.add_chunks(vectors[:1])
+    reference.add_tokens([decoder_half.protocol.response, token, decoder_half.protocol.eos])
+    reference.add_chunks(vectors[1:2])
+    assert session.drain(vectors[1:2])[1] == pytest.approx(reference.p_response(), abs=1e-5)
+
+
+def test_past_its_limit_the_context_is_the_newest_half(decoder_half, vectors):
+    session = make_session(decoder_half, NEVER)
+    for i in range(MAX_CONTEXT_CHUNKS):
+        session.drain(vectors[i : i + 1])
+    assert session.context_chunks == MAX_CONTEXT_CHUNKS
+    _, probability = session.drain(vectors[MAX_CONTEXT_CHUNKS : MAX_CONTEXT_CHUNKS + 1])
+    assert session.context_chunks == MAX_CONTEXT_CHUNKS // 2
+    reference = Reference(decoder_half)
+    for chunk in vectors[MAX_CONTEXT_CHUNKS // 2 + 1 : MAX_CONTEXT_CHUNKS]:
+        reference.add_chunks([chunk])
+        reference.add_tokens([decoder_half.protocol.silent])
+    reference.add_chunks(vectors[MAX_CONTEXT_CHUNKS : MAX_CONTEXT_CHUNKS + 1])
+    assert probability == pytest.approx(reference.p_response(), abs=1e-5)
+
+
+def test_the_context_stays_bounded_whatever_comes(decoder_half, vectors):
+    session = make_session(decoder_half, 0.5)
+    for i in range(60):
+        session.drain(vectors[i % 20 : i % 20 + 1 + i % 7])
+        while session.responding:
+            session.next_token()
+        assert session.context_chunks <= MAX_CONTEXT_CHUNKS
+
+
+def test_after_a_reset_a_session_is_as_new(decoder_half, vectors):
+    session = make_session(decoder_half, NEVER)
+    first = session.drain(vectors[:1])
+    session.drain(vectors[1:3])
+    session.reset()
+    assert session.context_chunks == 0
+    assert session.drain(vectors[:1]) == first

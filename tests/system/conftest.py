@@ -1,0 +1,23 @@
+"""Fixtures of the tests that start real nodes. Without ROS they are skipped, with that reason."""
+
+from __future__ import annotations
+
+import pytest
+
+pytest.importorskip('rclpy', reason='ROS 2 is not installed')
+pytest.importorskip('audio_interaction_ros.msg', reason='the messages of this package are not built')
+
+from tests.system.ros import Ros
+
+
+@pytest.fixture
+def ros(tmp_path):
+    with Ros(tmp_path) as ros:
+        yield ros
+
+
+@pytest.fixture(scope='module')
+def shared_ros(tmp_path_factory):
+    """For a node that several tests of a module talk to."""
+    with Ros(tmp_path_factory.mktemp('logs')) as ros:
+        yield ros

@@ -1,0 +1,187 @@
+"""chunk_encoder as a process: any format in, the offline numbers out, and bad input counted and survived."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import pytest
+import torch
+from audio_common_msgs.msg import AudioData, AudioDataStamped, AudioInfo
+from audio_interaction_ros.msg import AudioEmbedding
+from diagnostic_msgs.msg import DiagnosticArray
+from std_msgs.msg import Header
+
+from audio_interaction_ros.audio import CHUNK_SAMPLES
+from audio_interaction_ros.audio.formats import encode_s16le
+from audio_interaction_ros.audio.resample import to_mono_16k
+from audio_interaction_ros.nodes import qos
+from audio_interaction_ros.nodes.embeddings import EmbeddingSpec, chunk_of
+from audio_interaction_ros.nodes.messages import bytes_array, nanoseconds_of, stamp_of
+from audio_interaction_ros.streaming.loop import encode_waveform
+from tests.tiny_checkpoint import DIM
+
+pytestmark = pytest.mark.system
+NS_PER_S = 1_000_000_000
+
+
+class Talker:
+    """Publishes sound as a driver would, on a clock of its own."""
+
+    def __init__(self, ros, process):
+        self.ros, self.process = ros, process
+        self.embeddings = ros.hear('ai/embeddings', AudioEmbedding, qos.EMBEDDINGS)
+        self.diagnostics = ros.hear('/diagnostics', DiagnosticArray, qos.DIAGNOSTICS)
+        self.info = ros.talk('audio_info', AudioInfo, qos.LATCHED)
+        self.audio = ros.talk('audio_stamped', AudioDataStamped, qos.AUDIO)
+        self.now_ns = time.time_ns()
+
+    def describe(self, rate=16_000, channels=1, sample_format='S16LE', coding='wave'):
+        self.info.publish(
+            AudioInfo(sample_rate=rate, channels=channels, sample_format=sample_format, coding_format=coding)
+        )
+        self.ros.spin(0.3)  # two topics have no common order
+        self.embeddings.clear()
+
+    def send(self, data, duration_s, stamp_ns=None):
+        stamp = stamp_of(self.now_ns if stamp_ns is None else stamp_ns)
+        header = Header(stamp=stamp, frame_id='mic')
+        self.audio.publish(AudioDataStamped(header=header, audio=AudioData(data=bytes_array(data))))
+        self.now_ns += round(duration_s * NS_PER_S)
+
+    def play(self, samples, rate, block=1_000):
+        for first in range(0, len(samples), block):
+            piece = samples[first : first + block]
+            self.send(encode_s16le(piece), len(piece) / rate)
+            self.ros.spin(0.002)
+
+    def heard(self, count):
+        self.ros.until(lambda: len(self.embeddings) >= count, f'{len(self.embeddings)} of {count}: {self.process.log}')
+        self.ros.spin(0.2)
+        assert len(self.embeddings) == count
+        return list(self.embeddings)
+
+    def counter(self, name):
+        for array in reversed(self.diagnostics):
+            for status in array.status:
+                for pair in status.values:
+                    if pair.key == name:
+                        return int(pair.value)
+        return 0
+
+    def counted(self, name, before, by=1):
+        self.ros.until(lambda: self.counter(name) >= before + by, f'{name} was not counted: {self.process.log}')
+
+
+@pytest.fixture(scope='module')
+def talker(shared_ros, tiny_checkpoint):
+    process = shared_ros.start_active('chunk_encoder', checkpoint=tiny_checkpoint)
+    yield Talker(shared_ros, process)
+    assert process.end() == 0
+    assert 'Traceback' not in process.log
+
+
+def sound(seconds, rate, channels, seed=0):
+    return np.random.default_rng(seed).uniform(-0.3, 0.3, (int(seconds * rate), channels)).astype(np.float32)
+
+
+@pytest.mark.parametrize(('rate', 'channels'), [(16_000, 1), (44_100, 2), (48_000, 4)])
+def test_any_rate_gives_the_offline_numbers(talker, encoder_half, rate, channels):
+    talker.describe(rate, channels)
+    samples = sound(1.7, rate, channels)
+    talker.now_ns += 10 * NS_PER_S
+    start_ns = talker.now_ns
+    talker.play(samples, rate)
+    heard = [chunk_of(message, EmbeddingSpec(encoder_half.digest, DIM)) for message in talker.heard(4)]
+    exact = np.frombuffer(encode_s16le(samples), '<i2').reshape(samples.shape).astype(np.float32) / 32_768
+    offline = list(encode_waveform(encoder_half, to_mono_16k(exact, rate), start_ns=start_ns))
+    for chunk, other in zip(heard, offline, strict=False):
+        assert (chunk.index, chunk.first_sample, chunk.dropped_before) == (other.index, other.first_sample, 0)
+        assert abs(chunk.stamp_ns - other.stamp_ns) < 100_000
+        assert chunk.level_dbfs == pytest.approx(other.level_dbfs, abs=0.01)
+        torch.testing.assert_close(chunk.vectors, other.vectors, atol=1e-4, rtol=0)
+    assert len({chunk.stream_id for chunk in heard}) == 1
+    assert talker.embeddings[0].header.frame_id == 'mic'
+
+
+def test_floats_are_heard_too(talker):
+    talker.describe(sample_format='F32LE')
+    talker.now_ns += 10 * NS_PER_S
+    talker.send(np.full(CHUNK_SAMPLES, 0.1, '<f4').tobytes(), 0.4)
+    assert talker.heard(1)[0].level_dbfs == pytest.approx(-20.0, abs=0.01)
+
+
+def test_lost_sound_is_declared_and_a_jump_begins_a_new_stream(talker):
+    talker.describe()
+    talker.now_ns += 10 * NS_PER_S
+    talker.play(sound(0.4, 16_000, 1), 16_000)
+    talker.now_ns += NS_PER_S // 2
+    after_gap_ns = talker.now_ns
+    talker.play(sound(0.4, 16_000, 1), 16_000)
+    talker.now_ns += 10 * NS_PER_S
+    talker.play(sound(0.4, 16_000, 1), 16_000)
+    first, second, third = talker.heard(3)
+    assert first.stream_id == second.stream_id < third.stream_id
+    assert (second.chunk_index, second.dropped_before, second.first_sample) == (1, 8_000, 14_400)
+    assert abs(nanoseconds_of(second.header.stamp) - after_gap_ns) < 1_000_000
+    assert (third.chunk_index, third.first_sample, third.dropped_before) == (0, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ('sample_format', 'data', 'stamp_ns', 'sentence'),
+    [
+        ('S16LE', bytes(3), None, '3 bytes found'),
+        ('F32LE', np.full(100, np.nan, '<f4').tobytes(), None, 'NaN'),
+        ('S16LE', bytes(640), 0, 'without a stamp'),
+        ('S16LE', bytes(2 * 16_000 * 11), None, '11 s of sound'),
+    ],
+)
+def test_a_malformed_message_is_counted_and_survived(talker, sample_format, data, stamp_ns, sentence):
+    talker.describe(sample_format=sample_format)
+    before = talker.counter('refused_messages')
+    talker.now_ns += 10 * NS_PER_S
+    talker.send(data, 0.1, stamp_ns)
+    talker.counted('refused_messages', before)
+    silence = bytes(CHUNK_SAMPLES * (4 if sample_format == 'F32LE' else 2))
+    talker.send(silence, 0.4)
+    assert talker.heard(1)[0].level_dbfs == pytest.approx(-120.0)
+    if before == 0:  # later ones of the kind are throttled
+        assert sentence in talker.process.log
+
+
+@pytest.mark.parametrize(
+    ('description', 'sentence'),
+    [({'coding': 'mp3'}, "coded as 'mp3'"), ({'channels': 0}, '0 channels'), ({'sample_format': 'U8'}, "'U8'")],
+)
+def test_a_stream_of_another_kind_is_refused_until_it_changes(talker, description, sentence):
+    before = talker.counter('refused_formats'), talker.counter('refused_messages')
+    talker.describe(**description)
+    talker.send(bytes(12_800), 0.4)
+    talker.counted('refused_formats', before[0])
+    talker.counted('refused_messages', before[1])
+    if before[0] == 0:
+        assert sentence in talker.process.log
+    talker.describe()
+    talker.now_ns += 10 * NS_PER_S
+    talker.send(bytes(12_800), 0.4)
+    talker.heard(1)
+
+
+def test_without_audio_info_the_parameters_say_what_it_is(ros, tiny_checkpoint):
+    process = ros.start_active('chunk_encoder', checkpoint=tiny_checkpoint, sample_rate=8000, channels=2)
+    embeddings = ros.hear('ai/embeddings', AudioEmbedding, qos.EMBEDDINGS)
+    audio = ros.talk('audio_stamped', AudioDataStamped, qos.AUDIO)
+    header = Header(stamp=stamp_of(time.time_ns()))
+    audio.publish(AudioDataStamped(header=header, audio=AudioData(data=bytes_array(bytes(8_000 * 2 * 2)))))
+    ros.until(lambda: len(embeddings) == 2, process)
+
+
+@pytest.mark.parametrize('checkpoint', ['no-such-checkpoint', 'damaged'])
+def test_without_a_checkpoint_it_does_not_start(ros, tmp_path, checkpoint):
+    (tmp_path / 'damaged').mkdir()
+    (tmp_path / 'damaged' / 'config.json').write_text('{')
+    given = checkpoint if checkpoint != 'damaged' else tmp_path / 'damaged'
+    process = ros.start('chunk_encoder', checkpoint=given)
+    assert process.wait() == 1
+    assert str(given) in process.log
+    assert 'Traceback' not in process.log

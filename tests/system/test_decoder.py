@@ -1,0 +1,134 @@
+"""decoder as a process: embeddings in, decisions and responses out; what does not fit is counted and refused."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+import torch
+from audio_interaction_ros.msg import AudioEmbedding, Decision, Response
+from diagnostic_msgs.msg import DiagnosticArray
+from std_msgs.msg import String
+
+from audio_interaction_ros.nodes import qos
+from audio_interaction_ros.nodes.embeddings import embedding_message
+from audio_interaction_ros.nodes.messages import bytes_array, wire_text
+from audio_interaction_ros.streaming.fifo import ChunkQueue, EncodedChunk
+from audio_interaction_ros.streaming.loop import Decision as LoopDecision
+from audio_interaction_ros.streaming.loop import ListeningLoop, make_session
+from tests.tiny_checkpoint import DIM
+
+pytestmark = pytest.mark.system
+
+
+def chunk(index, stream_id=1, dropped_before=0):
+    vectors = torch.randn(10, DIM, generator=torch.Generator().manual_seed(index))
+    return EncodedChunk(stream_id, index, index * 6_400, dropped_before, time.time_ns() - 400_000_000, -30.0, vectors)
+
+
+class Feeder:
+    def __init__(self, ros, process, half):
+        self.ros, self.process, self.half = ros, process, half
+        self.digest = half.config.encoder_digest
+        self.decisions = ros.hear('ai/decision', Decision)
+        self.responses = ros.hear('ai/response', Response)
+        self.texts = ros.hear('ai/response_text', String)
+        self.diagnostics = ros.hear('/diagnostics', DiagnosticArray, qos.DIAGNOSTICS)
+        self.embeddings = ros.talk('ai/embeddings', AudioEmbedding, qos.EMBEDDINGS)
+        self.stream_id = 0
+
+    def feed(self, index, dropped_before=0, **changes):
+        message = embedding_message(chunk(index, self.stream_id, dropped_before), self.digest, 'mic')
+        for name, value in changes.items():
+            setattr(message, name, value)
+        self.embeddings.publish(message)
+
+    def begin_stream(self):
+        self.stream_id += 1
+        for heard in (self.decisions, self.responses, self.texts):
+            heard.clear()
+
+    def quiet(self):
+        """Until nothing more is said."""
+        count = -1
+        while count != (count := len(self.decisions) + len(self.responses)):
+            self.ros.spin(0.7)
+
+    def counter(self, name):
+        pairs = [pair for array in self.diagnostics for status in array.status for pair in status.values]
+        return max((int(pair.value) for pair in pairs if pair.key == name), default=0)
+
+
+@pytest.fixture(scope='module')
+def feeder(shared_ros, tiny_checkpoint, decoder_half):
+    process = shared_ros.start_active('decoder', checkpoint=tiny_checkpoint)
+    yield Feeder(shared_ros, process, decoder_half)
+    assert process.end() == 0
+    assert 'Traceback' not in process.log
+
+
+def test_it_says_what_the_loop_says(feeder, decoder_half):
+    feeder.begin_stream()
+    queue = ChunkQueue(8)
+    loop = ListeningLoop(queue, make_session(decoder_half), decoder_half)
+    decided, said = [], []
+    for index in range(4):
+        feeder.feed(index)
+        queue.push(chunk(index))
+        for event in loop.run_until_idle():
+            if isinstance(event, LoopDecision):
+                decided.append((event.chunk.index, event.respond, pytest.approx(event.probability, abs=1e-4)))
+            elif event.final:
+                said.append((event.decision.chunk.index, wire_text(event.text), event.emotion))
+        feeder.quiet()
+    assert [(d.chunk_index, bool(d.decision), d.probability) for d in feeder.decisions] == decided
+    finals = [response for response in feeder.responses if response.final]
+    assert [(r.trigger_chunk, r.text, r.emotion) for r in finals] == said
+    assert [text.data for text in feeder.texts] == [text for _, text, _ in said]
+    assert said, 'the tiny checkpoint should have said something'
+    assert all(0.0 <= response.latency_s < 20.0 for response in feeder.responses)
+    assert {decision.chunks_lost for decision in feeder.decisions} == {0}
+
+
+def test_what_was_lost_is_counted(feeder):
+    feeder.begin_stream()
+    feeder.feed(0)
+    feeder.quiet()
+    feeder.feed(3)  # 1 and 2 never came
+    feeder.quiet()
+    feeder.feed(4, dropped_before=6_401)
+    feeder.quiet()
+    assert [decision.chunks_lost for decision in feeder.decisions] == [0, 2, 4]
+
+
+@pytest.mark.parametrize(
+    ('changes', 'counter', 'sentence'),
+    [
+        ({'encoder_digest': 'other'}, 'refused_digest', "encoder 'other' found"),
+        ({'dtype': 'int8'}, 'refused_dtype', "dtype 'int8' found"),
+        ({'tokens': 9}, 'refused_shape', '9 × 32 found'),
+        ({'data': bytes_array(b'short')}, 'refused_size', '5 bytes'),
+        ({'data': bytes_array(b'\xff' * 1280)}, 'refused_not_finite', 'NaN'),
+        ({'chunk_index': 0}, 'refused_order', 'older than the one before'),
+    ],
+)
+def test_an_embedding_that_does_not_fit_is_refused_and_survived(feeder, changes, counter, sentence):
+    feeder.begin_stream()
+    feeder.feed(0)
+    feeder.ros.until(lambda: feeder.decisions, feeder.process)
+    feeder.feed(1, **changes)
+    feeder.ros.until(lambda: feeder.counter(counter) >= 1, f'{counter} was not counted: {feeder.process.log}')
+    assert sentence in feeder.process.log
+    feeder.feed(1)
+    feeder.ros.until(lambda: feeder.decisions[-1].chunk_index == 1, feeder.process)
+
+
+def test_deactivated_it_is_silent_and_activated_it_hears_again(feeder):
+    feeder.begin_stream()
+    assert feeder.ros.change_state('decoder', 'deactivate')
+    feeder.feed(0)
+    feeder.ros.spin(0.5)
+    assert not feeder.decisions
+    assert feeder.ros.change_state('decoder', 'activate')
+    feeder.feed(1)
+    feeder.ros.until(lambda: feeder.decisions, feeder.process)

@@ -1,0 +1,68 @@
+"""The launch files, with the real launch library."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+
+launch = pytest.importorskip('launch', reason='the launch library comes with a ROS distribution, not from PyPI')
+launch_ros = pytest.importorskip('launch_ros', reason='launch_ros comes with a ROS distribution, not from PyPI')
+
+ROOT = Path(__file__).parents[2]
+
+
+def load(name):
+    spec = importlib.util.spec_from_file_location(name, ROOT / 'launch' / f'{name}.launch.py')
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def entities(name, **arguments):
+    """What the launch file starts when it is given these arguments."""
+    module = load(name)
+    context = launch.LaunchContext()
+    params_file = str(ROOT / 'config' / 'assistant.yaml')
+    given = {key: str(default) for key, (default, _) in module.ARGUMENTS.items()}
+    given |= {'params_file': params_file, **arguments}
+    context.launch_configurations.update(given)
+    declared = [
+        entity.name
+        for entity in module.generate_launch_description().entities
+        if isinstance(entity, launch.actions.DeclareLaunchArgument)
+    ]
+    assert declared == list(module.ARGUMENTS)
+    (opaque,) = (
+        entity
+        for entity in module.generate_launch_description().entities
+        if isinstance(entity, launch.actions.OpaqueFunction)
+    )
+    return opaque.execute(context)
+
+
+def nodes(actions):
+    return [action for action in actions if isinstance(action, launch_ros.actions.Node)]
+
+
+@pytest.mark.parametrize(('composed', 'count'), [('false', 4), ('true', 1)])
+def test_the_assistant_is_four_processes_or_one(composed, count):
+    assert len(nodes(entities('assistant', composed=composed, mic='USB', checkpoint='embedded'))) == count
+
+
+def test_a_flag_that_is_none_is_refused():
+    with pytest.raises(ValueError, match='composed'):
+        entities('assistant', composed='maybe')
+
+
+def test_replay_starts_the_listeners_and_the_bag_when_it_is_given():
+    assert len(nodes(entities('replay'))) == 3
+    actions = entities('replay', bag='/some/bag')
+    assert len(nodes(actions)) == 3
+    assert any(isinstance(action, launch.actions.TimerAction) for action in actions)
+
+
+def test_launch_arguments_are_those_of_ros_bring_ups():
+    wanted = {'namespace', 'params_file', 'autostart', 'use_sim_time', 'use_respawn', 'log_level'}
+    assert wanted <= set(load('assistant').ARGUMENTS)

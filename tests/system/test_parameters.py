@@ -1,0 +1,103 @@
+"""One source of parameters: the YAML, the README and ROS follow it; what does not fit it is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
+from rcl_interfaces.srv import SetParameters
+
+from audio_interaction_ros.nodes.parameters import (
+    NODES,
+    AudioCaptureParameters,
+    DecoderParameters,
+    ParameterError,
+    SafetyAlertParameters,
+    markdown_reference,
+    validated,
+)
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_yaml_file_holds_every_parameter_with_its_default():
+    content = yaml.safe_load((ROOT / 'config' / 'assistant.yaml').read_text())
+    expected = {f'/**/{name}': {'ros__parameters': validated(cls, {}).model_dump()} for name, cls in NODES.items()}
+    assert content == expected
+
+
+def test_the_readme_shows_the_generated_reference():
+    readme = (ROOT / 'README.md').read_text()
+    begin, end = '<!-- parameters: python -m audio_interaction_ros.nodes.parameters -->', '<!-- end of parameters -->'
+    assert begin in readme and end in readme
+    shown = readme.partition(begin)[2].partition(end)[0].strip()
+    assert shown == markdown_reference(), 'run python -m audio_interaction_ros.nodes.parameters and paste its output'
+
+
+@pytest.mark.parametrize(
+    ('cls', 'given', 'sentence'),
+    [
+        (AudioCaptureParameters, {'devise': 'x'}, "no parameter 'devise'; did you mean 'device'"),
+        (AudioCaptureParameters, {'block_ms': 10}, "'block_ms' is 10; a whole number from 20 to 100 expected"),
+        (AudioCaptureParameters, {'block_ms': '40'}, 'a whole number'),
+        (AudioCaptureParameters, {'block_ms': True}, 'a whole number'),
+        (AudioCaptureParameters, {'device': 1.5}, 'text or a whole number expected'),
+        (AudioCaptureParameters, {'autostart': 'yes'}, 'true or false expected'),
+        (DecoderParameters, {'response_threshold': 1.0}, 'a number from 0 below 1 expected'),
+        (DecoderParameters, {'response_threshold': float('nan')}, 'response_threshold'),
+        (SafetyAlertParameters, {'cooldown_s': 5.0}, 'set cooldown_s to at least clear_after_s'),
+    ],
+)
+def test_what_does_not_fit_is_refused_in_one_sentence(cls, given, sentence):
+    with pytest.raises(ParameterError) as refused:
+        validated(cls, given)
+    assert sentence in str(refused.value)
+    assert '\n' not in str(refused.value)
+
+
+def test_what_fits_is_taken():
+    assert validated(AudioCaptureParameters, {'device': 3, 'use_sim_time': True}).device == 3
+    assert validated(SafetyAlertParameters, {'cooldown_s': 90}).cooldown_s == 90.0
+    assert validated(DecoderParameters, {'file': 'x.wav'}, also_known=['file']) == DecoderParameters()
+
+
+@pytest.mark.system
+@pytest.mark.parametrize(
+    ('parameters', 'sentence'),
+    [
+        ({'cooldwn_s': 90.0}, "there is no parameter 'cooldwn_s'; did you mean 'cooldown_s'?"),
+        ({'cooldown_s': 'long'}, "parameter 'cooldown_s' is 'long'"),
+        ({'hazards_file': '/no/such/file.yaml'}, 'no hazard taxonomy'),
+    ],
+)
+def test_a_node_with_a_wrong_parameter_says_so_and_ends(ros, parameters, sentence):
+    process = ros.start('safety_alert', **parameters)
+    assert process.wait() == 1
+    assert sentence in process.log
+    assert 'Traceback' not in process.log
+
+
+@pytest.mark.system
+def test_parameters_change_only_while_the_node_is_unconfigured(ros):
+    process = ros.start_active('safety_alert')
+
+    def change(value):
+        parameter = Parameter(
+            name='cooldown_s', value=ParameterValue(type=ParameterType.PARAMETER_DOUBLE, double_value=value)
+        )
+        request = SetParameters.Request(parameters=[parameter])
+        return ros.call(SetParameters, 'safety_alert/set_parameters', request, timeout_s=10.0).results[0]
+
+    refused = change(90.0)
+    assert not refused.successful
+    assert 'clean up the node first' in refused.reason
+    assert ros.change_state('safety_alert', 'deactivate')
+    assert ros.change_state('safety_alert', 'cleanup')
+    assert 'clear_after_s' in change(5.0).reason
+    assert change(90.0).successful
+    assert ros.change_state('safety_alert', 'configure')
+    assert ros.change_state('safety_alert', 'activate')
+    assert ros.state('safety_alert') == 'active'
+    assert process.end() == 0

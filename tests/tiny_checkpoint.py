@@ -1,0 +1,91 @@
+"""A random checkpoint of the shipped one's shape in miniature: real classes and files, no hearing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
+from transformers import Qwen2Config, Qwen2ForCausalLM
+from transformers.models.qwen2_5_omni.configuration_qwen2_5_omni import Qwen2_5OmniAudioEncoderConfig
+
+from audio_interaction_ros.model.checkpoint import StreamingDefaults, save_checkpoint
+from audio_interaction_ros.model.encoder import ChunkEncoder
+from audio_interaction_ros.model.protocol import Protocol
+
+SPECIAL = (
+    'online', 'system', 'chunk_begin', 'chunk_end', 'audio', 'silent', 'response', 'eos', 'english', 'normal', 'urgent',
+)  # fmt: skip
+DIM = 32
+MAX_CONTEXT_CHUNKS = 8
+
+
+def make_tokenizer() -> Tokenizer:
+    """Byte-level, no merges: every byte a token."""
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    tokenizer = Tokenizer(models.BPE(vocab={letter: i for i, letter in enumerate(alphabet)}, merges=[]))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.add_special_tokens([AddedToken(f'<|{name}|>', special=True) for name in SPECIAL])
+    return tokenizer
+
+
+def make_protocol(tokenizer: Tokenizer) -> Protocol:
+    ids = {name: tokenizer.token_to_id(f'<|{name}|>') for name in SPECIAL}
+    emotions = {name: ids.pop(name) for name in ('normal', 'urgent')}
+    languages = {'english': ids.pop('english')}
+    return Protocol(**ids, languages=languages, emotions=emotions)
+
+
+def make_encoder() -> ChunkEncoder:
+    config = Qwen2_5OmniAudioEncoderConfig(
+        d_model=32,
+        encoder_layers=1,
+        encoder_attention_heads=2,
+        encoder_ffn_dim=64,
+        num_mel_bins=64,
+        n_window=20,
+        max_source_positions=20,
+        output_dim=DIM,
+    )
+    return ChunkEncoder(config).eval()
+
+
+def make_language_model(vocabulary_size: int) -> Qwen2ForCausalLM:
+    config = Qwen2Config(
+        hidden_size=DIM,
+        intermediate_size=64,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        num_key_value_heads=2,
+        vocab_size=vocabulary_size + 5,  # padded, as real ones are
+        max_position_embeddings=2048,
+        initializer_range=0.5,  # wide, so that different inputs give clearly different outputs
+    )
+    return Qwen2ForCausalLM(config).eval()
+
+
+def write_tiny_checkpoint(
+    directory: Path,
+    seed: int = 0,
+    response_threshold: float = 0.5,
+    max_context_chunks: int = MAX_CONTEXT_CHUNKS,
+) -> Path:
+    torch.manual_seed(seed)
+    tokenizer = make_tokenizer()
+    recipe = directory.parent / f'{directory.name}.yaml'
+    recipe.write_text('recipe: tiny\n')
+    save_checkpoint(
+        directory,
+        make_encoder(),
+        make_language_model(tokenizer.get_vocab_size()),
+        tokenizer,
+        make_protocol(tokenizer),
+        StreamingDefaults(
+            instruction='Warn of danger.',
+            response_threshold=response_threshold,
+            max_context_chunks=max_context_chunks,
+        ),
+        recipe,
+    )
+    return directory
