@@ -18,9 +18,9 @@ import ninja
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
-NAME = "audio_interaction_ros"
-STAND_IN = "compat/audio_common_msgs"
-DATA = ("launch", "config", "checkpoints", "demo")  # what CMakeLists.txt installs into share/
+NAME = 'audio_interaction_ros'
+STAND_IN = 'compat/audio_common_msgs'
+DATA = ('launch', 'config', 'checkpoints', 'demo')  # what CMakeLists.txt installs into share/
 
 ROOT = Path(__file__).parent.resolve()
 SITE_PACKAGES = Path(ament_package.__file__).resolve().parents[1]
@@ -32,27 +32,27 @@ class BuildInterfaces(build_ext):
     def run(self) -> None:
         check_tools()
         temporary = Path(self.build_temp).resolve()
-        prefix = temporary / "prefix"
+        prefix = temporary / 'prefix'
         shutil.rmtree(prefix, ignore_errors=True)
         if not has_audio_common_msgs():
-            build(ROOT / STAND_IN, temporary / "audio_common_msgs", prefix)
+            build(ROOT / STAND_IN, temporary / 'audio_common_msgs', prefix)
         build(ROOT, temporary / NAME, prefix)
 
-        modules = next(prefix.glob("lib/python3*/site-packages")) / NAME
+        modules = next(prefix.glob('lib/python3*/site-packages')) / NAME
         package = (ROOT if self.editable_mode else Path(self.build_lib).resolve()) / NAME
-        shutil.rmtree(package / "msg", ignore_errors=True)
-        shutil.copytree(modules / "msg", package / "msg", ignore=shutil.ignore_patterns("__pycache__"))
-        for library in modules.glob("*.so"):
+        shutil.rmtree(package / 'msg', ignore_errors=True)
+        shutil.copytree(modules / 'msg', package / 'msg', ignore=shutil.ignore_patterns('__pycache__'))
+        for library in modules.glob('*.so'):
             shutil.copy2(library, package)
 
         # Headers are left out: nobody compiles against a Python environment. An editable install leaves data
         # where it is edited, and has to be told to install the rest: setuptools would leave that out.
-        skipped = [prefix / "include", modules]
+        skipped = [prefix / 'include', modules]
         if self.editable_mode:
-            skipped += [prefix / "share" / NAME / data for data in DATA]
+            skipped += [prefix / 'share' / NAME / data for data in DATA]
         self.distribution.data_files = list(data_files(prefix, skipped))
         if self.editable_mode:
-            self.run_command("install_data")
+            self.run_command('install_data')
 
     def get_outputs(self) -> list[str]:
         return []  # there is no compiled Extension, see below
@@ -63,17 +63,17 @@ class BuildInterfaces(build_ext):
 
 def check_tools() -> None:
     """Stop with one sentence where CMake would stop with a page."""
-    version = f"{sys.version_info.major}.{sys.version_info.minor}"
-    if not any(map(shutil.which, filter(None, [os.environ.get("CXX"), "c++", "g++", "clang++"]))):
-        sys.exit("The ROS messages need a C++ compiler and none was found: install g++.")
-    if not Path(sysconfig.get_path("include"), "Python.h").exists():
-        sys.exit(f"The ROS messages need Python.h and it was not found: install python{version}-dev.")
+    version = f'{sys.version_info.major}.{sys.version_info.minor}'
+    if not any(map(shutil.which, filter(None, [os.environ.get('CXX'), 'c++', 'g++', 'clang++']))):
+        sys.exit('The ROS messages need a C++ compiler and none was found: install g++.')
+    if not Path(sysconfig.get_path('include'), 'Python.h').exists():
+        sys.exit(f'The ROS messages need Python.h and it was not found: install python{version}-dev.')
 
 
 def has_audio_common_msgs() -> bool:
     """True if the environment has audio_common_msgs from elsewhere, not our stand-in, installed earlier."""
-    ours = (ROOT / STAND_IN / "package.xml").read_text()
-    manifests = [prefix / "share/audio_common_msgs/package.xml" for prefix in (WHEELS, ENVIRONMENT)]
+    ours = (ROOT / STAND_IN / 'package.xml').read_text()
+    manifests = [prefix / 'share/audio_common_msgs/package.xml' for prefix in (WHEELS, ENVIRONMENT)]
     return any(manifest.exists() and manifest.read_text() != ours for manifest in manifests)
 
 
@@ -88,9 +88,9 @@ def build(source: Path, folder: Path, prefix: Path) -> None:
         os.environ,
         AMENT_PREFIX_PATH=search(prefix, WHEELS),
         CMAKE_PREFIX_PATH=search(prefix, WHEELS),
-        LD_LIBRARY_PATH=search(prefix / "lib", WHEELS / "lib", *SITE_PACKAGES.glob("ros_*.libs")),
+        LD_LIBRARY_PATH=search(prefix / 'lib', WHEELS / 'lib', *SITE_PACKAGES.glob('ros_*.libs')),
     )
-    program = Path(cmake.CMAKE_BIN_DIR) / "cmake"
+    program = Path(cmake.CMAKE_BIN_DIR) / 'cmake'
     configure = [
         program, "-S", source, "-B", folder, "-G", "Ninja", "-Wno-dev",
         f"-DCMAKE_MAKE_PROGRAM={Path(ninja.BIN_DIR) / 'ninja'}",
@@ -102,9 +102,9 @@ def build(source: Path, folder: Path, prefix: Path) -> None:
     ]  # fmt: skip
     try:
         subprocess.run(configure, check=True, env=environment)
-        subprocess.run([program, "--build", folder, "--target", "install"], check=True, env=environment)
+        subprocess.run([program, '--build', folder, '--target', 'install'], check=True, env=environment)
     except subprocess.CalledProcessError as error:
-        sys.exit(f"CMake could not build the messages in {source} (exit {error.returncode}): see above why.")
+        sys.exit(f'CMake could not build the messages in {source} (exit {error.returncode}): see above why.')
 
 
 def data_files(prefix: Path, skipped: list[Path]):
@@ -112,7 +112,7 @@ def data_files(prefix: Path, skipped: list[Path]):
 
     CMake's egg-info would be a second set of metadata beside pip's.
     """
-    unwanted = ("__pycache__", ".egg-info")
+    unwanted = ('__pycache__', '.egg-info')
     for folder, folders, files in os.walk(prefix):
         here = Path(folder)
         folders[:] = [name for name in folders if not name.endswith(unwanted) and here / name not in skipped]
@@ -121,4 +121,4 @@ def data_files(prefix: Path, skipped: list[Path]):
 
 
 # Without an extension module setuptools would call the wheel pure and never run build_ext.
-setup(ext_modules=[Extension(f"{NAME}._interfaces", [])], cmdclass={"build_ext": BuildInterfaces})
+setup(ext_modules=[Extension(f'{NAME}._interfaces', [])], cmdclass={'build_ext': BuildInterfaces})

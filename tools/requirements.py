@@ -19,19 +19,19 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def requirements(extras):
-    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    yield from settings["build-system"]["requires"]
-    for name in settings["tool"]["setuptools"]["dynamic"]["dependencies"]["file"]:
+    settings = tomllib.loads((ROOT / 'pyproject.toml').read_text())
+    yield from settings['build-system']['requires']
+    for name in settings['tool']['setuptools']['dynamic']['dependencies']['file']:
         yield from (ROOT / name).read_text().splitlines()
-    own, known = settings["project"]["name"], settings["project"]["optional-dependencies"]
+    own, known = settings['project']['name'], settings['project']['optional-dependencies']
     extras = list(extras)
     for extra in extras:  # grows while an extra names others
         for requirement in known[extra]:
-            if requirement.startswith(f"{own}["):
-                extras += requirement[len(own) + 1 : -1].split(",")
+            if requirement.startswith(f'{own}['):
+                extras += requirement[len(own) + 1 : -1].split(',')
             else:
                 yield requirement
 
 
-if __name__ == "__main__":
-    print("\n".join(requirements(sys.argv[1:])))
+if __name__ == '__main__':
+    print('\n'.join(requirements(sys.argv[1:])))

@@ -10,7 +10,7 @@ from transformers.models.qwen2_5_omni.modeling_qwen2_5_omni import Qwen2_5OmniAu
 from audio_interaction_ros.audio.logmel import FRAMES_PER_CHUNK, HISTORY_SAMPLES, CausalLogMel
 
 
-class AudioTower(Qwen2_5OmniAudioEncoder):  # type: ignore[misc]
+class AudioTower(Qwen2_5OmniAudioEncoder):
     """The stock tower with the chunks as the batch dimension.
 
     Same parameters and, in float32, same outputs as the stock forward with n_window = 20, which loops over

@@ -16,6 +16,7 @@ from std_msgs.msg import Header
 
 from audio_interaction_ros.nodes import qos
 from audio_interaction_ros.nodes.messages import nanoseconds_of
+from tests.system.pulse import SINK, pulse_null_sink
 from tests.system.ros import Ros
 
 pytestmark = pytest.mark.system
@@ -67,30 +68,8 @@ def null_sink(tmp_path):
     """The environment of a PulseAudio of our own, whose null sink's monitor is the default microphone."""
     if not shutil.which('pulseaudio') or not shutil.which('paplay'):
         pytest.skip('PulseAudio is not installed')
-    runtime = tmp_path / 'runtime'
-    runtime.mkdir(mode=0o700)
-    (tmp_path / '.asoundrc').write_text('pcm.!default pulse\nctl.!default pulse\npcm.pulse { type pulse }\n')
-    environment = {
-        'XDG_RUNTIME_DIR': str(runtime),
-        'HOME': str(tmp_path),
-        'PULSE_SERVER': f'unix:{runtime}/pulse/native',
-    }
-    server = subprocess.Popen(
-        [
-            'pulseaudio', '-n', '--daemonize=no', '--exit-idle-time=-1', '--use-pid-file=no',
-            '-L', 'module-native-protocol-unix',
-            '-L', f'module-null-sink sink_name=test rate={RATE} channels=1',
-        ],
-        env={**os.environ, **environment},
-        stderr=subprocess.PIPE,
-    )  # fmt: skip
-    deadline = time.monotonic() + 20.0
-    while not (runtime / 'pulse' / 'native').exists():
-        assert server.poll() is None and time.monotonic() < deadline, 'PulseAudio did not start'
-        time.sleep(0.1)
-    yield environment
-    server.kill()
-    server.wait()
+    with pulse_null_sink(tmp_path) as environment:
+        yield environment
 
 
 def test_real_sound_is_captured_through_pulseaudio(tmp_path, null_sink):
@@ -102,7 +81,7 @@ def test_real_sound_is_captured_through_pulseaudio(tmp_path, null_sink):
         messages = ros.hear('audio_stamped', AudioDataStamped, qos.AUDIO)
         infos = ros.hear('audio_info', AudioInfo, qos.LATCHED)
         ros.until(lambda: len(messages) > 10, process)
-        player = subprocess.Popen(['paplay', '-d', 'test', str(tmp_path / 'tone.wav')], env={**os.environ, **null_sink})
+        player = subprocess.Popen(['paplay', '-d', SINK, str(tmp_path / 'tone.wav')], env={**os.environ, **null_sink})
         ros.until(lambda: player.poll() is not None, 'paplay did not end')
         ros.spin(1.0)
         assert (infos[0].sample_rate, infos[0].channels) == (RATE, 1)

@@ -96,7 +96,8 @@ def model(pool):
     )  # fmt: skip
     text = Qwen2Config(
         vocab_size=TOKENIZER.get_vocab_size(), hidden_size=32, intermediate_size=64, num_hidden_layers=2,
-        num_attention_heads=2, num_key_value_heads=1, tie_word_embeddings=False,
+        num_attention_heads=2, num_key_value_heads=1, tie_word_embeddings=False, use_sliding_window=True,
+        sliding_window=40, layer_types=['sliding_attention', 'full_attention'],
     )  # fmt: skip
     return StreamModel(ChunkEncoder(audio), Qwen2ForCausalLM(text), PROTOCOL, pool.categories)
 

@@ -29,7 +29,7 @@ class Sample:
     """A tokenised stream. The targets stand at the position that must predict them, MASK elsewhere.
 
     `ids` hold the `audio` placeholder where encoder vectors go; `chunk_ends` are the positions of `chunk_end`, one
-    for each chunk; `events` bool [chunks, categories]: what was sounding lately.
+    for each chunk; `events` float32 [chunks, 1 + categories]: shares of what sounded lately, 0 for nothing.
     """
 
     ids: list[int]
@@ -105,11 +105,13 @@ def tokenise(
             triggers.setdefault(group[-1] + 1, later)
         chunk = group[-1] + 1
 
-    events = np.zeros((chunks, len(categories)), np.float32)
-    column = {category: i for i, category in enumerate(categories)}
+    events = np.zeros((chunks, 1 + len(categories)), np.float32)
+    column = {category: 1 + i for i, category in enumerate(categories)}
     for event in stream.events:
         for active in event.active_chunks:
             events[active : active + RECENT_CHUNKS, column[event.category]] = 1.0
+    events[~events.any(axis=1), 0] = 1.0
+    events /= events.sum(axis=1, keepdims=True)
     return Sample(ids, stream_targets, lm_targets, chunk_ends, events)
 
 
@@ -132,7 +134,7 @@ class StreamModel(nn.Module):
         self.language_model = language_model
         self.protocol = protocol
         self.categories = list(categories)
-        self.event_head = nn.Linear(language_model.config.hidden_size, len(self.categories))
+        self.event_head = nn.Linear(language_model.config.hidden_size, 1 + len(self.categories))
 
     def hidden_states(self, ids: Tensor, waveforms: Tensor) -> Tensor:
         """ids [batch, positions], waveforms float32 [batch, chunks × 6400] → [batch, positions, hidden]."""
@@ -168,13 +170,9 @@ class StreamModel(nn.Module):
         lm = lm / max(1, int(said.sum()))
         ends = torch.tensor([sample.chunk_ends for sample in samples])
         rows = torch.arange(len(samples))[:, None]
-        named = (
-            nn.functional.binary_cross_entropy_with_logits(
-                self.event_head(hidden[rows, ends]).float(),
-                torch.from_numpy(np.stack([sample.events for sample in samples])),
-            )
-            * len(self.categories)
-            / 4.0
+        named = nn.functional.cross_entropy(
+            self.event_head(hidden[rows, ends]).float().flatten(0, 1),
+            torch.from_numpy(np.concatenate([sample.events for sample in samples])),
         )
         total = lm + settings.stream_weight * stream + settings.event_weight * named
         return {'total': total, 'lm': lm.detach(), 'stream': stream.detach(), 'event': named.detach()}

@@ -1,0 +1,40 @@
+"""A PulseAudio server of our own, whose null sink's monitor is the default microphone: a real device path."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+SINK = 'test'
+
+
+@contextmanager
+def pulse_null_sink(folder: Path) -> Iterator[dict[str, str]]:
+    """The environment in which ALSA's default device, and `paplay -d SINK`, reach that server."""
+    runtime = folder / 'runtime'
+    runtime.mkdir(mode=0o700)
+    (folder / '.asoundrc').write_text('pcm.!default pulse\nctl.!default pulse\npcm.pulse { type pulse }\n')
+    socket = runtime / 'pulse' / 'native'
+    environment = {'XDG_RUNTIME_DIR': str(runtime), 'HOME': str(folder), 'PULSE_SERVER': f'unix:{socket}'}
+    server = subprocess.Popen(
+        [
+            'pulseaudio', '-n', '--daemonize=no', '--exit-idle-time=-1', '--use-pid-file=no',
+            '-L', 'module-native-protocol-unix',
+            '-L', f'module-null-sink sink_name={SINK} rate=16000 channels=1',
+        ],
+        env={**os.environ, **environment},
+        stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        deadline = time.monotonic() + 20.0
+        while not socket.exists():
+            assert server.poll() is None and time.monotonic() < deadline, 'PulseAudio did not start'
+            time.sleep(0.1)
+        yield environment
+    finally:
+        server.kill()
+        server.wait()
