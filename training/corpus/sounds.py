@@ -162,7 +162,7 @@ def spoken(utterances: int, voices: Sequence[speech.Voice], seed: int) -> list[S
 
 
 class SoundPool:
-    """Draws sounds so that rare categories are heard too: categories by the square root of their size."""
+    """Draws sounds so that rare categories are heard too: categories by a root of their size."""
 
     RENDERS_PER_RECORDING = 5  # so many renders of a procedural sound weigh as much as one recording
 
@@ -176,7 +176,9 @@ class SoundPool:
 
     def _weight(self, group: list[Sound]) -> float:
         rendered = sum(sound.source_id.startswith(MADE) for sound in group)
-        return float(np.sqrt(len(group) - rendered + rendered / self.RENDERS_PER_RECORDING))
+        size = len(group) - rendered + rendered / self.RENDERS_PER_RECORDING
+        # A hazard matters as much as another, however few recordings of it there are.
+        return float(size**0.25 if group[0].respond else size**0.5)
 
     def draw(self, rng: np.random.Generator, respond: bool | None = None) -> Sound:
         """A random sound; of those that deserve an answer or not, if `respond` is given."""
