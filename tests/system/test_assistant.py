@@ -7,8 +7,8 @@ import signal
 import numpy as np
 import pytest
 import soundfile
-from audio_interaction_ros.msg import Decision, Response
 
+from audio_interaction_ros.msg import Decision, Response
 from tests.tiny_checkpoint import write_tiny_checkpoint
 
 pytestmark = [pytest.mark.system, pytest.mark.slow]

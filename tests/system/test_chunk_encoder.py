@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 import torch
 from audio_common_msgs.msg import AudioData, AudioDataStamped, AudioInfo
-from audio_interaction_ros.msg import AudioEmbedding
 from diagnostic_msgs.msg import DiagnosticArray
 from std_msgs.msg import Header
 
 from audio_interaction_ros.audio import CHUNK_SAMPLES
 from audio_interaction_ros.audio.formats import encode_s16le
 from audio_interaction_ros.audio.resample import to_mono_16k
+from audio_interaction_ros.msg import AudioEmbedding
 from audio_interaction_ros.nodes import qos
 from audio_interaction_ros.nodes.embeddings import EmbeddingSpec, chunk_of
 from audio_interaction_ros.nodes.messages import bytes_array, nanoseconds_of, stamp_of

@@ -6,10 +6,10 @@ import time
 
 import pytest
 import torch
-from audio_interaction_ros.msg import AudioEmbedding, Decision, Response
 from diagnostic_msgs.msg import DiagnosticArray
 from std_msgs.msg import String
 
+from audio_interaction_ros.msg import AudioEmbedding, Decision, Response
 from audio_interaction_ros.nodes import qos
 from audio_interaction_ros.nodes.embeddings import embedding_message
 from audio_interaction_ros.nodes.messages import bytes_array, wire_text

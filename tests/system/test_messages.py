@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from audio_interaction_ros.msg import AudioEmbedding, Response, SafetyAlert
 from rclpy.serialization import deserialize_message, serialize_message
 from std_msgs.msg import Header
 
+from audio_interaction_ros.msg import AudioEmbedding, Response, SafetyAlert
 from audio_interaction_ros.nodes.embeddings import EmbeddingError, EmbeddingSpec, chunk_of, embedding_message
 from audio_interaction_ros.nodes.messages import (
     alert_message,

@@ -5,9 +5,9 @@ from __future__ import annotations
 import signal
 
 import pytest
-from audio_interaction_ros.msg import Response, SafetyAlert
 from std_msgs.msg import Header
 
+from audio_interaction_ros.msg import Response, SafetyAlert
 from audio_interaction_ros.nodes import qos
 from audio_interaction_ros.nodes.messages import stamp_of
 
