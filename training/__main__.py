@@ -46,7 +46,8 @@ def main(argv: list[str] | None = None) -> int:
     for sub in (train_parser, evaluate_parser, scene_parser):
         sub.add_argument('--clips', type=Path, default=LIBRARY, help='clip library (default: %(default)s)')
     options = parser.parse_args(argv)
-    torch.set_num_threads(max(1, len(os.sched_getaffinity(0))))
+    # One stream's passes are too small to share between cores; a training batch's are not.
+    torch.set_num_threads(len(os.sched_getaffinity(0)) if options.command == 'train' else 1)
     try:
         if options.command == 'train':
             from training.train import train
