@@ -15,14 +15,12 @@ from audio_interaction_ros.model.encoder import ChunkEncoder
 from training.corpus import sounds, speech
 from training.corpus.clips import load_library, split, write_attributions
 from training.corpus.one_clip import OneClip, one_clip_streams
-from training.evaluate.figures import area_under_roc, balanced_accuracy, best_threshold
+from training.evaluate.figures import SILENCE_WEIGHT, area_under_roc, balanced_accuracy, best_threshold
 from training.recipe import Recipe, load_recipe
 from training.stages.encoder import SoundClassifier, classifier_accuracy, classifier_losses
 from training.stages.streams import StreamModel, StreamTask
 from training.stages.trainer import run_stage
 from training.tokens import make_tokenizer
-
-SILENCE_WEIGHT = 2.0  # a false alarm costs twice a missed event when the shipped threshold is chosen
 
 
 def sound_pools(recipe: Recipe, library: Path, run: Path) -> tuple[sounds.SoundPool, list[sounds.Sound]]:

@@ -12,6 +12,7 @@ from tokenizers import Tokenizer
 from audio_interaction_ros.audio import CHUNK_SAMPLES
 from audio_interaction_ros.audio.chunker import Chunker, level_dbfs
 from audio_interaction_ros.audio.formats import Samples
+from audio_interaction_ros.audio.timeline import NS_PER_SAMPLE
 from audio_interaction_ros.model.checkpoint import DecoderHalf, EncoderHalf
 from audio_interaction_ros.model.encoder import StreamingEncoder
 from audio_interaction_ros.streaming.fifo import ChunkQueue, EncodedChunk
@@ -125,7 +126,7 @@ def encode_waveform(
             chunk.index,
             chunk.first_sample,
             chunk.dropped_before,
-            start_ns + chunk.first_sample * 1_000_000_000 // 16_000,
+            start_ns + chunk.first_sample * NS_PER_SAMPLE,
             level_dbfs(chunk.samples),
             streaming.encode(torch.from_numpy(chunk.samples)),
         )

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+SILENCE_WEIGHT = 2.0  # a false alarm costs twice a missed event when a threshold is chosen
+
 
 def area_under_roc(labels: Sequence[bool], scores: Sequence[float]) -> float:
     """Probability that a positive scores above a negative, ties counting half."""

@@ -25,10 +25,9 @@ from training.corpus.clips import load_library, split
 from training.corpus.compose import noise_bed, scale
 from training.corpus.one_clip import OneClip, one_clip_streams
 from training.corpus.sounds import Sound, recorded
-from training.evaluate.figures import area_under_roc, balanced_accuracy, best_threshold
+from training.evaluate.figures import SILENCE_WEIGHT, area_under_roc, balanced_accuracy, best_threshold
 
 NEVER = 0.999999  # a threshold no probability reaches: the session only listens
-SILENCE_WEIGHT = 2.0  # a false alarm costs twice a missed event when a threshold is chosen
 
 
 @dataclass(frozen=True)
