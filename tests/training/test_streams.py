@@ -9,9 +9,10 @@ from transformers.models.qwen2_5_omni.configuration_qwen2_5_omni import Qwen2_5O
 from audio_interaction_ros.audio import CHUNK_SAMPLES
 from audio_interaction_ros.model.encoder import ChunkEncoder
 from training.corpus.compose import EVIDENCE_S, compose
+from training.corpus.labels import MASK
 from training.corpus.sounds import Sound, SoundPool, load_answers, load_sounds, save_sounds
 from training.recipe import StreamStage
-from training.stages.streams import MASK, StreamModel, StreamTask, answer_plan, tokenise
+from training.stages.streams import StreamModel, StreamTask, answer_plan, tokenise
 from training.tokens import make_tokenizer
 
 ANSWERS = load_answers()
@@ -44,17 +45,17 @@ def tokenised(pool, seed):
 @pytest.mark.parametrize('seed', range(12))
 def test_targets_are_exclusive_and_say_what_algorithm_2_says(pool, seed):
     stream, sample = tokenised(pool, seed)
-    stream_targets, lm_targets = np.array(sample.stream_targets), np.array(sample.lm_targets)
-    assert len(sample.ids) == len(stream_targets) == len(lm_targets)
+    stream_targets, lm_targets = np.array(sample.tokens.stream_targets), np.array(sample.tokens.lm_targets)
+    assert len(sample.tokens.ids) == len(stream_targets) == len(lm_targets)
     assert not ((stream_targets != MASK) & (lm_targets != MASK)).any()
     # Control tokens are predicted after a chunk, and they and the text are what stands next in the sequence.
-    assert set(np.flatnonzero(stream_targets != MASK)) <= set(sample.chunk_ends)
-    following = np.array([*sample.ids[1:], PROTOCOL.eos])
+    assert set(np.flatnonzero(stream_targets != MASK)) <= set(sample.tokens.chunk_ends)
+    following = np.array([*sample.tokens.ids[1:], PROTOCOL.eos])
     for targets in (stream_targets, lm_targets):
         at = targets != MASK
         assert (following[at] == targets[at]).all()
-    assert len(sample.chunk_ends) == CHUNKS
-    assert sample.ids.count(PROTOCOL.audio) == 10 * CHUNKS
+    assert len(sample.tokens.chunk_ends) == CHUNKS
+    assert sample.tokens.ids.count(PROTOCOL.audio) == 10 * CHUNKS
     assert (stream_targets[: len(PREFIX)] == MASK).all() and (lm_targets[: len(PREFIX)] == MASK).all()
     assert stream.samples.shape == (CHUNKS * CHUNK_SAMPLES,)
 
@@ -76,8 +77,8 @@ def test_every_answer_comes_when_the_event_can_be_known_and_never_before(pool, s
 def test_streams_and_labels_depend_on_the_seed_alone(pool):
     first, second = tokenised(pool, 5), tokenised(pool, 5)
     assert (first[0].samples == second[0].samples).all()
-    assert first[1].ids == second[1].ids
-    assert tokenised(pool, 6)[1].ids != first[1].ids
+    assert first[1].tokens.ids == second[1].tokens.ids
+    assert tokenised(pool, 6)[1].tokens.ids != first[1].tokens.ids
 
 
 def test_sounds_survive_the_disk(tmp_path, pool):
@@ -123,14 +124,14 @@ def test_masked_positions_do_not_move_the_loss(pool, model):
     with torch.no_grad():
         alone = model.losses([sample], waveform, STAGE)
         # A longer neighbour pads the sample; padding must change nothing but the mean over both.
-        longer = max((tokenised(pool, seed) for seed in range(12)), key=lambda pair: len(pair[1].ids))
+        longer = max((tokenised(pool, seed) for seed in range(12)), key=lambda pair: len(pair[1].tokens.ids))
         both = model.losses([sample, sample], waveform.expand(2, -1), STAGE)
         assert float(both['stream']) == pytest.approx(float(alone['stream']), rel=1e-5)
         padded = model.losses(
             [sample, longer[1]], torch.cat([waveform, torch.from_numpy(longer[0].samples)[None]]), STAGE
         )
         single = model.losses([longer[1]], torch.from_numpy(longer[0].samples)[None], STAGE)
-    counts = [sum(target != MASK for target in s.stream_targets) for s in (sample, longer[1])]
+    counts = [sum(target != MASK for target in s.tokens.stream_targets) for s in (sample, longer[1])]
     mean = (float(alone['stream']) * counts[0] + float(single['stream']) * counts[1]) / sum(counts)
     assert float(padded['stream']) == pytest.approx(mean, rel=1e-4)
 

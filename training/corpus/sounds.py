@@ -82,12 +82,12 @@ def room_response(rng: np.random.Generator) -> Samples:
 
 
 def equalise(samples: Samples, rng: np.random.Generator) -> Samples:
-    """Another microphone and place: a smooth random gain over log frequency, ±10 dB at seven knots."""
+    """Another microphone and place: a smooth random gain over log frequency, ±6 dB at seven knots."""
     knots_hz = [60, 150, 400, 1_000, 2_500, 5_000, 8_000]
     length = scipy.fft.next_fast_len(len(samples), real=True)
     spectrum = scipy.fft.rfft(samples, length)
     frequency_hz = np.maximum(np.fft.rfftfreq(length, 1 / SAMPLE_RATE_HZ), 60.0)
-    gain_db = np.interp(np.log(frequency_hz), np.log(knots_hz), rng.uniform(-10.0, 10.0, len(knots_hz)))
+    gain_db = np.interp(np.log(frequency_hz), np.log(knots_hz), rng.uniform(-6.0, 6.0, len(knots_hz)))
     return scipy.fft.irfft(spectrum * 10 ** (gain_db / 20), length)[: len(samples)].astype(np.float32)
 
 
@@ -95,7 +95,7 @@ def vary(samples: Samples, rng: np.random.Generator) -> Samples:
     """Another time, room, microphone: speed ±25 %, reverberation, equalisation, band limits. float32 [n]."""
     speed = rng.uniform(0.8, 1.25)
     samples = soxr.resample(samples, SAMPLE_RATE_HZ * speed, SAMPLE_RATE_HZ, quality='MQ').astype(np.float32)
-    if rng.random() < 0.5:
+    if rng.random() < 0.35:
         samples = scipy.signal.oaconvolve(samples, room_response(rng))[: len(samples) + 4_800]
     samples = equalise(samples, rng)
     if rng.random() < 0.4:  # telephone, small speaker, Bluetooth: many of the recordings are 8 kHz ones
@@ -162,9 +162,10 @@ def spoken(utterances: int, voices: Sequence[speech.Voice], seed: int) -> list[S
 
 
 class SoundPool:
-    """Draws sounds so that rare categories are heard too: categories by a root of their size."""
+    """Draws sounds so that rare categories are heard too, each as often as there is something to learn from it."""
 
-    RENDERS_PER_RECORDING = 5  # so many renders of a procedural sound weigh as much as one recording
+    RENDERS_PER_RECORDING = 20  # so many renders of a procedural sound weigh as much as one recording
+    ENOUGH_RECORDINGS = 30  # more of them do not make a category more important
 
     def __init__(self, sounds: Iterable[Sound]) -> None:
         self.sounds = list(sounds)
@@ -175,10 +176,12 @@ class SoundPool:
         self._weights = {key: self._weight(group) for key, group in self._groups.items()}
 
     def _weight(self, group: list[Sound]) -> float:
-        rendered = sum(sound.source_id.startswith(MADE) for sound in group)
-        size = len(group) - rendered + rendered / self.RENDERS_PER_RECORDING
-        # A hazard matters as much as another, however few recordings of it there are.
-        return float(size**0.25 if group[0].respond else size**0.5)
+        sources = {sound.source_id for sound in group}
+        rendered = sum(source.startswith(MADE) for source in sources)
+        size = len(sources) - rendered + rendered / self.RENDERS_PER_RECORDING
+        # Near-proportional: a category of one recording, drawn as often as one of thirty, is learnt by heart, and
+        # whatever resembles that recording then counts as it.
+        return float(min(size, self.ENOUGH_RECORDINGS) ** 0.7)
 
     def draw(self, rng: np.random.Generator, respond: bool | None = None) -> Sound:
         """A random sound; of those that deserve an answer or not, if `respond` is given."""

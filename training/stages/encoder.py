@@ -34,13 +34,17 @@ class SoundClassifier(nn.Module):
 
     def forward(self, waveforms: Tensor) -> Tensor:
         """float32 [batch, n × 6400] → logits [batch, categories]."""
-        mel = self.encoder.logmel(waveforms)
-        if self.training:
-            mel = spec_augment(mel)
-        pooled = self.encoder.encode_mel(mel).mean(dim=2)
+        pooled = encode(self.encoder, waveforms, augment=self.training).mean(dim=2)
         summary = torch.cat([pooled.mean(dim=1), pooled.amax(dim=1)], dim=-1)
         logits: Tensor = self.head(self.dropout(summary))
-        return logits
+        return logits.float()
+
+
+def encode(encoder: ChunkEncoder, waveforms: Tensor, augment: bool) -> Tensor:
+    """float32 [batch, n × 6400] → [batch, n, 10, dim]; the spectrogram in full precision whatever the rest is in."""
+    with torch.autocast(waveforms.device.type, enabled=False):
+        mel = encoder.logmel(waveforms)
+    return encoder.encode_mel(spec_augment(mel) if augment else mel)
 
 
 def spec_augment(mel: Tensor) -> Tensor:

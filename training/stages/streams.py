@@ -11,14 +11,16 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 from transformers import Qwen2ForCausalLM
 
+from audio_interaction_ros.audio import CHUNK_SAMPLES
 from audio_interaction_ros.model.encoder import ChunkEncoder
 from audio_interaction_ros.model.protocol import AUDIO_TOKENS_PER_CHUNK, Protocol
+from training.corpus import labels
 from training.corpus.compose import Stream, compose
+from training.corpus.labels import MASK, Drain, Reply, Tokens
 from training.corpus.sounds import Answer, SoundPool
 from training.recipe import StreamStage
-from training.stages.encoder import spec_augment
+from training.stages.encoder import encode
 
-MASK = -100
 LATE_SHARE = 0.35  # of answers moved up to four chunks later: a model that missed the moment must still speak
 SAME_EVENT_CHUNKS = 8  # a category that sounds again this soon is the same event and already answered
 RECENT_CHUNKS = 3  # what the auxiliary event target looks back over
@@ -26,16 +28,9 @@ RECENT_CHUNKS = 3  # what the auxiliary event target looks back over
 
 @dataclass(frozen=True)
 class Sample:
-    """A tokenised stream. The targets stand at the position that must predict them, MASK elsewhere.
+    """A tokenised stream; `events` float32 [chunks, 1 + categories]: shares of what sounded lately, 0 for nothing."""
 
-    `ids` hold the `audio` placeholder where encoder vectors go; `chunk_ends` are the positions of `chunk_end`, one
-    for each chunk; `events` float32 [chunks, 1 + categories]: shares of what sounded lately, 0 for nothing.
-    """
-
-    ids: list[int]
-    stream_targets: list[int]
-    lm_targets: list[int]
-    chunk_ends: list[int]
+    tokens: Tokens
     events: np.ndarray
 
 
@@ -73,37 +68,22 @@ def tokenise(
 ) -> Sample:
     """Algorithm 2, with several chunks a drain now and then, as the runtime drains after it has spoken."""
     triggers, masked = answer_plan(stream, chunks, rng)
-    ids, stream_targets, lm_targets = list(prefix), [MASK] * len(prefix), [MASK] * len(prefix)
-    chunk_ends: list[int] = []
-
-    def extend(tokens: Sequence[int]) -> None:
-        ids.extend(tokens)
-        stream_targets.extend([MASK] * len(tokens))
-        lm_targets.extend([MASK] * len(tokens))
-
+    drains: list[Drain] = []
+    replies: list[Reply] = []
     chunk, spoke = 0, False
     while chunk < chunks:
         drained = int(rng.integers(2, 5)) if rng.random() < (0.3 if spoke else 0.06) else 1
-        group = range(chunk, min(chunk + drained, chunks))
-        for _ in group:
-            extend([protocol.chunk_begin, *[protocol.audio] * AUDIO_TOKENS_PER_CHUNK, protocol.chunk_end])
-            chunk_ends.append(len(ids) - 1)
-        due = [triggers[c] for c in group if c in triggers]
+        last = min(chunk + drained, chunks) - 1
+        due = [triggers[c] for c in range(chunk, last + 1) if c in triggers]
         spoke = bool(due)
+        drains.append(Drain(first=chunk, last=last, reply=len(replies) if due else None))
         if due:
-            stream_targets[-1] = protocol.response
             answer = answers[due[0]]
             sentence = answer.sentences[int(rng.integers(len(answer.sentences)))]
-            words = [protocol.emotions[answer.emotion], *tokenizer.encode(sentence).ids, protocol.eos]
-            lm_targets_from = len(ids)
-            extend([protocol.response, *words])
-            lm_targets[lm_targets_from : lm_targets_from + len(words)] = words
-        else:
-            stream_targets[-1] = MASK if group[-1] in masked else protocol.silent
-            extend([protocol.silent])
+            replies.append(Reply(onset=0, due=(last + 1) * CHUNK_SAMPLES, text=sentence, emotion=answer.emotion))
         for later in due[1:]:  # a second trigger in the same drain is answered right after the next chunk
-            triggers.setdefault(group[-1] + 1, later)
-        chunk = group[-1] + 1
+            triggers.setdefault(last + 1, later)
+        chunk = last + 1
 
     events = np.zeros((chunks, 1 + len(categories)), np.float32)
     column = {category: 1 + i for i, category in enumerate(categories)}
@@ -112,7 +92,7 @@ def tokenise(
             events[active : active + RECENT_CHUNKS, column[event.category]] = 1.0
     events[~events.any(axis=1), 0] = 1.0
     events /= events.sum(axis=1, keepdims=True)
-    return Sample(ids, stream_targets, lm_targets, chunk_ends, events)
+    return Sample(labels.tokenise(drains, replies, prefix, tokenizer, protocol, undecided=masked), events)
 
 
 class StreamModel(nn.Module):
@@ -138,26 +118,24 @@ class StreamModel(nn.Module):
 
     def hidden_states(self, ids: Tensor, waveforms: Tensor) -> Tensor:
         """ids [batch, positions], waveforms float32 [batch, chunks × 6400] → [batch, positions, hidden]."""
-        mel = self.encoder.logmel(waveforms)
-        if self.training:
-            mel = spec_augment(mel)
-        vectors = self.encoder.encode_mel(mel)
+        vectors = encode(self.encoder, waveforms, augment=self.training)
         embedded = self.language_model.get_input_embeddings()(ids)
         # Padding is on the right and attention looks back only, so no mask is needed.
-        embedded = embedded.masked_scatter((ids == self.protocol.audio)[..., None], vectors)
+        embedded = embedded.masked_scatter((ids == self.protocol.audio)[..., None], vectors.to(embedded.dtype))
         hidden: Tensor = self.language_model.model(inputs_embeds=embedded, use_cache=False).last_hidden_state
         return hidden
 
     def losses(self, samples: Sequence[Sample], waveforms: Tensor, settings: StreamStage) -> dict[str, Tensor]:
         """L = L_LM + λ L_stream (paper §3.3), each averaged over its own targets, + the auxiliary loss."""
-        longest = max(len(sample.ids) for sample in samples)
+        tokens = [sample.tokens for sample in samples]
+        longest = max(len(sample.ids) for sample in tokens)
 
         def pad(rows: list[list[int]], value: int) -> Tensor:
             return torch.tensor([row + [value] * (longest - len(row)) for row in rows])
 
-        ids = pad([sample.ids for sample in samples], self.protocol.eos)
-        stream_targets = pad([sample.stream_targets for sample in samples], MASK)
-        lm_targets = pad([sample.lm_targets for sample in samples], MASK)
+        ids = pad([sample.ids for sample in tokens], self.protocol.eos)
+        stream_targets = pad([sample.stream_targets for sample in tokens], MASK)
+        lm_targets = pad([sample.lm_targets for sample in tokens], MASK)
         hidden = self.hidden_states(ids, waveforms)
         head = self.language_model.lm_head
         weights = torch.ones(head.out_features)
@@ -168,7 +146,7 @@ class StreamModel(nn.Module):
         # A batch may hold nothing to say; the mean over no targets is then zero, not NaN.
         lm = nn.functional.cross_entropy(head(hidden[said]).float(), lm_targets[said], reduction='sum')
         lm = lm / max(1, int(said.sum()))
-        ends = torch.tensor([sample.chunk_ends for sample in samples])
+        ends = torch.tensor([sample.chunk_ends for sample in tokens])
         rows = torch.arange(len(samples))[:, None]
         named = nn.functional.cross_entropy(
             self.event_head(hidden[rows, ends]).float().flatten(0, 1),
