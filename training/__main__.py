@@ -12,7 +12,11 @@ import torch
 
 from audio_interaction_ros.audio.formats import AudioFormatError
 from audio_interaction_ros.model.checkpoint import CheckpointError, find_checkpoint
+from training.corpus import command as corpus_command
+from training.corpus.build import BuildError
 from training.corpus.clips import ClipLibraryError
+from training.corpus.jobs import JobsError
+from training.corpus.library import LibraryError
 from training.corpus.speech import SpeechError
 from training.recipe import RecipeError, recipe_path
 from training.stages.trainer import TrainingError
@@ -29,6 +33,7 @@ def main(argv: list[str] | None = None) -> int:
         epilog='examples:\n'
         '  python -m training train --recipe embedded --clips ~/clips --out checkpoints/embedded\n'
         '  python -m training evaluate --checkpoint checkpoints/embedded --clips ~/clips\n'
+        '  python -m training corpus build --clips ~/clips --hours 2 --out corpus\n'
         "A clip library is a folder with audio files and a manifest.csv; see 'Training' in the README.",
     )
     commands = parser.add_subparsers(dest='command', required=True)
@@ -45,6 +50,7 @@ def main(argv: list[str] | None = None) -> int:
     scene_parser.add_argument('--seed', type=int, default=1)
     for sub in (train_parser, evaluate_parser, scene_parser):
         sub.add_argument('--clips', type=Path, default=LIBRARY, help='clip library (default: %(default)s)')
+    corpus_command.add_parser(commands, LIBRARY)
     options = parser.parse_args(argv)
     # One stream's passes are too small to share between cores; a training batch's are not.
     torch.set_num_threads(len(os.sched_getaffinity(0)) if options.command == 'train' else 1)
@@ -59,14 +65,19 @@ def main(argv: list[str] | None = None) -> int:
 
             figures = evaluate(find_checkpoint(options.checkpoint), options.clips, options.seed, options.ordinary_s)
             print(json.dumps(figures))
+        elif options.command == 'corpus':
+            return corpus_command.run(options)
         else:
             from training.corpus.scene import make_scene
 
             print(json.dumps(make_scene(options.clips, options.out, options.seed)))
     except (
         AudioFormatError,
+        BuildError,
         CheckpointError,
         ClipLibraryError,
+        JobsError,
+        LibraryError,
         RecipeError,
         SpeechError,
         TrainingError,

@@ -61,6 +61,7 @@ class Recipe(_Section):
     audio: dict[str, Any] = Field(description='Qwen2_5OmniAudioEncoderConfig')
     text: dict[str, Any] = Field(description='Qwen2Config')
     corpus: CorpusSettings
+    streams_corpus: dict[str, Any] = Field(default_factory=dict, description='CorpusRecipe, of `corpus build`')
     encoder: EncoderStage
     streams: list[StreamStage] = Field(min_length=1)
 

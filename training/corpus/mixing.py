@@ -39,12 +39,16 @@ class Mixing(BaseModel):
 
     model_config = ConfigDict(extra='forbid', frozen=True)
 
-    snr_db: tuple[float, float] = Field((5.0, 20.0), description='foreground to event-like noise, uniform')
-    ambient_quieter_db: float = Field(5.0, ge=0, description='the ambient noise track lies this much lower')
-    part_rms_dbfs: float = Field(-20.0, le=0, description='every part is brought to this level, then to its role')
-    part_spread_db: float = Field(4.0, ge=0, description='parts differ by up to this much either way')
-    stream_rms_dbfs: tuple[float, float] = Field((-36.0, -14.0), description='foreground level of a stream, uniform')
-    room_share: float = Field(0.3, ge=0, le=1, description='share of streams heard in a room')
+    snr_db: tuple[float, float] = Field(default=(5.0, 20.0), description='foreground to event-like noise, uniform')
+    ambient_quieter_db: float = Field(default=5.0, ge=0, description='the ambient noise track lies this much lower')
+    part_rms_dbfs: float = Field(
+        default=-20.0, le=0, description='every part is brought to this level, then to its role'
+    )
+    part_spread_db: float = Field(default=4.0, ge=0, description='parts differ by up to this much either way')
+    stream_rms_dbfs: tuple[float, float] = Field(
+        default=(-36.0, -14.0), description='foreground level of a stream, uniform'
+    )
+    room_share: float = Field(default=0.3, ge=0, le=1, description='share of streams heard in a room')
 
 
 class MixingError(ValueError):

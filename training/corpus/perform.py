@@ -1,0 +1,217 @@
+"""A script performed: voices cast, clips cut and cleaned, everything mixed, and each reply given its chunk."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+from audio_interaction_ros.audio import CHUNK_SAMPLES, SAMPLE_RATE_HZ
+from audio_interaction_ros.audio.formats import Samples
+from training.corpus.clips import FRAME_SAMPLES, activity
+from training.corpus.compose import EVIDENCE_S
+from training.corpus.labels import Drain, Reply, schedule
+from training.corpus.library import Library, LibraryClip
+from training.corpus.mixing import Mixing, Part, Placed, Role, mix
+from training.corpus.speech import TRAIN_VOICES, VALIDATION_VOICES, Voice
+from training.corpus.tasks.script import Line, Script, Speech
+from training.corpus.tfjp import TfjpError, TfjpSettings, tfjp
+
+_VOICE_LANGUAGE = {'english': 'en', 'chinese': 'cmn'}
+_PAUSES_KEPT = TfjpSettings(silence_limit_ms=None)
+_TAIL_S = (0.4, 2.0)  # heard after the last line, so that late replies have their chunk
+
+
+class Performance(BaseModel):
+    """How scripts become streams."""
+
+    model_config = ConfigDict(extra='forbid', frozen=True)
+
+    max_chunks: int = Field(default=60, ge=4, description='L_max (Table 11)')
+    mixing: Mixing = Mixing()
+    tfjp: TfjpSettings = TfjpSettings()
+
+
+class Event(BaseModel):
+    """What sounds in samples `onset` … `end` of a stream, and until when it must be heard to be known."""
+
+    model_config = ConfigDict(extra='forbid', frozen=True)
+
+    onset: int
+    end: int
+    known: int
+    role: Role
+    clip: str
+    category: str
+    respond: bool | None
+    text: str = ''
+
+
+class Stream(BaseModel):
+    """A stream's record, everything but its samples."""
+
+    model_config = ConfigDict(extra='forbid', frozen=True)
+
+    id: str
+    split: str
+    category: str
+    task: str
+    instruction: str
+    made_by: str
+    mixed_in: tuple[str, ...]
+    chunks: int
+    aloud: bool
+    event_snr_db: float
+    ambient_snr_db: float
+    events: tuple[Event, ...]
+    replies: tuple[Reply, ...]
+    drains: tuple[Drain, ...]
+    lines_left_out: int = Field(default=0, description='at the end, because they did not fit')
+
+
+def voices(split: str, language: str) -> list[Voice]:
+    """The voices of one side of the split; validation and test share none either."""
+    if split == 'train':
+        pool = list(TRAIN_VOICES)
+    else:
+        variants = sorted({voice.name.partition('+')[2] for voice in VALIDATION_VOICES})
+        mine = set(variants[0::2] if split == 'validation' else variants[1::2])
+        pool = [voice for voice in VALIDATION_VOICES if voice.name.partition('+')[2] in mine]
+    return [voice for voice in pool if voice.language == _VOICE_LANGUAGE[language]]
+
+
+def cast(script: Script, split: str, rng: np.random.Generator) -> dict[tuple[int, str], Voice]:
+    """A voice for every (speaker, language) of a script, kept for the whole stream (paper B.4)."""
+    needed = sorted({(speech.speaker, speech.language) for speech in script.utterances()})
+    casting: dict[tuple[int, str], Voice] = {}
+    for speaker, language in needed:
+        free = [voice for voice in voices(split, language) if voice not in casting.values()]
+        casting[speaker, language] = free[int(rng.integers(len(free)))]
+    return casting
+
+
+def utterance_id(text: str, voice: Voice) -> str:
+    """The library's name for a sentence in a voice."""
+    said = f'{voice.name}|{voice.rate_wpm}|{voice.pitch}|{text}'
+    return 'speech:' + hashlib.sha256(said.encode()).hexdigest()[:20]
+
+
+@dataclass(frozen=True)
+class _Tag:
+    """What a line of the script is, while the mixer places it."""
+
+    line: Line
+    clip: LibraryClip
+    known: int
+    category: str
+
+
+def perform(
+    id_: str,
+    script: Script,
+    split: str,
+    clips: Library,
+    speech: Library,
+    settings: Performance,
+    rng: np.random.Generator,
+) -> tuple[Stream, Samples]:
+    """A script → its record and float32 [chunks × 6400]. Raises MixingError or LibraryError, saying what is missing."""
+    casting = cast(script, split, rng)
+    parts: list[Part] = []
+    for line in script.lines:
+        if isinstance(line.hear, Speech):
+            clip = speech[utterance_id(line.hear.text, casting[line.hear.speaker, line.hear.language])]
+            samples = speech.samples(clip.id)
+            known = len(samples)
+        else:
+            clip = clips[line.hear.clip]
+            samples = _cut(clips.samples(clip.id), line.hear.longest_s, clip.cadence, settings.tfjp)
+            known = _known(samples)
+        gap_s = line.gap_s + (_spoken_before(script, len(parts)) if script.aloud else 0.0)
+        far = isinstance(line.hear, Speech) and line.hear.far
+        parts.append(Part(samples, line.role, gap_s, far, _Tag(line, clip, known, clip.category)))
+    seconds = sum(len(part.samples) / SAMPLE_RATE_HZ + part.gap_s for part in parts if part.role is Role.FOREGROUND)
+    wanted = int(np.ceil((seconds + rng.uniform(*_TAIL_S)) * SAMPLE_RATE_HZ / CHUNK_SAMPLES))
+    chunks = min(wanted, settings.max_chunks)
+    event_noise, ambient_noise = (_noise(clips, split, sort, rng) for sort in ('event', 'ambient'))
+    mixed = mix(parts, event_noise, ambient_noise, chunks, settings.mixing, rng)
+    events = tuple(_event(place) for place in mixed.placed)
+    replies = tuple(reply for place in mixed.placed for reply in _replies(place))
+    stream = Stream(
+        id=id_,
+        split=split,
+        category=script.category,
+        task=script.task,
+        instruction=script.instruction,
+        made_by=script.made_by,
+        mixed_in=script.mixed_in,
+        chunks=chunks,
+        aloud=script.aloud,
+        event_snr_db=round(mixed.event_snr_db, 3),
+        ambient_snr_db=round(mixed.ambient_snr_db, 3),
+        events=events,
+        replies=replies,
+        drains=tuple(schedule(replies, chunks, script.aloud)),
+        lines_left_out=len(parts) - len(events),
+    )
+    return stream, mixed.samples
+
+
+def _spoken_before(script: Script, index: int) -> float:
+    """Whoever was answered aloud listens before going on."""
+    said = script.lines[index - 1].say if index else ()
+    return sum(Reply(onset=0, due=1, text=say.text, language=say.language).speaking_s for say in said)
+
+
+def _cut(samples: Samples, longest_s: float, cadence: bool, settings: TfjpSettings) -> Samples:
+    """From the first sound on, cleaned; a clip that TFJP can do nothing with stays as it is."""
+    active = np.flatnonzero(activity(samples))
+    start = int(active[0]) * FRAME_SAMPLES if len(active) else 0
+    piece = samples[start : start + int(longest_s * SAMPLE_RATE_HZ)]
+    try:
+        kept = _PAUSES_KEPT if cadence else settings
+        return tfjp(piece, kept).samples
+    except TfjpError:
+        return piece
+
+
+def _known(samples: Samples) -> int:
+    """The sample by which `EVIDENCE_S` of active sound has been heard, or all of it."""
+    heard = np.cumsum(activity(samples)) * FRAME_SAMPLES / SAMPLE_RATE_HZ
+    enough = min(EVIDENCE_S, float(heard[-1]))
+    return min((int(np.searchsorted(heard, enough - 1e-6)) + 1) * FRAME_SAMPLES, len(samples))
+
+
+def _noise(clips: Library, split: str, sort: str, rng: np.random.Generator) -> Samples:
+    named = [clip for clip in clips.clips if clip.kind == 'noise' and clip.split == split and sort in clip.tags]
+    return clips.samples(named[int(rng.integers(len(named)))].id)
+
+
+def _event(place: Placed) -> Event:
+    tag = place.tag
+    assert isinstance(tag, _Tag)
+    return Event(
+        onset=place.onset,
+        end=place.end,
+        known=min(place.onset + tag.known, place.end),
+        role=place.role,
+        clip=tag.clip.id,
+        category=tag.category,
+        respond=tag.clip.respond,
+        text=tag.line.hear.text if isinstance(tag.line.hear, Speech) else '',
+    )
+
+
+def _replies(place: Placed) -> list[Reply]:
+    tag = place.tag
+    assert isinstance(tag, _Tag)
+    replies = []
+    for say in tag.line.say:
+        due = {'end': place.end, 'evidence': place.onset + tag.known}.get(say.due)
+        if due is None:
+            due = place.onset + int(tag.clip.words[say.word][2] * SAMPLE_RATE_HZ)
+        due = max(place.onset + 1, min(due, place.end))
+        replies.append(Reply(onset=place.onset, due=due, text=say.text, emotion=say.emotion, language=say.language))
+    return replies
