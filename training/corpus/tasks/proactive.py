@@ -11,12 +11,14 @@ CATEGORY = 'proactive respond'
 
 
 def _script(task: str, criterion: str, shelf: Shelf, rng: np.random.Generator) -> Script:
-    lines = [shelf.silent(rng), shelf.warning(rng, criterion), shelf.silent(rng), shelf.warning(rng, criterion)]
+    """An everyday scene into which one or two hazards of the criterion break, at any moment."""
+    lines, made_by = shelf.scene(rng, foregrounds=3)
+    for _ in range(int(rng.integers(1, 3))):
+        lines.insert(int(rng.integers(len(lines) + 1)), shelf.warning(rng, criterion))
     if rng.random() < 0.5:
-        lines.insert(int(rng.integers(0, 4)), small_talk(rng))
-    if rng.random() < 0.3:  # as often as not there is nothing to warn of for a long time
-        del lines[1]
-    return Script(category=CATEGORY, task=task, lines=tuple(lines), aloud=bool(rng.random() < 0.5))
+        lines.insert(int(rng.integers(len(lines) + 1)), small_talk(rng))
+    aloud = bool(rng.random() < 0.5)
+    return Script(category=CATEGORY, task=task, lines=tuple(lines), aloud=aloud, made_by=made_by)
 
 
 def physiological(shelf: Shelf, rng: np.random.Generator) -> Script:

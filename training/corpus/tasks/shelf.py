@@ -8,6 +8,7 @@ import numpy as np
 
 from training.corpus.library import Library, LibraryClip, LibraryError, of_split
 from training.corpus.sounds import load_answers
+from training.corpus.tasks.scenes import Scenes
 from training.corpus.tasks.script import Line, Say, Sound, pause_s, pick
 
 SHORTEST_S = 0.25
@@ -19,6 +20,7 @@ class Shelf:
     def __init__(self, library: Library, split: str) -> None:
         self.library = library
         self.split = split
+        self._scenes: Scenes | None = None
         self._by: dict[tuple[str, str], dict[str, list[LibraryClip]]] = defaultdict(lambda: defaultdict(list))
         answered = load_answers()
         for clip in of_split(library.clips, split):
@@ -49,6 +51,13 @@ class Shelf:
                 f'the {self.split} side of the library has no {wanted}; add such clips or another source'
             )
         return pick(rng, groups[pick(rng, names)])
+
+    def scene(self, rng: np.random.Generator, foregrounds: int) -> tuple[list[Line], str]:
+        """A coherent scene, and who planned it."""
+        if self._scenes is None:  # its index takes a second to make
+            kept = [c for kind in ('event', 'music') for group in self._by['kind', kind].values() for c in group]
+            self._scenes = Scenes(self.library, kept)
+        return self._scenes.draw(rng, foregrounds)
 
     def silent(self, rng: np.random.Generator, longest_s: float = 3.0) -> Line:
         """An ordinary sound that deserves no word."""
