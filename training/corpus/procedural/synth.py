@@ -7,12 +7,14 @@ levels decibels. ``finish`` turns a sketch into the float32 array a sound type r
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
+
+from .signature import Signature
 
 SAMPLE_RATE = 16_000
 SHORTEST_S = 0.6
@@ -30,7 +32,8 @@ class SoundType:
 
     ``render`` takes a generator and returns float32 mono at 16 kHz with a peak in (0, 0.99], at least 0.6 s
     long, its first sound within 50 ms of index 0. The same generator state gives the same samples.
-    ``respond`` says whether the robot must react to it; ``caption`` is one plain line.
+    ``respond`` says whether the robot must react to it; ``caption`` is one plain line. ``subcategory`` and
+    ``criterion`` place it in the benchmark's taxonomy (see ``taxonomy``); ``signature`` is what it must measure.
     """
 
     name: str
@@ -38,6 +41,9 @@ class SoundType:
     respond: bool
     caption: str
     render: Callable[[Rng], NDArray[np.float32]]
+    subcategory: str = ''
+    criterion: str = 'none'
+    signature: Signature = field(default_factory=Signature)
 
 
 def ordinary(name: str, category: str, caption: str, render: Callable[[Rng], NDArray[np.float32]]) -> SoundType:
