@@ -63,7 +63,7 @@ class Library:
                     self._where[clip.id] = (len(self._samples) - 1, at, length)
                     self.clips.append(clip)
         if not self.clips:
-            raise LibraryError(f"no clips under '{folder}': make them with 'python -m training corpus prepare'")
+            raise LibraryError(f"no clips under '{folder}': make them with 'python -m training corpus build'")
         self._by_id = {clip.id: clip for clip in self.clips}
 
     def __getitem__(self, id_: str) -> LibraryClip:

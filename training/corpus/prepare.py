@@ -1,4 +1,4 @@
-"""`corpus prepare`: sources → the library that scripts draw from, in parts that are each made once."""
+"""The first step of `corpus build`: sources → the library that scripts draw from, in parts that are each made once."""
 
 from __future__ import annotations
 

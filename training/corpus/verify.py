@@ -14,6 +14,7 @@ from audio_interaction_ros.audio.formats import Samples
 from training.corpus.build import BuildError, index, read_streams
 from training.corpus.labels import schedule
 from training.corpus.library import Library
+from training.corpus.mixing import Role
 from training.corpus.perform import Stream
 
 CLIPPED = 0.9995
@@ -95,12 +96,12 @@ def problems(stream: Stream, samples: Samples) -> list[str]:
     return found
 
 
-SNR_TOLERANCE_DB = 3.0  # a finished stream shows both noise tracks and the layers at once, in its pauses only
-_PAUSE_SAMPLES = 8_000
+SNR_TOLERANCE_DB = 6.0  # noise moves; what a pause shows of it is not its mean over the stream
+_PAUSE_SAMPLES = 24_000
 
 
 def snr_error_db(stream: Stream, samples: Samples) -> float | None:
-    """Measured less drawn ratio of foreground to both noise tracks, in dB; None without half a second of pause.
+    """Measured less drawn ratio of foreground to both noise tracks, in dB; None without 1.5 s of pause.
 
     The mixer's own tests hold the drawn ratios to 0.5 dB. Here only the mixture is left: its power where nothing is
     said to sound, against that where something is, tells whether the record belongs to the sound.
@@ -113,7 +114,8 @@ def snr_error_db(stream: Stream, samples: Samples) -> float | None:
     noise = float(np.square(samples[quiet], dtype=np.float64).mean())
     loud = np.zeros(len(samples), bool)
     for event in stream.events:
-        loud[event.onset : event.end] = True
+        if event.role is Role.FOREGROUND:
+            loud[event.onset : event.end] = True
     signal = float(np.square(samples[loud], dtype=np.float64).mean()) - noise
     drawn = 10 ** (-stream.event_snr_db / 10) + 10 ** (-stream.ambient_snr_db / 10)
     if signal <= 0 or noise <= 0:

@@ -22,7 +22,11 @@ from training.corpus.tasks.script import taxonomy
 from training.corpus.verify import problems, verify
 
 CLIPS = Path(__file__).resolve().parents[4] / 'shared' / 'clips'
-pytestmark = pytest.mark.skipif(not CLIPS.exists(), reason='needs a clip library beside the checkout')
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(400),
+    pytest.mark.skipif(not CLIPS.exists(), reason='needs a clip library beside the checkout'),
+]
 RECIPE = CorpusRecipe(renders=10)
 HOURS, SEED = 0.5, 3
 

@@ -1,0 +1,49 @@
+"""espeak-ng through its library: repeatable, with word times that lie on the words."""
+
+from __future__ import annotations
+
+import shutil
+
+import numpy as np
+import pytest
+
+from training.corpus.espeak import Speaker
+from training.corpus.speech import SAMPLE_RATE, TRAIN_VOICES, SpeechError, Voice
+
+pytestmark = pytest.mark.skipif(shutil.which('espeak-ng') is None, reason='needs espeak-ng')
+
+
+def test_the_same_sentence_is_the_same_samples_whatever_was_said_before():
+    with Speaker() as first:
+        alone, _ = first.speak('the red house', TRAIN_VOICES[0])
+    with Speaker() as second:
+        second.speak('something else entirely', TRAIN_VOICES[30])
+        after, _ = second.speak('the red house', TRAIN_VOICES[0])
+    assert np.array_equal(alone, after)
+    assert alone.dtype == np.float32 and float(np.abs(alone).max()) <= 1.0
+
+
+def test_every_word_has_its_time_in_order_and_within_the_sound():
+    text = 'please send the letter before noon'
+    with Speaker() as speaker:
+        samples, words = speaker.speak(text, TRAIN_VOICES[3])
+    assert [word for word, _, _ in words] == text.split()
+    edges = [edge for _, start, end in words for edge in (start, end)]
+    assert edges == sorted(edges) and edges[0] >= 0 and edges[-1] <= len(samples) / SAMPLE_RATE
+    assert min(end - start for _, start, end in words) > 0.05
+    # 'letter' is longer than 'the', and there is sound in it.
+    (_, start, end) = words[3]
+    assert end - start > words[2][2] - words[2][1]
+    assert float(np.abs(samples[int(start * SAMPLE_RATE) : int(end * SAMPLE_RATE)]).max()) > 0.05
+
+
+def test_a_voice_that_does_not_exist_is_named():
+    with Speaker() as speaker, pytest.raises(SpeechError, match='no such voice'):
+        speaker.speak('hello', Voice('nix', 150, 50))
+
+
+def test_text_is_never_a_command():
+    with Speaker() as speaker:
+        samples, words = speaker.speak('-w /tmp/x; $(reboot)\n{"text": 1}', TRAIN_VOICES[0])
+        again, _ = speaker.speak('hello', TRAIN_VOICES[0])
+    assert len(samples) and len(words) == 5 and len(again)

@@ -1,0 +1,239 @@
+"""Every sub-task of the taxonomy writes scripts that do what its definition says."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from training.corpus.labels import schedule
+from training.corpus.library import Library, LibraryClip, LibraryError, write_part
+from training.corpus.mixing import Role
+from training.corpus.perform import Performance, cast, perform, utterance_id, voices
+from training.corpus.procedural.library import ALL_TYPES
+from training.corpus.speech import SAMPLE_RATE
+from training.corpus.tasks import MixIns, all_tasks, generator, history_question, write_script
+from training.corpus.tasks.script import Line, Say, Script, Sound, Speech, taxonomy, texts
+from training.corpus.tasks.shelf import Shelf
+
+TYPES = [
+    'smoke_alarm_t3',
+    'siren_wail',
+    'glass_pane',
+    'coughing_fit',
+    'thunder_close',
+    'arcing',
+    'car_horn',
+    'footsteps',
+    'knocks',
+    'clock',
+    'rain',
+    'wind',
+    'fan',
+    'crowd_murmur',
+    'typing',
+    'door',
+    'bird_chirps',
+    'piano_in_tune',
+    'piano_out_of_tune',
+    'violin',
+    'trumpet',
+    'guitar_in_tune',
+]
+
+
+@pytest.fixture(scope='module')
+def library(tmp_path_factory: pytest.TempPathFactory) -> Library:
+    """Real renders with the tags that scripts ask for, all for training."""
+    folder = tmp_path_factory.mktemp('library')
+    rows = []
+    for name in TYPES:
+        kind = ALL_TYPES[name]
+        music = kind.subcategory == 'Artistic' and not kind.respond
+        tags = ['short', 'beat'] if name in ('knocks', 'clock') else []
+        tags += ['steady'] if name in ('rain', 'wind', 'fan') else []
+        tags += ['instrument'] if music else []
+        tags += [word.replace('_', ' ') for word in ('in_tune', 'out_of_tune') if name.endswith(word)]
+        clip = LibraryClip(
+            id=name,
+            kind='music' if music else 'event',
+            category=name.split('_')[0] if music else kind.category,
+            caption=kind.caption,
+            respond=kind.respond,
+            criterion=kind.criterion,
+            tags=tuple(tags),
+            recording=name,
+        )
+        rows.append((clip, kind.render(np.random.default_rng(1))))
+    hiss = np.random.default_rng(2).standard_normal(5 * SAMPLE_RATE).astype(np.float32) * 0.1
+    for sort in ('event', 'ambient'):
+        rows.append((LibraryClip(id=sort, kind='noise', category='noise', tags=(sort,), recording=sort), hiss))
+    write_part(folder / 'part', rows)
+    return Library(folder)
+
+
+@pytest.fixture(scope='module')
+def shelf(library: Library) -> Shelf:
+    return Shelf(library, 'train')
+
+
+def replies(script: Script) -> list[Say]:
+    return [say for line in script.lines for say in line.say]
+
+
+def test_there_are_seven_abilities_with_four_sub_tasks_each_all_defined_and_all_with_a_generator():
+    assert len(taxonomy()) == 7 and len(all_tasks()) == 28
+    for tasks in taxonomy().values():
+        assert len(tasks) == 4
+        for row in tasks.values():
+            assert row['definition'].endswith('.') and row['example']
+
+
+@pytest.mark.parametrize(('category', 'task'), all_tasks())
+def test_a_sub_task_writes_scripts_of_its_own_that_depend_on_the_seed_alone(shelf: Shelf, category: str, task: str):
+    for seed in range(8):
+        script = generator(category, task)(shelf, np.random.default_rng(seed))
+        assert (script.category, script.task) == (category, task)
+        assert script == generator(category, task)(shelf, np.random.default_rng(seed))
+        assert replies(script), 'nothing is ever said'
+        for line in script.lines:
+            if isinstance(line.hear, Speech):
+                words = line.hear.text.split()
+                assert all(say.word < len(words) for say in line.say if say.due == 'word')
+
+
+def test_dictation_writes_every_word_and_only_words_that_were_said(shelf: Shelf):
+    script = generator('real-time ASR', 'dictation')(shelf, np.random.default_rng(3))
+    for line in script.lines:
+        if isinstance(line.hear, Speech) and line.say and line.say[0].due == 'word':
+            assert [say.text for say in line.say] == line.hear.text.split()
+            assert [say.word for say in line.say] == list(range(len(line.say)))
+
+
+def test_the_interpreter_speaks_after_each_part_and_translates_it(shelf: Shelf):
+    script = generator('streaming translation', 'simultaneous')(shelf, np.random.default_rng(4))
+    pairs = {english: chinese for row in texts()['simultaneous'] for english, chinese in row}
+    for line in script.lines:
+        if isinstance(line.hear, Speech) and line.say and line.say[0].due == 'word':
+            words, first = line.hear.text.split(), 0
+            for say in line.say:
+                assert pairs[' '.join(words[first : say.word + 1])] == say.text
+                first = say.word + 1
+            assert first == len(words)
+
+
+def test_a_count_says_how_often_the_sound_is_heard(shelf: Shelf):
+    numbers = ['no', 'one', 'two', 'three', 'four', 'five', 'six']
+    for seed in range(10):
+        script = generator('streaming audio understanding', 'count')(shelf, np.random.default_rng(seed))
+        heard = sum(isinstance(line.hear, Sound) for line in script.lines)
+        assert script.lines[-1].say[0].text.lower() == f'{numbers[heard]} times.'
+
+
+def test_the_memory_question_comes_at_least_three_rounds_after_what_it_needs(shelf: Shelf):
+    for seed in range(10):
+        script = generator('voice chatting', 'memory')(shelf, np.random.default_rng(seed))
+        rounds = [line for line in script.lines if line.say]
+        assert len(rounds) >= 5
+        answer, told = rounds[-1].say[0].text, rounds[0].hear.text  # type: ignore[union-attr]
+        values = [value for row in texts()['memory'] for value in row['values'] if value in answer]
+        assert values and all(value in told for value in values)
+
+
+def test_only_the_sound_that_was_named_calls_the_tool(shelf: Shelf, library: Library):
+    for seed in range(10):
+        script = generator('audio agent', 'on sound')(shelf, np.random.default_rng(seed))
+        asked = script.instruction or next(x.hear.text for x in script.lines if isinstance(x.hear, Speech))
+        for line in script.lines:
+            if isinstance(line.hear, Sound):
+                assert bool(line.say) == (library[line.hear.clip].category in asked)
+                for say in line.say:
+                    assert 'tool' in json.loads(say.text)
+
+
+def test_proactive_streams_warn_of_every_hazard_and_of_nothing_else(shelf: Shelf, library: Library):
+    for task in taxonomy()['proactive respond']:
+        for seed in range(4):
+            script = generator('proactive respond', task)(shelf, np.random.default_rng(seed))
+            assert script.made_by == 'grammar'
+            for line in script.lines:
+                if isinstance(line.hear, Sound):
+                    assert bool(line.say) == bool(library[line.hear.clip].respond)
+
+
+def test_mix_ins_come_as_often_as_the_table_says(shelf: Shelf):
+    mixed: list[str] = []
+    for seed in range(400):
+        rng = np.random.default_rng(seed)
+        mixed += write_script('voice chatting', 'fact', shelf, MixIns(), rng).mixed_in
+    shares = {name: mixed.count(name) / 400 for name in ('silent', 'proactive', 'history review')}
+    assert shares['silent'] == pytest.approx(0.40, abs=0.08)
+    assert shares['proactive'] == pytest.approx(0.30, abs=0.08)
+    assert shares['history review'] == pytest.approx(0.30, abs=0.08)
+
+
+def test_a_history_question_asks_for_what_is_at_least_three_rounds_back():
+    def line(text: str) -> Line:
+        return Line(hear=Speech(text='x'), say=(Say(text=text),))
+
+    rng = np.random.default_rng(5)
+    assert history_question([line('a'), line('b'), line('c')], rng) is None
+    question = history_question([line('a'), line('b'), line('c'), line('d')], rng)
+    assert question is not None and question.say[0].text == 'a'
+
+
+def test_what_the_library_lacks_is_named(shelf: Shelf):
+    with pytest.raises(LibraryError, match="no tag 'unheard of'"):
+        shelf.draw(np.random.default_rng(6), 'tag', 'unheard of')
+    with pytest.raises(LibraryError, match='no clips'):
+        Library(Path('/nonexistent'))
+
+
+def test_voices_differ_between_splits_and_speakers_keep_theirs():
+    pools = [{voice.name for voice in voices(split, 'english')} for split in ('train', 'validation', 'test')]
+    assert all(pools) and not pools[0] & pools[1] and not pools[0] & pools[2] and not pools[1] & pools[2]
+    lines = tuple(Line(hear=Speech(text='x', speaker=speaker)) for speaker in (0, 1, 0, 2))
+    casting = cast(Script(category='c', task='t', lines=lines), 'train', np.random.default_rng(7))
+    assert len(set(casting.values())) == len(casting) == 3
+
+
+def test_a_performed_reply_falls_in_the_chunk_where_its_word_ends(library: Library, tmp_path: Path):
+    """Speech of known word times: a tone a word, 0.5 s each."""
+    line = Line(
+        hear=Speech(text='one two three'),
+        say=tuple(Say(text=word, due='word', word=n) for n, word in enumerate(('one', 'two', 'three'))),
+        gap_s=0.8,
+    )
+    script = Script(category='real-time ASR', task='dictation', lines=(line,))
+    voice = cast(script, 'train', np.random.default_rng(8))[0, 'english']
+    id_ = utterance_id('one two three', voice)
+    clip = LibraryClip(
+        id=id_,
+        kind='speech',
+        category='speech',
+        respond=None,
+        recording='r',
+        words=(('one', 0.0, 0.5), ('two', 0.5, 1.0), ('three', 1.0, 1.5)),
+    )
+    tone = (0.3 * np.sin(np.arange(int(1.5 * SAMPLE_RATE)) / 5)).astype(np.float32)
+    write_part(tmp_path / 'speech', [(clip, tone)])
+    stream, samples = perform('s', script, 'train', library, Library(tmp_path), Performance(), np.random.default_rng(8))
+    assert [reply.due for reply in stream.replies] == [12_800 + 8_000, 12_800 + 16_000, 12_800 + 24_000]
+    assert [reply.chunk for reply in stream.replies] == [3, 4, 5]
+    assert stream.drains == tuple(schedule(stream.replies, stream.chunks, aloud=False))
+    assert len(samples) == stream.chunks * 6_400
+
+
+def test_layers_sound_but_are_not_answered(library: Library, tmp_path: Path):
+    clip = LibraryClip(id='unused', kind='speech', category='speech', recording='r')
+    write_part(tmp_path / 'speech', [(clip, np.ones(8_000, np.float32))])
+    lines = (
+        Line(hear=Sound(clip='rain', longest_s=5.0), role=Role.AMBIENT),
+        Line(hear=Sound(clip='siren_wail'), say=(Say(text='A siren!', emotion='urgent', due='evidence'),)),
+    )
+    script = Script(category='proactive respond', task='hazard', lines=lines)
+    stream, _ = perform('s', script, 'train', library, Library(tmp_path), Performance(), np.random.default_rng(9))
+    assert {event.role for event in stream.events} == {Role.AMBIENT, Role.FOREGROUND}
+    assert len(stream.replies) == 1 and stream.replies[0].due - stream.replies[0].onset <= 1.2 * SAMPLE_RATE
