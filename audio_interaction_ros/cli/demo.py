@@ -95,8 +95,14 @@ def run(arguments: argparse.Namespace) -> int:
     environment = ros_environment()
     os.environ.update(environment)
     # The end asked for by a service manager or a closed terminal is Ctrl-C: the nodes are ended in order.
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _interrupt)
+    asked_to_end: list[int] = []
+
+    def interrupt(number: int, frame: object) -> None:
+        asked_to_end.append(number)
+        raise KeyboardInterrupt
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, interrupt)
     rclpy.init(args=[], signal_handler_options=rclpy.SignalHandlerOptions.NO)
     view = TimelineView()
     observer = Observer(view)
@@ -104,6 +110,11 @@ def run(arguments: argparse.Namespace) -> int:
         with NodeProcesses(environment) as nodes, view:
             _start(nodes, observer, view, sound, arguments.checkpoint)
             _watch(nodes, observer, sound)
+    except Exception as error:
+        # An interrupt in the middle of a call into ROS can surface as that call's own failure.
+        if asked_to_end:
+            raise KeyboardInterrupt from error
+        raise
     finally:
         observer.close()
         rclpy.try_shutdown()
@@ -185,10 +196,6 @@ def _watch(nodes: NodeProcesses, observer: Observer, sound: _Sound) -> None:
     except KeyboardInterrupt:
         if sound.chunks is not None:
             raise
-
-
-def _interrupt(number: int, frame: object) -> None:
-    raise KeyboardInterrupt
 
 
 def _machine() -> str:

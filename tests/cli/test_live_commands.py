@@ -122,6 +122,6 @@ def test_an_interrupted_demo_leaves_no_process(environment, scene, tiny_checkpoi
         time.sleep(0.2)
     demo.send_signal(number)
     _, err = demo.communicate(timeout=60)
-    assert demo.returncode == 130
+    assert demo.returncode == 130, err
     assert 'Traceback' not in err
     assert node_processes(environment['ROS_DOMAIN_ID']) == []
