@@ -12,11 +12,9 @@ import torch
 
 from audio_interaction_ros.audio.formats import AudioFormatError
 from audio_interaction_ros.model.checkpoint import CheckpointError, find_checkpoint
+from training.corpus import CorpusError
 from training.corpus import command as corpus_command
-from training.corpus.build import BuildError
 from training.corpus.clips import ClipLibraryError
-from training.corpus.jobs import JobsError
-from training.corpus.library import LibraryError
 from training.corpus.speech import SpeechError
 from training.recipe import RecipeError, recipe_path
 from training.stages.trainer import TrainingError
@@ -73,11 +71,9 @@ def main(argv: list[str] | None = None) -> int:
             print(json.dumps(make_scene(options.clips, options.out, options.seed)))
     except (
         AudioFormatError,
-        BuildError,
         CheckpointError,
         ClipLibraryError,
-        JobsError,
-        LibraryError,
+        CorpusError,
         RecipeError,
         SpeechError,
         TrainingError,

@@ -11,7 +11,7 @@ import io
 import json
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -26,7 +26,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from audio_interaction_ros.audio import CHUNK_SAMPLES, SAMPLE_RATE_HZ
 from audio_interaction_ros.audio.formats import Samples
-from training.corpus import jobs
+from training.corpus import CorpusError, jobs
 from training.corpus.library import Library, LibraryError
 from training.corpus.mixing import MixingError
 from training.corpus.perform import Performance, Stream, cast, perform, utterance_id
@@ -41,7 +41,7 @@ UTTERANCES_A_PART = 256
 _SAMPLED_SCRIPTS = 200  # to learn how long a stream is, and so how many make the hours
 
 
-class BuildError(RuntimeError):
+class BuildError(CorpusError):
     """The corpus cannot be built, in one sentence."""
 
 
@@ -278,8 +278,11 @@ def _cut(stream: Stream) -> MonoCut:
     )
 
 
-def read_streams(out: Path, audio: bool = True):
-    """(Stream, float32 [chunks × 6400] or None) of every shard in order, lazily. Raises BuildError without shards."""
+def read_streams(out: Path, audio: bool = True, only: Collection[int] | None = None):
+    """(Stream, float32 [chunks × 6400] or None) of every shard in order, lazily. Raises BuildError without shards.
+
+    `only`: the places, counted from zero, of the streams to decode and yield.
+    """
     from lhotse import CutSet
 
     cuts = sorted((out / 'shar').glob('cuts.*.jsonl.gz'))
@@ -292,7 +295,9 @@ def read_streams(out: Path, audio: bool = True):
                     yield Stream.model_validate(json.loads(line)['custom']['stream']), None
         return
     tars = [path.with_name(path.name.replace('cuts.', 'recording.').replace('.jsonl.gz', '.tar')) for path in cuts]
-    for cut in CutSet.from_shar(fields={'cuts': cuts, 'recording': tars}):
+    for number, cut in enumerate(CutSet.from_shar(fields={'cuts': cuts, 'recording': tars})):
+        if only is not None and number not in only:
+            continue
         samples: Samples = cut.load_audio()[0]
         yield Stream.model_validate(cut.custom['stream']), samples
 

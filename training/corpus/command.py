@@ -6,12 +6,13 @@ import argparse
 import json
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import yaml
-from pydantic import ValidationError
-
-from training.corpus.build import BuildError, CorpusRecipe, build
+from training.corpus import CorpusError
 from training.recipe import recipe_path
+
+if TYPE_CHECKING:
+    from training.corpus.build import CorpusRecipe
 
 
 def add_parser(commands: argparse._SubParsersAction, library: Path) -> None:
@@ -34,18 +35,25 @@ def add_parser(commands: argparse._SubParsersAction, library: Path) -> None:
 
 
 def load_corpus_recipe(path: Path) -> CorpusRecipe:
-    """The `streams_corpus` section of a recipe; its defaults where the recipe has none. Raises BuildError."""
+    """The `streams_corpus` section of a recipe; its defaults where the recipe has none. Raises CorpusError."""
+    import yaml
+    from pydantic import ValidationError
+
+    from training.corpus.build import CorpusRecipe
+
     try:
         return CorpusRecipe.model_validate((yaml.safe_load(path.read_text()) or {}).get('streams_corpus', {}))
     except (OSError, yaml.YAMLError, ValidationError, AttributeError) as error:
-        raise BuildError(f"'{path}' is not a usable recipe: {error}") from error
+        raise CorpusError(f"'{path}' is not a usable recipe: {error}") from error
 
 
 def run(options: argparse.Namespace) -> int:
     """Do what was asked; the last line printed is JSON."""
     if options.corpus_command == 'build':
+        from training.corpus.build import build
+
         if options.hours <= 0 or options.workers < 1:
-            raise BuildError(f'--hours {options.hours:g} --workers {options.workers}: give more than nothing of both')
+            raise CorpusError(f'--hours {options.hours:g} --workers {options.workers}: give more than nothing of both')
         recipe = load_corpus_recipe(recipe_path(options.recipe))
         print(json.dumps(build(recipe, options.clips, options.hours, options.seed, options.workers, options.out)))
         return 0

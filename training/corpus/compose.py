@@ -103,11 +103,16 @@ def scale(piece: Samples, frames: np.ndarray, level_dbfs: float) -> Samples:
     return piece * gain
 
 
-def place(piece: Samples, frames: np.ndarray, sound: Sound, onset: int) -> Event:
-    """The event that `piece` becomes when it starts at sample `onset`."""
+def evidence_end(frames: np.ndarray, length: int) -> int:
+    """The sample by which `EVIDENCE_S` of active sound has been heard, or all of it; frames as from `activity`."""
     heard = np.cumsum(frames) * FRAME / SAMPLE_RATE_HZ
     enough = min(EVIDENCE_S, float(heard[-1]))
-    known = onset + min((int(np.searchsorted(heard, enough - 1e-6)) + 1) * FRAME, len(piece))
+    return min((int(np.searchsorted(heard, enough - 1e-6)) + 1) * FRAME, length)
+
+
+def place(piece: Samples, frames: np.ndarray, sound: Sound, onset: int) -> Event:
+    """The event that `piece` becomes when it starts at sample `onset`."""
+    known = onset + evidence_end(frames, len(piece))
     chunk_of_frame = (onset + np.flatnonzero(frames) * FRAME) // CHUNK_SAMPLES
     active_chunks = tuple(int(chunk) for chunk in np.unique(chunk_of_frame))
     return Event(sound.category, sound.respond, sound.source_id, onset, onset + len(piece), known, active_chunks)

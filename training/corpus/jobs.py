@@ -14,10 +14,12 @@ from typing import Any, TypeVar
 
 from tqdm import tqdm
 
+from training.corpus import CorpusError
+
 Job = TypeVar('Job')
 
 
-class JobsError(RuntimeError):
+class JobsError(CorpusError):
     """The workers cannot do the jobs."""
 
 

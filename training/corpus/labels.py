@@ -12,10 +12,9 @@ from dataclasses import dataclass
 from pydantic import BaseModel, ConfigDict, Field
 from tokenizers import Tokenizer
 
-from audio_interaction_ros.audio import CHUNK_SAMPLES
+from audio_interaction_ros.audio import CHUNK_S, CHUNK_SAMPLES
 from audio_interaction_ros.model.protocol import AUDIO_TOKENS_PER_CHUNK, Protocol
 
-CHUNK_S = 0.4
 MASK = -100
 _CHARACTERS_A_SECOND = {'english': 15.0, 'chinese': 4.5}  # of unhurried speech
 
@@ -39,7 +38,12 @@ class Reply(BaseModel):
     @property
     def speaking_s(self) -> float:
         """How long it takes to say aloud."""
-        return len(self.text) / _CHARACTERS_A_SECOND.get(self.language, 15.0)
+        return speaking_s(self.text, self.language)
+
+
+def speaking_s(text: str, language: str) -> float:
+    """Seconds that a text takes to say."""
+    return len(text) / _CHARACTERS_A_SECOND.get(language, 15.0)
 
 
 class Drain(BaseModel):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -16,9 +17,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from audio_interaction_ros.audio import SAMPLE_RATE_HZ
 from audio_interaction_ros.audio.formats import Samples
+from training.corpus import CorpusError
 
 
-class LibraryError(RuntimeError):
+class LibraryError(CorpusError):
     """A folder that is no library, or one that lacks what is asked of it."""
 
 
@@ -62,6 +64,10 @@ class Library:
                     clip = LibraryClip.model_validate(row)
                     self._where[clip.id] = (len(self._samples) - 1, at, length)
                     self.clips.append(clip)
+        self._noise: dict[tuple[str, str], list[LibraryClip]] = defaultdict(list)
+        for clip in self.clips:
+            for tag in clip.tags if clip.kind == 'noise' else ():
+                self._noise[clip.split, tag].append(clip)
         if not self.clips:
             raise LibraryError(f"no clips under '{folder}': make them with 'python -m training corpus build'")
         self._by_id = {clip.id: clip for clip in self.clips}
@@ -76,6 +82,12 @@ class Library:
 
     def __contains__(self, id_: str) -> bool:
         return id_ in self._by_id
+
+    def noise(self, split: str, sort: str) -> list[LibraryClip]:
+        """The noise tracks of one side and sort (`event` or `ambient`). Raises LibraryError where there are none."""
+        if (split, sort) not in self._noise:
+            raise LibraryError(f'the {split} side of the library has no {sort} noise; make the library again')
+        return self._noise[split, sort]
 
     def duration_s(self, id_: str) -> float:
         return self._where[id_][2] / SAMPLE_RATE_HZ

@@ -11,8 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from audio_interaction_ros.audio import CHUNK_SAMPLES, SAMPLE_RATE_HZ
 from audio_interaction_ros.audio.formats import Samples
 from training.corpus.clips import FRAME_SAMPLES, activity
-from training.corpus.compose import EVIDENCE_S
-from training.corpus.labels import Drain, Reply, schedule
+from training.corpus.compose import evidence_end
+from training.corpus.labels import Drain, Reply, schedule, speaking_s
 from training.corpus.library import Library, LibraryClip
 from training.corpus.mixing import Mixing, Part, Placed, Role, mix
 from training.corpus.speech import TRAIN_VOICES, VALIDATION_VOICES, Voice
@@ -105,7 +105,6 @@ class _Tag:
     line: Line
     clip: LibraryClip
     known: int
-    category: str
 
 
 def perform(
@@ -128,10 +127,10 @@ def perform(
         else:
             clip = clips[line.hear.clip]
             samples = _cut(clips.samples(clip.id), line.hear.longest_s, clip.cadence, settings.tfjp)
-            known = _known(samples)
+            known = evidence_end(activity(samples), len(samples))
         gap_s = line.gap_s + (_spoken_before(script, len(parts)) if script.aloud else 0.0)
         far = isinstance(line.hear, Speech) and line.hear.far
-        parts.append(Part(samples, line.role, gap_s, far, _Tag(line, clip, known, clip.category)))
+        parts.append(Part(samples, line.role, gap_s, far, _Tag(line, clip, known)))
     seconds = sum(len(part.samples) / SAMPLE_RATE_HZ + part.gap_s for part in parts if part.role is Role.FOREGROUND)
     wanted = int(np.ceil((seconds + rng.uniform(*_TAIL_S)) * SAMPLE_RATE_HZ / CHUNK_SAMPLES))
     chunks = min(wanted, settings.max_chunks)
@@ -162,7 +161,7 @@ def perform(
 def _spoken_before(script: Script, index: int) -> float:
     """Whoever was answered aloud listens before going on."""
     said = script.lines[index - 1].say if index else ()
-    return sum(Reply(onset=0, due=1, text=say.text, language=say.language).speaking_s for say in said)
+    return sum(speaking_s(say.text, say.language) for say in said)
 
 
 def _cut(samples: Samples, longest_s: float, cadence: bool, settings: TfjpSettings) -> Samples:
@@ -177,16 +176,9 @@ def _cut(samples: Samples, longest_s: float, cadence: bool, settings: TfjpSettin
         return piece
 
 
-def _known(samples: Samples) -> int:
-    """The sample by which `EVIDENCE_S` of active sound has been heard, or all of it."""
-    heard = np.cumsum(activity(samples)) * FRAME_SAMPLES / SAMPLE_RATE_HZ
-    enough = min(EVIDENCE_S, float(heard[-1]))
-    return min((int(np.searchsorted(heard, enough - 1e-6)) + 1) * FRAME_SAMPLES, len(samples))
-
-
 def _noise(clips: Library, split: str, sort: str, rng: np.random.Generator) -> Samples:
-    named = [clip for clip in clips.clips if clip.kind == 'noise' and clip.split == split and sort in clip.tags]
-    return clips.samples(named[int(rng.integers(len(named)))].id)
+    tracks = clips.noise(split, sort)
+    return clips.samples(tracks[int(rng.integers(len(tracks)))].id)
 
 
 def _event(place: Placed) -> Event:
@@ -198,7 +190,7 @@ def _event(place: Placed) -> Event:
         known=min(place.onset + tag.known, place.end),
         role=place.role,
         clip=tag.clip.id,
-        category=tag.category,
+        category=tag.clip.category,
         respond=tag.clip.respond,
         text=tag.line.hear.text if isinstance(tag.line.hear, Speech) else '',
     )

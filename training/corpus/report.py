@@ -109,9 +109,7 @@ def _failures(out: Path) -> Counter[str]:
 def _ten(out: Path, count: int) -> Iterable[tuple[Stream, Samples]]:
     """Ten streams, evenly spread."""
     wanted = set(np.linspace(0, count - 1, min(SHOWN, count)).astype(int).tolist())
-    for number, (stream, samples) in enumerate(read_streams(out)):
-        if number in wanted and samples is not None:
-            yield stream, samples
+    return read_streams(out, only=wanted)
 
 
 def _stream(stream: Stream, samples: Samples) -> str:

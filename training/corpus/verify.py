@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from audio_interaction_ros.audio import CHUNK_SAMPLES
 from audio_interaction_ros.audio.formats import Samples
-from training.corpus.build import BuildError, index, read_streams
+from training.corpus.build import BuildError, read_streams
 from training.corpus.labels import schedule
 from training.corpus.library import Library
 from training.corpus.mixing import Role
@@ -49,8 +49,8 @@ def verify(out: Path) -> Findings:
     sides: dict[str, str] = {}
     findings = Findings()
     ids: set[str] = set()
-    total = index(out)['streams']
-    for stream, samples in tqdm(read_streams(out), desc='streams', total=int(str(total)), unit='stream'):
+    total = sum(1 for _ in read_streams(out, audio=False))
+    for stream, samples in tqdm(read_streams(out), desc='streams', total=total, unit='stream'):
         assert samples is not None
         findings.streams += 1
         if stream.id in ids:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 
@@ -24,30 +23,10 @@ from training.corpus.curation.scenario import (
     Verdict,
 )
 from training.corpus.curation.verifier import FIT, SHORTEST_LOOP_S, Candidate, Neighbour, Verifier
+from training.corpus.generation import EventGenerator, Generated
 from training.corpus.mixing import Role
 
 LONGEST_GENERATED_S = 10.0  # an ambient of a minute is tiled anyway
-
-
-class Made(Protocol):
-    """What a generator gives: float32 [n] at 16 kHz, what it is, and by whom."""
-
-    @property
-    def samples(self) -> Samples: ...
-    @property
-    def caption(self) -> str: ...
-    @property
-    def category(self) -> str: ...
-    @property
-    def respond(self) -> bool | None: ...
-    @property
-    def made_by(self) -> str: ...
-
-
-class EventGenerator(Protocol):
-    """Makes a sound from a caption; `duration_s` is a wish. Raises ValueError for what it cannot make."""
-
-    def generate(self, caption: str, duration_s: float, rng: np.random.Generator) -> Made: ...
 
 
 @dataclass(frozen=True)
@@ -178,7 +157,7 @@ def _neighbours(scenario: Scenario, refinements: Sequence[Refinement], index: in
     return tuple(found)
 
 
-def _describe(made: Made, refinement: Refinement) -> ClipInfo:
+def _describe(made: Generated, refinement: Refinement) -> ClipInfo:
     digest = hashlib.sha256(np.ascontiguousarray(made.samples).tobytes()).hexdigest()
     return ClipInfo(
         clip_id=f'generated:{digest[:16]}',

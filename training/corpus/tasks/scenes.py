@@ -17,7 +17,7 @@ from training.corpus.curation.verifier import RuleVerifier
 from training.corpus.library import Library, LibraryClip
 from training.corpus.mixing import Role
 from training.corpus.sounds import load_answers
-from training.corpus.tasks.script import Line, Say, Sound, pause_s, pick
+from training.corpus.tasks.script import Line, Sound, pause_s, pick, warning
 from training.corpus.tfjp import tfjp
 
 _LONGEST_S = {Role.FOREGROUND: 3.5, Role.BACKGROUND: 6.0, Role.AMBIENT: 10.0}
@@ -55,18 +55,13 @@ class Scenes:
             warned = audit.label is Label.RESPOND
             if audit.label is Label.BORDERLINE or (warned and role is not Role.FOREGROUND):
                 continue
-            answer = load_answers().get(event.clip.category)
-            if warned and answer is None:
+            if warned and event.clip.category not in load_answers():
                 continue
             if role is Role.FOREGROUND:
                 if foregrounds == 0:
                     continue
                 foregrounds -= 1
-            say = (
-                (Say(text=pick(rng, answer.sentences), emotion=answer.emotion, due='evidence'),)
-                if warned and answer
-                else ()
-            )
+            say = (warning(event.clip.category, rng),) if warned else ()
             longest_s = round(min(event.sub_event.rough_duration_s, _LONGEST_S[role]), 2)
             hear = Sound(clip=event.clip.clip_id, longest_s=longest_s)
             lines.append(Line(hear=hear, say=say, role=role, gap_s=pause_s(rng)))

@@ -11,6 +11,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
 from training.corpus.mixing import Role
+from training.corpus.sounds import load_answers
 
 Language = Literal['english', 'chinese']
 
@@ -107,6 +108,12 @@ def instructed(task: str, rng: np.random.Generator, **what: str) -> tuple[str, l
         return request, []
     say = (Say(text=pick(rng, texts()['acknowledgements'])),) if rng.random() < 0.5 else ()
     return '', [Line(hear=Speech(text=request), say=say, gap_s=pause_s(rng, 0.1, 0.8))]
+
+
+def warning(category: str, rng: np.random.Generator) -> Say:
+    """What is said about a hazard of a category that answers.yaml has, as soon as it can be known."""
+    answer = load_answers()[category]
+    return Say(text=pick(rng, answer.sentences), emotion=answer.emotion, due='evidence')
 
 
 def small_talk(rng: np.random.Generator, speaker: int = 1) -> Line:

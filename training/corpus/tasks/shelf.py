@@ -9,7 +9,7 @@ import numpy as np
 from training.corpus.library import Library, LibraryClip, LibraryError, of_split
 from training.corpus.sounds import load_answers
 from training.corpus.tasks.scenes import Scenes
-from training.corpus.tasks.script import Line, Say, Sound, pause_s, pick
+from training.corpus.tasks.script import Line, Sound, pause_s, pick, warning
 
 SHORTEST_S = 0.25
 
@@ -68,9 +68,7 @@ class Shelf:
         """A sound that deserves a warning, and the warning."""
         key, value = ('criterion', criterion) if criterion else ('event', 'respond')
         clip = self.draw(rng, key, value)
-        answer = load_answers()[clip.category]
-        say = Say(text=pick(rng, answer.sentences), emotion=answer.emotion, due='evidence')
-        return Line(hear=Sound(clip=clip.id), say=(say,), gap_s=pause_s(rng))
+        return Line(hear=Sound(clip=clip.id), say=(warning(clip.category, rng),), gap_s=pause_s(rng))
 
 
 def named(category: str) -> str:
