@@ -1,7 +1,7 @@
 """`corpus build`: recipe and clips → training shards in lhotse's Shar format, the same bytes whoever makes them.
 
-Scripts are drawn from the seed and the number of the item alone; then the sentences they need are spoken, each once;
-then every shard is performed, mixed, labelled and written by one job. A shard is there when its cuts are.
+Scripts are planned (`plan.py`), the sentences they need are spoken, each once (`spoken.py`), then every shard is
+performed, mixed, labelled and written by one job. A shard is there when its cuts are.
 """
 
 from __future__ import annotations
@@ -11,8 +11,7 @@ import io
 import json
 import os
 import time
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
 from functools import lru_cache
 from pathlib import Path
 
@@ -22,212 +21,106 @@ from lhotse import MonoCut, Recording, SupervisionSegment
 from lhotse.audio import AudioSource
 from lhotse.shar.utils import to_shar_placeholder
 from lhotse.shar.writers import TarWriter
-from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from audio_interaction_ros.audio import CHUNK_SAMPLES, SAMPLE_RATE_HZ
 from audio_interaction_ros.audio.formats import Samples
-from training.corpus import CorpusError, jobs
-from training.corpus.library import Library, LibraryError
+from training.corpus import jobs
+from training.corpus.library import LibraryError
+from training.corpus.llm import LlmSettings
 from training.corpus.mixing import MixingError
-from training.corpus.perform import Performance, Stream, cast, perform, utterance_id
-from training.corpus.prepare import SPLITS, SpeechPart, library_parts, make_part
-from training.corpus.speech import Voice
-from training.corpus.tasks import MixIns, all_tasks, write_script
-from training.corpus.tasks.script import Script, Speech, taxonomy
-from training.corpus.tasks.shelf import Shelf
-
-STREAMS_A_SHARD = 48
-UTTERANCES_A_PART = 256
-_SAMPLED_SCRIPTS = 200  # to learn how long a stream is, and so how many make the hours
-
-
-class BuildError(CorpusError):
-    """The corpus cannot be built, in one sentence."""
-
-
-class CorpusRecipe(BaseModel):
-    """The `streams_corpus` section of a recipe."""
-
-    model_config = ConfigDict(extra='forbid', frozen=True)
-
-    renders: int = Field(default=20, ge=10, description='of each procedural sound')
-    shares: dict[str, float] = Field(default_factory=dict, description='weight of each category; those not named: 1')
-    held_out_share: float = Field(default=0.1, ge=0, lt=0.5, description='of the streams, each for validation and test')
-    mix_ins: MixIns = MixIns()
-    performance: Performance = Performance()
-
-    @model_validator(mode='after')
-    def _known_categories(self) -> CorpusRecipe:
-        if unknown := set(self.shares) - set(taxonomy()):
-            raise ValueError(f'unknown categories {sorted(unknown)}; there are {sorted(taxonomy())}')
-        return self
+from training.corpus.perform import Stream, perform, utterance_id
+from training.corpus.plan import (
+    BuildError,
+    CorpusRecipe,
+    Shard,
+    open_library,
+    plan_shards,
+    scripts,
+    sentences,
+    split_of_item,
+)
+from training.corpus.prepare import library_parts, locate_sources, make_part, prepare_sources
+from training.corpus.spoken import DECISIONS, SPEECH, count_decisions, make_speech, read_decisions, speech_parts
 
 
-@dataclass(frozen=True)
-class Shard:
-    """Streams `first` … `last` − 1 of a corpus."""
+def build(
+    recipe: CorpusRecipe, sources: Mapping[str, Path], hours: float, seed: int, workers: int, out: Path
+) -> dict[str, object]:
+    """Make, or go on making, a corpus of about `hours`. Returns what `out`/index.json says, and the time it took.
 
-    recipe: CorpusRecipe
-    seed: int
-    number: int
-    first: int
-    last: int
-    out: Path
-
-    @property
-    def plan(self) -> Path:
-        return self.out / 'plans' / f'{self.number:06d}.jsonl'
-
-    @property
-    def cuts(self) -> Path:
-        return self.out / 'shar' / f'cuts.{self.number:06d}.jsonl.gz'
-
-    @property
-    def recordings(self) -> Path:
-        return self.out / 'shar' / f'recording.{self.number:06d}.tar'
-
-    @property
-    def failures(self) -> Path:
-        return self.out / 'failures' / f'{self.number:06d}.jsonl'
-
-
-def build(recipe: CorpusRecipe, clips: Path, hours: float, seed: int, workers: int, out: Path) -> dict[str, object]:
-    """Make, or go on making, a corpus of about `hours`. Returns what `out`/index.json says, and the time it took."""
-    settings = recipe.model_dump_json() + json.dumps({'seed': seed, 'hours': hours})
+    `sources`: the folder of each source by its name, as `training.corpus.sources` has them. Raises SourceError where
+    one is not that source.
+    """
+    # How the model is reached, and what it may cost, changes nothing of what it makes.
+    reached = {'llm': set(LlmSettings.model_fields) - {'model', 'temperature'}}
+    locate_sources(sources, out)
+    sources = {name: folder.resolve() for name, folder in sorted(sources.items())}
+    made_of = {'seed': seed, 'hours': hours, 'sources': {name: str(folder) for name, folder in sources.items()}}
+    settings = recipe.model_dump_json(exclude=reached) + json.dumps(made_of)
     kept = out / 'recipe.json'
     out.mkdir(parents=True, exist_ok=True)
     if kept.exists() and kept.read_text() != settings:
-        raise BuildError(f"'{out}' holds a corpus of another recipe, seed or length; give another folder or remove it")
-    _write(kept, settings.encode())
+        raise BuildError(
+            f"'{out}' holds a corpus of other sources or another recipe, seed or length; give another folder or remove "
+            'that one'
+        )
+    jobs.write_whole(kept, settings.encode())
     for unfinished in out.rglob('*.tmp'):  # what a killed worker had in hand
         unfinished.unlink()
-    started = time.monotonic()
-    parts = library_parts(clips, recipe.renders, seed, out / 'library' / 'clips')
-    jobs.run('library', make_part, parts, workers, 'part')
-    prepared = time.monotonic()
-    count = stream_count(recipe, seed, hours, out)
-    numbers = range(-(-count // STREAMS_A_SHARD))
-    shards = [Shard(recipe, seed, n, n * STREAMS_A_SHARD, min(count, (n + 1) * STREAMS_A_SHARD), out) for n in numbers]
-    jobs.run('scripts', write_plan, shards, workers)
-    jobs.run('speech', make_part, speech_parts(shards, out), workers, 'part')
-    spoken = time.monotonic()
-    jobs.run('streams', write_shard, shards, workers)
-    done = time.monotonic()
+    with jobs.Workers(workers) as crew:
+        seconds = _make(recipe, sources, hours, seed, crew, out)
     summary = index(out)
-    seconds = {'library': prepared - started, 'scripts and speech': spoken - prepared, 'streams': done - spoken}
     return summary | {'workers': workers, 'seconds': {name: round(value, 1) for name, value in seconds.items()}}
 
 
-def split_of_item(recipe: CorpusRecipe, seed: int, item: int) -> str:
-    """The side an item is on."""
-    draw = np.random.default_rng([seed, 60, item]).random()
-    if draw < recipe.held_out_share:
-        return 'validation'
-    return 'test' if draw < 2 * recipe.held_out_share else 'train'
+def _make(
+    recipe: CorpusRecipe, sources: Mapping[str, Path], hours: float, seed: int, workers: jobs.Workers, out: Path
+) -> dict[str, float]:
+    """Library, scripts, speech, streams. Returns the seconds that each took."""
+    at = [time.monotonic()]
+    parts = library_parts(prepare_sources(sources, workers, out), recipe.renders, seed, out)
+    workers.run('library', make_part, parts, 'part')
+    at.append(time.monotonic())
+    shards = plan_shards(recipe, hours, seed, workers, out)
+    at.append(time.monotonic())
+    workers.run('speech', make_speech, speech_parts(sentences(shards), recipe.speech, seed, out), 'part')
+    verdicts = count_decisions(out)
+    if verdicts.get('discarded') and not verdicts.get('kept') and not verdicts.get('unchecked'):
+        raise BuildError(
+            f"{recipe.speech.check} understood none of {verdicts['discarded']} sentences, see '{out / DECISIONS}'; "
+            'check voices and model, then begin anew'
+        )
+    at.append(time.monotonic())
+    workers.run('streams', write_shard, shards)
+    at.append(time.monotonic())
+    return dict(zip(('library', 'scripts', 'speech', 'streams'), np.diff(at).tolist(), strict=True))
 
 
 @lru_cache(maxsize=2)
-def _shelves(folder: Path) -> dict[str, Shelf]:
-    library = Library(folder)
-    return {split: Shelf(library, split) for split in SPLITS}
-
-
-@lru_cache(maxsize=2)
-def _library(folder: Path) -> Library:
-    return Library(folder)
-
-
-def draw_script(recipe: CorpusRecipe, seed: int, item: int, shelves: dict[str, Shelf]) -> Script:
-    """The script of an item: a category by weight, a sub-task evenly. Raises LibraryError where clips are lacking."""
-    rng = np.random.default_rng([seed, 61, item])
-    tasks = all_tasks()
-    in_category = {category: sum(c == category for c, _ in tasks) for category in taxonomy()}
-    weights = np.array([recipe.shares.get(category, 1.0) / in_category[category] for category, _ in tasks])
-    category, task = tasks[int(rng.choice(len(tasks), p=weights / weights.sum()))]
-    return write_script(category, task, shelves[split_of_item(recipe, seed, item)], recipe.mix_ins, rng)
-
-
-def casting(recipe: CorpusRecipe, seed: int, item: int, script: Script) -> dict[tuple[int, str], Voice]:
-    """The voices of an item, the same when its speech is made and when it is performed."""
-    return cast(script, split_of_item(recipe, seed, item), np.random.default_rng([seed, 62, item]))
-
-
-def stream_count(recipe: CorpusRecipe, seed: int, hours: float, out: Path) -> int:
-    """How many streams make `hours`, by a guess at the length of the first 200."""
-    shelves = _shelves(out / 'library' / 'clips')
-    lengths = []
-    for item in range(_SAMPLED_SCRIPTS):
-        try:
-            script = draw_script(recipe, seed, item, shelves)
-        except LibraryError:
-            continue
-        seconds = 1.2
-        for line in script.lines:
-            said = len(line.hear.text) / 14.0 if isinstance(line.hear, Speech) else 0.8 * line.hear.longest_s
-            seconds += line.gap_s + said
-        lengths.append(min(seconds, recipe.performance.max_chunks * CHUNK_SAMPLES / SAMPLE_RATE_HZ))
-    if not lengths:
-        raise BuildError('no script could be written from this library; see what its clips lack with corpus report')
-    return max(1, round(hours * 3_600 / float(np.mean(lengths))))
-
-
-def write_plan(shard: Shard) -> int:
-    """Write a shard's scripts, one JSON line each; an item that lacks clips is recorded and left out."""
-    if shard.plan.exists():
-        return 0
-    shelves = _shelves(shard.out / 'library' / 'clips')
-    rows, failures = [], []
-    for item in range(shard.first, shard.last):
-        try:
-            script = draw_script(shard.recipe, shard.seed, item, shelves)
-        except LibraryError as error:
-            failures.append({'item': item, 'reason': str(error)})
-            continue
-        rows.append({'item': item, 'script': script.model_dump()})
-    _write(shard.failures, _lines(failures))
-    _write(shard.plan, _lines(rows))
-    return len(rows)
-
-
-def _scripts(shard: Shard) -> list[tuple[int, Script]]:
-    with shard.plan.open() as file:
-        rows = [json.loads(line) for line in file]
-    return [(row['item'], Script.model_validate(row['script'])) for row in rows]
-
-
-def speech_parts(shards: Sequence[Shard], out: Path) -> list[SpeechPart]:
-    """Every sentence that some script needs, once, in parts that depend on all of them alone."""
-    needed: dict[str, tuple[str, Voice, str]] = {}
-    for shard in shards:
-        for item, script in _scripts(shard):
-            voices = casting(shard.recipe, shard.seed, item, script)
-            split = split_of_item(shard.recipe, shard.seed, item)
-            for speech in script.utterances():
-                voice = voices[speech.speaker, speech.language]
-                needed[utterance_id(speech.text, voice)] = (speech.text, voice, split)
-    rows = [needed[id_] for id_ in sorted(needed)]
-    return [
-        SpeechPart(tuple(rows[first : first + UTTERANCES_A_PART]), out / 'library' / 'speech' / f'espeak-{first:06d}')
-        for first in range(0, len(rows), UTTERANCES_A_PART)
-    ]
+def _discarded(out: Path) -> dict[str, str]:
+    return {id_: decision.reason for id_, decision in read_decisions(out) if decision.verdict == 'discarded'}
 
 
 def write_shard(shard: Shard) -> int:
     """Perform a shard's scripts and write cuts and recordings; returns how many streams it has."""
     if shard.cuts.exists():
         return 0
-    clips = _library(shard.out / 'library' / 'clips')
-    speech = _library(shard.out / 'library' / 'speech')
+    clips = open_library(shard.out / 'library' / 'clips')
+    speech = open_library(shard.out / SPEECH)
+    discarded = _discarded(shard.out)
     recordings = shard.recordings.with_suffix(f'.{os.getpid()}.tmp')
     recordings.parent.mkdir(parents=True, exist_ok=True)
     rows, failures = [], []
     with TarWriter(str(recordings), shard_size=None) as tar:
-        for item, script in _scripts(shard):
+        for item, script, voices in scripts(shard):
             split = split_of_item(shard.recipe, shard.seed, item)
             rng = np.random.default_rng([shard.seed, 62, item])
+            ids = [utterance_id(said.text, voices[said.speaker, said.language]) for said in script.utterances()]
             try:
+                if refused := [discarded[id_] for id_ in ids if id_ in discarded]:
+                    raise LibraryError(refused[0])
                 stream, samples = perform(
-                    f'stream-{item:08d}', script, split, clips, speech, shard.recipe.performance, rng
+                    f'stream-{item:08d}', script, split, voices, clips, speech, shard.recipe.performance, rng
                 )
             except (MixingError, LibraryError) as error:
                 failures.append({'item': item, 'reason': str(error)})
@@ -242,9 +135,9 @@ def write_shard(shard: Shard) -> int:
             rows.append(cut.to_dict())
     recordings.replace(shard.recordings)
     if failures:
-        _write(shard.failures, shard.failures.read_bytes() + _lines(failures))
+        jobs.write_whole(shard.failures, shard.failures.read_bytes() + jobs.json_lines(failures))
     # No time in the header: the same shard is the same bytes.
-    _write(shard.cuts, gzip.compress(_lines(rows), mtime=0))
+    jobs.write_whole(shard.cuts, gzip.compress(jobs.json_lines(rows), mtime=0))
     return len(rows)
 
 
@@ -321,18 +214,7 @@ def index(out: Path) -> dict[str, object]:
         'failed': failed,
         'splits': dict(sorted(splits.items())),
         'tasks': dict(sorted(tasks.items())),
+        'speech': count_decisions(out),
     }
-    _write(out / 'index.json', json.dumps(summary, indent=1).encode() + b'\n')
+    jobs.write_whole(out / 'index.json', json.dumps(summary, indent=1).encode() + b'\n')
     return summary
-
-
-def _lines(rows: Sequence[dict]) -> bytes:
-    return ''.join(json.dumps(row, ensure_ascii=False) + '\n' for row in rows).encode()
-
-
-def _write(path: Path, data: bytes) -> None:
-    """All or nothing."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f'{path.name}.{os.getpid()}.tmp')
-    temporary.write_bytes(data)
-    temporary.replace(path)

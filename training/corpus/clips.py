@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import scipy.ndimage
@@ -62,16 +63,21 @@ class Clip:
         return to_mono_16k(*read_audio_file(self.path))
 
 
-def load_library(folder: Path) -> list[Clip]:
-    """Every row of `folder`/manifest.csv. Raises ClipLibraryError, naming the file and what is missing."""
+_NEEDED = frozenset({'path', 'category', 'source_id', 'respond'})
+
+
+def load_library(folder: Path, needed: frozenset[str] = _NEEDED) -> list[Clip]:
+    """Every row of `folder`/manifest.csv. Raises ClipLibraryError, naming the file and what is missing.
+
+    `needed`: the columns that must be there; a recording without a `source_id` stands for itself.
+    """
     manifest = folder / 'manifest.csv'
     try:
         with manifest.open(newline='') as file:
             rows = list(csv.DictReader(file))
-    except OSError as error:
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise ClipLibraryError(f"no clip library at '{folder}' ({error}); give a folder with a manifest.csv") from error
-    missing = {'path', 'category', 'source_id', 'respond'} - set(rows[0] if rows else ())
-    if missing:
+    if missing := needed - set(rows[0] if rows else ()):
         raise ClipLibraryError(f"'{manifest}' lacks the columns {sorted(missing)}; see 'Clip libraries' in the README")
     return [
         Clip(
@@ -79,14 +85,20 @@ def load_library(folder: Path) -> list[Clip]:
             row['category'],
             row.get('caption', ''),
             row.get('source', ''),
-            row['source_id'] or row['path'],
+            row.get('source_id') or row['path'],
             row.get('fold', ''),
             row.get('licence', ''),
             row.get('attribution', ''),
-            None if row['respond'] == '' else row['respond'] == '1',
+            _respond(row.get('respond') or '', manifest),
         )
         for row in rows
     ]
+
+
+def _respond(value: str, manifest: Path) -> bool | None:
+    if value not in ('', '0', '1'):
+        raise ClipLibraryError(f"'{manifest}' says respond = '{value}'; give 1, 0, or nothing where it depends")
+    return None if value == '' else value == '1'
 
 
 def split(clips: Iterable[Clip]) -> tuple[list[Clip], list[Clip]]:
@@ -100,7 +112,23 @@ def split(clips: Iterable[Clip]) -> tuple[list[Clip], list[Clip]]:
     return training, validation
 
 
-def write_attributions(clips: Iterable[Clip], path: Path) -> None:
+class Credited(Protocol):
+    """What says where it comes from."""
+
+    @property
+    def source(self) -> str: ...
+
+    @property
+    def source_id(self) -> str: ...
+
+    @property
+    def licence(self) -> str: ...
+
+    @property
+    def attribution(self) -> str: ...
+
+
+def write_attributions(clips: Iterable[Credited], path: Path) -> None:
     """Source, licence and credit line of every recording, for the checkpoint that was trained on them."""
     rows = sorted({(clip.source, clip.source_id, clip.licence, clip.attribution) for clip in clips})
     with path.open('w', newline='') as file:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ from training.corpus import CorpusError
 from training.recipe import recipe_path
 
 if TYPE_CHECKING:
-    from training.corpus.build import CorpusRecipe
+    from training.corpus.plan import CorpusRecipe
 
 
 def add_parser(commands: argparse._SubParsersAction, library: Path) -> None:
@@ -20,13 +21,25 @@ def add_parser(commands: argparse._SubParsersAction, library: Path) -> None:
     corpus = commands.add_parser('corpus', help='build, check and look at a corpus of streams').add_subparsers(
         dest='corpus_command', required=True
     )
-    builder = corpus.add_parser('build', help='clips and recipe → training shards; run again to go on')
+    builder = corpus.add_parser('build', help='sources and recipe → training shards; run again to go on')
     builder.add_argument('--recipe', default='embedded', help='a YAML file, or a name in training/recipes')
-    builder.add_argument('--clips', type=Path, default=library, help='clip library (default: %(default)s)')
+    builder.add_argument(
+        '--source',
+        action='append',
+        default=[],
+        metavar='NAME=DIR',
+        help="a corpus as its publisher lays it out, again for each; 'corpus sources' lists the names",
+    )
+    builder.add_argument('--clips', type=Path, help=f'short for --source clips=DIR (where neither is given: {library})')
+    builder.set_defaults(library=library)
     builder.add_argument('--hours', type=float, default=2.0, help='about so much sound (default: %(default)s)')
     builder.add_argument('--seed', type=int, default=7, help='the same seed gives the same bytes')
     builder.add_argument('--workers', type=int, default=len(os.sched_getaffinity(0)), help='processes')
     builder.add_argument('--out', type=Path, required=True, help='folder of the corpus')
+    sounds = corpus.add_parser('sounds', help='the procedural sounds on one HTML page: spectrogram, sound, signature')
+    sounds.add_argument('--out', type=Path, default=Path('sounds.html'), help='default: %(default)s')
+    sounds.add_argument('--seed', type=int, default=7, help='the same seed gives the same sounds')
+    corpus.add_parser('sources', help='every corpus that can be read: licence, layout, where it comes from')
     checker = corpus.add_parser('verify', help='labels, leaks, clipping, ratios; exit code 1 if anything is wrong')
     checker.add_argument('corpus', type=Path)
     reporter = corpus.add_parser('report', help='one HTML page with figures, licences and ten playable streams')
@@ -39,12 +52,45 @@ def load_corpus_recipe(path: Path) -> CorpusRecipe:
     import yaml
     from pydantic import ValidationError
 
-    from training.corpus.build import CorpusRecipe
+    from training.corpus.plan import CorpusRecipe
 
     try:
         return CorpusRecipe.model_validate((yaml.safe_load(path.read_text()) or {}).get('streams_corpus', {}))
     except (OSError, yaml.YAMLError, ValidationError, AttributeError) as error:
         raise CorpusError(f"'{path}' is not a usable recipe: {error}") from error
+
+
+def named_folders(given: Sequence[str], clips: Path | None) -> dict[str, Path]:
+    """Name → folder, from `NAME=DIR` and the folder of clips. Raises CorpusError for what is no such pair or twice."""
+    from training.corpus.sources import find_source
+
+    folders: dict[str, Path] = {}
+    for pair in [*given, *([f'clips={clips}'] if clips else [])]:
+        name, equals, folder = pair.partition('=')
+        if not equals or not folder:
+            raise CorpusError(f"--source {pair}: give a name and a folder, such as musan=DIR; see 'corpus sources'")
+        if find_source(name).name in folders:
+            raise CorpusError(f"source '{name}' is given twice; give one folder for it")
+        folders[name] = Path(folder).expanduser()
+    return folders
+
+
+def list_sources() -> list[dict[str, object]]:
+    """Print a table of every source there is; returns its rows."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from training.corpus.sources import SOURCES
+
+    columns = ('name', 'title', 'family', 'licence', 'layout', 'homepage')
+    rows: list[dict[str, object]] = [{key: getattr(each, key) for key in columns} for each in SOURCES.values()]
+    table = Table(title='Sources of corpus build --source NAME=DIR', show_lines=True)
+    for column in columns:
+        table.add_column(column, overflow='fold', no_wrap=column == 'name')
+    for row in rows:
+        table.add_row(*('\n'.join(cell) if isinstance(cell, tuple) else str(cell) for cell in row.values()))
+    Console().print(table)
+    return rows
 
 
 def run(options: argparse.Namespace) -> int:
@@ -55,7 +101,18 @@ def run(options: argparse.Namespace) -> int:
         if options.hours <= 0 or options.workers < 1:
             raise CorpusError(f'--hours {options.hours:g} --workers {options.workers}: give more than nothing of both')
         recipe = load_corpus_recipe(recipe_path(options.recipe))
-        print(json.dumps(build(recipe, options.clips, options.hours, options.seed, options.workers, options.out)))
+        sources = named_folders(options.source, options.clips) or {'clips': options.library}
+        print(json.dumps(build(recipe, sources, options.hours, options.seed, options.workers, options.out)))
+        return 0
+    if options.corpus_command == 'sources':
+        print(json.dumps({'sources': list_sources()}))
+        return 0
+    if options.corpus_command == 'sounds':
+        from training.corpus.procedural.contact_sheet import write_contact_sheet
+        from training.corpus.procedural.library import ALL_TYPES
+
+        write_contact_sheet(ALL_TYPES.values(), options.out, options.seed)
+        print(json.dumps({'sounds': str(options.out), 'types': len(ALL_TYPES)}))
         return 0
     if options.corpus_command == 'verify':
         from training.corpus.verify import verify

@@ -1,6 +1,6 @@
-"""espeak-ng as a library: the voices of the program, faster, and it says when each word begins.
+"""espeak-ng as a library: what the program would say, faster, and with the time at which each word begins.
 
-Used where streams need word times (real-time ASR, interpreting). The library keeps state between utterances that no
+The library keeps state between utterances that no
 call resets, so the same text would sound a little different each time. A small server process therefore forks for every
 utterance: each one is said by a library that has never spoken, and is the same wherever and whenever it is made.
 """
@@ -23,11 +23,12 @@ import numpy as np
 import soxr
 
 from audio_interaction_ros.audio.formats import Samples
-from training.corpus.speech import SAMPLE_RATE, SpeechError, Voice
+from training.corpus.speech import SAMPLE_RATE, SpeechError, Voice, one_line
 
 Word = tuple[str, float, float]
 
 _SYNCHRONOUS, _UTF8, _CHARACTER = 2, 1, 1  # synchronous: no thread that a fork would lose, no sound device
+_END_PAUSE = 0x1000  # without it the echo of some voices is cut off
 _RATE, _PITCH = 1, 3
 _END_OF_LIST, _WORD = 0, 1
 _TIMEOUT_S = 30.0
@@ -35,15 +36,10 @@ _CURE = 'install espeak-ng (apt install espeak-ng)'
 
 
 class Speaker:
-    """Speaks in one language after another until it is closed; for one thread at a time.
-
-    Raises SpeechError where the library or a voice is missing, or nothing comes back within 30 s.
-    """
+    """Speaks in one language after another until it is closed; for one thread at a time."""
 
     def __init__(self) -> None:
-        self._server = subprocess.Popen(
-            [sys.executable, '-m', 'training.corpus.espeak'], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-        )
+        self._server: subprocess.Popen[bytes] | None = None  # started by the first word
 
     def __enter__(self) -> Speaker:
         return self
@@ -54,31 +50,42 @@ class Speaker:
         self.close()
 
     def close(self) -> None:
-        self._server.kill()
-        self._server.communicate()
+        if self._server is not None:
+            self._server.kill()
+            self._server.communicate()
+            self._server = None
 
     def speak(self, text: str, voice: Voice) -> tuple[Samples, tuple[Word, ...]]:
         """(float32 [n] at 16 kHz, (word, start and end in seconds) for each word between spaces).
 
-        A word ends where the next begins.
+        A word ends where the next begins. Control characters and line ends count as spaces. Raises SpeechError where
+        the library or the voice is missing, there is nothing to say, or nothing comes back within 30 s.
         """
-        assert self._server.stdin is not None and self._server.stdout is not None
+        text = one_line(text)
+        if self._server is None:
+            self._server = subprocess.Popen(
+                [sys.executable, '-m', 'training.corpus.espeak'], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+            )
+        stdin, stdout = self._server.stdin, self._server.stdout
+        assert stdin is not None and stdout is not None
         try:
-            self._server.stdin.write(json.dumps({'text': text} | asdict(voice)).encode() + b'\n')
-            self._server.stdin.flush()
+            stdin.write(json.dumps({'text': text} | asdict(voice)).encode() + b'\n')
+            stdin.flush()
         except OSError:
             raise SpeechError(f'The espeak-ng process has ended; {_CURE}.') from None
-        if not select.select([self._server.stdout], [], [], _TIMEOUT_S)[0]:
+        waiting = select.poll()  # which knows no highest file descriptor, as select does
+        waiting.register(stdout, select.POLLIN)
+        if not waiting.poll(1_000 * _TIMEOUT_S):
             raise SpeechError(f'espeak-ng took longer than {_TIMEOUT_S:.0f} s for {text[:40]!r}; shorten the text.')
-        header = self._server.stdout.readline()
+        header = stdout.readline()
         if not header:
             raise SpeechError(f'The espeak-ng process has ended; {_CURE}.')
         said: dict[str, Any] = json.loads(header)
         if said['error']:
             raise SpeechError(f'espeak-ng could not speak {text[:40]!r} with voice {voice.name}: {said["error"]}.')
-        pcm = np.frombuffer(self._server.stdout.read(said['bytes']), '<i2').astype(np.float32) / np.float32(32_768)
+        pcm = np.frombuffer(stdout.read(said['bytes']), '<i2').astype(np.float32) / np.float32(32_768)
         samples = np.clip(soxr.resample(pcm, said['rate_hz'], SAMPLE_RATE), -1.0, 1.0).astype(np.float32)
-        return samples, _words(text, [(at, start_s) for at, start_s in said['starts']], _spoken_until(samples))
+        return samples, _words(text, [(at, start_s) for at, start_s in said['starts']], spoken_until_s(samples))
 
 
 def _words(text: str, starts: list[tuple[int, float]], end_s: float) -> tuple[Word, ...]:
@@ -96,7 +103,7 @@ def _words(text: str, starts: list[tuple[int, float]], end_s: float) -> tuple[Wo
     return tuple(reversed(words))
 
 
-def _spoken_until(samples: Samples) -> float:
+def spoken_until_s(samples: Samples) -> float:
     """Seconds to the last sample that is more than silence."""
     loud = np.flatnonzero(np.abs(samples) > 0.01 * max(float(np.abs(samples).max()), 1e-9))
     return float(loud[-1] + 1) / SAMPLE_RATE if len(loud) else len(samples) / SAMPLE_RATE
@@ -142,7 +149,7 @@ def _say(library: ctypes.CDLL, request: dict[str, Any]) -> tuple[bytes, list[tup
     library.espeak_SetParameter(_RATE, request['rate_wpm'], 0)
     library.espeak_SetParameter(_PITCH, request['pitch'], 0)
     data = request['text'].encode()
-    library.espeak_Synth(data, ctypes.c_size_t(len(data) + 1), 0, _CHARACTER, 0, _UTF8, None, None)
+    library.espeak_Synth(data, ctypes.c_size_t(len(data) + 1), 0, _CHARACTER, 0, _UTF8 | _END_PAUSE, None, None)
     library.espeak_Synchronize()
     if not pieces:
         raise SpeechError('no sound came back')

@@ -6,10 +6,14 @@ alone; how many workers there are and which of them comes first changes nothing.
 
 from __future__ import annotations
 
+import json
+import logging
 import multiprocessing
 import os
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_completed
+from pathlib import Path
+from types import TracebackType
 from typing import Any, TypeVar
 
 from tqdm import tqdm
@@ -18,34 +22,74 @@ from training.corpus import CorpusError
 
 Job = TypeVar('Job')
 
+_MOST_BLOCKS = 4_096  # that Ray Data has to keep track of; a block is a task
+
 
 class JobsError(CorpusError):
     """The workers cannot do the jobs."""
 
 
-def run(title: str, work: Callable[[Job], int], jobs: Sequence[Job], workers: int, unit: str = 'shard') -> int:
-    """Do every job and return the sum of what `work` returned.
+class Workers:
+    """Who does the jobs: this process if `count` is 1, so many processes, or the Ray cluster at RAY_ADDRESS.
 
-    With RAY_ADDRESS in the environment the jobs go to that cluster, with `workers` = 1 they are done here, else in that
-    many processes. Exceptions of a job end the run: what may fail item by item is recorded by the job itself.
+    A context: the processes are kept from one list of jobs to the next, and end with it.
     """
-    if not jobs:
-        return 0
-    if os.environ.get('RAY_ADDRESS'):
-        done = _on_ray(work, jobs)
-    elif workers == 1:
-        done = map(work, jobs)
-    else:
-        done = _in_processes(work, jobs, workers)
-    return sum(tqdm(done, desc=title, total=len(jobs), unit=unit))
 
+    def __init__(self, count: int) -> None:
+        self.count = count
+        self._pool: ProcessPoolExecutor | None = None
 
-def _in_processes(work: Callable[[Job], int], jobs: Sequence[Job], workers: int) -> Iterator[int]:
-    # Not forked: a parent that has run PyTorch holds locks that a fork would copy locked.
-    context = multiprocessing.get_context('spawn')
-    with ProcessPoolExecutor(workers, mp_context=context) as pool:
-        for future in as_completed([pool.submit(work, job) for job in jobs]):
+    def __enter__(self) -> Workers:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._pool:
+            self._pool.shutdown(cancel_futures=True)
+
+    def run(self, title: str, work: Callable[[Job], int], jobs: Sequence[Job], unit: str = 'shard') -> int:
+        """Do every job and return the sum of what `work` returned.
+
+        Exceptions of a job end the run: what may fail item by item is recorded by the job itself.
+        """
+        if os.environ.get('RAY_ADDRESS') and jobs:
+            done = _on_ray(work, jobs)
+        elif self.count == 1 or len(jobs) < 2:
+            done = map(work, jobs)
+        else:
+            done = self._in_processes(work, jobs)
+        return sum(tqdm(done, desc=title, total=len(jobs), unit=unit))
+
+    def _in_processes(self, work: Callable[[Job], int], jobs: Sequence[Job]) -> Iterator[int]:
+        if self._pool is None:
+            # Not forked: a parent that has run PyTorch holds locks that a fork would copy locked.
+            self._pool = ProcessPoolExecutor(self.count, mp_context=multiprocessing.get_context('spawn'))
+        for future in as_completed([self._pool.submit(work, job) for job in jobs]):
             yield future.result()
+
+
+def run_threads(title: str, work: Callable[[Job], int], jobs: Sequence[Job], threads: int, unit: str = 'shard') -> int:
+    """As `Workers.run`, here, for jobs that wait for a server most of the time."""
+    with ThreadPoolExecutor(threads) as pool:
+        waiting = [pool.submit(work, job) for job in jobs]
+        try:
+            return sum(tqdm((future.result() for future in as_completed(waiting)), title, len(jobs), unit=unit))
+        finally:
+            pool.shutdown(cancel_futures=True)  # after a failure; those at work end first
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """A file that is there as a whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f'{path.name}.{os.getpid()}.tmp')
+    temporary.write_bytes(data)
+    temporary.replace(path)
+
+
+def json_lines(rows: Iterable[Mapping[str, object]]) -> bytes:
+    """One JSON object a line, in UTF-8."""
+    return ''.join(json.dumps(row, ensure_ascii=False) + '\n' for row in rows).encode()
 
 
 def _on_ray(work: Callable[[Job], int], jobs: Sequence[Job]) -> Iterator[int]:
@@ -53,8 +97,11 @@ def _on_ray(work: Callable[[Job], int], jobs: Sequence[Job]) -> Iterator[int]:
         import ray
     except ImportError:
         raise JobsError("RAY_ADDRESS is set but Ray is not installed: pip install 'ray[data]', or unset it") from None
-    ray.init(ignore_reinit_error=True)  # takes the address from the environment
-    rows = ray.data.from_items([{'job': job} for job in jobs], override_num_blocks=len(jobs))
+    if not ray.is_initialized():
+        ray.init(log_to_driver=False, logging_level=logging.ERROR)  # takes the address from the environment
+    logging.getLogger('ray.data').setLevel(logging.ERROR)  # tells of every step of every dataset
+    ray.data.DataContext.get_current().enable_progress_bars = False  # `run` has one
+    rows = ray.data.from_items([{'job': job} for job in jobs], override_num_blocks=min(len(jobs), _MOST_BLOCKS))
 
     def done(row: dict[str, Any]) -> dict[str, int]:
         return {'done': work(row['job'])}

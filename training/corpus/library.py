@@ -10,6 +10,7 @@ import json
 import os
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from audio_interaction_ros.audio import SAMPLE_RATE_HZ
 from audio_interaction_ros.audio.formats import Samples
 from training.corpus import CorpusError
+
+_MOST_MAPPED = 256  # files at once, far below what a process may have open
 
 
 class LibraryError(CorpusError):
@@ -30,7 +33,7 @@ class LibraryClip(BaseModel):
     model_config = ConfigDict(extra='forbid', frozen=True)
 
     id: str
-    kind: str = Field(default='event', description='event, speech, music or noise')
+    kind: str = Field(default='event', description='event, speech, music, noise or room (an impulse response)')
     category: str
     caption: str = ''
     respond: bool | None = False
@@ -43,9 +46,17 @@ class LibraryClip(BaseModel):
     source_id: str = ''
     licence: str = ''
     attribution: str = ''
+    language: str = ''
+    text: str = Field(default='', description='recorded speech: what is said, where that is known')
+    translation: str = Field(default='', description='of `text`, into Chinese from English and the other way round')
     words: tuple[tuple[str, float, float], ...] = Field(
         default=(), description='speech: word, start and end in seconds'
     )
+
+
+@lru_cache(maxsize=_MOST_MAPPED)
+def _mapped(path: Path) -> np.ndarray:
+    return np.load(path, mmap_mode='r')
 
 
 class Library:
@@ -54,18 +65,21 @@ class Library:
     def __init__(self, folder: Path) -> None:
         self.clips: list[LibraryClip] = []
         self._where: dict[str, tuple[int, int, int]] = {}
-        self._samples: list[np.ndarray] = []
+        self._parts: list[Path] = []
         for index in sorted(folder.glob('*.jsonl')):
-            self._samples.append(np.load(index.with_suffix('.npy'), mmap_mode='r'))
+            self._parts.append(index.with_suffix('.npy'))
             with index.open() as file:
                 for line in file:
                     row = json.loads(line)
                     at, length = row.pop('at'), row.pop('length')
                     clip = LibraryClip.model_validate(row)
-                    self._where[clip.id] = (len(self._samples) - 1, at, length)
+                    self._where[clip.id] = (len(self._parts) - 1, at, length)
                     self.clips.append(clip)
         self._noise: dict[tuple[str, str], list[LibraryClip]] = defaultdict(list)
+        self._rooms: dict[str, list[LibraryClip]] = defaultdict(list)
         for clip in self.clips:
+            if clip.kind == 'room':
+                self._rooms[clip.split].append(clip)
             for tag in clip.tags if clip.kind == 'noise' else ():
                 self._noise[clip.split, tag].append(clip)
         if not self.clips:
@@ -89,6 +103,10 @@ class Library:
             raise LibraryError(f'the {split} side of the library has no {sort} noise; make the library again')
         return self._noise[split, sort]
 
+    def rooms(self, split: str) -> list[LibraryClip]:
+        """The measured room impulse responses of one side; there may be none."""
+        return self._rooms.get(split, [])
+
     def duration_s(self, id_: str) -> float:
         return self._where[id_][2] / SAMPLE_RATE_HZ
 
@@ -96,7 +114,7 @@ class Library:
         """float32 [n] at 16 kHz mono."""
         self[id_]
         part, at, length = self._where[id_]
-        return self._samples[part][at : at + length].astype(np.float32) / np.float32(32_768)
+        return _mapped(self._parts[part])[at : at + length].astype(np.float32) / np.float32(32_768)
 
 
 def write_part(path: Path, clips: Iterable[tuple[LibraryClip, Samples]]) -> int:

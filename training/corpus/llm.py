@@ -15,10 +15,14 @@ import time
 import weakref
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-import openai
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from training.corpus import CorpusError
+
+if TYPE_CHECKING:
+    import openai
 
 M = TypeVar('M', bound=BaseModel)
 
@@ -51,8 +55,12 @@ class LlmSettings(BaseModel):
     budget: float | None = Field(None, gt=0, description='maximal cost of this process; null for none')
 
 
-class LlmError(RuntimeError):
+class LlmError(CorpusError):
     """No usable answer; one sentence that says why, and what to do."""
+
+
+class LlmAnswerError(LlmError):
+    """The server answers, but not with what was asked for. That is kept like an answer and not asked again."""
 
 
 class LlmBudgetError(LlmError):
@@ -103,6 +111,8 @@ class LlmClient:
                 'it, or set api_key_env to null if the server wants none'
             )
         self.settings = settings
+        import openai  # a second to import
+
         # Its own retries would escape the rate limit and the count.
         self._server = openai.OpenAI(base_url=settings.base_url, api_key=key, timeout=settings.timeout_s, max_retries=0)
         self._lock = threading.Lock()  # guards everything below
@@ -125,8 +135,8 @@ class LlmClient:
     def ask(self, prompt: str, answer: type[M]) -> M:
         """An answer that validates: from the cache, or from the model at the settings' temperature in JSON mode.
 
-        Raises LlmError when the server stays unreachable, refuses, or keeps answering wrongly, and LlmBudgetError
-        before a request that could exceed the budget.
+        Raises LlmAnswerError when the model keeps answering wrongly, LlmError when the server stays unreachable or
+        refuses, and LlmBudgetError before a request that could exceed the budget.
         """
         schema = json.dumps(answer.model_json_schema(), sort_keys=True, ensure_ascii=False)
         asked = json.dumps([self.settings.model, self.settings.temperature, prompt, schema], ensure_ascii=False)
@@ -138,16 +148,19 @@ class LlmClient:
             kept = _recall(path, answer)
             if kept is not None:
                 self._count(cache_hits=1)
-                return kept
-            given = self._converse(prompt, schema, answer)
-            record = {
-                'model': self.settings.model,
-                'temperature': self.settings.temperature,
-                'prompt': prompt,
-                'answer': given.model_dump(mode='json'),
-            }
-            _write(path, record)
-            return given
+            else:
+                about = {'model': self.settings.model, 'temperature': self.settings.temperature, 'prompt': prompt}
+                try:
+                    given = self._converse(prompt, schema, answer)
+                    _publish(path, about | {'answer': given.model_dump(mode='json')}, answer)
+                except LlmAnswerError as error:
+                    _publish(path, about | {'problem': str(error)}, answer)
+                # Another process may have asked the same in the meantime: what was kept first is what holds.
+                kept = _recall(path, answer)
+            if isinstance(kept, LlmAnswerError):
+                raise kept
+            assert kept is not None
+            return kept
 
     def _converse(self, prompt: str, schema: str, answer: type[M]) -> M:
         messages = [{'role': 'system', 'content': _RULES + schema}, {'role': 'user', 'content': prompt}]
@@ -164,13 +177,15 @@ class LlmClient:
                 problem += f'; the answer was cut off after {self.settings.max_answer_tokens} tokens, write less'
             complaint = f'This was refused: {problem}. Send the whole object again, corrected, as JSON.'
             messages += [{'role': 'assistant', 'content': text}, {'role': 'user', 'content': complaint}]
-        raise LlmError(
+        raise LlmAnswerError(
             f'{self.settings.model} gave {1 + self.settings.corrections} answers that are no {answer.__name__} '
             f'({problem}); try a more capable model'
         )
 
     def _complete(self, messages: list[dict[str, str]]) -> tuple[str, bool]:
         """The text of one completion, and whether it was cut off."""
+        import openai
+
         problem = ''
         for attempt in range(self.settings.attempts):
             if attempt:
@@ -262,23 +277,31 @@ class _Turn:
         self.lock = threading.Lock()
 
 
-def _recall(path: Path, answer: type[M]) -> M | None:
+def _recall(path: Path, answer: type[M]) -> M | LlmAnswerError | None:
     try:
         text = path.read_text()
     except FileNotFoundError:
         return None
     try:
-        return answer.model_validate(json.loads(text)['answer'])
+        record = json.loads(text)
+        return LlmAnswerError(record['problem']) if 'problem' in record else answer.model_validate(record['answer'])
     except (ValueError, KeyError, TypeError):
         return None  # written by other code: ask anew and overwrite
 
 
-def _write(path: Path, record: dict[str, Any]) -> None:
-    """All or nothing, whoever else writes the same file."""
+def _publish(path: Path, record: dict[str, Any], answer: type[M]) -> None:
+    """All or nothing, and only the first of those who write the same file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(f'.{os.getpid()}.{threading.get_ident()}.part')
     part.write_text(json.dumps(record, ensure_ascii=False, indent=1) + '\n')
-    part.replace(path)
+    try:
+        os.link(part, path)
+        part.unlink()
+    except FileExistsError:
+        if _recall(path, answer) is None:
+            part.replace(path)
+        else:
+            part.unlink()
 
 
 def _in_words(error: ValidationError) -> str:

@@ -132,7 +132,12 @@ def room(rng: np.random.Generator, longest_rt60_s: float = 0.8) -> Samples:
     rt60_s = rng.uniform(0.15, longest_rt60_s)
     length = int(rt60_s * SAMPLE_RATE_HZ)
     tail = rng.standard_normal(length) * 10 ** (-3.0 * np.arange(length) / length)
-    return (tail / np.sqrt(np.square(tail).sum())).astype(np.float32)
+    return to_unit_energy(tail)
+
+
+def to_unit_energy(response: np.ndarray) -> Samples:
+    """An impulse response that is as loud, reverberated, as what is reverberated. float32 [n]."""
+    return (response / np.sqrt(np.square(response).sum())).astype(np.float32)
 
 
 def reverberate(samples: Samples, response: Samples, wet: float) -> Samples:
@@ -183,17 +188,19 @@ def mix(
     chunks: int,
     settings: Mixing,
     rng: np.random.Generator,
+    response: Samples | None = None,
 ) -> Mix:
     """Algorithm 4. Foreground parts in order, layers at random offsets, noise throughout.
 
     A foreground part that no longer fits whole is left out, with all that follow, so that no label speaks of a sound
     that was cut. The signal-to-noise ratio is that of the foreground, over the samples where it sounds, to a noise
-    track over the whole stream. Raises MixingError when no foreground part fits or one is silent.
+    track over the whole stream. `response` is the room's, without its direct sound, where one was measured; else one
+    is made. Raises MixingError when no foreground part fits or one is silent.
     """
     length = chunks * CHUNK_SAMPLES
     main = np.zeros(length, np.float32)
     sounding = np.zeros(length, bool)
-    response = room(rng)  # one room for the whole stream
+    response = room(rng) if response is None else response  # one room for the whole stream
     wet = rng.uniform(0.1, 0.4) if rng.random() < settings.room_share else 0.0
     placed: list[Placed] = []
     position = 0

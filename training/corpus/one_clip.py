@@ -14,7 +14,7 @@ from training.corpus.sounds import Sound
 
 CHUNKS = 24
 _LONGEST_S = 6.0
-_AFTER_S = 1.2  # an answer this long after the end still belongs to the sound
+AFTER_S = 1.2  # an answer this long after the end still belongs to the sound
 
 
 @dataclass(frozen=True)
@@ -33,18 +33,24 @@ class OneClip:
         return range(self.onset // CHUNK_SAMPLES, min(self.deadline // CHUNK_SAMPLES + 1, CHUNKS))
 
 
+def one_clip_stream(sound: Sound, number: int, seed: int, snr_db: float | None = None) -> OneClip:
+    """Level −36 … −14 dBFS, noise 5 … 25 dB below unless `snr_db` is given, starting after 0.8 … 2.4 s.
+
+    Fixed by `seed` and `number`; another `snr_db` changes the level of the noise and nothing else.
+    """
+    rng = np.random.default_rng([seed, 30, number])
+    piece, frames = sound.excerpt(sound.onset, _LONGEST_S)
+    level_dbfs, drawn_db = rng.uniform(-36.0, -14.0), rng.uniform(5.0, 25.0)
+    snr_db = drawn_db if snr_db is None else snr_db
+    samples = noise_bed(CHUNKS * CHUNK_SAMPLES, level_dbfs - snr_db, rng)
+    onset = int(rng.uniform(0.8, 2.4) * SAMPLE_RATE_HZ)
+    piece = scale(piece, frames, level_dbfs)
+    samples[onset : onset + len(piece)] += piece
+    event = place(piece, frames, sound, onset)
+    deadline = min(event.end + int(AFTER_S * SAMPLE_RATE_HZ), len(samples) - 1)
+    return OneClip(sound, np.clip(samples, -1, 1), snr_db, onset, deadline)
+
+
 def one_clip_streams(sounds: Sequence[Sound], seed: int) -> list[OneClip]:
-    """Levels −36 … −14 dBFS, noise 5 … 25 dB below, starting after 0.8 … 2.4 s; fixed by `seed` and the order."""
-    streams = []
-    for number, sound in enumerate(sounds):
-        rng = np.random.default_rng([seed, 30, number])
-        piece, frames = sound.excerpt(sound.onset, _LONGEST_S)
-        level_dbfs, snr_db = rng.uniform(-36.0, -14.0), rng.uniform(5.0, 25.0)
-        samples = noise_bed(CHUNKS * CHUNK_SAMPLES, level_dbfs - snr_db, rng)
-        onset = int(rng.uniform(0.8, 2.4) * SAMPLE_RATE_HZ)
-        piece = scale(piece, frames, level_dbfs)
-        samples[onset : onset + len(piece)] += piece
-        event = place(piece, frames, sound, onset)
-        deadline = min(event.end + int(_AFTER_S * SAMPLE_RATE_HZ), len(samples) - 1)
-        streams.append(OneClip(sound, np.clip(samples, -1, 1), snr_db, onset, deadline))
-    return streams
+    """A stream of every sound, fixed by `seed` and the order."""
+    return [one_clip_stream(sound, number, seed) for number, sound in enumerate(sounds)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,12 +15,11 @@ from training.corpus.clips import FRAME_SAMPLES, activity
 from training.corpus.compose import evidence_end
 from training.corpus.labels import Drain, Reply, schedule, speaking_s
 from training.corpus.library import Library, LibraryClip
-from training.corpus.mixing import Mixing, Part, Placed, Role, mix
-from training.corpus.speech import TRAIN_VOICES, VALIDATION_VOICES, Voice
-from training.corpus.tasks.script import Line, Script, Speech
+from training.corpus.mixing import Mixing, Part, Placed, Role, mix, to_unit_energy
+from training.corpus.speech import SpeechError
+from training.corpus.tasks.script import Line, Script, Speech, pick
 from training.corpus.tfjp import TfjpError, TfjpSettings, tfjp
 
-_VOICE_LANGUAGE = {'english': 'en', 'chinese': 'cmn'}
 _PAUSES_KEPT = TfjpSettings(silence_limit_ms=None)
 _TAIL_S = (0.4, 2.0)  # heard after the last line, so that late replies have their chunk
 
@@ -32,6 +32,9 @@ class Performance(BaseModel):
     max_chunks: int = Field(default=60, ge=4, description='L_max (Table 11)')
     mixing: Mixing = Mixing()
     tfjp: TfjpSettings = TfjpSettings()
+    measured_room_share: float = Field(
+        default=0.5, ge=0, le=1, description='of the streams, where the library has measured rooms'
+    )
 
 
 class Event(BaseModel):
@@ -68,34 +71,39 @@ class Stream(BaseModel):
     events: tuple[Event, ...]
     replies: tuple[Reply, ...]
     drains: tuple[Drain, ...]
+    behind: tuple[str, ...] = Field(default=(), description='the clips of the two noise tracks and of a measured room')
+    credits: tuple[tuple[str, str, str], ...] = Field(
+        default=(), description='source, licence and attribution of texts that others wrote'
+    )
     lines_left_out: int = Field(default=0, description='at the end, because they did not fit')
 
 
-def voices(split: str, language: str) -> list[Voice]:
-    """The voices of one side of the split; validation and test share none either."""
-    if split == 'train':
-        pool = list(TRAIN_VOICES)
-    else:
-        variants = sorted({voice.name.partition('+')[2] for voice in VALIDATION_VOICES})
-        mine = set(variants[0::2] if split == 'validation' else variants[1::2])
-        pool = [voice for voice in VALIDATION_VOICES if voice.name.partition('+')[2] in mine]
-    return [voice for voice in pool if voice.language == _VOICE_LANGUAGE[language]]
+Casting = dict[tuple[int, str], str]  # (speaker, language) → name of a voice
 
 
-def cast(script: Script, split: str, rng: np.random.Generator) -> dict[tuple[int, str], Voice]:
-    """A voice for every (speaker, language) of a script, kept for the whole stream (paper B.4)."""
+def cast(script: Script, voices: Callable[[str], Sequence[str]], rng: np.random.Generator) -> Casting:
+    """A voice for every (speaker, language) of a script, kept for the whole stream (paper B.4).
+
+    `voices` gives those of a language. Two speakers share one only where there are not enough. Raises SpeechError where
+    there is none.
+    """
     needed = sorted({(speech.speaker, speech.language) for speech in script.utterances()})
-    casting: dict[tuple[int, str], Voice] = {}
+    casting: Casting = {}
     for speaker, language in needed:
-        free = [voice for voice in voices(split, language) if voice not in casting.values()]
+        pool = voices(language)
+        if not pool:
+            raise SpeechError(
+                f'the engine has no voice for {language} on this side of the split; give it at least three: one each '
+                'for training, validation and test'
+            )
+        free = [voice for voice in pool if voice not in casting.values()] or pool
         casting[speaker, language] = free[int(rng.integers(len(free)))]
     return casting
 
 
-def utterance_id(text: str, voice: Voice) -> str:
+def utterance_id(text: str, voice: str) -> str:
     """The library's name for a sentence in a voice."""
-    said = f'{voice.name}|{voice.rate_wpm}|{voice.pitch}|{text}'
-    return 'speech:' + hashlib.sha256(said.encode()).hexdigest()[:20]
+    return 'speech:' + hashlib.sha256(f'{voice}|{text}'.encode()).hexdigest()[:20]
 
 
 @dataclass(frozen=True)
@@ -111,16 +119,20 @@ def perform(
     id_: str,
     script: Script,
     split: str,
+    casting: Casting,
     clips: Library,
     speech: Library,
     settings: Performance,
     rng: np.random.Generator,
 ) -> tuple[Stream, Samples]:
     """A script → its record and float32 [chunks × 6400]. Raises MixingError or LibraryError, saying what is missing."""
-    casting = cast(script, split, rng)
     parts: list[Part] = []
     for line in script.lines:
-        if isinstance(line.hear, Speech):
+        if isinstance(line.hear, Speech) and line.hear.clip:
+            clip = clips[line.hear.clip]
+            samples = _sounding(clips.samples(clip.id))
+            known = len(samples)
+        elif isinstance(line.hear, Speech):
             clip = speech[utterance_id(line.hear.text, casting[line.hear.speaker, line.hear.language])]
             samples = speech.samples(clip.id)
             known = len(samples)
@@ -134,8 +146,13 @@ def perform(
     seconds = sum(len(part.samples) / SAMPLE_RATE_HZ + part.gap_s for part in parts if part.role is Role.FOREGROUND)
     wanted = int(np.ceil((seconds + rng.uniform(*_TAIL_S)) * SAMPLE_RATE_HZ / CHUNK_SAMPLES))
     chunks = min(wanted, settings.max_chunks)
-    event_noise, ambient_noise = (_noise(clips, split, sort, rng) for sort in ('event', 'ambient'))
-    mixed = mix(parts, event_noise, ambient_noise, chunks, settings.mixing, rng)
+    behind = [pick(rng, clips.noise(split, sort)).id for sort in ('event', 'ambient')]
+    event_noise, ambient_noise = map(clips.samples, behind)
+    response = None
+    if (rooms := clips.rooms(split)) and rng.random() < settings.measured_room_share:
+        behind.append(pick(rng, rooms).id)
+        response = to_unit_energy(clips.samples(behind[-1]))
+    mixed = mix(parts, event_noise, ambient_noise, chunks, settings.mixing, rng, response)
     events = tuple(_event(place) for place in mixed.placed)
     replies = tuple(reply for place in mixed.placed for reply in _replies(place))
     stream = Stream(
@@ -153,6 +170,8 @@ def perform(
         events=events,
         replies=replies,
         drains=tuple(schedule(replies, chunks, script.aloud)),
+        behind=tuple(behind),
+        credits=_credits(mixed.placed),
         lines_left_out=len(parts) - len(events),
     )
     return stream, mixed.samples
@@ -162,6 +181,12 @@ def _spoken_before(script: Script, index: int) -> float:
     """Whoever was answered aloud listens before going on."""
     said = script.lines[index - 1].say if index else ()
     return sum(speaking_s(say.text, say.language) for say in said)
+
+
+def _sounding(samples: Samples) -> Samples:
+    """Without the silence before and after; recorded speech is otherwise left as it is."""
+    active = np.flatnonzero(activity(samples))
+    return samples[int(active[0]) * FRAME_SAMPLES : (int(active[-1]) + 1) * FRAME_SAMPLES]
 
 
 def _cut(samples: Samples, longest_s: float, cadence: bool, settings: TfjpSettings) -> Samples:
@@ -176,9 +201,9 @@ def _cut(samples: Samples, longest_s: float, cadence: bool, settings: TfjpSettin
         return piece
 
 
-def _noise(clips: Library, split: str, sort: str, rng: np.random.Generator) -> Samples:
-    tracks = clips.noise(split, sort)
-    return clips.samples(tracks[int(rng.integers(len(tracks)))].id)
+def _credits(placed: Sequence[Placed]) -> tuple[tuple[str, str, str], ...]:
+    heard = (place.tag.line.hear for place in placed if isinstance(place.tag, _Tag))
+    return tuple(sorted({hear.credit for hear in heard if isinstance(hear, Speech) and hear.credit}))
 
 
 def _event(place: Placed) -> Event:

@@ -1,9 +1,8 @@
-"""The first step of `corpus build`: sources → the library that scripts draw from, in parts that are each made once."""
+"""The first steps of `corpus build`: sources → manifests → the library that scripts draw from, each part made once."""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,36 +10,28 @@ import numpy as np
 
 from audio_interaction_ros.audio import SAMPLE_RATE_HZ
 from audio_interaction_ros.audio.formats import Samples
-from training.corpus.clips import FRAME_SAMPLES, NO_EVENT, Clip, activity, load_library
 from training.corpus.compose import noise_bed
-from training.corpus.curation.grammar import Grammar
-from training.corpus.espeak import Speaker
+from training.corpus.dialogues import DialoguesPart, make_dialogues
+from training.corpus.jobs import Workers
 from training.corpus.library import LibraryClip, part_done, write_part
-from training.corpus.perform import utterance_id
 from training.corpus.procedural.library import ALL_TYPES
-from training.corpus.sources.base import split_of
-from training.corpus.speech import Voice
-
-CLIPS_A_PART = 64
-SPLITS = ('train', 'validation', 'test')
-# Their pauses are what makes them what they are.
-CADENCED = frozenset(
-    {'smoke alarm', 'siren', 'alarm', 'patient alarm', 'emergency alert', 'clock tick', 'clock ticking', 'bell'}
-    | {'reversing beeper', 'telephone ringing', 'microwave beep', 'appliance beep', 'turning indicator', 'car horn'}
+from training.corpus.recorded import (
+    CADENCED,
+    ManifestPart,
+    SourceFolder,
+    manifest_parts,
+    prepare_source,
+    recorded,
+    settle_sides,
+    shape_tags,
 )
+from training.corpus.sources import find_source
+
+SPLITS = ('train', 'validation', 'test')
 # What the two noise tracks of Algorithm 4 are made of where no noise corpus is at hand.
 _EVENT_NOISE = ('crowd_murmur', 'typing', 'car_passing', 'footsteps', 'dishes')
 _AMBIENT_NOISE = ('fan', 'air_conditioner', 'mains_hum', 'wind', 'rain', 'pink_noise', 'brown_noise')
 _NOISE_S = 20.0
-
-
-@dataclass(frozen=True)
-class ClipsPart:
-    """Rows `first` … of a clip folder."""
-
-    folder: Path
-    first: int
-    out: Path
 
 
 @dataclass(frozen=True)
@@ -63,74 +54,46 @@ class NoisePart:
     out: Path
 
 
-@dataclass(frozen=True)
-class SpeechPart:
-    """Sentences in voices."""
-
-    utterances: tuple[tuple[str, Voice, str], ...]  # text, voice, split
-    out: Path
+LibraryPart = ManifestPart | DialoguesPart | RendersPart | NoisePart
 
 
-def library_parts(folder: Path, renders: int, seed: int, out: Path) -> list[ClipsPart | RendersPart | NoisePart]:
-    """Everything but speech, which depends on what the scripts say."""
-    count = len(load_library(folder))
+def locate_sources(sources: Mapping[str, Path], corpus: Path) -> None:
+    """Raises SourceError if a folder, of which the corpus has no manifest yet, is not the source of that name."""
+    for name, folder in sources.items():
+        if not SourceFolder(name, folder, corpus).manifest.exists():
+            find_source(name).locate(folder)
+
+
+def prepare_sources(sources: Mapping[str, Path], workers: Workers, corpus: Path) -> list[SourceFolder]:
+    """Every source, by name and folder, as a manifest in the corpus. Raises SourceError if one is not as published."""
+    folders = [SourceFolder(name, folder, corpus) for name, folder in sorted(sources.items())]
+    workers.run('sources', prepare_source, folders, 'source')
+    settle_sides([each for each in folders if not each.text], corpus)
+    return folders
+
+
+def library_parts(sources: list[SourceFolder], renders: int, seed: int, corpus: Path) -> list[LibraryPart]:
+    """Everything but speech to render, which depends on what the scripts say. The sources must be prepared."""
+    out = corpus / 'library' / 'clips'
     return [
-        *(ClipsPart(folder, first, out / f'clips-{first:06d}') for first in range(0, count, CLIPS_A_PART)),
+        *(part for source in sources if not source.text for part in manifest_parts(source)),
+        *(DialoguesPart(source) for source in sources if source.text),
         *(RendersPart(name, renders, seed, out / f'procedural-{name}') for name in sorted(ALL_TYPES)),
         *(NoisePart(split, 12, seed, out / f'noise-{split}') for split in SPLITS),
     ]
 
 
-def make_part(part: ClipsPart | RendersPart | NoisePart | SpeechPart) -> int:
-    """Write one part, unless it is there; returns its number of clips."""
+def make_part(part: LibraryPart) -> int:
+    """Write one part, unless it is there; returns its number of clips or dialogues."""
+    if isinstance(part, DialoguesPart):
+        return make_dialogues(part)
     if part_done(part.out):
         return 0
-    if isinstance(part, ClipsPart):
-        return write_part(part.out, _recorded(part))
+    if isinstance(part, ManifestPart):
+        return write_part(part.out, recorded(part))
     if isinstance(part, RendersPart):
         return write_part(part.out, _rendered(part))
-    if isinstance(part, NoisePart):
-        return write_part(part.out, _noises(part))
-    return write_part(part.out, _spoken(part))
-
-
-def clip_split(clip: Clip) -> str:
-    """ESC-10 folds 1–3 train, fold 4 is halved between validation and test by recording, others go by recording."""
-    if not clip.fold:
-        return split_of(clip.recording)
-    if not clip.validation:
-        return 'train'
-    return 'validation' if hashlib.sha256(clip.recording.encode()).digest()[0] % 2 else 'test'
-
-
-def _recorded(part: ClipsPart) -> Iterator[tuple[LibraryClip, Samples]]:
-    criteria = Grammar().criteria
-    for clip in load_library(part.folder)[part.first : part.first + CLIPS_A_PART]:
-        if clip.category in NO_EVENT:
-            continue
-        samples = clip.read()
-        if not activity(samples).any() or float(np.abs(samples).max()) < 1e-3:
-            continue
-        kind = {'speech': 'speech', 'spoken digit': 'speech', 'music': 'music'}.get(clip.category, 'event')
-        yield (
-            LibraryClip(
-                id=f'clip:{clip.path.relative_to(part.folder).as_posix()}',
-                kind=kind,
-                category=clip.category,
-                caption=clip.caption,
-                respond=clip.respond,
-                criterion=criteria.get(clip.category, 'none') if clip.respond else 'none',
-                tags=_tags(samples),
-                cadence=clip.category in CADENCED,
-                split=clip_split(clip),
-                recording=clip.recording,
-                source=clip.source,
-                source_id=clip.source_id,
-                licence=clip.licence,
-                attribution=clip.attribution,
-            ),
-            samples,
-        )
+    return write_part(part.out, _noises(part))
 
 
 def _rendered(part: RendersPart) -> Iterator[tuple[LibraryClip, Samples]]:
@@ -140,7 +103,7 @@ def _rendered(part: RendersPart) -> Iterator[tuple[LibraryClip, Samples]]:
         rng = np.random.default_rng([part.seed, 70, number, *part.name.encode()])
         samples = kind.render(rng)
         id_ = f'procedural:{part.name}:{number}'
-        category, tags = kind.category, _tags(samples)
+        category, tags = kind.category, shape_tags(samples)
         if kind.subcategory == 'Artistic' and kind.category == 'music':
             category, tags = part.name.split('_')[0], (*tags, 'instrument')
         if part.name.endswith('_in_tune'):
@@ -168,31 +131,6 @@ def _rendered(part: RendersPart) -> Iterator[tuple[LibraryClip, Samples]]:
         )
 
 
-def _tags(samples: Samples) -> tuple[str, ...]:
-    """`short`: one sound of 0.1 … 0.7 s, then quiet; `beat`: a short one that starts at its loudest; `steady`."""
-    active = activity(samples)
-    frames = np.flatnonzero(active)
-    if not len(frames):
-        return ()
-    a_second = SAMPLE_RATE_HZ // FRAME_SAMPLES
-    window = np.zeros(a_second, bool)
-    heard = active[frames[0] : frames[0] + a_second]
-    window[: len(heard)] = heard
-    tags = []
-    runs = int((np.diff(window.astype(int)) == 1).sum()) + 1
-    length_s = window.sum() / a_second
-    # `activity` widens a sound by 0.1 s on either side.
-    if runs == 1 and 0.2 < length_s < 0.9:
-        tags.append('short')
-        start = frames[0] * FRAME_SAMPLES
-        if int(np.abs(samples[start : start + SAMPLE_RATE_HZ]).argmax()) < 0.18 * SAMPLE_RATE_HZ:
-            tags.append('beat')
-    stretch = active[frames[0] : frames[0] + int(3.2 * a_second)]
-    if len(stretch) == int(3.2 * a_second) and stretch.mean() > 0.97:
-        tags.append('steady')
-    return tuple(tags)
-
-
 def _noises(part: NoisePart) -> Iterator[tuple[LibraryClip, Samples]]:
     for sort, names in (('event', _EVENT_NOISE), ('ambient', _AMBIENT_NOISE)):
         for number in range(part.tracks):
@@ -217,29 +155,4 @@ def _noises(part: NoisePart) -> Iterator[tuple[LibraryClip, Samples]]:
                     attribution='made by this package',
                 ),
                 samples / np.float32(1.05 * np.abs(samples).max()),
-            )
-
-
-def _spoken(part: SpeechPart) -> Iterator[tuple[LibraryClip, Samples]]:
-    with Speaker() as speaker:
-        for text, voice, split in part.utterances:
-            samples, words = speaker.speak(text, voice)
-            end = int(words[-1][2] * SAMPLE_RATE_HZ) if words else len(samples)
-            id_ = utterance_id(text, voice)
-            yield (
-                LibraryClip(
-                    id=id_,
-                    kind='speech',
-                    category='speech',
-                    caption=text,
-                    respond=None,
-                    split=split,
-                    recording=f'espeak:{voice.name}',
-                    source='espeak-ng',
-                    source_id=voice.name,
-                    licence='Apache-2.0',
-                    attribution='espeak-ng text-to-speech',
-                    words=words,
-                ),
-                samples[:end],
             )

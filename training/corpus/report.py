@@ -2,36 +2,23 @@
 
 from __future__ import annotations
 
-import base64
-import html
-import io
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
-import soundfile
 
 from audio_interaction_ros.audio import CHUNK_SAMPLES, SAMPLE_RATE_HZ
 from audio_interaction_ros.audio.formats import Samples
-from training.corpus.build import BuildError, read_streams
+from training import pages
+from training.corpus.build import read_streams
 from training.corpus.library import Library
 from training.corpus.perform import Stream
-from training.corpus.procedural.contact_sheet import palette, picture, png
+from training.corpus.plan import BuildError
+from training.corpus.spoken import count_decisions
 
 SHOWN = 10
-_STYLE = """
-body { font: 14px/1.45 system-ui, sans-serif; margin: 2em auto; max-width: 70em; color: #222; background: #fff }
-h2 { margin-top: 2em; border-bottom: 1px solid #bbb } table { border-collapse: collapse }
-td, th { padding: .1em .8em .1em 0;
-text-align: left; vertical-align: top } .bar { background: #3f6fb0; height: .8em; display: inline-block }
-.line { position: relative; height: 1.6em; background: #eee; margin: .3em 0 } .line span { position: absolute; top: 0;
-height: 1.6em; overflow: hidden; white-space: nowrap; font-size: 11px; line-height: 1.6em }
-.sound { background: #c7d8ef } .respond { background: #f3c1c1 } .speech { background: #d5ecd2 }
-.reply { border-left: 2px solid #b00020; color: #b00020; background: none } img { width: 100%; height: 160px }
-audio { width: 100% } article { margin-bottom: 2em }
-"""
 
 
 def write_report(out: Path, page: Path) -> dict[str, object]:
@@ -49,40 +36,30 @@ def write_report(out: Path, page: Path) -> dict[str, object]:
         'silence_share': round(silence, 4),
     }
     library = Library(out / 'library' / 'clips')
-    clips = [library[event.clip] for stream in streams for event in stream.events if event.clip in library]
+    heard = [event.clip for stream in streams for event in stream.events if event.clip in library]
+    clips = [library[id_] for id_ in (*heard, *(id_ for stream in streams for id_ in stream.behind))]
+    credited = {(clip.source, clip.licence, clip.attribution) for clip in clips}
+    credited |= {credit for stream in streams for credit in stream.credits}
     sections = [
-        ('Abilities', _bars(Counter(stream.category for stream in streams))),
-        ('Sub-tasks', _bars(Counter(f'{stream.category} / {stream.task}' for stream in streams))),
-        ('Rounds a stream', _bars(_by_number(len(stream.replies) for stream in streams))),
-        ('Characters a reply', _bars(_histogram([len(r.text) for s in streams for r in s.replies], 10))),
-        ('Chunks a drain', _bars(_by_number(drain.last - drain.first + 1 for drain in drains))),
-        ('Event noise, SNR (dB)', _bars(_histogram([stream.event_snr_db for stream in streams], 2))),
-        ('Mixed in', _bars(Counter(name for stream in streams for name in stream.mixed_in))),
-        ('Splits', _bars(Counter(stream.split for stream in streams))),
-        ('Made by', _bars(Counter(stream.made_by for stream in streams))),
-        ('Sources of the sounds', _bars(Counter(clip.source for clip in clips))),
-        ('Licences and attributions', _licences({(c.source, c.licence, c.attribution) for c in clips})),
-        ('Left out, and why', _bars(_failures(out))),
+        ('Abilities', pages.bars(Counter(stream.category for stream in streams))),
+        ('Sub-tasks', pages.bars(Counter(f'{stream.category} / {stream.task}' for stream in streams))),
+        ('Rounds a stream', pages.bars(_by_number(len(stream.replies) for stream in streams))),
+        ('Characters a reply', pages.bars(_histogram([len(r.text) for s in streams for r in s.replies], 10))),
+        ('Chunks a drain', pages.bars(_by_number(drain.last - drain.first + 1 for drain in drains))),
+        ('Event noise, SNR (dB)', pages.bars(_histogram([stream.event_snr_db for stream in streams], 2))),
+        ('Mixed in', pages.bars(Counter(name for stream in streams for name in stream.mixed_in))),
+        ('Splits', pages.bars(Counter(stream.split for stream in streams))),
+        ('Made by', pages.bars(Counter(stream.made_by for stream in streams))),
+        ('Sentences, as the speech chain found them', pages.bars(count_decisions(out))),
+        ('Sources of the sounds', pages.bars(Counter(clip.source for clip in clips))),
+        ('Sources of the texts', pages.bars(Counter(source for s in streams for source, _, _ in s.credits))),
+        ('Licences and attributions', _licences(credited)),
+        ('Left out, and why', pages.bars(_failures(out))),
         ('Ten streams', ''.join(_stream(stream, samples) for stream, samples in _ten(out, len(streams)))),
     ]
     facts = ' · '.join(f'{name.replace("_", " ")} {value}' for name, value in headline.items())
-    body = ''.join(f'<h2>{title}</h2>{content}' for title, content in sections)
-    page.write_text(
-        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>Corpus</title><style>{_STYLE}</style>'
-        f'<h1>Corpus of streams</h1><p>{facts}</p>{body}</html>\n',
-        encoding='utf-8',
-    )
+    pages.write_page(page, 'Corpus of streams', facts, sections)
     return headline
-
-
-def _bars(counts: Mapping[str, int]) -> str:
-    largest = max(counts.values(), default=1)
-    rows = (
-        f'<tr><td>{html.escape(name)}</td><td>{count}</td>'
-        f'<td><span class=bar style="width:{round(300 * count / largest)}px"></span></td></tr>'
-        for name, count in counts.items()
-    )
-    return f'<table>{"".join(rows)}</table>' if counts else '<p>none</p>'
 
 
 def _by_number(values: Iterable[int]) -> dict[str, int]:
@@ -96,9 +73,8 @@ def _histogram(values: Iterable[float], width: int) -> dict[str, int]:
 
 
 def _licences(rows: set[tuple[str, str, str]]) -> str:
-    cells = (''.join(f'<td>{html.escape(cell)}</td>' for cell in row) for row in sorted(rows))
-    table = '<tr><th>source</th><th>licence</th><th>attribution</th></tr>' + ''.join(f'<tr>{row}</tr>' for row in cells)
-    return f'<details><summary>{len(rows)} recordings</summary><table>{table}</table></details>'
+    table = pages.table(('source', 'licence', 'attribution'), sorted(rows))
+    return f'<details><summary>{len(rows)} recordings</summary>{table}</details>'
 
 
 def _failures(out: Path) -> Counter[str]:
@@ -112,31 +88,28 @@ def _ten(out: Path, count: int) -> Iterable[tuple[Stream, Samples]]:
     return read_streams(out, only=wanted)
 
 
-def _stream(stream: Stream, samples: Samples) -> str:
-    sound = io.BytesIO()
-    soundfile.write(sound, samples, SAMPLE_RATE_HZ, format='OGG', subtype='VORBIS')
-    image = base64.b64encode(png(picture(samples), palette())).decode()
-    audio = base64.b64encode(sound.getvalue()).decode()
-
-    def at(sample: int) -> float:
-        return 100 * sample / len(samples)
-
-    events = ''.join(
-        f'<span class={"speech" if event.text else "respond" if event.respond else "sound"} '
-        f'style="left:{at(event.onset):.2f}%;width:{at(event.end - event.onset):.2f}%" '
-        f'title="{html.escape(event.text or event.category)}">{html.escape(event.text or event.category)}</span>'
+def timeline(stream: Stream) -> tuple[list[pages.Span], list[pages.Mark]]:
+    """(what sounds, what is to be said) in a stream."""
+    spans = [
+        pages.Span(
+            event.onset / SAMPLE_RATE_HZ,
+            event.end / SAMPLE_RATE_HZ,
+            event.text or event.category,
+            'speech' if event.text else 'respond' if event.respond else 'sound',
+        )
         for event in stream.events
-    )
-    replies = ''.join(
-        f'<span class=reply style="left:{at((drain.last + 1) * CHUNK_SAMPLES):.2f}%">'
-        f'{html.escape(stream.replies[drain.reply].text)}</span>'
+    ]
+    replies = [
+        pages.Mark((drain.last + 1) * CHUNK_SAMPLES / SAMPLE_RATE_HZ, stream.replies[drain.reply].text)
         for drain in stream.drains
         if drain.reply is not None
+    ]
+    return spans, replies
+
+
+def _stream(stream: Stream, samples: Samples) -> str:
+    note = (
+        f'{stream.instruction or "no instruction but the general one"} · {stream.split} · '
+        f'SNR {stream.event_snr_db:.1f} and {stream.ambient_snr_db:.1f} dB'
     )
-    return (
-        f'<article><h3>{stream.id}: {html.escape(stream.category)} / {html.escape(stream.task)}</h3>'
-        f'<p>{html.escape(stream.instruction) or "no instruction but the general one"} · {stream.split} · '
-        f'SNR {stream.event_snr_db:.1f} and {stream.ambient_snr_db:.1f} dB</p>'
-        f'<img alt="spectrogram" src="data:image/png;base64,{image}"><div class=line>{events}</div>'
-        f'<div class=line>{replies}</div><audio controls src="data:audio/ogg;base64,{audio}"></audio></article>'
-    )
+    return pages.stream(f'{stream.id}: {stream.category} / {stream.task}', note, samples, *timeline(stream))

@@ -12,6 +12,7 @@ from audio_interaction_ros.audio import CHUNK_SAMPLES, SAMPLE_RATE_HZ
 from training.corpus import procedural, speech
 from training.corpus.clips import Clip, load_library, split
 from training.corpus.compose import noise_bed, place, scale
+from training.corpus.espeak import Speaker
 from training.corpus.sounds import Sound
 
 # In this order, hazards between ordinary sounds; None: text-to-speech with a voice no training used.
@@ -81,7 +82,8 @@ def make_scene(library: Path, out: Path, seed: int) -> dict[str, object]:
 def _pick(category: str | None, held_out: list[Clip], rng: np.random.Generator) -> tuple[Sound, str]:
     if category is None:
         voice = speech.VALIDATION_VOICES[int(rng.integers(len(speech.VALIDATION_VOICES)))]
-        samples = speech.ordinary_speech(rng, [voice])
+        with Speaker() as speaker:
+            samples = speech.ordinary_speech(rng, [voice], speaker)
         return Sound.of('speech', False, 'speech', samples), 'espeak-ng text-to-speech (made for this package)'
     if kind := _PROCEDURAL.get(category):
         return Sound.of(category, True, kind, procedural.render(kind, rng)), f'procedural: {kind}'

@@ -23,6 +23,7 @@ from audio_interaction_ros.audio import SAMPLE_RATE_HZ
 from audio_interaction_ros.audio.formats import Samples
 from training.corpus import procedural, speech
 from training.corpus.clips import FRAME_SAMPLES, NO_EVENT, Clip, activity
+from training.corpus.espeak import Speaker
 
 MADE = ('procedural:', 'espeak:')  # source_id prefixes of sounds that are rendered, not recorded
 
@@ -152,13 +153,14 @@ def procedurally_made(renders: int, varied_share: float, seed: int) -> list[Soun
 def spoken(utterances: int, voices: Sequence[speech.Voice], seed: int) -> list[Sound]:
     """Everyday sentences to somebody else, by text-to-speech."""
 
-    def make(number: int) -> Samples:
+    def make(number: int, speaker: Speaker) -> Samples:
         rng = np.random.default_rng([seed, 3, number])
-        samples = speech.ordinary_speech(rng, voices)
+        samples = speech.ordinary_speech(rng, voices, speaker)
         return vary(samples, rng) if rng.random() < 0.6 else samples
 
     numbers = tqdm(range(utterances), desc='speech', unit='utterance')
-    return [Sound.of('speech', False, f'espeak:{number}', make(number)) for number in numbers]
+    with Speaker() as speaker:
+        return [Sound.of('speech', False, f'espeak:{number}', make(number, speaker)) for number in numbers]
 
 
 class SoundPool:

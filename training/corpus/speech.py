@@ -1,29 +1,29 @@
 """Ordinary speech for training: espeak-ng reads everyday sentences that are not meant for the robot.
 
-The sentences and the choice of voices are our own; the sound comes from the espeak-ng program, run as a
-subprocess without a shell. Training and validation use different voice variants, so a model is never
-validated on a voice it was trained on.
+The sentences and the choice of voices are our own. Training and validation use different voice variants, so a model is
+never validated on a voice it was trained on.
 """
 
 from __future__ import annotations
 
-import io
-import subprocess
-import wave
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
-import soxr
 from numpy.typing import NDArray
 
+from training.corpus import CorpusError
+
+if TYPE_CHECKING:
+    from training.corpus.espeak import Speaker
+
 SAMPLE_RATE = 16_000
-_TIMEOUT_S = 30.0
-_CURE = 'install espeak-ng (apt install espeak-ng)'
 
 
-class SpeechError(RuntimeError):
-    """espeak-ng is missing or failed; the message is one sentence that names the cure."""
+class SpeechError(CorpusError):
+    """Text-to-speech is missing or failed; the message is one sentence that names the cure."""
 
 
 @dataclass(frozen=True)
@@ -58,43 +58,21 @@ TRAIN_VOICES: tuple[Voice, ...] = _voices(
 VALIDATION_VOICES: tuple[Voice, ...] = _voices(_LANGUAGES, ('m5', 'm7', 'f3', 'f5', 'klatt4'))
 
 
-def synthesise(text: str, voice: Voice) -> NDArray[np.float32]:
-    """Speaks ``text``: float32 mono at 16 kHz in -1..1, with espeak-ng's own leading and trailing silence.
+def one_line(text: str) -> str:
+    """`text` without control characters and line ends, for engines that take those as commands or as separate texts.
 
-    Raises ``SpeechError`` when espeak-ng is missing, fails, or takes longer than 30 s.
+    Raises SpeechError if nothing is left.
     """
-    command = [
-        'espeak-ng',
-        '-b',
-        '1',
-        '-v',
-        voice.name,
-        '-s',
-        str(voice.rate_wpm),
-        '-p',
-        str(voice.pitch),
-        '--stdin',
-        '--stdout',
-    ]
-    try:
-        done = subprocess.run(command, input=text.encode('utf-8'), capture_output=True, timeout=_TIMEOUT_S)
-    except FileNotFoundError:
-        raise SpeechError(f'The program espeak-ng was not found; {_CURE}.') from None
-    except subprocess.TimeoutExpired:
-        raise SpeechError(f'espeak-ng took longer than {_TIMEOUT_S:.0f} s; shorten the text, or re{_CURE}.') from None
-    # A missing voice exits with a code or, in some versions, only with a message and no sound.
-    if done.returncode != 0 or len(done.stdout) <= 44:
-        said = ' '.join(done.stderr.decode('utf-8', 'replace').split()) or 'no sound came back'
-        raise SpeechError(f'espeak-ng could not speak with voice {voice.name} ({said}); {_CURE} with its voice data.')
-    with wave.open(io.BytesIO(done.stdout)) as source:
-        rate = source.getframerate()
-    # The header was streamed, so its length field is a placeholder: take what follows the 44 bytes.
-    pcm = np.frombuffer(done.stdout[44 : len(done.stdout) & ~1], dtype='<i2')
-    speech = soxr.resample(pcm.astype(np.float32) / 32768.0, rate, SAMPLE_RATE)
-    return np.clip(speech, -1.0, 1.0).astype(np.float32)
+    line = ''.join(
+        ' ' if unicodedata.category(character) in ('Cc', 'Cs', 'Cn', 'Co') else character for character in text
+    )
+    line = ' '.join(line.split())
+    if not line:
+        raise SpeechError(f'There is nothing to say in {text[:40]!r}; leave it out.')
+    return line
 
 
-def ordinary_speech(rng: np.random.Generator, voices: Sequence[Voice]) -> NDArray[np.float32]:
+def ordinary_speech(rng: np.random.Generator, voices: Sequence[Voice], speaker: Speaker) -> NDArray[np.float32]:
     """One or two random sentences in one voice's language, 0.15-0.8 s apart: float32 mono at 16 kHz.
 
     Draws the voice from ``voices``, varies its rate and pitch a little, and draws the sentences from
@@ -111,7 +89,7 @@ def ordinary_speech(rng: np.random.Generator, voices: Sequence[Voice]) -> NDArra
     for index in rng.choice(len(sentences), size=int(rng.integers(1, 3)), replace=False):
         if parts:
             parts.append(np.zeros(int(rng.uniform(0.15, 0.8) * SAMPLE_RATE), dtype=np.float32))
-        parts.append(synthesise(sentences[int(index)], voice))
+        parts.append(speaker.speak(sentences[int(index)], voice)[0])
     return np.concatenate(parts)
 
 

@@ -11,11 +11,12 @@ from tqdm import tqdm
 
 from audio_interaction_ros.audio import CHUNK_SAMPLES
 from audio_interaction_ros.audio.formats import Samples
-from training.corpus.build import BuildError, read_streams
+from training.corpus.build import read_streams
 from training.corpus.labels import schedule
 from training.corpus.library import Library
 from training.corpus.mixing import Role
 from training.corpus.perform import Stream
+from training.corpus.plan import BuildError
 
 CLIPPED = 0.9995
 
@@ -58,6 +59,11 @@ def verify(out: Path) -> Findings:
         ids.add(stream.id)
         for problem in problems(stream, samples):
             findings.add(problem, stream.id)
+        for id_ in stream.behind:
+            if clips[id_].split != stream.split:
+                findings.add('clip of another split', f'{stream.id}: {id_}')
+            if sides.setdefault(clips[id_].recording, stream.split) != stream.split:
+                findings.add('leak', clips[id_].recording)
         for event in stream.events:
             clip = clips[event.clip] if event.clip in clips else speech[event.clip]
             if clip.split != stream.split:

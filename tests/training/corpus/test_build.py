@@ -14,8 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from training.corpus.build import BuildError, CorpusRecipe, build, read_streams
+from training.corpus.build import build, read_streams
 from training.corpus.library import Library
+from training.corpus.plan import BuildError, CorpusRecipe
 from training.corpus.report import write_report
 from training.corpus.tasks import all_tasks
 from training.corpus.tasks.script import taxonomy
@@ -34,7 +35,7 @@ HOURS, SEED = 0.5, 3
 @pytest.fixture(scope='module')
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp('corpus')
-    build(RECIPE, CLIPS, HOURS, SEED, 1, out)
+    build(RECIPE, {'clips': CLIPS}, HOURS, SEED, 1, out)
     return out
 
 
@@ -46,6 +47,16 @@ def with_library(corpus: Path, out: Path) -> Path:
     """A new corpus folder that need not make the clips again; speech and everything after it is made anew."""
     shutil.copytree(corpus / 'library' / 'clips', out / 'library' / 'clips')
     return out
+
+
+def program(out: Path) -> str:
+    """The same build in Python, for another process."""
+    return (
+        'from pathlib import Path; from training.corpus.build import build;'
+        'from training.corpus.plan import CorpusRecipe;'
+        f'sources = dict(clips=Path({str(CLIPS)!r}));'
+        f'build(CorpusRecipe(renders=10), sources, {HOURS}, {SEED}, 1, Path({str(out)!r}))'
+    )
 
 
 def test_the_corpus_is_clean_has_the_hours_and_every_sub_task(corpus: Path):
@@ -60,19 +71,30 @@ def test_the_corpus_is_clean_has_the_hours_and_every_sub_task(corpus: Path):
 
 
 def test_two_workers_make_the_same_bytes_as_one(corpus: Path, tmp_path: Path):
-    build(RECIPE, CLIPS, HOURS, SEED, 2, with_library(corpus, tmp_path))
+    build(RECIPE, {'clips': CLIPS}, HOURS, SEED, 2, with_library(corpus, tmp_path))
+    assert bytes_of(tmp_path) == bytes_of(corpus)
+
+
+def test_a_ray_cluster_makes_the_same_bytes(corpus: Path, tmp_path: Path):
+    pytest.importorskip('ray')
+    with_library(corpus, tmp_path)
+    cluster = (
+        'import os, ray;'
+        "started = ray.init('local', num_cpus=2, include_dashboard=False);"
+        "os.environ['RAY_ADDRESS'] = started.address_info['gcs_address'];"
+    )
+    environment = os.environ | {'RAY_USAGE_STATS_ENABLED': '0'}
+    subprocess.run([sys.executable, '-c', cluster + program(tmp_path)], env=environment, check=True, timeout=240)
     assert bytes_of(tmp_path) == bytes_of(corpus)
 
 
 def test_a_build_that_is_killed_goes_on_and_makes_the_same_bytes(corpus: Path, tmp_path: Path):
     with_library(corpus, tmp_path)
-    program = (
-        'from pathlib import Path; from training.corpus.build import CorpusRecipe, build;'
-        f'build(CorpusRecipe(renders=10), Path({str(CLIPS)!r}), {HOURS}, {SEED}, 1, Path({str(tmp_path)!r}))'
-    )
     chance = random.Random(4)
     for _ in range(3):
-        process = subprocess.Popen([sys.executable, '-c', program], stderr=subprocess.DEVNULL, start_new_session=True)
+        process = subprocess.Popen(
+            [sys.executable, '-c', program(tmp_path)], stderr=subprocess.DEVNULL, start_new_session=True
+        )
         # Not before it works at something: at a shard when there is one to come.
         deadline = time.monotonic() + 60
         before = len(list(tmp_path.rglob('*')))
@@ -82,14 +104,14 @@ def test_a_build_that_is_killed_goes_on_and_makes_the_same_bytes(corpus: Path, t
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-    build(RECIPE, CLIPS, HOURS, SEED, 1, tmp_path)
+    build(RECIPE, {'clips': CLIPS}, HOURS, SEED, 1, tmp_path)
     left = {name: data for name, data in bytes_of(tmp_path).items() if not name.endswith('.tmp')}
     assert left == bytes_of(corpus)
 
 
 def test_another_seed_or_recipe_does_not_overwrite_a_corpus(corpus: Path):
     with pytest.raises(BuildError, match='another recipe, seed or length'):
-        build(RECIPE, CLIPS, HOURS, SEED + 1, 1, corpus)
+        build(RECIPE, {'clips': CLIPS}, HOURS, SEED + 1, 1, corpus)
 
 
 def test_verify_finds_what_is_wrong(corpus: Path):

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 
 import numpy as np
 import pytest
+import soxr
 
 from training.corpus.espeak import Speaker
 from training.corpus.speech import SAMPLE_RATE, TRAIN_VOICES, SpeechError, Voice
@@ -40,6 +42,46 @@ def test_every_word_has_its_time_in_order_and_within_the_sound():
 def test_a_voice_that_does_not_exist_is_named():
     with Speaker() as speaker, pytest.raises(SpeechError, match='no such voice'):
         speaker.speak('hello', Voice('nix', 150, 50))
+
+
+@pytest.mark.parametrize(
+    ('hostile', 'harmless'),
+    [
+        ('\x01200s\x02 Good\x00 day.\x1b', '200s Good day.'),  # espeak-ng's embedded commands begin with \x01
+        ('Good\nday.\r\n', 'Good day.'),
+        ('Good\ud800 day.', 'Good day.'),
+    ],
+)
+def test_control_characters_command_nothing(hostile: str, harmless: str):
+    with Speaker() as speaker:
+        one, other = (speaker.speak(text, TRAIN_VOICES[0])[0] for text in (hostile, harmless))
+    assert np.array_equal(one, other)
+
+
+def test_there_must_be_something_to_say():
+    with Speaker() as speaker, pytest.raises(SpeechError, match='nothing to say'):
+        speaker.speak(' \n\x00\t', TRAIN_VOICES[0])
+
+
+def test_it_is_what_the_program_says():
+    """Echo and the pause at the end included."""
+    voice = Voice('en-us+f4', 151, 30)
+    command = ['espeak-ng', '-b', '1', '-v', voice.name, '-s', '151', '-p', '30', '--stdin', '--stdout']
+    wav = subprocess.run(command, input=b'Did you see the game last night?', capture_output=True, check=True).stdout
+    pcm = np.frombuffer(wav[44:], '<i2').astype(np.float32) / 32_768
+    expected = soxr.resample(pcm, int.from_bytes(wav[24:28], 'little'), SAMPLE_RATE)
+    with Speaker() as speaker:
+        assert np.array_equal(speaker.speak('Did you see the game last night?', voice)[0], expected)
+
+
+def test_a_process_that_has_ended_is_one_sentence_with_the_cure():
+    with Speaker() as speaker:
+        speaker.speak('hello', TRAIN_VOICES[0])
+        assert speaker._server is not None
+        speaker._server.kill()
+        speaker._server.wait()
+        with pytest.raises(SpeechError, match='install espeak-ng'):
+            speaker.speak('hello', TRAIN_VOICES[0])
 
 
 def test_text_is_never_a_command():

@@ -9,7 +9,7 @@ import pytest
 from pydantic import BaseModel, Field
 
 from tests.training.corpus.chat_server import Say, chat_server
-from training.corpus.llm import LlmBudgetError, LlmClient, LlmError, LlmSettings
+from training.corpus.llm import LlmAnswerError, LlmBudgetError, LlmClient, LlmError, LlmSettings
 
 
 class Scene(BaseModel):
@@ -56,12 +56,22 @@ def test_a_wrong_answer_is_asked_again_with_what_was_wrong(tmp_path, wrong):
     assert asked.usage.corrections == 1 and asked.usage.requests == 2 and asked.usage.retries == 0
 
 
-def test_answers_that_stay_wrong_end_in_one_sentence_and_are_not_kept(tmp_path):
+def test_answers_that_stay_wrong_end_in_one_sentence_and_are_not_asked_for_again(tmp_path):
     with chat_server([Say('{"place": 1}')]) as server:
-        with pytest.raises(LlmError, match=r'3 answers that are no Scene .*sounds: Field required'):
-            client(server, tmp_path).ask('Invent a scene.', Scene)
+        for _ in range(2):  # the second time a client of its own, as after a restart
+            with pytest.raises(LlmAnswerError, match=r'3 answers that are no Scene .*sounds: Field required'):
+                client(server, tmp_path).ask('Invent a scene.', Scene)
         assert len(server.requests) == 3
-    assert not list(tmp_path.rglob('*.json'))
+
+
+def test_of_two_processes_that_ask_the_same_at_once_both_get_what_was_kept_first(tmp_path):
+    """Each is a client of its own; the server answers differently every time."""
+    with chat_server(lambda number, _: Say(f'{{"place": "room {number}", "sounds": 3}}', delay_s=0.2)) as server:
+        with ThreadPoolExecutor(2) as pool:
+            asked = [pool.submit(client(server, tmp_path).ask, 'Invent a scene.', Scene) for _ in range(2)]
+            one, other = (future.result() for future in asked)
+        assert len(server.requests) == 2
+    assert one == other
 
 
 @pytest.mark.parametrize(

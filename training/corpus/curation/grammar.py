@@ -15,8 +15,17 @@ import numpy as np
 import yaml
 from pydantic import Field, ValidationError
 
-from training.corpus.curation.scenario import Constraint, Record, Refinement, Rule, Scenario, SubEvent
+from training.corpus.curation.scenario import (
+    LONGEST_QUERY,
+    Constraint,
+    Record,
+    Refinement,
+    Rule,
+    Scenario,
+    SubEvent,
+)
 from training.corpus.mixing import Role
+from training.corpus.procedural.library import ALL_TYPES
 
 GRAMMAR = Path(__file__).with_name('grammar.yaml')
 MADE_BY = 'grammar'
@@ -53,9 +62,8 @@ class Sound(Record):
     when: tuple[str, ...] = ()
     roles: tuple[Role, ...] = Field(min_length=1)
     duration_s: tuple[float, float]
-    query: str
-    caption: str
-    criterion: str = 'none'
+    query: str = Field(default='', description='empty: the phrase and the caption')
+    caption: str = Field(default='', description="empty: the procedural sound's")
 
 
 class Rules(Record):
@@ -90,6 +98,8 @@ class Grammar:
         except graphlib.CycleError as error:
             raise GrammarError(f'precedes goes round in a circle: {error.args[1]}') from error
         self._at = {name: self._places(f'sound {name}', sound.at) for name, sound in rules.sounds.items()}
+        if wordless := [n for n, s in rules.sounds.items() if not s.caption and s.tags[0] not in _captions()]:
+            raise GrammarError(f'{wordless} are no procedural sounds, whose captions could serve; give them captions')
         self._scenes = self._possible_scenes()
         self._sounds_tagged: dict[str, set[str]] = {}
         for name, sound in rules.sounds.items():
@@ -137,12 +147,6 @@ class Grammar:
     def tags(self) -> frozenset[str]:
         """Every clip category that some sound of the grammar stands for."""
         return frozenset(self._sounds_tagged)
-
-    @functools.cached_property
-    def criteria(self) -> dict[str, str]:
-        """Category → criterion i to iv of Figure 15 B, for those that meet one."""
-        sounds = self.rules.sounds.values()
-        return {tag: sound.criterion for sound in sounds if sound.criterion != 'none' for tag in sound.tags}
 
     def exclusive(self, category: str, other: str) -> bool:
         """True if the two clip categories may not be in one scene. Unknown ones go with everything."""
@@ -234,17 +238,29 @@ class Grammar:
     def refine(self, scenario: Scenario) -> list[Refinement]:
         """Query, fallback caption and accepted tags of each sub-event. Raises GrammarError for one it does not know."""
         _known('the scenario', (event.name for event in scenario.sub_events), self.rules.sounds)
-        sounds = [self.rules.sounds[event.name] for event in scenario.sub_events]
-        return [
-            Refinement(
-                query=sound.query,
-                # Headed by its name: among so much material and surface a generator's index would miss the sound.
-                fallback_caption=f'{sound.tags[0].capitalize()}. {sound.caption}',
-                accept_tags=sound.tags,
-                made_by=MADE_BY,
-            )
-            for sound in sounds
-        ]
+        return [_refinement(self.rules.sounds[event.name]) for event in scenario.sub_events]
+
+    def phrase(self, category: str) -> str:
+        """A noun phrase for a clip category: 'a barking dog'; the category itself where the grammar has none."""
+        names = sorted(self._sounds_tagged.get(category, ()), key=lambda name: len(self.rules.sounds[name].tags))
+        return self.rules.sounds[names[0]].phrase if names else category
+
+
+def _refinement(sound: Sound) -> Refinement:
+    caption = sound.caption or _captions()[sound.tags[0]]
+    return Refinement(
+        query=sound.query or ' '.join([*sound.phrase.split(), *caption.rstrip('.').split()][:LONGEST_QUERY]),
+        # Headed by its name: among so much material and surface a generator's index would miss the sound.
+        fallback_caption=f'{sound.tags[0].capitalize()}. {caption}',
+        accept_tags=sound.tags,
+        made_by=MADE_BY,
+    )
+
+
+@functools.cache
+def _captions() -> dict[str, str]:
+    """Category → caption of its first procedural sound."""
+    return {kind.category: kind.caption for kind in reversed(ALL_TYPES.values())}
 
 
 def _known(owner: str, names: Iterable[str], known: Iterable[str]) -> None:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from training.corpus.llm import LlmClient
 
 ROUNDS_BACK = 3
+FIRST_SAID = 'What was the first thing you said?'
 _RECENT = 2  # rounds that must not give the answer away
 _WORD = re.compile(r'[a-z0-9]+|\w')
 _REMINDERS = re.compile(r'\b(earlier|recall|remember|you (said|told|mentioned)|minutes? ago|before this)\b', re.I)
@@ -91,11 +92,11 @@ class LlmReviewer:
 
 
 class TemplateReviewer:
-    """Without a model: the facts that were told, and what sounded first or between two sounds."""
+    """Without a model: facts that were told, what was said first, what sounded first or next to another sound."""
 
     def question(self, rounds: Sequence[Round], rng: np.random.Generator) -> HistoryQuestion | None:
         """One of the possible questions, at random."""
-        possible = [*_about_facts(rounds), *_about_sounds(rounds)]
+        possible = [*_about_facts(rounds), *_about_replies(rounds), *_about_sounds(rounds)]
         possible = [p for p in possible if not _told(p.reference_answer, rounds[-_RECENT:])]
         return possible[int(rng.integers(len(possible)))] if possible else None
 
@@ -107,6 +108,13 @@ def _about_facts(rounds: Sequence[Round]) -> list[HistoryQuestion]:
     return [
         _template(r.fact.question, r.fact.answer, index) for index, r in old if r.fact and times[r.fact.question] == 1
     ]
+
+
+def _about_replies(rounds: Sequence[Round]) -> list[HistoryQuestion]:
+    first = next((index for index, r in enumerate(rounds) if r.said), len(rounds))
+    if first > len(rounds) - ROUNDS_BACK:
+        return []
+    return [_template(FIRST_SAID, rounds[first].said, first)]
 
 
 def _about_sounds(rounds: Sequence[Round]) -> list[HistoryQuestion]:

@@ -15,6 +15,7 @@ from pydantic.json_schema import SkipJsonSchema
 from training.corpus.mixing import Role
 
 P = TypeVar('P', bound='Product')
+SHORTEST_QUERY, LONGEST_QUERY = 4, 12  # words (Figure 14)
 
 
 class Record(BaseModel):
@@ -100,8 +101,8 @@ class Refinement(Product):
     @field_validator('query')
     @classmethod
     def _four_to_twelve_words(cls, query: str) -> str:
-        if not 4 <= (count := len(query.split())) <= 12:
-            raise ValueError(f'a query of {count} words, expected 4 to 12')
+        if not SHORTEST_QUERY <= (count := len(query.split())) <= LONGEST_QUERY:
+            raise ValueError(f'a query of {count} words, expected {SHORTEST_QUERY} to {LONGEST_QUERY}')
         return query
 
 

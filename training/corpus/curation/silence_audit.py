@@ -74,7 +74,7 @@ class LlmAuditor:
 class RuleAuditor:
     """By the clip's own label and the criterion of its category; where the two disagree, it is borderline.
 
-    `criteria` maps a category to its criterion, as `Grammar.criteria` does; a category without one stays silent.
+    `criteria` maps a category to its criterion, as `procedural.library.CRITERION_OF` does; one without stays silent.
     """
 
     def __init__(self, criteria: Mapping[str, str]) -> None:

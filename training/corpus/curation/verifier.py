@@ -19,6 +19,7 @@ from training.corpus.curation.grammar import Grammar
 from training.corpus.curation.prompts import fill
 from training.corpus.curation.scenario import ClipInfo, Decision, Record, Refinement, SubEvent, Verdict
 from training.corpus.mixing import Role
+from training.corpus.procedural.library import CRITERION_OF
 
 if TYPE_CHECKING:
     from training.corpus.llm import LlmClient
@@ -146,7 +147,7 @@ class RuleVerifier:
     def _conflicts(self, candidate: Candidate) -> tuple[str, ...]:
         category, caption = candidate.clip.category, candidate.clip.caption.casefold()
         heard = [category]
-        if category not in self._grammar.criteria:  # an alarm's caption may well speak of an alarm
+        if category not in CRITERION_OF:  # an alarm's caption may well speak of an alarm
             heard += [name for name, words in _INTRUDERS.items() if re.search(rf'\b({words})\b', caption)]
 
         def meets(neighbour: Neighbour, tag: str) -> bool:

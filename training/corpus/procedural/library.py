@@ -25,7 +25,7 @@ from . import (
     weather,
 )
 from .synth import SoundType
-from .taxonomy import place
+from .taxonomy import CATEGORY_CRITERIA, place
 
 EXTRA_TYPES: dict[str, SoundType] = {
     kind.name: kind
@@ -46,6 +46,11 @@ EXTRA_TYPES: dict[str, SoundType] = {
     for kind in module.TYPES
 }
 ALL_TYPES: dict[str, SoundType] = {name: place(kind) for name, kind in SOUND_TYPES.items()} | EXTRA_TYPES
+
+# Category → criterion i to iv of Figure 15 B, for those that meet one; the rest deserve silence.
+CRITERION_OF: dict[str, str] = {
+    kind.category: kind.criterion for kind in ALL_TYPES.values() if kind.criterion != 'none'
+} | CATEGORY_CRITERIA
 
 
 def render(name: str, rng: np.random.Generator) -> NDArray[np.float32]:

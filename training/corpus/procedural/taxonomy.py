@@ -70,18 +70,22 @@ _PLACES = {
     ),
     'Artistic': 'flute_melody plucked_melody piano_chords synth_drone',
 }
-_CRITERIA = {
+# The criterion of categories whose types state none, or different ones, or of which there are recordings only.
+CATEGORY_CRITERIA = {
     'glass breaking': 'ii',
     'smoke alarm': 'iii',
     'siren': 'iv',
     'car horn': 'iv',
+    'crash': 'iv',
+    'gunshot': 'iv',
+    'fuse': 'iii',
 }
 
 
 def place(kind: SoundType) -> SoundType:
     """A type of ``SOUND_TYPES`` with its sub-category and criterion. Raises ``KeyError`` for one without a place."""
     places = {name: subcategory for subcategory, names in _PLACES.items() for name in names.split()}
-    criterion = _CRITERIA[kind.category] if kind.respond else 'none'
+    criterion = CATEGORY_CRITERIA[kind.category] if kind.respond else 'none'
     if kind.name == 'siren_civil_defence':  # sounded for storms and floods, not by a vehicle
         criterion = 'ii'
     return replace(kind, subcategory=places[kind.name], criterion=criterion)

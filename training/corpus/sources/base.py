@@ -18,6 +18,7 @@ from lhotse.cut import Cut
 
 from audio_interaction_ros.audio.formats import Samples
 from audio_interaction_ros.audio.resample import to_mono_16k
+from training.corpus import CorpusError
 from training.corpus.clips import VALIDATION_SHARE
 
 TEST_SHARE = 0.1  # of the recordings whose publisher gives no split; taken from the held-out fifth of `Clip.validation`
@@ -38,7 +39,7 @@ _UNEXPECTED = (AssertionError, AudioLoadingError, LookupError, OSError, RuntimeE
 _log = logging.getLogger(__name__)
 
 
-class SourceError(ValueError):
+class SourceError(CorpusError):
     """A corpus is absent, incomplete, or not laid out as its publisher does."""
 
 

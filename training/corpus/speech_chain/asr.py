@@ -5,26 +5,41 @@ from __future__ import annotations
 import importlib
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 
 from audio_interaction_ros.audio import SAMPLE_RATE_HZ
 from audio_interaction_ros.audio.formats import Samples
+from training.corpus import CorpusError
+from training.corpus.espeak import Word
 from training.corpus.speech_chain.spoken_form import rewrite
 
 _WHISPER_WINDOW = 30 * SAMPLE_RATE_HZ
 
 
-class RecogniserError(RuntimeError):
+class RecogniserError(CorpusError):
     """A recogniser that is not installed, or cannot do what is asked; the message names the cure."""
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What was recognised, empty if nothing; (word, start and end in seconds) where the recogniser tells."""
+
+    text: str
+    words: tuple[Word, ...] | None = None
 
 
 class Recogniser(Protocol):
     """Something that writes down what it hears."""
 
-    def transcribe(self, samples: Samples, language: str) -> str:
-        """float32 [n] at 16 kHz in 'en', 'zh' … → text, empty if nothing was recognised; raises RecogniserError."""
+    def knows(self, text: str, language: str) -> bool:
+        """False for a language or for words that it cannot recognise at all: it is no judge of them."""
+        ...
+
+    def transcribe(self, samples: Samples, language: str) -> Heard:
+        """float32 [n] at 16 kHz in 'en', 'zh' …; raises RecogniserError."""
         ...
 
 
@@ -46,12 +61,15 @@ class FasterWhisper:
                 f'Whisper {model!r} could not be loaded ({error}); give a size or a folder.'
             ) from error
 
-    def transcribe(self, samples: Samples, language: str) -> str:
+    def knows(self, text: str, language: str) -> bool:
+        return True
+
+    def transcribe(self, samples: Samples, language: str) -> Heard:
         """As in `Recogniser`; greedy, and without memory of what came before."""
         segments, _ = self._model.transcribe(
             samples, language=language, beam_size=1, temperature=0.0, condition_on_previous_text=False
         )
-        return ' '.join(segment.text.strip() for segment in segments)
+        return Heard(' '.join(segment.text.strip() for segment in segments))
 
 
 class TransformersWhisper:
@@ -69,7 +87,10 @@ class TransformersWhisper:
                 f'Whisper {model!r} could not be loaded ({error}); give a name or a folder.'
             ) from error
 
-    def transcribe(self, samples: Samples, language: str) -> str:
+    def knows(self, text: str, language: str) -> bool:
+        return language == 'en' or bool(self._model.generation_config.is_multilingual)
+
+    def transcribe(self, samples: Samples, language: str) -> Heard:
         """As in `Recogniser`; greedy."""
         options: dict[str, Any] = {'do_sample': False, 'num_beams': 1}
         if self._model.generation_config.is_multilingual:  # the English-only models refuse to be told
@@ -82,11 +103,11 @@ class TransformersWhisper:
             samples, sampling_rate=SAMPLE_RATE_HZ, return_tensors='pt', return_attention_mask=True, **long
         ).to(self._model.device)
         tokens = self._model.generate(heard.input_features, attention_mask=heard.attention_mask, **options)
-        return str(self._processor.batch_decode(tokens, skip_special_tokens=True)[0]).strip()
+        return Heard(str(self._processor.batch_decode(tokens, skip_special_tokens=True)[0]).strip())
 
 
 class Pocketsphinx:
-    """CMU Sphinx with the English model of its wheel and a grammar of given sentences, for tests without a network.
+    """CMU Sphinx with the English model of its wheel and a grammar of given sentences: offline, for small vocabularies.
 
     It answers with one of the sentences, or the beginning of one, or nothing; it cannot hear anything else. That finds
     wrong, foreign, broken-off and drowned speech, but forgives much that Whisper would not: a check for tests and a few
@@ -96,9 +117,9 @@ class Pocketsphinx:
     _PAUSE = int(0.3 * SAMPLE_RATE_HZ)  # without a pause before them it loses first words
 
     def __init__(self, sentences: Iterable[str]) -> None:
-        """`sentences`: all that may be said, in written or spoken form.
+        """`sentences`: all that may be said, in written or spoken form; those with words that it lacks are left out.
 
-        Raises RecogniserError if the package is absent, or a word is not in its dictionary.
+        Raises RecogniserError if the package is absent, or no sentence remains.
         """
         try:
             package: Any = importlib.import_module('pocketsphinx')
@@ -109,32 +130,45 @@ class Pocketsphinx:
         self._decoder = package.Decoder(
             package.Config(samprate=SAMPLE_RATE_HZ, lm=None, cmn='batch', bestpath=False, loglevel='FATAL', **wide)
         )
-        lines = sorted({_words(sentence) for sentence in sentences} - {''})
-        unknown = sorted({word for word in ' '.join(lines).split() if self._decoder.lookup_word(word) is None})
-        if unknown or not lines:
+        given = sorted(set(sentences))
+        lines = sorted({_words(sentence) for sentence in given if self.knows(sentence, 'en')})
+        if not lines:
             raise RecogniserError(
-                f'Sentences made of words in the CMU dictionary are needed, and these are not in it: {unknown}; '
-                'leave their sentences out, or use a Whisper.'
+                f'pocketsphinx needs sentences made of words in the CMU dictionary, and there are none in {given[:3]}; '
+                'use a Whisper.'
             )
         # Any beginning of a sentence is allowed too: otherwise speech that breaks off is completed by the search.
         beginnings = ' | '.join(' [ '.join(line.split()) + ' ]' * line.count(' ') for line in lines)
         self._decoder.add_jsgf_string('corpus', f'#JSGF V1.0;\ngrammar corpus;\npublic <said> = {beginnings};\n')
         self._decoder.activate_search('corpus')
 
-    def transcribe(self, samples: Samples, language: str) -> str:
+    def knows(self, text: str, language: str) -> bool:
+        words = _words(text).split()
+        return language == 'en' and bool(words) and all(self._decoder.lookup_word(word) is not None for word in words)
+
+    def transcribe(self, samples: Samples, language: str) -> Heard:
         """As in `Recogniser`, lower case, in words; English only."""
         if language != 'en':
             raise RecogniserError(f'pocketsphinx has English only and was given {language!r}; use a Whisper.')
         peak = float(np.abs(samples).max(initial=0.0))
         if peak < 1e-3:  # silence, for which the search would still find a likeliest word
-            return ''
+            return Heard('')
         heard = np.pad(samples * (0.5 / peak), self._PAUSE)
         heard += np.random.default_rng(0).normal(0.0, 1e-4, len(heard))  # digital silence has no spectrum to normalise
         self._decoder.start_utt()
         self._decoder.process_raw((np.clip(heard, -1.0, 1.0) * 32767).astype('<i2').tobytes(), full_utt=True)
         self._decoder.end_utt()
         best = self._decoder.hyp()
-        return '' if best is None else str(best.hypstr)
+        if best is None:
+            return Heard('')
+        pause_s = self._PAUSE / SAMPLE_RATE_HZ
+        words = tuple(
+            # A second pronunciation is called 'the(2)'; silence and noise stand in angle brackets or parentheses.
+            (part.word.partition('(')[0], part.start_frame / 100 - pause_s, (part.end_frame + 1) / 100 - pause_s)
+            for part in self._decoder.seg()
+            if part.word[0] not in '<(['
+        )
+        return Heard(str(best.hypstr), words)
 
 
 def _words(sentence: str) -> str:

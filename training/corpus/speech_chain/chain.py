@@ -1,21 +1,28 @@
-"""Dialogues into checked speech: rewrite, render, listen back, keep all or nothing (paper B.4)."""
+"""A sentence into checked speech: rewrite, render, listen back, try again, keep or discard (paper B.4).
+
+The dialogue that B.4 discards as a whole is a stream here: one without all of its sentences is not performed.
+"""
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import jiwer
-import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
+from audio_interaction_ros.audio import SAMPLE_RATE_HZ
 from audio_interaction_ros.audio.formats import Samples
-from training.corpus.speech import SpeechError
-from training.corpus.speech_chain.asr import Recogniser
+from training.corpus.espeak import Word, spoken_until_s
+from training.corpus.speech_chain.asr import Heard, Recogniser
 from training.corpus.speech_chain.rules import Change
 from training.corpus.speech_chain.spoken_form import Language, Rewriter, normalise_for_wer, rewrite
-from training.corpus.speech_chain.tts import TextToSpeech
+from training.corpus.speech_chain.tts import Said, TextToSpeech
+
+# Who says when a word was spoken; by letters: nobody, the time is shared out in proportion to its letters.
+WordsBy = Literal['engine', 'recogniser', 'letters']
 
 
 class _Frozen(BaseModel):
@@ -26,154 +33,142 @@ class ChainSettings(_Frozen):
     """How strict the check is; the defaults are the paper's (Table 11)."""
 
     wer_threshold: float = Field(default=0.10, ge=0, description='τ_wer: the largest word error rate that is kept')
-    retries: int = Field(
-        default=2, ge=0, description='R: renderings of a turn after the first, before all is discarded'
-    )
-    seed: int = Field(default=0, ge=0, description='voices, rates and pitches follow from this and the dialogue')
-
-
-class Turn(_Frozen):
-    """What one speaker says, in written form."""
-
-    speaker: str
-    text: str
-
-
-class Dialogue(_Frozen):
-    """Turns in order. `id` is unique in a corpus: everything drawn for a dialogue follows from it."""
-
-    id: str
-    language: Language
-    turns: tuple[Turn, ...] = Field(min_length=1)
+    retries: int = Field(default=2, ge=0, description='R: renderings after the first, before a sentence is discarded')
 
 
 class Attempt(_Frozen):
-    """One rendering and what the recogniser made of it."""
+    """One rendering and what the recogniser made of it; both None where nobody listened."""
 
     seed: int
-    transcript: str
-    wer: float
+    transcript: str | None = None
+    wer: float | None = None
 
 
-class TurnRecord(_Frozen):
-    """Every decision about one turn."""
+class Decision(_Frozen):
+    """Everything that was decided about a sentence. `unchecked`: there is no recogniser that could judge it."""
 
-    speaker: str
     text: str
+    language: Language
     rewritten: str
     changes: tuple[Change, ...]
     voice: str
     attempts: tuple[Attempt, ...]
-    verdict: Literal['kept', 'discarded']
-
-
-class DialogueRecord(_Frozen):
-    """Every decision about a dialogue. A discarded one ends with the turn that failed; later turns were not tried."""
-
-    id: str
-    language: Language
-    turns: tuple[TurnRecord, ...]
-    verdict: Literal['kept', 'discarded']
+    verdict: Literal['kept', 'discarded', 'unchecked']
     reason: str = ''
+    words_by: WordsBy | None = None
 
 
 @dataclass(frozen=True)
-class RenderedDialogue:
-    """float32 [n] at 16 kHz for each turn, and how they came about."""
+class Utterance:
+    """float32 [n] at 16 kHz and (word, start and end in seconds) for each written word; None if it was discarded."""
 
-    turns: tuple[Samples, ...]
-    record: DialogueRecord
-
-
-@dataclass(frozen=True)
-class Discarded:
-    """A dialogue of which a turn could not be rendered so that it is understood."""
-
-    record: DialogueRecord
+    samples: Samples | None
+    words: tuple[Word, ...]
+    decision: Decision
 
 
 class SpeechChain:
-    """Rewriter, text-to-speech and recogniser in a row. Same settings and dialogue, same result, in any order."""
+    """Rewriter, text-to-speech and recogniser in a row. Same settings and sentence, same result, in any order."""
 
     def __init__(
         self,
         tts: TextToSpeech,
-        recogniser: Recogniser,
+        recogniser: Recogniser | None,
         settings: ChainSettings | None = None,
+        seed: int = 0,
         rewriter: Rewriter = rewrite,
     ) -> None:
+        """Without a recogniser the first rendering is taken."""
         self._tts, self._recogniser, self._rewrite = tts, recogniser, rewriter
         self._settings = settings or ChainSettings()
+        self._seed = seed
 
-    def render(self, dialogue: Dialogue) -> RenderedDialogue | Discarded:
-        """All turns, each recognisable within the threshold, or none.
+    def say(self, text: str, language: Language, voice: str) -> Utterance:
+        """A rendering of what one says for `text` that is recognisable within the threshold, or none.
 
-        Raises SpeechError or RecogniserError when a backend cannot work at all, which is no fault of the dialogue.
+        Rate and pitch follow from the voice, so that they change only where a sentence is tried again. Raises
+        SpeechError or RecogniserError when a backend cannot work at all, which is no fault of the sentence.
         """
-        voices = self._cast(dialogue)
-        rendered: list[Samples] = []
-        records: list[TurnRecord] = []
-        for turn in dialogue.turns:
-            samples, record = self._turn(turn, dialogue, voices[turn.speaker])
-            records.append(record)
-            if samples is None:
-                return Discarded(_record(dialogue, records, _reason(record)))
-            rendered.append(samples)
-        return RenderedDialogue(tuple(rendered), _record(dialogue, records, ''))
-
-    def _cast(self, dialogue: Dialogue) -> dict[str, str]:
-        """A voice for each speaker, different ones as long as there are enough."""
-        pool = self._tts.voices(dialogue.language)
-        if not pool:
-            raise SpeechError(
-                f'{type(self._tts).__name__} has no voice for {dialogue.language!r}; use another backend.'
-            )
-        order = np.random.default_rng(self._seed(dialogue, 'voices')).permutation(len(pool))
-        speakers = dict.fromkeys(turn.speaker for turn in dialogue.turns)
-        return {speaker: pool[order[number % len(pool)]] for number, speaker in enumerate(speakers)}
-
-    def _seed(self, dialogue: Dialogue, *what: str) -> int:
-        key = '\0'.join((str(self._settings.seed), dialogue.id, *what))
-        return int.from_bytes(hashlib.sha256(key.encode()).digest()[:6], 'big')
-
-    def _turn(self, turn: Turn, dialogue: Dialogue, voice: str) -> tuple[Samples | None, TurnRecord]:
-        spoken = self._rewrite(turn.text, dialogue.language)
-        reference = normalise_for_wer(spoken.text, dialogue.language)
+        spoken = self._rewrite(text, language)
+        reference = normalise_for_wer(spoken.text, language)
+        judge = self._recogniser if self._recogniser and self._recogniser.knows(spoken.text, language) else None
         attempts: list[Attempt] = []
-        kept: Samples | None = None
-        for number in range(1 + self._settings.retries if reference else 0):
-            # The same for all turns of a speaker, so that rate and pitch change only where a turn is tried again.
-            seed = self._seed(dialogue, turn.speaker, str(number))
-            samples = self._tts.speak(spoken.text, voice, seed)
-            transcript = self._recogniser.transcribe(samples, dialogue.language)
-            wer = float(jiwer.wer(reference, normalise_for_wer(transcript, dialogue.language)))
-            attempts.append(Attempt(seed=seed, transcript=transcript, wer=wer))
-            if wer <= self._settings.wer_threshold:
-                kept = samples
+        said, heard = None, None
+        for number in range(1 + (self._settings.retries if judge else 0) if reference else 0):
+            seed = self._attempt_seed(voice, number)
+            rendered = self._tts.speak(spoken.text, voice, seed)
+            if judge is None:
+                attempts.append(Attempt(seed=seed))
+                said = rendered
                 break
-        return kept, TurnRecord(
-            speaker=turn.speaker,
-            text=turn.text,
+            heard = judge.transcribe(rendered.samples, language)
+            wer = float(jiwer.wer(reference, normalise_for_wer(heard.text, language)))
+            attempts.append(Attempt(seed=seed, transcript=heard.text, wer=round(wer, 4)))
+            if wer <= self._settings.wer_threshold:
+                said = rendered
+                break
+        decision = Decision(
+            text=text,
+            language=language,
             rewritten=spoken.text,
             changes=spoken.changes,
             voice=voice,
             attempts=tuple(attempts),
-            verdict='discarded' if kept is None else 'kept',
+            verdict='discarded' if said is None else 'kept' if judge else 'unchecked',
+            reason='' if said else _reason(text, spoken.text, attempts),
         )
+        if said is None:
+            return Utterance(None, (), decision)
+        words, words_by = _word_times(spoken.text, said, heard)
+        end = int(words[-1][2] * SAMPLE_RATE_HZ)
+        if spoken.changes:
+            words = self._of_written(text, language, words)
+        return Utterance(said.samples[:end], words, decision.model_copy(update={'words_by': words_by}))
+
+    def _of_written(self, text: str, language: Language, spoken: Sequence[Word]) -> tuple[Word, ...]:
+        """The times of written words, of which one may be several spoken ones, or none: '7:30', '&', '😀'.
+
+        A written word is over when the text up to it has been said.
+        """
+        written = text.split()
+        words: list[Word] = []
+        done = 0
+        for number, word in enumerate(written, 1):
+            said = len(self._rewrite(' '.join(written[:number]), language).text.split())
+            until = len(spoken) if number == len(written) else min(max(done, said), len(spoken))
+            start_s = spoken[done][1] if until > done else spoken[done - 1][2] if done else 0.0
+            words.append((word, start_s, spoken[until - 1][2] if until else 0.0))
+            done = until
+        return tuple(words)
+
+    def _attempt_seed(self, voice: str, number: int) -> int:
+        key = f'{self._seed}\0{voice}\0{number}'
+        return int.from_bytes(hashlib.sha256(key.encode()).digest()[:6], 'big')
 
 
-def _record(dialogue: Dialogue, turns: list[TurnRecord], reason: str) -> DialogueRecord:
-    return DialogueRecord(
-        id=dialogue.id,
-        language=dialogue.language,
-        turns=tuple(turns),
-        verdict='discarded' if reason else 'kept',
-        reason=reason,
-    )
+def _reason(text: str, spoken: str, attempts: Sequence[Attempt]) -> str:
+    if not attempts:
+        return f'nothing to say is left of {text[:60]!r}'
+    best = min(attempt.wer for attempt in attempts if attempt.wer is not None)
+    return f'{spoken[:60]!r} was not understood in {len(attempts)} renderings (WER {best:.2f} at best)'
 
 
-def _reason(turn: TurnRecord) -> str:
-    if not turn.attempts:
-        return f'nothing to say is left of {turn.text[:60]!r}'
-    best = min(attempt.wer for attempt in turn.attempts)
-    return f'{turn.rewritten[:60]!r} was not understood in {len(turn.attempts)} renderings (WER {best:.2f} at best)'
+def _word_times(spoken: str, said: Said, heard: Heard | None) -> tuple[tuple[Word, ...], WordsBy]:
+    """The time of each word between spaces of what was said; the last ends with the sound."""
+    if said.words:
+        return said.words, 'engine'
+    names = spoken.split()
+    end_s = spoken_until_s(said.samples)
+    if heard and heard.words and [_bare(name) for name in names] == [_bare(word) for word, _, _ in heard.words]:
+        starts = [max(0.0, min(start, end_s)) for _, start, _ in heard.words]
+        ends = [*starts[1:], end_s]
+        return tuple((n, round(a, 3), round(b, 3)) for n, a, b in zip(names, starts, ends, strict=True)), 'recogniser'
+    letters = [0]
+    for name in names:
+        letters.append(letters[-1] + len(name))
+    edges = [round(end_s * count / letters[-1], 3) for count in letters]
+    return tuple(zip(names, edges[:-1], edges[1:], strict=True)), 'letters'
+
+
+def _bare(word: str) -> str:
+    return ''.join(character for character in word.lower() if character.isalnum())

@@ -5,11 +5,11 @@ Text reaches a program on its standard input and a server in a form field; no sh
 
 from __future__ import annotations
 
+import functools
 import http.client
 import json
 import subprocess
 import time
-import unicodedata
 import urllib.parse
 import urllib.request
 from collections.abc import Mapping, Sequence
@@ -22,33 +22,44 @@ import soxr
 
 from audio_interaction_ros.audio import SAMPLE_RATE_HZ
 from audio_interaction_ros.audio.formats import Samples
-from training.corpus.speech import TRAIN_VOICES, VALIDATION_VOICES, SpeechError, Voice, synthesise
+from training.corpus.espeak import Speaker, Word
+from training.corpus.speech import TRAIN_VOICES, VALIDATION_VOICES, SpeechError, Voice, one_line
+
+
+@dataclass(frozen=True)
+class Said:
+    """float32 [n] at 16 kHz; (word, start and end in seconds) for each word between spaces, if the engine tells."""
+
+    samples: Samples
+    words: tuple[Word, ...] | None = None
 
 
 class TextToSpeech(Protocol):
     """Something with voices that reads text aloud."""
 
-    def voices(self, language: str) -> tuple[str, ...]:
-        """The names of its voices for 'en', 'zh' …, always in the same order; none: it does not speak that."""
+    name: str
+
+    def voices(self, language: str, split: str = 'train') -> tuple[str, ...]:
+        """The names of its voices for 'en', 'zh' …, always in the same order; none: it does not speak that.
+
+        No voice is on two sides of the split.
+        """
         ...
 
-    def speak(self, text: str, voice: str, seed: int) -> Samples:
-        """float32 [n] at 16 kHz. `seed` settles what may vary within a voice; raises SpeechError."""
+    def speak(self, text: str, voice: str, seed: int) -> Said:
+        """`seed` settles what may vary within a voice; raises SpeechError."""
         ...
 
 
-def one_line(text: str) -> str:
-    """`text` without control characters and line ends, for engines that take those as commands or as separate texts.
-
-    Raises SpeechError if nothing is left.
-    """
-    line = ''.join(
-        ' ' if unicodedata.category(character) in ('Cc', 'Cs', 'Cn', 'Co') else character for character in text
+def one_side(names: Sequence[str], split: str) -> tuple[str, ...]:
+    """Of ten voices the second is for validation and the third for test; the others train."""
+    held_out = {'validation': 1, 'test': 2}
+    place = held_out.get(split)
+    return tuple(
+        name
+        for number, name in enumerate(names)
+        if (number % 10 not in held_out.values() if place is None else number % 10 == place)
     )
-    line = ' '.join(line.split())
-    if not line:
-        raise SpeechError(f'There is nothing to say in {text[:40]!r}; leave the turn out.')
-    return line
 
 
 def _from_pcm(pcm: bytes, rate_hz: int) -> Samples:
@@ -56,41 +67,50 @@ def _from_pcm(pcm: bytes, rate_hz: int) -> Samples:
     return np.clip(soxr.resample(speech, rate_hz, SAMPLE_RATE_HZ), -1.0, 1.0).astype(np.float32)
 
 
-_MORE_ACCENTS = ('en-029', 'en-gb-x-gbclan', 'en-gb-x-gbcwmd', 'en-us-nyc')
-# espeak-ng 1.51's other variants, without whispers, robots and those that sound the same as another.
+# Of espeak-ng 1.51's other accents and variants those that a recogniser follows as well as the voices of speech.py; it
+# loses most of what whispers, robots, and such as 'grandma', 'Andy' or 'norbert' say.
+_MORE_ACCENTS = ('en-gb-x-gbclan', 'en-us-nyc')
 _MORE_FOR_TRAINING = tuple(
-    'Andy Denis Diogo Gene Henrique Hugo Jacky Lee Marco Mario Michael Mike Nguyen adam anika antonio aunty belinda '  # noqa: SIM905
-    'benjamin boris caleb david ed edward gustave john kaukovalta linda marcelo max miguel pablo paul pedro quincy rob '
-    'robert sandro shelby steph travis victor zac grandpa klatt3 klatt5'.split()
+    'Denis Diogo Gene Henrique Jacky Mario Mike adam antonio belinda benjamin caleb ed edward gustave linda miguel '  # noqa: SIM905
+    'pablo paul pedro quincy sandro steph victor klatt3 klatt5'.split()
 )
-_MORE_FOR_VALIDATION = ('Alex', 'Alicia', 'Andrea', 'michel', 'norbert', 'grandma')
+_MORE_FOR_VALIDATION = ('Alex', 'michel')
+_NOT_FOLLOWED = ('Annie',)
 
 
-def _pool(voices: Sequence[Voice], more: Sequence[str]) -> tuple[str, ...]:
-    accents = [*dict.fromkeys(voice.name.partition('+')[0] for voice in voices), *_MORE_ACCENTS]
-    variants = [*dict.fromkeys(voice.name.partition('+')[2] for voice in voices), *more]
-    return tuple(f'{accent}+{variant}' for accent in accents for variant in variants)
+@functools.cache
+def _pools() -> dict[str, tuple[str, ...]]:
+    """Split → voices. Variants are what is told apart: an accent alone does not make another speaker."""
+    accents = [*dict.fromkeys(voice.name.partition('+')[0] for voice in TRAIN_VOICES), *_MORE_ACCENTS]
+    train, held_out = (
+        sorted({*(voice.name.partition('+')[2] for voice in voices), *more} - {*_NOT_FOLLOWED})
+        for voices, more in ((TRAIN_VOICES, _MORE_FOR_TRAINING), (VALIDATION_VOICES, _MORE_FOR_VALIDATION))
+    )
+    sides = {'train': train, 'validation': held_out[0::2], 'test': held_out[1::2]}
+    return {
+        split: tuple(f'{accent}+{variant}' for accent in accents for variant in variants)
+        for split, variants in sides.items()
+    }
 
 
 class EspeakTts:
-    """espeak-ng: every accent with every variant, those of validation apart; the seed draws rate and pitch."""
+    """espeak-ng: every accent with every variant, those of validation and test apart; the seed draws rate and pitch."""
 
-    def __init__(self, validation: bool = False) -> None:
-        self._names = (
-            _pool(VALIDATION_VOICES, _MORE_FOR_VALIDATION) if validation else _pool(TRAIN_VOICES, _MORE_FOR_TRAINING)
-        )
+    name = 'espeak-ng'
 
-    def voices(self, language: str) -> tuple[str, ...]:
+    def __init__(self, speaker: Speaker) -> None:
+        self._speaker = speaker
+
+    def voices(self, language: str, split: str = 'train') -> tuple[str, ...]:
         """Names such as 'en-us+f3'; languages are en, zh, de, fr and es."""
         code = {'zh': 'cmn'}.get(language, language)
-        return tuple(name for name in self._names if Voice(name, 0, 0).language == code)
+        return tuple(name for name in _pools()[split] if Voice(name, 0, 0).language == code)
 
-    def speak(self, text: str, voice: str, seed: int) -> Samples:
-        """float32 [n] at 16 kHz, the same for the same arguments; raises SpeechError."""
+    def speak(self, text: str, voice: str, seed: int) -> Said:
+        """The same for the same arguments; raises SpeechError."""
         rng = np.random.default_rng(seed)
         drawn = Voice(voice, rate_wpm=int(rng.integers(125, 210)), pitch=int(rng.integers(20, 80)))
-        # Double brackets would be taken for phoneme names.
-        return synthesise(one_line(text).replace('[[', '[ ['), drawn)
+        return Said(*self._speaker.speak(text, drawn))
 
 
 @dataclass(frozen=True)
@@ -107,22 +127,25 @@ class PiperTts:
     The seed draws the tempo; Piper's own sampling noise has no seed, so renderings differ from run to run.
     """
 
+    name = 'piper'
+
     def __init__(self, models: Sequence[Path], program: str = 'piper', timeout_s: float = 120.0) -> None:
         """Raises SpeechError for a model that is absent or not described."""
         self._models = {path.stem: _piper_model(path) for path in models}
         self._program, self._timeout_s = program, timeout_s
 
-    def voices(self, language: str) -> tuple[str, ...]:
+    def voices(self, language: str, split: str = 'train') -> tuple[str, ...]:
         """Model names, with '#' and the number of the speaker where a model has several."""
-        return tuple(
+        names = [
             f'{name}#{speaker}' if model.speakers > 1 else name
             for name, model in self._models.items()
             if model.language == language
             for speaker in range(model.speakers)
-        )
+        ]
+        return one_side(names, split)
 
-    def speak(self, text: str, voice: str, seed: int) -> Samples:
-        """float32 [n] at 16 kHz; raises SpeechError."""
+    def speak(self, text: str, voice: str, seed: int) -> Said:
+        """Raises SpeechError."""
         name, _, speaker = voice.partition('#')
         if name not in self._models:
             raise SpeechError(
@@ -148,7 +171,7 @@ class PiperTts:
         if done.returncode != 0 or len(done.stdout) < 2:
             said = ' '.join(done.stderr.decode(errors='replace').split())[-300:] or 'no sound came back'
             raise SpeechError(f'Piper failed with voice {voice} ({said}); try {model.path} on the command line.')
-        return _from_pcm(done.stdout, model.rate_hz)
+        return Said(_from_pcm(done.stdout, model.rate_hz))
 
 
 def _piper_model(path: Path) -> _PiperModel:
@@ -171,6 +194,8 @@ class CosyVoiceTts:
     The server seeds itself, so renderings differ from run to run and `seed` has no effect.
     """
 
+    name = 'cosyvoice'
+
     def __init__(
         self,
         url: str,
@@ -188,12 +213,12 @@ class CosyVoiceTts:
         self._speakers = speakers or {'zh': ('中文女', '中文男'), 'en': ('英文女', '英文男')}
         self._rate_hz, self._timeout_s = rate_hz, timeout_s
 
-    def voices(self, language: str) -> tuple[str, ...]:
+    def voices(self, language: str, split: str = 'train') -> tuple[str, ...]:
         """The speakers' names on the server."""
-        return tuple(self._speakers.get(language, ()))
+        return one_side(self._speakers.get(language, ()), split)
 
-    def speak(self, text: str, voice: str, seed: int) -> Samples:
-        """float32 [n] at 16 kHz; raises SpeechError."""
+    def speak(self, text: str, voice: str, seed: int) -> Said:
+        """Raises SpeechError."""
         form = urllib.parse.urlencode({'tts_text': one_line(text), 'spk_id': voice}).encode()
         deadline = time.monotonic() + self._timeout_s
         pcm = bytearray()
@@ -214,4 +239,4 @@ class CosyVoiceTts:
             ) from None
         if len(pcm) < 2 or len(pcm) % 2:
             raise SpeechError(f'{self._url} answered with {len(pcm)} bytes, which are no 16-bit samples; see its log.')
-        return _from_pcm(bytes(pcm), rate_hz)
+        return Said(_from_pcm(bytes(pcm), rate_hz))

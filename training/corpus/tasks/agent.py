@@ -17,7 +17,6 @@ from training.corpus.tasks.script import (
     pick,
     small_talk,
     some,
-    texts,
 )
 from training.corpus.tasks.shelf import Shelf
 
@@ -26,9 +25,9 @@ CATEGORY = 'audio agent'
 
 def spoken_request(shelf: Shelf, rng: np.random.Generator) -> Script:
     lines = []
-    for row in some(rng, texts()['commands'], 4):
+    for row in some(rng, shelf.texts['commands'], 4):
         if rng.random() < 0.4:
-            lines.append(small_talk(rng))
+            lines.append(small_talk(shelf.texts, rng))
         say = (Say(text=json.dumps(row['call'])),)
         lines.append(Line(hear=Speech(text=row['say']), say=say, gap_s=pause_s(rng, 0.6, 2.0)))
     return Script(category=CATEGORY, task='spoken request', lines=tuple(lines))
@@ -37,8 +36,8 @@ def spoken_request(shelf: Shelf, rng: np.random.Generator) -> Script:
 def on_sound(shelf: Shelf, rng: np.random.Generator) -> Script:
     """The sound that was named is answered with the call; other ordinary sounds are not answered at all."""
     wanted, *others = some(rng, shelf.categories('event', 'silent'), 4)
-    action = pick(rng, texts()['actions'])
-    prefix, lines = instructed('on sound', rng, what=wanted, action=action['say'])
+    action = pick(rng, shelf.texts['actions'])
+    prefix, lines = instructed(shelf.texts, 'on sound', rng, what=wanted, action=action['say'])
     for category in some(rng, [wanted, *others], 4):
         clip = shelf.draw(rng, 'event', 'silent', category)
         say = (Say(text=json.dumps(action['call']), due='evidence'),) if category == wanted else ()
@@ -48,8 +47,8 @@ def on_sound(shelf: Shelf, rng: np.random.Generator) -> Script:
 
 def on_topic(shelf: Shelf, rng: np.random.Generator) -> Script:
     """Others talk of this and that; the first sentence on the topic is the one to speak up at."""
-    wanted, other = some(rng, texts()['topics'], 2)
-    prefix, lines = instructed('on topic', rng, what=wanted['topic'])
+    wanted, other = some(rng, shelf.texts['topics'], 2)
+    prefix, lines = instructed(shelf.texts, 'on topic', rng, what=wanted['topic'])
     lines += [
         Line(hear=Speech(text=text, speaker=1 + n % 2), gap_s=pause_s(rng))
         for n, text in enumerate(some(rng, other['sentences'], 2))
@@ -61,10 +60,10 @@ def on_topic(shelf: Shelf, rng: np.random.Generator) -> Script:
 
 
 def contradiction(shelf: Shelf, rng: np.random.Generator) -> Script:
-    row = pick(rng, texts()['contradictions'])
-    prefix, lines = instructed('contradiction', rng, what=row['fact'])
+    row = pick(rng, shelf.texts['contradictions'])
+    prefix, lines = instructed(shelf.texts, 'contradiction', rng, what=row['fact'])
     answer = Say(text=row['answer'], emotion=row.get('emotion', 'normal'))
-    said = [Line(hear=Speech(text=row['right'], speaker=1), gap_s=pause_s(rng)), small_talk(rng)]
+    said = [Line(hear=Speech(text=row['right'], speaker=1), gap_s=pause_s(rng)), small_talk(shelf.texts, rng)]
     said.insert(
         int(rng.integers(3)), Line(hear=Speech(text=row['wrong'], speaker=2), say=(answer,), gap_s=pause_s(rng))
     )

@@ -4,31 +4,55 @@ from __future__ import annotations
 
 import numpy as np
 
-from training.corpus.tasks.script import Line, Say, Script, Speech, instructed, pause_s, pick, small_talk, some, texts
+from training.corpus.tasks.script import (
+    LANGUAGES,
+    Line,
+    Say,
+    Script,
+    Speech,
+    instructed,
+    pause_s,
+    pick,
+    small_talk,
+    some,
+)
 from training.corpus.tasks.shelf import Shelf
 
 CATEGORY = 'real-time ASR'
 
 
+def recorded(shelf: Shelf, rng: np.random.Generator) -> Line | None:
+    """Half the time, where the library has some: real words, written down when they are over, for nobody timed them."""
+    languages = [name for name, code in LANGUAGES.items() if shelf.categories('said', code)]
+    if not languages or rng.random() < 0.5:
+        return None
+    language = pick(rng, languages)
+    clip = shelf.draw(rng, 'said', LANGUAGES[language])
+    hear = Speech(text=clip.text, language=language, clip=clip.id)
+    return Line(hear=hear, say=(Say(text=clip.text, language=language),), gap_s=pause_s(rng))
+
+
 def dictation(shelf: Shelf, rng: np.random.Generator) -> Script:
-    prefix, lines = instructed('dictation', rng)
-    for sentence in some(rng, texts()['dictation'], 3):
+    prefix, lines = instructed(shelf.texts, 'dictation', rng)
+    for sentence in some(rng, shelf.texts['dictation'], 3):
         say = tuple(Say(text=word, due='word', word=n) for n, word in enumerate(sentence.split()))
-        lines.append(Line(hear=Speech(text=sentence), say=say, gap_s=pause_s(rng)))
+        line = Line(hear=Speech(text=sentence), say=say, gap_s=pause_s(rng))
+        lines.append(recorded(shelf, rng) or line)
     return Script(category=CATEGORY, task='dictation', lines=tuple(lines), instruction=prefix)
 
 
 def captions(shelf: Shelf, rng: np.random.Generator) -> Script:
-    prefix, lines = instructed('captions', rng)
-    for sentence in some(rng, texts()['small_talk'], 5):
+    prefix, lines = instructed(shelf.texts, 'captions', rng)
+    for sentence in some(rng, shelf.texts['small_talk'], 5):
         speech = Speech(text=sentence, speaker=int(rng.integers(1, 3)))
-        lines.append(Line(hear=speech, say=(Say(text=sentence),), gap_s=pause_s(rng)))
+        line = Line(hear=speech, say=(Say(text=sentence),), gap_s=pause_s(rng))
+        lines.append(recorded(shelf, rng) or line)
     return Script(category=CATEGORY, task='captions', lines=tuple(lines), instruction=prefix)
 
 
 def keyword(shelf: Shelf, rng: np.random.Generator) -> Script:
-    chosen = pick(rng, texts()['keywords'])
-    prefix, lines = instructed('keyword', rng, what=chosen['word'])
+    chosen = pick(rng, shelf.texts['keywords'])
+    prefix, lines = instructed(shelf.texts, 'keyword', rng, what=chosen['word'])
     for position in range(4):
         if position in (1, 3) or rng.random() < 0.3:
             sentence = pick(rng, chosen['sentences'])
@@ -40,14 +64,14 @@ def keyword(shelf: Shelf, rng: np.random.Generator) -> Script:
                 )
             )
         else:
-            lines.append(small_talk(rng))
+            lines.append(small_talk(shelf.texts, rng))
     return Script(category=CATEGORY, task='keyword', lines=tuple(lines), instruction=prefix)
 
 
 def command_words(shelf: Shelf, rng: np.random.Generator) -> Script:
-    prefix, lines = instructed('command words', rng)
-    for position, word in enumerate(some(rng, texts()['command_words'], 6)):
+    prefix, lines = instructed(shelf.texts, 'command words', rng)
+    for position, word in enumerate(some(rng, shelf.texts['command_words'], 6)):
         if position == 3:
-            lines.append(small_talk(rng))
+            lines.append(small_talk(shelf.texts, rng))
         lines.append(Line(hear=Speech(text=f'{word}.'), say=(Say(text=word),), gap_s=pause_s(rng)))
     return Script(category=CATEGORY, task='command words', lines=tuple(lines), instruction=prefix)

@@ -11,8 +11,8 @@ CATEGORY = 'following music'
 
 
 def presence(shelf: Shelf, rng: np.random.Generator) -> Script:
-    prefix, lines = instructed('presence', rng)
-    lines += [shelf.silent(rng) if rng.random() < 0.5 else small_talk(rng) for _ in range(2)]
+    prefix, lines = instructed(shelf.texts, 'presence', rng)
+    lines += [shelf.silent(rng) if rng.random() < 0.5 else small_talk(shelf.texts, rng) for _ in range(2)]
     clip = shelf.draw(rng, 'kind', 'music')
     say = (Say(text='Music is playing.', due='evidence'),)
     lines.append(Line(hear=Sound(clip=clip.id, longest_s=5.0), say=say, gap_s=pause_s(rng, 0.6, 2.0)))
@@ -21,7 +21,7 @@ def presence(shelf: Shelf, rng: np.random.Generator) -> Script:
 
 
 def instrument(shelf: Shelf, rng: np.random.Generator) -> Script:
-    prefix, lines = instructed('instrument', rng)
+    prefix, lines = instructed(shelf.texts, 'instrument', rng)
     for category in some(rng, shelf.categories('tag', 'instrument'), 3):
         clip = shelf.draw(rng, 'tag', 'instrument', category)
         say = (Say(text=f'That is a {category}.', due='evidence'),)
@@ -32,7 +32,7 @@ def instrument(shelf: Shelf, rng: np.random.Generator) -> Script:
 def beat_count(shelf: Shelf, rng: np.random.Generator) -> Script:
     """Beats at an even tempo; asked for when they are over."""
     clip = shelf.draw(rng, 'tag', 'beat')
-    prefix, lines = instructed('beat count', rng)
+    prefix, lines = instructed(shelf.texts, 'beat count', rng)
     beats, period_s = int(rng.integers(3, 9)), float(rng.uniform(0.5, 0.9))
     length_s = min(0.35, shelf.library.duration_s(clip.id))
     hit = Sound(clip=clip.id, longest_s=length_s)
@@ -47,7 +47,7 @@ def beat_count(shelf: Shelf, rng: np.random.Generator) -> Script:
 
 
 def in_or_out_of_tune(shelf: Shelf, rng: np.random.Generator) -> Script:
-    prefix, lines = instructed('in or out of tune', rng)
+    prefix, lines = instructed(shelf.texts, 'in or out of tune', rng)
     for _ in range(3):
         tuned = bool(rng.random() < 0.5)
         clip = shelf.draw(rng, 'tag', 'in tune' if tuned else 'out of tune')

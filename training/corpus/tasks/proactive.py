@@ -12,13 +12,16 @@ CATEGORY = 'proactive respond'
 
 def _script(task: str, criterion: str, shelf: Shelf, rng: np.random.Generator) -> Script:
     """An everyday scene into which one or two hazards of the criterion break, at any moment."""
-    lines, made_by = shelf.scene(rng, foregrounds=3)
+    scene = shelf.scene(rng, foregrounds=3)
+    lines = list(scene.lines)
     for _ in range(int(rng.integers(1, 3))):
         lines.insert(int(rng.integers(len(lines) + 1)), shelf.warning(rng, criterion))
     if rng.random() < 0.5:
-        lines.insert(int(rng.integers(len(lines) + 1)), small_talk(rng))
+        lines.insert(int(rng.integers(len(lines) + 1)), small_talk(shelf.texts, rng))
     aloud = bool(rng.random() < 0.5)
-    return Script(category=CATEGORY, task=task, lines=tuple(lines), aloud=aloud, made_by=made_by)
+    return Script(
+        category=CATEGORY, task=task, lines=tuple(lines), aloud=aloud, made_by=scene.made_by, notes=scene.notes
+    )
 
 
 def physiological(shelf: Shelf, rng: np.random.Generator) -> Script:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -14,6 +15,7 @@ from training.corpus.mixing import Role
 from training.corpus.sounds import load_answers
 
 Language = Literal['english', 'chinese']
+LANGUAGES: dict[str, Literal['en', 'zh']] = {'english': 'en', 'chinese': 'zh'}  # by the names that scripts use
 
 
 class _Part(BaseModel):
@@ -28,6 +30,10 @@ class Speech(_Part):
     language: Language = 'english'
     speaker: int = 0
     far: bool = False
+    clip: str = Field(default='', description='a recording of the library in which just this is said')
+    credit: tuple[str, str, str] | None = Field(
+        default=None, description='source, licence and attribution of a text that others wrote'
+    )
 
 
 class Sound(_Part):
@@ -58,7 +64,10 @@ class Line(_Part):
 
 
 class Script(_Part):
-    """One stream. `instruction` is the text prefix; when it is empty the model's general instruction stands there."""
+    """One stream. `instruction` is the text prefix; when it is empty the model's general instruction stands there.
+
+    `made_by` names everybody who had a hand in it: templates, grammar, rules, or a chat model.
+    """
 
     category: str
     task: str
@@ -67,16 +76,28 @@ class Script(_Part):
     aloud: bool = False
     mixed_in: tuple[str, ...] = ()
     made_by: str = 'templates'
+    notes: tuple[str, ...] = Field(default=(), description='what was left out or made by another than meant, and why')
 
     def utterances(self) -> list[Speech]:
         """Everything that must be rendered as speech."""
-        return [line.hear for line in self.lines if isinstance(line.hear, Speech)]
+        return [line.hear for line in self.lines if isinstance(line.hear, Speech) and not line.hear.clip]
+
+
+@dataclass(frozen=True)
+class Texts:
+    """What people say and what is said back, in the shapes of texts.yaml, and who wrote it."""
+
+    rows: dict[str, Any]
+    made_by: str
+
+    def __getitem__(self, kind: str) -> Any:
+        return self.rows[kind]
 
 
 @functools.cache
-def texts() -> dict[str, Any]:
+def texts() -> Texts:
     """texts.yaml beside this file."""
-    return yaml.safe_load((Path(__file__).parent / 'texts.yaml').read_text())
+    return Texts(yaml.safe_load((Path(__file__).parent / 'texts.yaml').read_text()), 'templates')
 
 
 @functools.cache
@@ -101,12 +122,12 @@ def pause_s(rng: np.random.Generator, shortest: float = 0.3, longest: float = 1.
     return round(float(rng.uniform(shortest, longest)), 2)
 
 
-def instructed(task: str, rng: np.random.Generator, **what: str) -> tuple[str, list[Line]]:
+def instructed(texts: Texts, task: str, rng: np.random.Generator, **what: str) -> tuple[str, list[Line]]:
     """How a task is asked for: (text prefix, lines), one of them empty. A spoken request may be acknowledged."""
-    request = pick(rng, texts()['instructions'][task]).format(**what)
+    request = pick(rng, texts['instructions'][task]).format(**what)
     if rng.random() < 0.5:
         return request, []
-    say = (Say(text=pick(rng, texts()['acknowledgements'])),) if rng.random() < 0.5 else ()
+    say = (Say(text=pick(rng, texts['acknowledgements'])),) if rng.random() < 0.5 else ()
     return '', [Line(hear=Speech(text=request), say=say, gap_s=pause_s(rng, 0.1, 0.8))]
 
 
@@ -116,7 +137,7 @@ def warning(category: str, rng: np.random.Generator) -> Say:
     return Say(text=pick(rng, answer.sentences), emotion=answer.emotion, due='evidence')
 
 
-def small_talk(rng: np.random.Generator, speaker: int = 1) -> Line:
+def small_talk(texts: Texts, rng: np.random.Generator, speaker: int = 1) -> Line:
     """Somebody says something that is not meant for the assistant."""
-    text = pick(rng, texts()['small_talk'])
+    text = pick(rng, texts['small_talk'])
     return Line(hear=Speech(text=text, speaker=speaker, far=bool(rng.random() < 0.5)), gap_s=pause_s(rng))

@@ -2,25 +2,63 @@
 
 from __future__ import annotations
 
+import copy
+import threading
 from collections import defaultdict
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from training.corpus.curation.curators import Curators
+from training.corpus.curation.scenario import ClipInfo
+from training.corpus.dialogues import Dialogues
 from training.corpus.library import Library, LibraryClip, LibraryError, of_split
 from training.corpus.sounds import load_answers
-from training.corpus.tasks.scenes import Scenes
-from training.corpus.tasks.script import Line, Sound, pause_s, pick, warning
+from training.corpus.sources.text import Dialogue
+from training.corpus.tasks.scenes import Scene, Scenes, clip_info
+from training.corpus.tasks.script import Line, Sound, Texts, pause_s, pick, texts, warning
+
+if TYPE_CHECKING:
+    from training.corpus.llm import LlmClient
 
 SHORTEST_S = 0.25
+LONGEST_SAID_S = 10.0  # of recorded speech that is written down or translated; several must fit into a stream
+
+
+class _Once:
+    """Scenes, made by the first thread that wants them: their index takes a second."""
+
+    def __init__(self, make: Callable[[], Scenes]) -> None:
+        self._make, self._lock = make, threading.Lock()
+        self._made: Scenes | None = None
+
+    def __call__(self) -> Scenes:
+        with self._lock:
+            if self._made is None:
+                self._made = self._make()
+            return self._made
 
 
 class Shelf:
-    """Draws clips by category first, so that a category with many clips is not heard more than another."""
+    """Draws clips by category first, so that a category with many clips is not heard more than another.
 
-    def __init__(self, library: Library, split: str) -> None:
+    `texts` is what is said in a script; with a chat model, half of the scripts have its fresh ones.
+    """
+
+    def __init__(
+        self,
+        library: Library,
+        split: str,
+        client: LlmClient | None = None,
+        fresh: Texts | None = None,
+        dialogues: Dialogues | None = None,
+    ) -> None:
         self.library = library
         self.split = split
-        self._scenes: Scenes | None = None
+        self.texts = texts()
+        self._fresh = fresh
+        self._dialogues = dialogues
         self._by: dict[tuple[str, str], dict[str, list[LibraryClip]]] = defaultdict(lambda: defaultdict(list))
         answered = load_answers()
         for clip in of_split(library.clips, split):
@@ -36,6 +74,31 @@ class Shelf:
             for tag in clip.tags:
                 self._by['tag', tag][clip.category].append(clip)
             self._by['kind', clip.kind][clip.category].append(clip)
+            if clip.text and library.duration_s(clip.id) <= LONGEST_SAID_S:
+                self._by['said', clip.language][clip.category].append(clip)
+                if clip.translation:
+                    self._by['translated', clip.language][clip.category].append(clip)
+
+        kept = [c for kind in ('event', 'music') for group in self._by['kind', kind].values() for c in group]
+        self.curators = Curators(client, [clip.caption for clip in kept if clip.caption])
+        self._scenes = _Once(lambda: Scenes(library, kept, self.curators))
+
+    def with_texts(self, rng: np.random.Generator) -> Shelf:
+        """The same clips, with the texts of one script."""
+        if self._fresh is None or rng.random() < 0.5:
+            return self
+        shelf = copy.copy(self)
+        shelf.texts = self._fresh
+        return shelf
+
+    def info(self, clip_id: str) -> ClipInfo:
+        """A clip as curation sees it."""
+        return clip_info(self.library[clip_id], self.library.duration_s(clip_id))
+
+    def phrase(self, clip_id: str) -> str:
+        """What a clip is, as a noun phrase: 'a barking dog'."""
+        clip = self.library[clip_id]
+        return f'a {clip.category}' if 'instrument' in clip.tags else self.curators.grammar.phrase(clip.category)
 
     def categories(self, key: str, value: str) -> list[str]:
         """The categories that have clips of this sort, sorted."""
@@ -52,12 +115,15 @@ class Shelf:
             )
         return pick(rng, groups[pick(rng, names)])
 
-    def scene(self, rng: np.random.Generator, foregrounds: int) -> tuple[list[Line], str]:
-        """A coherent scene, and who planned it."""
-        if self._scenes is None:  # its index takes a second to make
-            kept = [c for kind in ('event', 'music') for group in self._by['kind', kind].values() for c in group]
-            self._scenes = Scenes(self.library, kept)
-        return self._scenes.draw(rng, foregrounds)
+    def dialogue(self, rng: np.random.Generator, several: bool) -> Dialogue | None:
+        """Half the time, and where the split has some: a dialogue of one round, or of several."""
+        if not self._dialogues or not self._dialogues.count(several) or rng.random() < 0.5:
+            return None
+        return self._dialogues.draw(rng, several)
+
+    def scene(self, rng: np.random.Generator, foregrounds: int) -> Scene:
+        """A coherent scene."""
+        return self._scenes().draw(rng, foregrounds)
 
     def silent(self, rng: np.random.Generator, longest_s: float = 3.0) -> Line:
         """An ordinary sound that deserves no word."""

@@ -4,31 +4,42 @@ from __future__ import annotations
 
 import numpy as np
 
-from training.corpus.tasks.script import Line, Say, Script, Speech, instructed, pause_s, pick, some, texts
+from training.corpus.tasks.script import LANGUAGES, Language, Line, Say, Script, Speech, instructed, pause_s, pick, some
 from training.corpus.tasks.shelf import Shelf
 
 CATEGORY = 'streaming translation'
 
 
+def recorded(shelf: Shelf, said: Language, wanted: Language, rng: np.random.Generator) -> Line | None:
+    """Half the time, where the library has some: real speech with its translation."""
+    if not shelf.categories('translated', LANGUAGES[said]) or rng.random() < 0.5:
+        return None
+    clip = shelf.draw(rng, 'translated', LANGUAGES[said])
+    hear = Speech(text=clip.text, language=said, clip=clip.id)
+    return Line(hear=hear, say=(Say(text=clip.translation, language=wanted),), gap_s=pause_s(rng, 0.6, 2.0))
+
+
 def english_to_chinese(shelf: Shelf, rng: np.random.Generator) -> Script:
-    prefix, lines = instructed('en to zh', rng)
-    for english, chinese in some(rng, texts()['phrases'], 5):
+    prefix, lines = instructed(shelf.texts, 'en to zh', rng)
+    for english, chinese in some(rng, shelf.texts['phrases'], 5):
         say = (Say(text=chinese, language='chinese'),)
-        lines.append(Line(hear=Speech(text=english), say=say, gap_s=pause_s(rng, 0.6, 2.0)))
+        line = Line(hear=Speech(text=english), say=say, gap_s=pause_s(rng, 0.6, 2.0))
+        lines.append(recorded(shelf, 'english', 'chinese', rng) or line)
     return Script(category=CATEGORY, task='en to zh', lines=tuple(lines), instruction=prefix)
 
 
 def chinese_to_english(shelf: Shelf, rng: np.random.Generator) -> Script:
-    prefix, lines = instructed('zh to en', rng)
-    for english, chinese in some(rng, texts()['phrases'], 5):
+    prefix, lines = instructed(shelf.texts, 'zh to en', rng)
+    for english, chinese in some(rng, shelf.texts['phrases'], 5):
         speech = Speech(text=chinese, language='chinese', speaker=1)
-        lines.append(Line(hear=speech, say=(Say(text=english),), gap_s=pause_s(rng, 0.6, 2.0)))
+        line = Line(hear=speech, say=(Say(text=english),), gap_s=pause_s(rng, 0.6, 2.0))
+        lines.append(recorded(shelf, 'chinese', 'english', rng) or line)
     return Script(category=CATEGORY, task='zh to en', lines=tuple(lines), instruction=prefix)
 
 
 def simultaneous(shelf: Shelf, rng: np.random.Generator) -> Script:
-    prefix, lines = instructed('simultaneous', rng)
-    for parts in some(rng, texts()['simultaneous'], 3):
+    prefix, lines = instructed(shelf.texts, 'simultaneous', rng)
+    for parts in some(rng, shelf.texts['simultaneous'], 3):
         say, words = [], 0
         for english, chinese in parts:
             words += len(english.split())
@@ -40,8 +51,8 @@ def simultaneous(shelf: Shelf, rng: np.random.Generator) -> Script:
 
 def phrase(shelf: Shelf, rng: np.random.Generator) -> Script:
     prefix, lines = '', []
-    for english, chinese in some(rng, texts()['phrases'], 3):
-        ask = pick(rng, texts()['instructions']['phrase'])
+    for english, chinese in some(rng, shelf.texts['phrases'], 3):
+        ask = pick(rng, shelf.texts['instructions']['phrase'])
         lines.append(
             Line(hear=Speech(text=f'{ask} {english}'), say=(Say(text=chinese, language='chinese'),), gap_s=pause_s(rng))
         )

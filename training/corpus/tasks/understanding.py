@@ -12,7 +12,7 @@ _ORDINALS = ('first', 'second', 'third')
 
 
 def describe(shelf: Shelf, rng: np.random.Generator) -> Script:
-    prefix, lines = instructed('describe', rng)
+    prefix, lines = instructed(shelf.texts, 'describe', rng)
     for category in some(rng, shelf.categories('sound', 'any'), 5):
         clip = shelf.draw(rng, 'sound', 'any', category)
         say = (Say(text=named(category), due='evidence'),)
@@ -23,7 +23,7 @@ def describe(shelf: Shelf, rng: np.random.Generator) -> Script:
 def count(shelf: Shelf, rng: np.random.Generator) -> Script:
     """One clip again and again, a second apart; the report comes when it has stayed away for longer than that."""
     clip = shelf.draw(rng, 'tag', 'short')
-    prefix, lines = instructed('count', rng, what=clip.category)
+    prefix, lines = instructed(shelf.texts, 'count', rng, what=clip.category)
     times = int(rng.integers(2, 6))
     sound = Sound(clip=clip.id, longest_s=1.0)
     for number in range(times):
@@ -36,7 +36,7 @@ def count(shelf: Shelf, rng: np.random.Generator) -> Script:
 
 def compare(shelf: Shelf, rng: np.random.Generator) -> Script:
     """Two cuts of continuous sounds whose lengths differ by a factor of two or more."""
-    prefix, lines = instructed('compare', rng)
+    prefix, lines = instructed(shelf.texts, 'compare', rng)
     for _ in range(2):
         short, long = float(rng.uniform(0.6, 1.0)), float(rng.uniform(2.2, 3.0))
         first_longer = bool(rng.random() < 0.5)
@@ -50,7 +50,7 @@ def compare(shelf: Shelf, rng: np.random.Generator) -> Script:
 
 
 def locate_in_time(shelf: Shelf, rng: np.random.Generator) -> Script:
-    prefix, lines = instructed('locate in time', rng)
+    prefix, lines = instructed(shelf.texts, 'locate in time', rng)
     heard = some(rng, shelf.categories('sound', 'any'), 3)
     for category in heard:
         clip = shelf.draw(rng, 'sound', 'any', category)

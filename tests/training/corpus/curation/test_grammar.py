@@ -10,12 +10,13 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from training.corpus import procedural
 from training.corpus.clips import NO_EVENT
 from training.corpus.curation import grammar as module
 from training.corpus.curation.grammar import Grammar, GrammarError
 from training.corpus.curation.scenario import Rule, Scenario
 from training.corpus.mixing import Role
+from training.corpus.procedural.library import ALL_TYPES, CRITERION_OF
+from training.corpus.procedural.taxonomy import CATEGORY_CRITERIA, CRITERIA
 
 GRAMMAR = Grammar()
 LIBRARY = Path(__file__).resolve().parents[5] / 'shared' / 'clips'
@@ -75,15 +76,16 @@ def test_causes_come_before_effects():
 
 
 def test_every_sound_place_and_activity_occurs():
-    assert {event.name for scene in SCENES for event in scene.sub_events} == set(GRAMMAR.rules.sounds)
-    described = ' '.join(scene.description for scene in SCENES)
+    scenes = [*SCENES, *(GRAMMAR.plan(np.random.default_rng([6, seed]))[0] for seed in range(3_000))]
+    assert {event.name for scene in scenes for event in scene.sub_events} == set(GRAMMAR.rules.sounds)
+    described = ' '.join(scene.description for scene in scenes)
     assert all(place.phrase.capitalize() in described for place in GRAMMAR.rules.places.values())
     assert all(f'{activity}.' in described for activity in GRAMMAR.rules.activities)
     assert {len(scene.sub_events) for scene in SCENES} >= set(range(4, 12))
 
 
 def test_every_procedural_category_has_its_place():
-    assert {kind.category for kind in procedural.SOUND_TYPES.values()} <= GRAMMAR.tags
+    assert {kind.category for kind in ALL_TYPES.values()} <= GRAMMAR.tags
 
 
 @pytest.mark.skipif(not LIBRARY.exists(), reason='no ../shared/clips beside the checkout')
@@ -93,11 +95,32 @@ def test_every_category_of_the_clip_library_has_its_place():
     assert categories - NO_EVENT <= GRAMMAR.tags
 
 
-def test_every_refinement_is_one():
+def test_every_sound_can_be_looked_for_and_made():
     for name, sound in GRAMMAR.rules.sounds.items():
-        assert 4 <= len(sound.query.split()) <= 12, name
-        assert sound.caption.endswith('.') and len(sound.caption.split()) >= 7, name
+        scene = SCENES[0].model_copy(
+            update={'sub_events': (SCENES[0].sub_events[0].model_copy(update={'name': name}),)}
+        )
+        (refinement,) = GRAMMAR.refine(scene)
+        assert 4 <= len(refinement.query.split()) <= 12, name
+        assert refinement.fallback_caption.endswith('.'), name
+        assert not sound.caption or len(sound.caption.split()) >= 7, name
         assert sound.duration_s[0] < sound.duration_s[1], name
+
+
+def test_a_category_has_one_criterion_and_it_is_said_once():
+    types = {}
+    for kind in ALL_TYPES.values():
+        types.setdefault(kind.category, set()).add(kind.criterion)
+    for category, criterion in CRITERION_OF.items():
+        assert criterion in set(CRITERIA) - {'none'}
+        said_by_types = types.get(category, set())
+        assert (category in CATEGORY_CRITERIA) or said_by_types == {criterion}, category
+
+
+def test_a_category_is_spoken_of_as_a_noun():
+    assert GRAMMAR.phrase('dog bark') == 'a barking dog'
+    assert GRAMMAR.phrase('crowd') == 'a murmuring crowd'  # of two sounds, the one that is nothing else
+    assert GRAMMAR.phrase('yeti') == 'yeti'
 
 
 @pytest.mark.parametrize(

@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from training.corpus.curation.grammar import Grammar
-from training.corpus.curation.history_review import ROUNDS_BACK, Fact, Round, TemplateReviewer
+from training.corpus.curation.history_review import FIRST_SAID, ROUNDS_BACK, Fact, Round, TemplateReviewer
 from training.corpus.curation.scenario import ClipInfo
 from training.corpus.curation.silence_audit import Label, RuleAuditor
+from training.corpus.procedural.library import CRITERION_OF
 
-AUDITOR = RuleAuditor(Grammar().criteria)
+AUDITOR = RuleAuditor(CRITERION_OF)
 
 
 @pytest.mark.parametrize(
@@ -58,9 +58,10 @@ def test_the_answer_lies_three_rounds_back_and_not_in_the_last_two(history, seed
         return
     assert found.made_by == 'rules'
     assert len(history) - found.reference_turn_idx >= ROUNDS_BACK
-    answer = found.reference_answer.rstrip('.').lower()
-    assert answer in history[found.reference_turn_idx].heard.lower()
-    assert not any(re.search(rf'\b{answer}\b', r.heard.lower()) for r in history[-2:])
+    answer = found.reference_answer.rstrip('.!').lower()
+    about = history[found.reference_turn_idx]
+    assert answer in f'{about.heard} {about.said}'.lower()
+    assert not any(re.search(rf'\b{answer}\b', f'{r.heard} {r.said}'.lower()) for r in history[-2:])
 
 
 def test_there_is_always_a_question_about_a_distinct_first_sound():
@@ -69,6 +70,13 @@ def test_there_is_always_a_question_about_a_distinct_first_sound():
     assert 'What was the very first sound of all?' in asked
     assert 'Which sound came right before footsteps?' in asked
     assert 'Which sound came right after footsteps?' in asked
+
+
+def test_what_was_said_first_is_asked_for_once_it_is_three_rounds_back():
+    talk = [Round(heard='Hello.', said=f'Reply {n}.') for n in range(4)]
+    assert TemplateReviewer().question(talk[:2], np.random.default_rng(1)) is None
+    asked = TemplateReviewer().question(talk, np.random.default_rng(1))
+    assert (asked.question, asked.reference_answer, asked.reference_turn_idx) == (FIRST_SAID, 'Reply 0.', 0)
 
 
 def test_a_fact_that_was_told_twice_differently_is_not_asked_about():

@@ -24,6 +24,14 @@ def sound(path: Path, seconds: float = 0.2, rate_hz: int = 16_000, channels: int
     return path
 
 
+def lengthen(root: Path, seconds: float) -> Path:
+    """Every sound under a folder anew, and longer: long enough to be drawn."""
+    for path in root.rglob('*'):
+        if path.suffix in ('.flac', '.mp3', '.ogg', '.opus', '.wav'):
+            sound(path, seconds)
+    return root
+
+
 def text(path: Path, *lines: str) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text('\n'.join(lines) + '\n', encoding='utf-8')

@@ -63,7 +63,17 @@ def test_what_was_held_out_from_a_clip_library_still_is(tmp_path):
     facts = [Facts.of(cut.supervisions[0]) for cut in cuts]
     assert {each.recording for each in facts if each.split != 'train'} == held_out
     assert {each.split for each in facts} == {'train', 'validation', 'test'}
-    assert facts[0].split == 'validation'  # a fold is never the test side
+    assert {each.split for each in facts if each.recording == 'r1'} == {'train'}  # folds 1 to 3
+
+
+def test_fold_four_is_halved_between_validation_and_test_by_recording(tmp_path):
+    rows = [
+        {'path': f'{n}.wav', 'category': 'rain', 'source_id': f'r{n // 2}', 'respond': '0', 'fold': '4'}
+        for n in range(40)
+    ]
+    cuts = find_source('clips').prepare(folder(tmp_path, *rows))
+    assert leaks(cuts) == []
+    assert {Facts.of(cut.supervisions[0]).split for cut in cuts} == {'validation', 'test'}
 
 
 def test_a_folder_without_manifest_or_with_another_is_refused(tmp_path):

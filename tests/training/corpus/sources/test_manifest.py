@@ -8,7 +8,15 @@ from lhotse.utils import fastcopy
 from tests.training.corpus.sources.miniature import json_lines, sound
 from training.corpus.sources import find_source
 from training.corpus.sources.base import Facts, SourceError
-from training.corpus.sources.manifest import read_dialogues, read_manifest, write_dialogues, write_manifest
+from training.corpus.sources.manifest import (
+    RECORDS_A_PIECE,
+    piece_count,
+    read_dialogues,
+    read_manifest,
+    read_piece,
+    write_dialogues,
+    write_manifest,
+)
 
 
 def dns(root, files=3):
@@ -57,11 +65,22 @@ def test_a_writer_that_fails_leaves_the_old_manifest_and_nothing_else(tmp_path):
     with pytest.raises(SourceError, match='pulled out'):
         write_manifest(fails(), path)
     assert len(list(read_manifest(path))) == 3
-    assert [each.name for each in tmp_path.iterdir() if each.is_file()] == ['dns.jsonl.gz']
+    left = sorted(each.name for each in tmp_path.iterdir() if each.is_file())
+    assert left == ['dns.jsonl.gz', 'dns.pieces.json']
+
+
+def test_pieces_are_read_by_themselves_and_together_are_the_manifest(tmp_path):
+    (only,) = dns(tmp_path, files=1)
+    path = tmp_path / 'many.jsonl.gz'
+    write_manifest((fastcopy(only, id=str(number)) for number in range(2 * RECORDS_A_PIECE + 5)), path)
+    assert piece_count(path) == 3
+    pieces = [read_piece(path, number) for number in range(3)]
+    assert [len(piece) for piece in pieces] == [RECORDS_A_PIECE, RECORDS_A_PIECE, 5]
+    assert [cut for piece in pieces for cut in piece] == list(read_manifest(path))
 
 
 def test_a_missing_manifest_is_one_sentence(tmp_path):
-    for read in (read_manifest, read_dialogues):
+    for read in (read_manifest, read_dialogues, piece_count):
         with pytest.raises(SourceError, match=r"no manifest at '.*x\.jsonl\.gz'; prepare the corpus first"):
             read(tmp_path / 'x.jsonl.gz')
 

@@ -9,7 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from training.corpus.speech_chain.asr import FasterWhisper, Pocketsphinx, RecogniserError, TransformersWhisper
+from training.corpus.espeak import Speaker
+from training.corpus.speech_chain.asr import (
+    FasterWhisper,
+    Heard,
+    Pocketsphinx,
+    RecogniserError,
+    TransformersWhisper,
+)
 from training.corpus.speech_chain.tts import EspeakTts
 
 SENTENCES = ('The bakery opens at 7.', 'We ran out of milk this morning.', 'It looks like rain later.')
@@ -18,24 +25,40 @@ needs_espeak = pytest.mark.skipif(shutil.which('espeak-ng') is None, reason='esp
 
 @needs_espeak
 def test_pocketsphinx_tells_its_sentences_apart_whatever_it_heard_before() -> None:
-    tts, ear = EspeakTts(), Pocketsphinx(SENTENCES)
-    spoken = [tts.speak(sentence.replace('7', 'seven'), 'en-us+m1', 5) for sentence in SENTENCES]
-    heard = [ear.transcribe(samples, 'en') for samples in spoken]
+    ear = Pocketsphinx(SENTENCES)
+    with Speaker() as speaker:
+        tts = EspeakTts(speaker)
+        spoken = [tts.speak(sentence.replace('7', 'seven'), 'en-us+m1', 5).samples for sentence in SENTENCES]
+    heard = [ear.transcribe(samples, 'en').text for samples in spoken]
     expected = ['the bakery opens at seven', 'we ran out of milk this morning', 'it looks like rain later']
     assert heard == expected
     ear.transcribe(np.random.default_rng(0).normal(0, 0.3, 16_000).astype(np.float32), 'en')
-    assert [ear.transcribe(samples, 'en') for samples in reversed(spoken)] == expected[::-1]
+    assert [ear.transcribe(samples, 'en').text for samples in reversed(spoken)] == expected[::-1]
+
+
+@needs_espeak
+def test_pocketsphinx_says_when_each_word_was_spoken() -> None:
+    with Speaker() as speaker:
+        said = EspeakTts(speaker).speak(SENTENCES[1], 'en-us+m1', 5)
+    heard = Pocketsphinx(SENTENCES).transcribe(said.samples, 'en')
+    assert heard.words is not None and said.words is not None
+    assert ' '.join(word for word, _, _ in heard.words) == heard.text
+    for (_, start_s, _), (_, expected_s, _) in zip(heard.words, said.words, strict=True):
+        assert start_s == pytest.approx(expected_s, abs=0.15)
 
 
 def test_pocketsphinx_hears_nothing_in_silence() -> None:
     ear = Pocketsphinx(SENTENCES)
     for length in (0, 100, 16_000):
-        assert ear.transcribe(np.zeros(length, np.float32), 'en') == ''
+        assert ear.transcribe(np.zeros(length, np.float32), 'en') == Heard('')
 
 
 def test_pocketsphinx_says_what_it_cannot_do() -> None:
     with pytest.raises(RecogniserError, match='glorpy'):
         Pocketsphinx(['The glorpy cat sleeps.'])
+    ear = Pocketsphinx([*SENTENCES, 'The glorpy cat sleeps.'])
+    assert ear.knows(SENTENCES[0], 'en') and not ear.knows('The glorpy cat sleeps.', 'en')
+    assert not ear.knows('你好', 'zh')
     with pytest.raises(RecogniserError, match="English only and was given 'zh'"):
         Pocketsphinx(SENTENCES).transcribe(np.zeros(16_000, np.float32), 'zh')
 
@@ -58,6 +81,7 @@ def _save_whisper(folder: Path) -> None:
         WhisperTokenizer,
     )
 
+    torch.manual_seed(0)
     names = 'endoftext startoftranscript en zh transcribe translate startofprev nospeech notimestamps'.split()  # noqa: SIM905
     names += [f'{number * 0.02:.2f}' for number in range(1_501)]
     ids = {text: number for number, text in enumerate(['a', *(f'<|{name}|>' for name in names)])}
@@ -99,7 +123,7 @@ def test_transformers_whisper_transcribes_short_and_long_sound(tmp_path: Path) -
     whisper = TransformersWhisper(str(tmp_path))
     noise = np.random.default_rng(0).normal(0, 0.1, 31 * 16_000).astype(np.float32)
     for samples, language in ((noise[:16_000], 'en'), (noise[:16_000], 'zh'), (noise, 'en')):
-        assert set(whisper.transcribe(samples, language)) == {'a'}
+        assert set(whisper.transcribe(samples, language).text) == {'a'} and whisper.knows('', language)
     with pytest.raises(ValueError, match='klingon'):  # it is told the language
         whisper.transcribe(noise[:16_000], 'klingon')
 

@@ -15,11 +15,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from training.corpus.speech import TRAIN_VOICES, VALIDATION_VOICES, SpeechError
-from training.corpus.speech_chain.tts import CosyVoiceTts, EspeakTts, PiperTts, one_line
+from training.corpus.espeak import Speaker
+from training.corpus.speech import SpeechError
+from training.corpus.speech_chain.tts import CosyVoiceTts, EspeakTts, PiperTts, TextToSpeech, one_side
 
 needs_espeak = pytest.mark.skipif(shutil.which('espeak-ng') is None, reason='espeak-ng is not installed')
-LANGUAGES = ('en', 'zh', 'de', 'fr', 'es')
+
+
+@pytest.fixture
+def tts() -> Iterator[EspeakTts]:
+    with Speaker() as speaker:
+        yield EspeakTts(speaker)
+
+
+def voices(tts: TextToSpeech, language: str) -> set[str]:
+    return {name for split in ('train', 'validation', 'test') for name in tts.voices(language, split)}
 
 
 def _frequency_hz(samples: np.ndarray) -> float:
@@ -27,63 +37,39 @@ def _frequency_hz(samples: np.ndarray) -> float:
     return float(np.argmax(spectrum)) * 16_000 / len(samples)
 
 
-def test_voices_for_validation_share_no_variant_with_training() -> None:
-    training, validation = EspeakTts(), EspeakTts(validation=True)
-    for tts, ready in ((training, TRAIN_VOICES), (validation, VALIDATION_VOICES)):
-        names = [name for language in LANGUAGES for name in tts.voices(language)]
-        assert len(names) == len(set(names)) and {voice.name for voice in ready} <= set(names)
-    assert len(training.voices('en')) > 400 and len(training.voices('zh')) > 50
-    for language in LANGUAGES:
-        heard, held_out = ({name.split('+')[1] for name in tts.voices(language)} for tts in (training, validation))
-        assert heard and held_out and not heard & held_out
-    assert training.voices('ja') == ()
+def test_the_sides_of_the_split_share_no_variant() -> None:
+    tts = EspeakTts(Speaker())
+    for language in ('en', 'zh', 'de', 'fr', 'es'):
+        sides = [tts.voices(language, split) for split in ('train', 'validation', 'test')]
+        variants = [{name.split('+')[1] for name in names} for names in sides]
+        assert all(variants) and all(len(names) == len(set(names)) for names in sides)
+        assert not variants[0] & variants[1] and not variants[0] & variants[2] and not variants[1] & variants[2]
+    assert len(tts.voices('en')) > 200 and len(tts.voices('zh')) > 30
+    assert len(tts.voices('en', 'validation')) + len(tts.voices('en', 'test')) > 40
+    assert tts.voices('ja') == ()
+
+
+def test_a_tenth_of_the_voices_of_other_engines_is_held_out_for_each_side() -> None:
+    names = [f'voice {number}' for number in range(25)]
+    sides = {split: one_side(names, split) for split in ('train', 'validation', 'test')}
+    assert sorted(name for side in sides.values() for name in side) == sorted(names)
+    assert sides['validation'] == ('voice 1', 'voice 11', 'voice 21') and len(sides['test']) == 3
+    assert one_side(names[:1], 'test') == () and one_side(names[:3], 'test') == ('voice 2',)
 
 
 @needs_espeak
-def test_every_espeak_variant_is_a_voice_of_its_own() -> None:
+def test_every_espeak_variant_is_a_voice_of_its_own(tts: EspeakTts) -> None:
     # espeak-ng ignores a variant that it does not have, without a word.
-    names = [name for tts in (EspeakTts(), EspeakTts(True)) for name in tts.voices('en') if name.startswith('en-us+')]
-    tts = EspeakTts()
-    assert len({tts.speak('Good day.', name, 1).tobytes() for name in names}) == len(names)
+    names = [n for split in ('train', 'validation', 'test') for n in tts.voices('en', split) if n.startswith('en-us+')]
+    assert len({tts.speak('Good day.', name, 1).samples.tobytes() for name in names}) == len(names)
 
 
 @needs_espeak
-def test_the_seed_settles_rate_and_pitch() -> None:
-    tts = EspeakTts()
+def test_the_seed_settles_rate_and_pitch(tts: EspeakTts) -> None:
     first, again, other = (tts.speak('It is nine.', 'en-us+m1', seed) for seed in (1, 1, 2))
-    assert first.dtype == np.float32 and first.ndim == 1 and np.abs(first).max() > 0.1
-    np.testing.assert_array_equal(first, again)
-    assert len(other) != len(first)
-
-
-@needs_espeak
-@pytest.mark.parametrize(
-    ('hostile', 'harmless'),
-    [
-        ('\x01200s\x02 Good\x00 day.\x1b', '200s Good day.'),  # espeak-ng's embedded commands begin with \x01
-        ('Good\nday.\r\n', 'Good day.'),
-        ('Good\ud800 day.', 'Good day.'),
-        ('[[g@d]] day.', '[ [g@d]] day.'),
-    ],
-)
-def test_control_characters_and_phoneme_brackets_command_nothing(hostile: str, harmless: str) -> None:
-    tts = EspeakTts()
-    np.testing.assert_array_equal(tts.speak(hostile, 'en-us+m1', 1), tts.speak(harmless, 'en-us+m1', 1))
-
-
-@needs_espeak
-@pytest.mark.parametrize('text', ['--version', '-v de -w out.wav good day', '$(touch out.wav); `touch out.wav`'])
-def test_text_that_looks_like_an_option_or_a_command_is_only_spoken(
-    text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    assert len(EspeakTts().speak(text, 'en-us+m1', 1)) > 8_000
-    assert not list(tmp_path.iterdir())
-
-
-def test_there_must_be_something_to_say() -> None:
-    with pytest.raises(SpeechError, match='nothing to say'):
-        one_line(' \n\x00\t')
+    np.testing.assert_array_equal(first.samples, again.samples)
+    assert len(other.samples) != len(first.samples)
+    assert first.words is not None and [word for word, _, _ in first.words] == ['It', 'is', 'nine.']
 
 
 # A program with piper's command line. It sings one note a character, higher for a higher speaker.
@@ -129,19 +115,19 @@ def piper(tmp_path: Path) -> PiperTts:
 
 
 def test_piper_has_a_voice_for_each_speaker_of_each_model(piper: PiperTts) -> None:
-    assert piper.voices('en') == ('en_US-one-medium', *(f'en_GB-many-low#{number}' for number in range(3)))
-    assert piper.voices('zh') == ('zh_CN-old-low',)
-    assert piper.voices('de') == ()
+    assert voices(piper, 'en') == {'en_US-one-medium', *(f'en_GB-many-low#{number}' for number in range(3))}
+    assert voices(piper, 'zh') == {'zh_CN-old-low'}
+    assert voices(piper, 'de') == set()
 
 
 @pytest.mark.parametrize(('voice', 'hz'), [('en_US-one-medium', 400), ('en_GB-many-low#2', 1_200)])
 def test_piper_speaks_with_the_chosen_speaker_at_the_rate_of_its_model(piper: PiperTts, voice: str, hz: int) -> None:
     text = 'A sentence to be said.'
-    samples = piper.speak(text, voice, seed=3)
+    samples = piper.speak(text, voice, seed=3).samples
     assert samples.dtype == np.float32
     assert _frequency_hz(samples) == pytest.approx(hz, rel=0.01)
     assert 0.85 <= len(samples) / 16_000 / (0.05 * len(text + ' ')) <= 1.2
-    assert len(piper.speak(text, voice, seed=4)) != len(samples)
+    assert len(piper.speak(text, voice, seed=4).samples) != len(samples)
 
 
 def test_piper_gets_text_as_one_line_on_standard_input(piper: PiperTts, tmp_path: Path) -> None:
@@ -226,7 +212,7 @@ def cosyvoice() -> Iterator[str]:
 
 @pytest.mark.parametrize('speaker', ['old', 'new'])
 def test_cosyvoice_is_heard_at_its_own_sample_rate(cosyvoice: str, speaker: str) -> None:
-    samples = CosyVoiceTts(cosyvoice + '/').speak('你好 & a=b\n-v', speaker, seed=0)
+    samples = CosyVoiceTts(cosyvoice + '/').speak('你好 & a=b\n-v', speaker, seed=0).samples
     assert samples.dtype == np.float32 and len(samples) == pytest.approx(8_000, abs=2)
     assert _frequency_hz(samples) == pytest.approx(500, rel=0.01)
     assert _CosyVoice.forms == [{'tts_text': ['你好 & a=b -v'], 'spk_id': [speaker]}]
@@ -248,5 +234,5 @@ def test_an_absent_cosyvoice_is_named(cosyvoice: str) -> None:
 
 
 def test_cosyvoice_knows_the_speakers_of_its_model_unless_told_others() -> None:
-    assert CosyVoiceTts('http://localhost').voices('zh') == ('中文女', '中文男')
+    assert voices(CosyVoiceTts('http://localhost'), 'zh') == {'中文女', '中文男'}
     assert CosyVoiceTts('http://localhost', {'en': ['a']}).voices('zh') == ()
