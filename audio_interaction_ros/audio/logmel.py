@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -15,17 +17,23 @@ HISTORY_SAMPLES = WINDOW_SAMPLES - HOP_SAMPLES  # what the first frame needs fro
 FRAMES_PER_CHUNK = CHUNK_SAMPLES // HOP_SAMPLES
 
 _FLOOR = 1e-8  # mel power below this is silence: −80 dB under a full-scale tone
+_WHISPER_FLOOR = 1e-10
+_WHISPER_RANGE = 2.0  # 80 dB under the maximum, in normalised units
+
+Normalisation = Literal['fixed', 'running_maximum']
 
 
 class CausalLogMel(nn.Module):
-    """Whisper's log-mel with the window ending at the newest sample and a fixed normalisation.
+    """Whisper's log-mel, (log10(power) + 4) / 4, with the window ending at the newest sample.
 
-    Whisper normalises by the maximum of the whole recording, which a stream cannot know; here
-    (log10(power) + 4) / 4 with a fixed floor, so a frame depends on its 400 samples alone.
+    Whisper raises what is quieter than 80 dB under the maximum of the whole recording, which a stream cannot know.
+    `fixed`: a fixed floor, so a frame depends on its 400 samples alone. `running_maximum`: 80 dB under the maximum so
+    far, for weights that were trained on Whisper's.
     """
 
-    def __init__(self, mel_bins: int) -> None:
+    def __init__(self, mel_bins: int, normalisation: Normalisation = 'fixed') -> None:
         super().__init__()
+        self.normalisation = normalisation
         filters = mel_filter_bank(
             1 + WINDOW_SAMPLES // 2,
             mel_bins,
@@ -38,14 +46,22 @@ class CausalLogMel(nn.Module):
         self.register_buffer('filters', torch.from_numpy(filters.astype(np.float32)), persistent=False)
         self.register_buffer('window', torch.hann_window(WINDOW_SAMPLES), persistent=False)
 
-    def forward(self, samples: Tensor, history: Tensor | None = None) -> Tensor:
+    def forward(self, samples: Tensor, history: Tensor | None = None, peak: Tensor | None = None) -> Tensor:
         """float32 [..., n × 160] → float32 [..., mel_bins, n].
 
-        `history`, float32 [..., 240], is what came just before; None means silence (the start of a stream).
+        `history`, float32 [..., 240], is what came just before, and `peak`, [...], the greatest value this gave since
+        the start of the stream, which `running_maximum` needs. None means silence (the start of a stream).
         """
         if history is None:
             history = samples.new_zeros(*samples.shape[:-1], HISTORY_SAMPLES)
         frames = torch.cat([history, samples], dim=-1).unfold(-1, WINDOW_SAMPLES, HOP_SAMPLES)
         power = torch.fft.rfft(frames * self.window).abs().square()
-        mel = (power @ self.filters).clamp_min(_FLOOR).log10()
-        return ((mel + 4.0) / 4.0).transpose(-1, -2)
+        running = self.normalisation == 'running_maximum'
+        mel = (power @ self.filters).clamp_min(_WHISPER_FLOOR if running else _FLOOR).log10()
+        mel = ((mel + 4.0) / 4.0).transpose(-1, -2)
+        if not running:
+            return mel
+        highest = mel.amax(-2, keepdim=True).cummax(-1).values
+        if peak is not None:
+            highest = highest.maximum(peak[..., None, None])
+        return mel.maximum(highest - _WHISPER_RANGE)

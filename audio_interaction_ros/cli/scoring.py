@@ -89,32 +89,57 @@ class Score:
         return self.hazards - len(self.missed)
 
 
-def score(scene: Scene, scene_start_s: float, responses: Iterable[HeardResponse]) -> Score:
-    """Match each response, in the order of arrival, to the hazard whose window holds its trigger chunk's end.
+@dataclass(frozen=True)
+class Matches:
+    """Which moment answers which window, by their numbers; the other moments are repeats or false."""
 
-    Where windows overlap, a hazard that is not answered yet comes first. A further response to an answered
-    hazard is a repeat; one outside every window is false.
+    answers: dict[int, int]
+    repeats: tuple[int, ...]
+    false: tuple[int, ...]
+
+
+def match(windows: Sequence[tuple[float, float]], moments_s: Sequence[float]) -> Matches:
+    """Match each moment, in the order given, to a window, (after, until], that holds it.
+
+    Where windows overlap, the first that is not answered yet counts. A further moment in windows that are all answered
+    is a repeat; one outside every window is false.
     """
-    hazards = scene.hazards
-    latency: dict[int, float] = {}
-    result = Score(hazards=len(hazards))
-    for response in responses:
-        heard_s = response.stamp_s + CHUNK_S - scene_start_s
-        matching = [
-            index
-            for index, hazard in enumerate(hazards)
-            if hazard.onset_s < heard_s <= max(hazard.end_s, hazard.onset_s + MIN_ANSWER_WINDOW_S)
-        ]
-        unanswered = [index for index in matching if index not in latency]
+    answers: dict[int, int] = {}
+    repeats: list[int] = []
+    false: list[int] = []
+    for moment, at_s in enumerate(moments_s):
+        matching = [index for index, (after_s, until_s) in enumerate(windows) if after_s < at_s <= until_s]
+        unanswered = [index for index in matching if index not in answers]
         if unanswered:
-            latency[unanswered[0]] = response.received_s - (scene_start_s + hazards[unanswered[0]].onset_s)
-        elif matching:
-            result.repeats += 1
+            answers[unanswered[0]] = moment
         else:
-            result.false_responses += 1
-    result.missed = [hazard.category for index, hazard in enumerate(hazards) if index not in latency]
-    result.onset_to_response_s = list(latency.values())
-    return result
+            (repeats if matching else false).append(moment)
+    return Matches(answers, tuple(repeats), tuple(false))
+
+
+def answer_window(event: SceneEvent) -> tuple[float, float]:
+    """The seconds of the scene in which a response counts for an event."""
+    return event.onset_s, max(event.end_s, event.onset_s + MIN_ANSWER_WINDOW_S)
+
+
+def score(scene: Scene, scene_start_s: float, responses: Iterable[HeardResponse]) -> Score:
+    """Match each response, in the order of arrival, to the hazard whose window holds its trigger chunk's end."""
+    hazards = scene.hazards
+    responses = list(responses)
+    matches = match(
+        [answer_window(hazard) for hazard in hazards],
+        [response.stamp_s + CHUNK_S - scene_start_s for response in responses],
+    )
+    return Score(
+        hazards=len(hazards),
+        missed=[hazard.category for index, hazard in enumerate(hazards) if index not in matches.answers],
+        false_responses=len(matches.false),
+        repeats=len(matches.repeats),
+        onset_to_response_s=[
+            responses[moment].received_s - (scene_start_s + hazards[index].onset_s)
+            for index, moment in matches.answers.items()
+        ],
+    )
 
 
 def count_chunks(decisions: Sequence[HeardDecision]) -> tuple[int, int]:

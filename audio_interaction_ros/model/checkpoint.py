@@ -1,7 +1,8 @@
 """A checkpoint is a directory of data: config.json, protocol.json, tokenizer.json, model.safetensors, recipe.yaml.
 
 The encoder and the language model load apart, so each node holds only its half; the encoder's digest, kept in
-config.json and carried by every embedding message, ties the halves together.
+config.json and carried by every embedding message, ties the halves together. Large weights lie in several files with
+an index (model/weights.py). config.json is written last: a directory without it is no checkpoint.
 """
 
 from __future__ import annotations
@@ -10,45 +11,50 @@ import hashlib
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import reduce
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import torch
+from huggingface_hub.errors import StrictDataclassError
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 from transformers import Qwen2Config, Qwen2ForCausalLM
+from transformers.models.qwen2.modeling_qwen2 import Qwen2RotaryEmbedding
 from transformers.models.qwen2_5_omni.configuration_qwen2_5_omni import Qwen2_5OmniAudioEncoderConfig
+from transformers.models.qwen2_5_omni.modeling_qwen2_5_omni import SinusoidsPositionEmbedding
 
+from audio_interaction_ros.audio.logmel import CausalLogMel, Normalisation
+from audio_interaction_ros.model.checks import read_tokenizer, require_control_tokens, require_fit
 from audio_interaction_ros.model.encoder import ChunkEncoder
+from audio_interaction_ros.model.memory import require_memory
 from audio_interaction_ros.model.protocol import Protocol, ProtocolError
+from audio_interaction_ros.model.weights import ENCODER_PREFIX, LANGUAGE_PREFIX, WEIGHTS, Weights, open_weights
+from audio_interaction_ros.model.weights import CheckpointError as CheckpointError
 from audio_interaction_ros.resources import shared_path
 
-CONFIG, PROTOCOL, TOKENIZER, WEIGHTS, RECIPE = (
-    'config.json',
-    'protocol.json',
-    'tokenizer.json',
-    'model.safetensors',
-    'recipe.yaml',
-)
-ENCODER_PREFIX, LANGUAGE_PREFIX = 'audio_tower.', 'language_model.'
+CONFIG, PROTOCOL, TOKENIZER, RECIPE = 'config.json', 'protocol.json', 'tokenizer.json', 'recipe.yaml'
 FORMAT_VERSION = 1
 
-
-class CheckpointError(ValueError):
-    """The checkpoint is missing, damaged, or does not fit together."""
+_BAD_SHAPE = (StrictDataclassError, AttributeError, KeyError, RuntimeError, TypeError, ValueError, ZeroDivisionError)
 
 
 class StreamingDefaults(BaseModel):
-    """What the checkpoint was trained and validated to be used with."""
+    """What the checkpoint was trained and validated to be used with.
+
+    `silent_between_chunks`: it never saw chunks without a control token between them, so a drain of several has a
+    `silent` after each but the last.
+    """
 
     model_config = ConfigDict(extra='forbid')
 
     instruction: str
     response_threshold: float = Field(gt=0, lt=1)
     max_context_chunks: int = Field(ge=4)
+    silent_between_chunks: bool = False
 
 
 class CheckpointConfig(BaseModel):
@@ -60,6 +66,7 @@ class CheckpointConfig(BaseModel):
     audio_config: dict[str, Any]
     text_config: dict[str, Any]
     encoder_digest: str
+    log_mel: Normalisation = 'fixed'
     streaming: StreamingDefaults
 
     @classmethod
@@ -81,6 +88,36 @@ class CheckpointConfig(BaseModel):
                 f'{FORMAT_VERSION}; update the package or the checkpoint'
             )
         return config
+
+    def save(self, directory: Path) -> None:
+        (directory / CONFIG).write_text(self.model_dump_json(indent=2) + '\n')
+
+    def require_one_width(self) -> None:
+        """Raises CheckpointError unless the encoder's vectors are as wide as the language model's embeddings."""
+        audio, text = self.audio_config.get('output_dim'), self.text_config.get('hidden_size')
+        if audio != text:
+            raise CheckpointError(
+                f'the encoder gives vectors of {audio}, the language model reads {text}; {CONFIG} is mixed from two '
+                'checkpoints, restore it'
+            )
+
+    def encoder_outline(self) -> ChunkEncoder:
+        """The encoder without weights, on the `meta` device. Raises CheckpointError for an impossible shape."""
+        try:
+            with torch.device('meta'):
+                return ChunkEncoder(Qwen2_5OmniAudioEncoderConfig(**self.audio_config), self.log_mel)
+        except _BAD_SHAPE as error:
+            raise CheckpointError(f'audio_config in {CONFIG} describes no encoder; restore it: {error}') from error
+
+    def language_model_outline(self) -> Qwen2ForCausalLM:
+        """The language model without weights, on the `meta` device. Raises CheckpointError for an impossible shape."""
+        try:
+            with torch.device('meta'):
+                return Qwen2ForCausalLM(Qwen2Config(**self.text_config))
+        except _BAD_SHAPE as error:
+            raise CheckpointError(
+                f'text_config in {CONFIG} describes no language model; restore it: {error}'
+            ) from error
 
 
 @dataclass(frozen=True)
@@ -130,53 +167,74 @@ def digest_of(tensors: Mapping[str, Tensor]) -> str:
     return digest.hexdigest()[:16]
 
 
-def load_encoder(directory: Path, device: str = 'cpu') -> EncoderHalf:
-    """Raises CheckpointError for missing or damaged files, or weights that are not the ones config.json names."""
+def load_encoder(directory: Path, device: str = 'cpu', dtype: torch.dtype | None = None) -> EncoderHalf:
+    """The encoder alone, in `dtype` or as stored.
+
+    Raises CheckpointError before anything is loaded: files missing or damaged, shapes that do not fit, weights that are
+    not the ones config.json names, too little memory.
+    """
     config = CheckpointConfig.load(directory)
-    tensors = _read_tensors(directory, ENCODER_PREFIX)
-    if (digest := digest_of(tensors)) != config.encoder_digest:
-        raise CheckpointError(
-            f"the encoder in '{directory / WEIGHTS}' has digest {digest}, {CONFIG} says "
-            f'{config.encoder_digest}; the checkpoint is damaged or mixed from two, restore it'
-        )
-    encoder = ChunkEncoder(Qwen2_5OmniAudioEncoderConfig(**config.audio_config))
-    _load_strictly(encoder.audio_tower, tensors, directory)
-    return EncoderHalf(encoder.to(device).eval().requires_grad_(False), digest)
+    weights = open_weights(directory, ENCODER_PREFIX)
+    encoder = config.encoder_outline()
+    tower = encoder.audio_tower
+    require_fit(tower, weights.outlines, directory)
+    dtype = dtype or _stored_dtype(weights)
+    require_memory(_bytes(weights, dtype), f"the encoder of '{directory}'", device)
+    require_digest(config, weights, directory)
+    # What is computed, not stored, has no values on the meta device.
+    encoder.logmel = CausalLogMel(tower.config.num_mel_bins, config.log_mel)
+    tower.positional_embedding = SinusoidsPositionEmbedding(tower.config.max_source_positions, tower.config.d_model)
+    _fill(tower, weights, device, dtype)
+    return EncoderHalf(encoder.to(device).eval().requires_grad_(False), config.encoder_digest)
 
 
-def load_decoder(directory: Path, device: str = 'cpu') -> DecoderHalf:
-    """Raises CheckpointError for missing or damaged files."""
+def load_decoder(directory: Path, device: str = 'cpu', dtype: torch.dtype | None = None) -> DecoderHalf:
+    """The language model with its tokenizer and protocol, in `dtype` or as stored. Raises as `load_encoder`."""
     config = CheckpointConfig.load(directory)
+    model = config.language_model_outline()
+    protocol, tokenizer = load_language(directory, model.config.vocab_size)
+    weights = open_weights(directory, LANGUAGE_PREFIX)
+    require_fit(model, weights.outlines, directory)
+    dtype = dtype or _stored_dtype(weights)
+    require_memory(_bytes(weights, dtype), f"the language model of '{directory}'", device)
+    model.model.rotary_emb = Qwen2RotaryEmbedding(model.config)
+    _fill(model, weights, device, dtype)
+    return DecoderHalf(model.to(device).eval().requires_grad_(False), tokenizer, protocol, config)
+
+
+def load_language(directory: Path, vocabulary_size: int) -> tuple[Protocol, Tokenizer]:
+    """protocol.json and tokenizer.json. Raises CheckpointError also where one lacks what the other needs."""
     try:
         protocol = Protocol.load(directory / PROTOCOL)
-        tokenizer = Tokenizer.from_file(str(directory / TOKENIZER))
     except ProtocolError as error:
         raise CheckpointError(str(error)) from error
-    except Exception as error:  # the tokenizers library raises bare Exception
-        raise CheckpointError(f"'{directory / TOKENIZER}' cannot be read; restore it: {error}") from error
-    language_model = Qwen2ForCausalLM(Qwen2Config(**config.text_config))
-    _load_strictly(language_model, _read_tensors(directory, LANGUAGE_PREFIX), directory)
-    return DecoderHalf(language_model.to(device).eval().requires_grad_(False), tokenizer, protocol, config)
+    tokenizer = read_tokenizer(directory / TOKENIZER)
+    require_control_tokens(protocol, tokenizer, vocabulary_size, directory / TOKENIZER)
+    return protocol, tokenizer
 
 
-def _read_tensors(directory: Path, prefix: str) -> dict[str, Tensor]:
-    path = directory / WEIGHTS
-    try:
-        with safe_open(path, framework='pt') as file:
-            return {
-                name.removeprefix(prefix): file.get_tensor(name)
-                for name in file.keys()  # noqa: SIM118 (safe_open is no dict)
-                if name.startswith(prefix)
-            }
-    except (OSError, SafetensorError) as error:
-        raise CheckpointError(f"'{path}' cannot be read; restore the checkpoint: {error}") from error
+def require_digest(config: CheckpointConfig, encoder: Mapping[str, Tensor], directory: Path) -> None:
+    """Raises CheckpointError when these are not the encoder weights that config.json names."""
+    if (digest := digest_of(encoder)) != config.encoder_digest:
+        raise CheckpointError(
+            f"the encoder in '{directory}' has digest {digest}, {CONFIG} says {config.encoder_digest}; "
+            'the checkpoint is damaged or mixed from two, restore it'
+        )
 
 
-def _load_strictly(module: nn.Module, tensors: dict[str, Tensor], directory: Path) -> None:
-    try:
-        module.load_state_dict(tensors)
-    except RuntimeError as error:
-        raise CheckpointError(f"the weights in '{directory}' do not fit its {CONFIG}; restore it: {error}") from error
+def _stored_dtype(weights: Weights) -> torch.dtype:
+    """One type for the whole half: the widest that is stored."""
+    return reduce(torch.promote_types, {outline.dtype for outline in weights.outlines.values()})
+
+
+def _bytes(weights: Weights, dtype: torch.dtype) -> int:
+    return sum(outline.numel() for outline in weights.outlines.values()) * dtype.itemsize
+
+
+def _fill(module: nn.Module, weights: Weights, device: str, dtype: torch.dtype) -> None:
+    """Give an outline its weights, one tensor at a time. Copies: the files may change afterwards."""
+    module.load_state_dict({name: weights[name].to(device, dtype, copy=True) for name in weights}, assign=True)
+    assert not any(tensor.is_meta for tensor in chain(module.parameters(), module.buffers()))
 
 
 def save_checkpoint(
@@ -197,13 +255,14 @@ def save_checkpoint(
         audio_config=encoder.audio_tower.config.to_diff_dict(),
         text_config=language_model.config.to_diff_dict(),
         encoder_digest=digest_of(audio),
+        log_mel=encoder.logmel.normalisation,
         streaming=streaming,
     )
     tensors = {ENCODER_PREFIX + name: tensor for name, tensor in audio.items()}
     tensors |= {LANGUAGE_PREFIX + name: tensor for name, tensor in text.items()}
     save_file(tensors, directory / WEIGHTS, metadata={'format': 'pt'})
-    (directory / CONFIG).write_text(config.model_dump_json(indent=2) + '\n')
     protocol.save(directory / PROTOCOL)
     tokenizer.save(str(directory / TOKENIZER))
     if recipe.resolve() != (directory / RECIPE).resolve():
         shutil.copyfile(recipe, directory / RECIPE)
+    config.save(directory)

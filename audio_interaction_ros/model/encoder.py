@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from transformers.models.qwen2_5_omni.configuration_qwen2_5_omni import Qwen2_5OmniAudioEncoderConfig
 from transformers.models.qwen2_5_omni.modeling_qwen2_5_omni import Qwen2_5OmniAudioEncoder
 
-from audio_interaction_ros.audio.logmel import FRAMES_PER_CHUNK, HISTORY_SAMPLES, CausalLogMel
+from audio_interaction_ros.audio.logmel import FRAMES_PER_CHUNK, HISTORY_SAMPLES, CausalLogMel, Normalisation
 
 
 class AudioTower(Qwen2_5OmniAudioEncoder):
@@ -45,13 +45,13 @@ class AudioTower(Qwen2_5OmniAudioEncoder):
 class ChunkEncoder(nn.Module):
     """Waveform → ten vectors for every 400 ms."""
 
-    def __init__(self, config: Qwen2_5OmniAudioEncoderConfig) -> None:
+    def __init__(self, config: Qwen2_5OmniAudioEncoderConfig, normalisation: Normalisation = 'fixed') -> None:
         super().__init__()
         if config.n_window * 2 != FRAMES_PER_CHUNK:
             raise ValueError(
                 f'n_window is {config.n_window}; {FRAMES_PER_CHUNK // 2} makes the 400 ms chunks this package streams'
             )
-        self.logmel = CausalLogMel(config.num_mel_bins)
+        self.logmel = CausalLogMel(config.num_mel_bins, normalisation)
         self.audio_tower = AudioTower(config)
 
     def forward(self, waveform: Tensor) -> Tensor:
@@ -66,21 +66,24 @@ class ChunkEncoder(nn.Module):
 
 
 class StreamingEncoder:
-    """Encodes one stream chunk by chunk; its only state is the last 240 samples."""
+    """Encodes one stream chunk by chunk; its state is the last 240 samples and the loudest log-mel value so far."""
 
     def __init__(self, encoder: ChunkEncoder) -> None:
         self._encoder = encoder
-        self._history = torch.zeros(HISTORY_SAMPLES)
+        self.reset()
 
     def reset(self) -> None:
         """The next chunk does not continue the last one (new stream, or after a gap)."""
         self._history = torch.zeros(HISTORY_SAMPLES)
+        self._peak = torch.tensor(-torch.inf)
 
     @torch.inference_mode()
     def encode(self, samples: Tensor) -> Tensor:
         """float32 [6400] → [10, dim] on the encoder's device."""
-        mel = self._encoder.logmel(samples, self._history)
-        self._history = samples[-HISTORY_SAMPLES:].clone()
         tower = self._encoder.audio_tower
-        vectors: Tensor = tower.encode_chunks(mel[None].to(tower.device))[0]
+        samples = samples.to(tower.device)
+        mel = self._encoder.logmel(samples, self._history.to(tower.device), self._peak.to(tower.device))
+        self._history = samples[-HISTORY_SAMPLES:].clone()
+        self._peak = mel.amax().maximum(self._peak.to(tower.device))
+        vectors: Tensor = tower.encode_chunks(mel[None])[0]
         return vectors

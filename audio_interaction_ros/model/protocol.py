@@ -24,6 +24,7 @@ class Protocol(BaseModel):
     model_config = ConfigDict(frozen=True, extra='forbid')
 
     online: int
+    offline: int | None = None  # in training only: all is heard before anything is decided
     system: int
     chunk_begin: int
     chunk_end: int
@@ -46,11 +47,18 @@ class Protocol(BaseModel):
             self.response,
             self.eos,
         )
-        return frozenset((*single, *self.languages.values(), *self.emotions.values()))
+        offline = () if self.offline is None else (self.offline,)
+        return frozenset((*single, *offline, *self.languages.values(), *self.emotions.values()))
 
-    def prefix(self, instruction_ids: Sequence[int], language: str = 'english') -> list[int]:
+    def role_of(self, token: int) -> str:
+        """The roles a token has, for a message; in the released protocol one id may have two."""
+        flat = self.model_dump(exclude={'languages', 'emotions'}) | self.languages | self.emotions
+        return ' and '.join(role for role, id_ in flat.items() if id_ == token)
+
+    def prefix(self, instruction_ids: Sequence[int], language: str = 'english', offline: bool = False) -> list[int]:
         """What every stream starts with: mode, language, and the system instruction."""
-        return [self.online, self.languages[language], self.system, self.system, *instruction_ids, self.eos]
+        mode = self.offline if offline and self.offline is not None else self.online
+        return [mode, self.languages[language], self.system, self.system, *instruction_ids, self.eos]
 
     def emotion_of(self, token: int) -> str | None:
         """The emotion a token stands for, or None for any other token."""

@@ -108,7 +108,11 @@ def make_session(
         decoder.protocol,
         decoder.instruction_prefix(instruction or defaults.instruction),
         decoder.tokenizer.get_vocab_size(),
-        SessionSettings(response_threshold or defaults.response_threshold, defaults.max_context_chunks),
+        SessionSettings(
+            response_threshold or defaults.response_threshold,
+            defaults.max_context_chunks,
+            silent_between_chunks=defaults.silent_between_chunks,
+        ),
     )
 
 

@@ -19,11 +19,14 @@ class SessionSettings:
     `response_threshold`: respond when P(response) among the two control tokens reaches it.
     `max_context_chunks`: the longest context the model was trained on; past it the older half is forgotten.
     `max_response_tokens`: a longer response is ended with `eos`.
+    `silent_between_chunks`: within a drain every chunk but the last is followed by `silent`, unasked, for a model that
+    never saw chunks side by side.
     """
 
     response_threshold: float
     max_context_chunks: int
     max_response_tokens: int = 64
+    silent_between_chunks: bool = False
 
 
 @dataclass
@@ -151,8 +154,11 @@ class Session:
         return embedded
 
     def _chunk_embeddings(self, turn: _Turn) -> list[Tensor]:
+        silence = [self._protocol.silent] if self._settings.silent_between_chunks else []
         begin, end = self._embed([self._protocol.chunk_begin]), self._embed([self._protocol.chunk_end])
-        return [part for chunk in turn.vectors for part in (begin, chunk, end)]
+        between = torch.cat([end, self._embed([*silence, self._protocol.chunk_begin])])
+        parts = [part for chunk in turn.vectors for part in (between, chunk)]
+        return [begin, *parts[1:], end]
 
     def _forward(self, embeddings: list[Tensor]) -> Tensor:
         """One pass; logits [vocabulary] after its last position."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 
 import pytest
@@ -81,6 +82,45 @@ def test_weights_that_do_not_fit_the_configuration_are_refused(copy):
     (copy / 'config.json').write_text(json.dumps(config))
     with pytest.raises(CheckpointError, match='do not fit'):
         load_decoder(copy)
+
+
+def test_a_tokenizer_without_a_control_token_is_refused(copy):
+    tokenizer = json.loads((copy / 'tokenizer.json').read_text())
+    assert tokenizer['added_tokens'].pop()['content'] == '<|urgent|>'
+    (copy / 'tokenizer.json').write_text(json.dumps(tokenizer))
+    with pytest.raises(CheckpointError, match='the protocol needs as urgent'):
+        load_decoder(copy)
+
+
+def test_a_model_too_large_for_the_memory_is_refused_before_it_is_read(copy):
+    """A terabyte of weights that is a hole in the file: only the header and the configuration say how large it is."""
+    config = json.loads((copy / 'config.json').read_text())
+    width, rows = config['text_config']['hidden_size'], 2**40 // 4 // config['text_config']['hidden_size']
+    config['text_config']['vocab_size'] = rows
+    (copy / 'config.json').write_text(json.dumps(config))
+    small = load_file(copy / 'model.safetensors')
+    large = {'language_model.lm_head.weight', 'language_model.model.embed_tokens.weight'}
+    header, end = {}, 0
+    for name, tensor in small.items():
+        shape = [rows, width] if name in large else list(tensor.shape)
+        size = 4 * math.prod(shape)
+        header[name] = {'dtype': 'F32', 'shape': shape, 'data_offsets': [end, end + size]}
+        end += size
+    encoded = json.dumps(header).encode()
+    with (copy / 'model.safetensors').open('wb') as file:
+        file.write(len(encoded).to_bytes(8, 'little') + encoded)
+        file.truncate(8 + len(encoded) + end)
+    with pytest.raises(CheckpointError, match=r'needs 2048\.0 GiB'):
+        load_decoder(copy)
+
+
+def test_a_checkpoint_written_before_a_setting_existed_loads_with_its_default(copy):
+    config = json.loads((copy / 'config.json').read_text())
+    del config['log_mel'], config['streaming']['silent_between_chunks']
+    (copy / 'config.json').write_text(json.dumps(config))
+    encoder, decoder = load_both(copy)
+    assert encoder.encoder.logmel.normalisation == 'fixed'
+    assert not decoder.config.streaming.silent_between_chunks
 
 
 def test_a_checkpoint_of_a_later_format_is_refused(copy):

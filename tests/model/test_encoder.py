@@ -9,7 +9,7 @@ from transformers.models.qwen2_5_omni.configuration_qwen2_5_omni import Qwen2_5O
 from audio_interaction_ros.audio import CHUNK_SAMPLES
 from audio_interaction_ros.audio.logmel import HISTORY_SAMPLES, HOP_SAMPLES, CausalLogMel
 from audio_interaction_ros.model.encoder import ChunkEncoder, StreamingEncoder
-from tests.tiny_checkpoint import DIM
+from tests.tiny_checkpoint import DIM, make_encoder
 
 CHUNKS = 5
 
@@ -55,6 +55,46 @@ def test_the_log_mel_is_causal(waveform):
     frames = position // HOP_SAMPLES
     torch.testing.assert_close(logmel(changed)[:, :frames], logmel(waveform)[:, :frames], atol=0, rtol=0)
     assert not torch.equal(logmel(changed)[:, frames], logmel(waveform)[:, frames])
+
+
+@pytest.fixture
+def uneven():
+    """Silence, then ever louder and again quiet noise: the maximum rises within chunks and between them."""
+    loudness = torch.tensor([0.0, 1e-4, 1e-2, 0.9, 1e-6]).repeat_interleave(CHUNK_SAMPLES).roll(1_234)
+    return loudness * torch.randn(5 * CHUNK_SAMPLES, generator=torch.Generator().manual_seed(1))
+
+
+@torch.inference_mode()
+def test_with_a_running_maximum_streaming_equals_offline(uneven):
+    torch.manual_seed(0)
+    encoder = ChunkEncoder(make_encoder().audio_tower.config, 'running_maximum').eval()
+    offline = encoder(uneven)
+    streaming = StreamingEncoder(encoder)
+    chunks = torch.stack([streaming.encode(chunk) for chunk in uneven.split(CHUNK_SAMPLES)])
+    torch.testing.assert_close(chunks, offline, atol=1e-5, rtol=0)
+    # The quiet end after the loud part is raised, so what came before it counts.
+    streaming.reset()
+    assert (streaming.encode(uneven[-CHUNK_SAMPLES:]) - chunks[-1]).abs().max() > 1e-4
+
+
+def test_a_running_maximum_is_whispers_once_the_loudest_has_been_heard(uneven):
+    """Before that, nothing but a floor that is still too low."""
+    logmel = CausalLogMel(64, 'running_maximum')
+    mel = logmel(uneven)
+    whole = mel.maximum(mel.max() - 2.0)  # Whisper: 80 dB under the maximum of the whole, in units of 40 dB
+    loudest = int(mel.amax(0).argmax())
+    torch.testing.assert_close(mel[:, loudest:], whole[:, loudest:], atol=0, rtol=0)
+    assert (mel[:, :loudest] < whole[:, :loudest]).any()
+    assert (mel[:, 1:].amax(0) - mel[:, 1:].amin(0)).max() <= 2.0
+
+
+@torch.inference_mode()
+def test_a_running_maximum_is_causal(uneven):
+    logmel, position = CausalLogMel(64, 'running_maximum'), 3_200
+    changed = uneven.clone()
+    changed[position:] = 1.0
+    frames = position // HOP_SAMPLES
+    torch.testing.assert_close(logmel(changed)[:, :frames], logmel(uneven)[:, :frames], atol=0, rtol=0)
 
 
 def test_after_a_reset_a_stream_begins_anew(encoder_half, waveform):

@@ -11,13 +11,13 @@ from tests.tiny_checkpoint import DIM, MAX_CONTEXT_CHUNKS
 ALWAYS, NEVER = 1e-9, 1.0 - 1e-9
 
 
-def make_session(half, threshold=0.5, max_response_tokens=6):
+def make_session(half, threshold=0.5, max_response_tokens=6, silent_between_chunks=False):
     return Session(
         half.language_model,
         half.protocol,
         half.instruction_prefix('Warn of danger.'),
         half.tokenizer.get_vocab_size(),
-        SessionSettings(threshold, MAX_CONTEXT_CHUNKS, max_response_tokens),
+        SessionSettings(threshold, MAX_CONTEXT_CHUNKS, max_response_tokens, silent_between_chunks),
     )
 
 
@@ -61,6 +61,19 @@ def test_drains_of_any_size_agree_with_a_full_forward_pass(decoder_half, vectors
         assert not respond
         assert probability == pytest.approx(reference.p_response(), abs=1e-5)
         reference.add_tokens([decoder_half.protocol.silent])
+
+
+def test_with_forced_silence_a_drain_of_many_is_as_many_drains_of_one(decoder_half, vectors):
+    """Also after the last of them has rebuilt the context; a plain drain is another thing."""
+    many, one = (make_session(decoder_half, NEVER, silent_between_chunks=True) for _ in range(2))
+    plain = make_session(decoder_half, NEVER)
+    for start, end in ((0, 3), (3, 5), (5, 8), (8, 9)):
+        alone = [one.drain([chunk])[1] for chunk in vectors[start:end]]
+        together = many.drain(vectors[start:end])[1]
+        assert many.context_chunks == one.context_chunks
+        assert together == pytest.approx(alone[-1], abs=1e-5)
+        if start == 0:
+            assert plain.drain(vectors[start:end])[1] != pytest.approx(together, abs=1e-4)
 
 
 def test_a_response_and_what_follows_agree_with_a_full_forward_pass(decoder_half, vectors):

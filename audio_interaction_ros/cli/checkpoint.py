@@ -1,0 +1,124 @@
+"""`audio-interaction checkpoint`: what a checkpoint is, whether it is in order, and foreign ones made into ours."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from audio_interaction_ros.cli.errors import CommandError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+_DTYPES = {'bf16': 'bfloat16', 'fp16': 'float16', 'fp32': 'float32'}
+_EPILOG = """\
+The last line printed is JSON. verify and convert end with exit code 1 when something is wrong, and say what.
+
+examples:
+  audio-interaction checkpoint info embedded
+  audio-interaction checkpoint verify checkpoints/mine
+  audio-interaction checkpoint convert downloads/Audio-Interaction checkpoints/full --dtype bf16
+  audio-interaction checkpoint convert downloads/Qwen2.5-Omni-3B checkpoints/untrained
+"""
+
+
+def add_parser(commands: Any) -> None:
+    """Adds the sub-command to argparse's sub-parsers."""
+    parser: argparse.ArgumentParser = commands.add_parser(
+        'checkpoint',
+        help='look at a checkpoint, check it, or convert a foreign one',
+        description='What a checkpoint is, whether it is in order, and foreign ones made into this package’s.',
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    actions = parser.add_subparsers(metavar='ACTION', required=True)
+    info = actions.add_parser('info', help='shapes, sizes, protocol, digest, recipe; loads no weights')
+    info.add_argument('checkpoint', metavar='NAME_OR_DIR', help='ours, Audio-Interaction as released, or Qwen2.5-Omni')
+    info.set_defaults(run=run_info)
+    verify = actions.add_parser('verify', help='is every file whole, does all fit together, does it compute?')
+    verify.add_argument('checkpoint', metavar='NAME_OR_DIR', help='a checkpoint of this package')
+    verify.set_defaults(run=run_verify)
+    convert = actions.add_parser('convert', help='Audio-Interaction as released, or Qwen2.5-Omni, into a new directory')
+    convert.add_argument('source', type=Path, metavar='DIR', help='the foreign checkpoint')
+    convert.add_argument('out', type=Path, metavar='NEW_DIR', help='never overwritten')
+    convert.add_argument('--dtype', choices=_DTYPES, help='type of the numbers written (default: as they are stored)')
+    convert.add_argument('--instruction', metavar='TEXT', help="what the model is told to do (default: the package's)")
+    convert.set_defaults(run=run_convert)
+
+
+def run_info(arguments: argparse.Namespace) -> int:
+    """0 for a checkpoint of a known kind."""
+    from audio_interaction_ros.model.checkpoint import CheckpointError, find_checkpoint
+    from audio_interaction_ros.model.describe import describe
+
+    try:
+        found = describe(find_checkpoint(arguments.checkpoint))
+    except CheckpointError as error:
+        raise CommandError(str(error)) from error
+    _print_table(arguments.checkpoint, found)
+    print(json.dumps(found, ensure_ascii=False))
+    return 0
+
+
+def run_verify(arguments: argparse.Namespace) -> int:
+    """0 when the checkpoint is in order, else 1."""
+    from audio_interaction_ros.model.checkpoint import CheckpointError, find_checkpoint
+    from audio_interaction_ros.model.verify import verify
+
+    try:
+        problems = verify(find_checkpoint(arguments.checkpoint))
+    except CheckpointError as error:
+        raise CommandError(str(error)) from error
+    print('\n'.join(problems) if problems else f'{arguments.checkpoint}: in order')
+    print(json.dumps({'checkpoint': arguments.checkpoint, 'problems': problems}, ensure_ascii=False))
+    return 1 if problems else 0
+
+
+def run_convert(arguments: argparse.Namespace) -> int:
+    """0 when the new checkpoint is there."""
+    import torch
+
+    from audio_interaction_ros.model.checkpoint import CheckpointError
+    from audio_interaction_ros.model.convert import INSTRUCTION, convert
+
+    dtype = getattr(torch, _DTYPES[arguments.dtype]) if arguments.dtype else None
+    try:
+        config = convert(
+            arguments.source, arguments.out, dtype, arguments.instruction or INSTRUCTION, track=_with_progress
+        )
+    except CheckpointError as error:
+        raise CommandError(str(error)) from error
+    print(json.dumps({'checkpoint': str(arguments.out), 'encoder_digest': config.encoder_digest}, ensure_ascii=False))
+    return 0
+
+
+def _with_progress(tensors: Iterator[tuple[str, Tensor]], total: int) -> Iterator[tuple[str, Tensor]]:
+    from rich.console import Console
+    from rich.progress import track
+
+    return iter(track(tensors, 'tensors', total, console=Console(stderr=True)))
+
+
+def _print_table(title: str, found: Mapping[str, Any]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=title, show_header=False)
+    for name, value in found.items():
+        if isinstance(value, Mapping):
+            table.add_section()
+            for inner, of_inner in value.items():
+                table.add_row(f'{name}.{inner}', _cell(of_inner))
+            table.add_section()
+        else:
+            table.add_row(name, _cell(value))
+    Console().print(table)
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f'{value:,}'
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

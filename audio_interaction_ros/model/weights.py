@@ -1,0 +1,138 @@
+"""Tensors in safetensors files, one or many: all shapes at once, each tensor only when it is asked for.
+
+Many files follow Hugging Face's convention, an index that says which tensor lies in which file, so a reader of one
+half opens only that half's files.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+WEIGHTS, INDEX = 'model.safetensors', 'model.safetensors.index.json'
+ENCODER_PREFIX, LANGUAGE_PREFIX = 'audio_tower.', 'language_model.'
+
+_DTYPES = {'F64': torch.float64, 'F32': torch.float32, 'F16': torch.float16, 'BF16': torch.bfloat16}
+
+
+class CheckpointError(ValueError):
+    """The checkpoint is missing, damaged, or does not fit together."""
+
+
+class Weights(Mapping[str, Tensor]):
+    """Names → tensors on the CPU, read anew at every access; nothing is kept.
+
+    `outlines` has the same names with tensors on the `meta` device: shapes and dtypes without data.
+    """
+
+    def __init__(self, places: Mapping[str, tuple[Path, str]], outlines: Mapping[str, Tensor]) -> None:
+        """`places`: for each name the file and the name in it."""
+        self._places = places
+        self.outlines = outlines
+
+    def __getitem__(self, name: str) -> Tensor:
+        path, stored = self._places[name]
+        try:
+            with safe_open(path, framework='pt') as file:
+                tensor: Tensor = file.get_tensor(stored)
+                return tensor
+        except (OSError, RuntimeError, SafetensorError) as error:  # RuntimeError: PyTorch cannot map the file
+            raise CheckpointError(f"'{path}' cannot be read; restore the checkpoint: {error}") from error
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._places)
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+
+def open_weights(directory: Path, prefix: str = '') -> Weights:
+    """The tensors of `directory` whose names begin with `prefix`, under what follows it.
+
+    Reads the files' headers only, and only of files that hold such tensors. Raises CheckpointError for a file that is
+    missing, cut off or otherwise damaged.
+    """
+    places: dict[str, tuple[Path, str]] = {}
+    outlines: dict[str, Tensor] = {}
+    for path, listed in _files(directory, prefix).items():
+        found = _outlines(path)
+        if missing := [name for name in listed if name not in found]:
+            raise CheckpointError(
+                f"'{path}' lacks {missing[0]}, which {INDEX} says it holds; restore the checkpoint or convert it again"
+            )
+        for name, outline in found.items():
+            if name.startswith(prefix):
+                places[name.removeprefix(prefix)] = (path, name)
+                outlines[name.removeprefix(prefix)] = outline
+    return Weights(places, outlines)
+
+
+def _files(directory: Path, prefix: str) -> dict[Path, list[str]]:
+    """The files to open, and what the index, if there is one, says they hold."""
+    index = directory / INDEX
+    if (directory / WEIGHTS).is_file() or not index.is_file():
+        return {directory / WEIGHTS: []}
+    try:
+        entries = json.loads(index.read_text())['weight_map'].items()
+        files: dict[Path, list[str]] = {}
+        for name, file in sorted(entries):
+            if name.startswith(prefix):
+                files.setdefault(directory / Path(file).name, []).append(name)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise CheckpointError(f"'{index}' is no index of weight files; restore it: {error}") from error
+    return files
+
+
+def _outlines(path: Path) -> dict[str, Tensor]:
+    try:
+        # As numpy, because PyTorch would map the file for writing, which the system may refuse for a large one.
+        with safe_open(path, framework='numpy') as file:
+            slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 (safe_open is no dict)
+            return {
+                name: torch.empty(piece.get_shape(), dtype=_DTYPES[piece.get_dtype()], device='meta')
+                for name, piece in slices.items()
+            }
+    except KeyError as error:
+        raise CheckpointError(
+            f"'{path}' holds numbers of type {error}, one of {', '.join(_DTYPES)} expected; take unquantised weights"
+        ) from error
+    except (OSError, SafetensorError) as error:
+        raise CheckpointError(f"'{path}' cannot be read; restore the checkpoint: {error}") from error
+
+
+def write_weights(directory: Path, tensors: Iterable[tuple[str, Tensor]], shard_bytes: int) -> None:
+    """Write named tensors, in the order given, to files of at most `shard_bytes`, and their index.
+
+    A file holds tensors of one half only (what comes before the first dot) and is named after it. One file's tensors
+    are in memory at a time. Raises OSError.
+    """
+    weight_map: dict[str, str] = {}
+    shard: dict[str, Tensor] = {}
+    half, number, total = '', 0, 0
+
+    def flush() -> None:
+        nonlocal number
+        if shard:
+            number += 1
+            file = f'{half}-{number:05d}.safetensors'
+            save_file(shard, directory / file, metadata={'format': 'pt'})
+            weight_map.update(dict.fromkeys(shard, file))
+            shard.clear()
+
+    for name, tensor in tensors:
+        of_half = name.split('.', 1)[0]
+        if of_half != half or sum(kept.nbytes for kept in shard.values()) + tensor.nbytes > shard_bytes:
+            flush()
+            number = number if of_half == half else 0
+            half = of_half
+        shard[name] = tensor
+        total += tensor.nbytes
+    flush()
+    index = {'metadata': {'total_size': total}, 'weight_map': dict(sorted(weight_map.items()))}
+    (directory / INDEX).write_text(json.dumps(index, indent=1) + '\n')
