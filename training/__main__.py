@@ -8,16 +8,9 @@ import os
 import sys
 from pathlib import Path
 
-import torch
-
-from audio_interaction_ros.audio.formats import AudioFormatError
-from audio_interaction_ros.model.checkpoint import CheckpointError, find_checkpoint
-from training.corpus import CorpusError
 from training.corpus import command as corpus_command
-from training.corpus.clips import ClipLibraryError
-from training.corpus.speech import SpeechError
-from training.recipe import RecipeError, recipe_path
-from training.stages.trainer import TrainingError
+from training.evaluate import command as evaluate_command
+from training.stages import command as stages_command
 
 LIBRARY = Path(__file__).resolve().parents[2] / 'shared' / 'clips'  # beside the checkout
 
@@ -29,58 +22,73 @@ def main(argv: list[str] | None = None) -> int:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog='examples:\n'
-        '  python -m training train --recipe embedded --clips ~/clips --out checkpoints/embedded\n'
-        '  python -m training evaluate --checkpoint checkpoints/embedded --clips ~/clips\n'
+        '  python -m training train --recipe embedded-v1 --corpus corpus --out checkpoints/mine\n'
+        '  python -m training train --recipe paper --dry-run\n'
+        '  python -m training evaluate clips ~/clips --checkpoint checkpoints/embedded\n'
         '  python -m training corpus build --clips ~/clips --hours 2 --out corpus\n'
         "A clip library is a folder with audio files and a manifest.csv; see 'Training' in the README.",
     )
     commands = parser.add_subparsers(dest='command', required=True)
     train_parser = commands.add_parser('train', help='make a checkpoint; run again to resume')
-    train_parser.add_argument('--recipe', default='embedded', help='a YAML file, or a name in training/recipes')
-    train_parser.add_argument('--run', type=Path, help='working directory (default: runs/<recipe>)')
-    train_parser.add_argument('--out', type=Path, help='checkpoint directory (default: <run>/checkpoint)')
-    evaluate_parser = commands.add_parser('evaluate', help='held-out recordings and an hour of ordinary sound')
-    evaluate_parser.add_argument('--checkpoint', default='embedded')
-    evaluate_parser.add_argument('--ordinary-s', type=float, default=3600.0, help='seconds of ordinary sound')
-    evaluate_parser.add_argument('--seed', type=int, default=1)
+    stages_command.add_arguments(train_parser)
     scene_parser = commands.add_parser('scene', help='make the demo scene from held-out recordings')
     scene_parser.add_argument('--out', type=Path, default=Path('demo'))
     scene_parser.add_argument('--seed', type=int, default=1)
-    for sub in (train_parser, evaluate_parser, scene_parser):
+    for sub in (train_parser, scene_parser):
         sub.add_argument('--clips', type=Path, default=LIBRARY, help='clip library (default: %(default)s)')
     corpus_command.add_parser(commands, LIBRARY)
+    evaluate_command.add_parser(commands, LIBRARY)
     options = parser.parse_args(argv)
-    # One stream's passes are too small to share between cores; a training batch's are not.
-    torch.set_num_threads(len(os.sched_getaffinity(0)) if options.command == 'train' else 1)
     try:
+        if options.command in ('train', 'evaluate'):
+            _share_cores(options.command)
         if options.command == 'train':
-            from training.train import train
-
-            run = options.run or Path('runs') / Path(options.recipe).stem
-            train(recipe_path(options.recipe), options.clips, run, options.out or run / 'checkpoint')
+            return stages_command.run(options)
         elif options.command == 'evaluate':
-            from training.evaluate.validation import evaluate
-
-            figures = evaluate(find_checkpoint(options.checkpoint), options.clips, options.seed, options.ordinary_s)
-            print(json.dumps(figures))
+            return evaluate_command.run(options)
         elif options.command == 'corpus':
             return corpus_command.run(options)
         else:
             from training.corpus.scene import make_scene
 
             print(json.dumps(make_scene(options.clips, options.out, options.seed)))
-    except (
+    except _mendable() as error:
+        print(f'python -m training: {error}', file=sys.stderr)
+        return 2
+    return 0
+
+
+def _share_cores(command: str) -> None:
+    import torch
+
+    # One stream's passes are too small to share between cores; a training batch's are not.
+    # Processes of this computer, as `torchrun` and `deepspeed` say it.
+    processes = int(os.environ.get('LOCAL_WORLD_SIZE') or os.environ.get('LOCAL_SIZE') or 1)
+    threads = len(os.sched_getaffinity(0)) // processes
+    torch.set_num_threads(max(1, threads) if command == 'train' else 1)
+
+
+def _mendable() -> tuple[type[Exception], ...]:
+    """The errors whose message says what to do. Imported when there is one, because PyTorch takes seconds."""
+    from audio_interaction_ros.audio.formats import AudioFormatError
+    from audio_interaction_ros.model.weights import CheckpointError
+    from training.corpus import CorpusError
+    from training.corpus.clips import ClipLibraryError
+    from training.corpus.speech import SpeechError
+    from training.evaluate import EvaluationError
+    from training.recipe import RecipeError
+    from training.stages import TrainingError
+
+    return (
         AudioFormatError,
         CheckpointError,
         ClipLibraryError,
         CorpusError,
+        EvaluationError,
         RecipeError,
         SpeechError,
         TrainingError,
-    ) as error:
-        print(f'python -m training: {error}', file=sys.stderr)
-        return 2
-    return 0
+    )
 
 
 if __name__ == '__main__':

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from audio_interaction_ros.audio import CHUNK_S
 
 
 class RecipeError(ValueError):
@@ -71,16 +73,128 @@ class Recipe(_Section):
         return max(stage.chunks for stage in self.streams)
 
 
+Part = Literal['lm_head', 'embeddings', 'new_token_embeddings', 'adapter', 'language_model', 'encoder']
+
+
+class StageData(_Section):
+    """Which streams of the corpus a stage reads, and how."""
+
+    categories: tuple[str, ...] = Field(default=(), description='of the seven abilities; empty: all of them')
+    form: Literal['offline', 'online'] = Field(
+        description='offline: up to the first reply, decided once; online: whole streams, decided at every drain'
+    )
+    mix_ins: bool = Field(default=True, description='also streams that something was mixed into')
+
+
+class Stage(_Section):
+    """One of the four (paper B.2, Table 11)."""
+
+    name: str = Field(pattern=r'^[a-z][a-z0-9-]*$')
+    trainable: tuple[Part, ...] = Field(min_length=1)
+    data: StageData
+    steps: int = Field(ge=1, description='of the optimiser')
+    batch: int = Field(ge=1, description='streams on one device at a time')
+    accumulation: int = Field(default=1, ge=1, description='batches a step, on as many devices as the recipe names')
+    learning_rate: float = Field(gt=0)
+    stream_weight: float = Field(default=1.0, ge=0, description='λ')
+    response_weight: float = Field(default=1.0, gt=0, description='of `response` against `silent` in L_stream')
+    event_weight: float = Field(default=0.0, ge=0, description='of the auxiliary loss that names what is sounding')
+    spec_augment: bool = Field(default=False, description='mask bands and moments of what the encoder hears')
+
+    @model_validator(mode='after')
+    def _one_kind_of_embeddings(self) -> Stage:
+        if 'new_token_embeddings' in self.trainable and {'embeddings', 'language_model'} & set(self.trainable):
+            raise ValueError(f"stage '{self.name}': new_token_embeddings are part of what else it trains; name one")
+        return self
+
+
+class Optimiser(_Section):
+    """AdamW, linear warm-up, cosine decay to nothing (Table 11)."""
+
+    beta1: float = Field(default=0.9, gt=0, lt=1)
+    beta2: float = Field(default=0.95, gt=0, lt=1)
+    epsilon: float = Field(default=1e-8, gt=0)
+    weight_decay: float = Field(default=0.01, ge=0, description='of matrices; gains and biases are left alone')
+    warm_up: float = Field(default=0.03, ge=0, lt=1, description='share of the steps')
+    max_gradient_norm: float = Field(default=1.0, gt=0)
+    gradient_checkpointing: bool = False
+
+
+class TrainingRecipe(_Section):
+    """Everything that a checkpoint depends on besides the corpus."""
+
+    name: str
+    seed: int
+    instruction: str = Field(description='what stands before a stream whose script gives no instruction of its own')
+    vocabulary_size: int | None = Field(
+        default=None, ge=300, description='learnt from the corpus; null: the tokenizer of the checkpoint to start from'
+    )
+    audio: dict[str, Any] = Field(description='Qwen2_5OmniAudioEncoderConfig')
+    text: dict[str, Any] = Field(description='Qwen2Config')
+    log_mel: Literal['fixed', 'running_maximum'] = Field(
+        default='fixed', description="running_maximum for an encoder that was trained on Whisper's spectrogram"
+    )
+    chunk_ms: int = Field(default=400, description='c')
+    max_positions: int = Field(default=1_536, ge=64, description='tokens and vectors of a stream; longer: left out')
+    devices: int = Field(default=1, ge=1, description='that `accumulation` is meant for; other numbers divide the same')
+    optimiser: Optimiser = Optimiser()
+    encoder: EncoderStage | None = Field(default=None, description='stage 0, where nothing pretrained is at hand')
+    stages: tuple[Stage, Stage, Stage, Stage]
+    validation_streams: int = Field(default=200, ge=1, description='at most so many of the validation side')
+    validate_every: int = Field(default=200, ge=1, description='steps')
+    save_every_minutes: float = Field(default=2.0, ge=0)
+    streams_corpus: dict[str, Any] = Field(default_factory=dict, description='CorpusRecipe, of `corpus build`')
+
+    @model_validator(mode='after')
+    def _numbers_fit(self) -> TrainingRecipe:
+        if self.chunk_ms != round(1_000 * CHUNK_S):
+            raise ValueError(f'chunk_ms is {self.chunk_ms}; this package streams {1_000 * CHUNK_S:g} ms, give that')
+        if self.text.get('tie_word_embeddings', False):
+            raise ValueError('text: the LM head and the embeddings train apart; set tie_word_embeddings to false')
+        if self.audio.get('output_dim') != self.text.get('hidden_size'):
+            raise ValueError('audio.output_dim and text.hidden_size differ; vectors take the place of embeddings')
+        names = [stage.name for stage in self.stages]
+        if len(set(names)) < len(names):
+            raise ValueError(f'stages {names}: give each a name of its own')
+        return self
+
+    def streams_a_step(self, stage: Stage) -> int:
+        """The effective batch of Table 11: the same however many devices there are."""
+        return stage.batch * stage.accumulation * self.devices
+
+    def accumulation_on(self, stage: Stage, devices: int) -> int:
+        """How many batches each of `devices` runs before a step. Raises RecipeError where they do not divide."""
+        whole = self.streams_a_step(stage)
+        if whole % (stage.batch * devices):
+            raise RecipeError(
+                f"stage '{stage.name}': {whole} streams a step do not divide among {devices} processes with batches of "
+                f'{stage.batch}; start a number of processes that divides {whole // stage.batch}, or change batch'
+            )
+        return whole // (stage.batch * devices)
+
+
 def recipe_path(name: str) -> Path:
     """A path, or the name of a recipe in training/recipes."""
     path = Path(name)
     return path if path.suffix else Path(__file__).parent / 'recipes' / f'{name}.yaml'
 
 
+Loaded = TypeVar('Loaded', bound=BaseModel)
+
+
 def load_recipe(path: Path) -> Recipe:
     """Raises RecipeError: what is wrong, and where."""
+    return _load(path, Recipe)
+
+
+def load_training_recipe(path: Path) -> TrainingRecipe:
+    """Raises RecipeError: what is wrong, and where."""
+    return _load(path, TrainingRecipe)
+
+
+def _load(path: Path, kind: type[Loaded]) -> Loaded:
     try:
-        return Recipe.model_validate(yaml.safe_load(path.read_text()))
+        return kind.model_validate(yaml.safe_load(path.read_text()))
     except OSError as error:
         known = sorted(file.stem for file in (Path(__file__).parent / 'recipes').glob('*.yaml'))
         raise RecipeError(f"no recipe at '{path}'; give a YAML file or one of {known}") from error

@@ -8,7 +8,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from audio_interaction_ros.model.protocol import Protocol
 
-_ROLES = ('online', 'system', 'chunk_begin', 'chunk_end', 'audio', 'silent', 'response', 'eos')
+_ROLES = ('online', 'offline', 'system', 'chunk_begin', 'chunk_end', 'audio', 'silent', 'response', 'eos')
 _LANGUAGES = ('english', 'chinese')
 _EMOTIONS = ('happy', 'sad', 'angry', 'surprise', 'normal', 'urgent')  # the released model's
 

@@ -17,6 +17,8 @@ from audio_interaction_ros.nodes.messages import bytes_array, stamp_of
 from audio_interaction_ros.nodes.parameters import AudioCaptureParameters
 
 _POLL_S = 0.05
+_OTHERS_S = 30.0
+_SAFETY_ALERT = 'safety_alert'
 _FIRST_RETRY_S, _MAX_RETRY_S = 1.0, 30.0
 
 
@@ -85,9 +87,11 @@ class AudioCaptureNode(ManagedNode[AudioCaptureParameters]):
         return min(2 * retry_s, _MAX_RETRY_S)
 
     def _play(self, file: FileSource, stop: Event) -> None:
-        while self._audio.get_subscription_count() == 0:  # or nobody would hear the beginning
+        waited_s = 0.0
+        while not self._audience(waited_s):  # or nobody would hear the beginning
             if stop.wait(_POLL_S):
                 return
+            waited_s += _POLL_S if self._audio.get_subscription_count() else 0.0
         self.get_logger().info(f"playing '{self.parameters.file}', {file.duration_s:.1f} s")
         try:
             for block in file.blocks(stop):
@@ -97,6 +101,13 @@ class AudioCaptureNode(ManagedNode[AudioCaptureParameters]):
         if not stop.is_set():
             self._end.publish(Header(stamp=self.get_clock().now().to_msg(), frame_id=self.parameters.frame_id))
             self.get_logger().info(f"'{self.parameters.file}' has ended")
+
+    def _audience(self, waited_s: float) -> bool:
+        """safety_alert listens within a second of its start; the others, who load a model, are waited for a while."""
+        listeners = self.get_subscriptions_info_by_topic(self._audio.topic_name)
+        if waited_s >= _OTHERS_S:
+            return len(listeners) > 0
+        return any(listener.node_name != _SAFETY_ALERT for listener in listeners)
 
     def _publish(self, block: Block) -> None:
         header = Header(stamp=stamp_of(block.stamp_ns), frame_id=self.parameters.frame_id)

@@ -44,7 +44,7 @@ class ChunkEncoderNode(ManagedNode[ChunkEncoderParameters]):
             self._half.encoder(torch.zeros(CHUNK_SAMPLES))  # the first pass is slow: not with the first chunk
         self._messages: BoundedQueue[AudioDataStamped] = BoundedQueue(given.queue_max_messages)
         self._publisher = self.publish_on('ai/embeddings', AudioEmbedding, qos.EMBEDDINGS)
-        self.listen_to('audio_info', AudioInfo, self._on_info, qos.LATCHED)
+        self.listen_to('audio_info', AudioInfo, self._on_info, qos.LATCHED, when_inactive=True)
         self.listen_to('audio_stamped', AudioDataStamped, self._on_audio, qos.AUDIO)
 
     def start(self) -> None:

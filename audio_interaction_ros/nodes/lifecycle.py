@@ -65,11 +65,19 @@ class ManagedNode(LifecycleNode, Generic[P]):
         return publisher
 
     def listen_to(
-        self, topic: str, message_type: type[Any], callback: Callable[[Any], None], profile: QoSProfile
+        self,
+        topic: str,
+        message_type: type[Any],
+        callback: Callable[[Any], None],
+        profile: QoSProfile,
+        when_inactive: bool = False,
     ) -> None:
-        """`callback` is called while the node is active."""
+        """`callback` is called while the node is active; and before, for what is latched and would not come again."""
         subscription = self.create_subscription(
-            message_type, topic, lambda message: callback(message) if self.active else None, profile
+            message_type,
+            topic,
+            lambda message: callback(message) if self.active or when_inactive else None,
+            profile,
         )
         self._undo.append(lambda: self.destroy_subscription(subscription))
 

@@ -82,4 +82,5 @@ def alert_message(alert: Alert, header: Header) -> SafetyAlert:
         message=alert.message,
         confidence=alert.confidence,
         response_id=alert.response_id,
+        heard_by=int(alert.heard_by),
     )

@@ -45,14 +45,19 @@ class AudioCaptureParameters(NodeParameters):
     frame_id: str = Field('microphone', description="The microphone's frame, put on every message.")
 
 
-class ChunkEncoderParameters(NodeParameters):
-    checkpoint: str = Field('embedded', description=CHECKPOINT)
+class ListenerParameters(NodeParameters):
+    """What the nodes have that listen to the raw sound."""
+
     sample_rate: int = Field(
         0, ge=0, le=384_000,
         description='Rate in Hz of a stream that comes without `audio_info`; 0 waits for `audio_info`, which wins.',
     )  # fmt: skip
     channels: int = Field(1, ge=1, le=64, description='Channels of such a stream.')
     sample_format: str = Field('S16LE', description='Sample format of such a stream: `S16LE`, `F32LE` ….')
+
+
+class ChunkEncoderParameters(ListenerParameters):
+    checkpoint: str = Field('embedded', description=CHECKPOINT)
     queue_max_messages: int = Field(
         100, ge=2, le=1000, description='Messages kept for encoding; at the limit the oldest is dropped and counted.'
     )
@@ -71,7 +76,7 @@ class DecoderParameters(NodeParameters):
     threads: int = Field(1, ge=1, le=64, description=THREADS)
 
 
-class SafetyAlertParameters(NodeParameters):
+class SafetyAlertParameters(ListenerParameters):
     hazards_file: str = Field('', description="Hazard taxonomy (YAML); empty takes the package's `config/safety.yaml`.")
     cooldown_s: float = Field(
         60.0, ge=0.0, le=86_400.0,
@@ -79,6 +84,11 @@ class SafetyAlertParameters(NodeParameters):
     )  # fmt: skip
     clear_after_s: float = Field(
         30.0, gt=0.0, le=86_400.0, description='An alert is cleared when its hazard was not heard for this long.'
+    )
+    alarm_signatures: bool = Field(
+        True,
+        description='Hear smoke, carbon monoxide and evacuation alarms and sirens on the raw sound too, without the '
+        'model (`docs/safety.md`).',
     )
 
     @model_validator(mode='after')

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-import numpy as np
 import torch
 
-from audio_interaction_ros.audio.chunker import AudioChunk, Chunker, level_dbfs
-from audio_interaction_ros.audio.formats import AudioFormatError, PcmFormat, Samples
-from audio_interaction_ros.audio.resample import MonoResampler
-from audio_interaction_ros.audio.timeline import Join, StreamTimeline
+from audio_interaction_ros.audio.chunk_stream import ChunkStream, StreamChunk
+from audio_interaction_ros.audio.chunker import level_dbfs
+from audio_interaction_ros.audio.formats import PcmFormat, Samples
 from audio_interaction_ros.model.checkpoint import EncoderHalf
 from audio_interaction_ros.model.encoder import StreamingEncoder
 from audio_interaction_ros.streaming.fifo import EncodedChunk
-
-MAX_PIECE_S = 10  # a longer message is a mistake, and would hold everything up
 
 
 class AudioIngest:
@@ -24,19 +20,19 @@ class AudioIngest:
     def __init__(self, encoder: EncoderHalf, first_stream_id: int) -> None:
         """`first_stream_id`: of the first stream; the following ones count up from it."""
         self._encoder = StreamingEncoder(encoder.encoder)
-        self._next_stream_id = first_stream_id
-        self._format: PcmFormat | None = None
-        self._timeline: StreamTimeline | None = None
-        self._resampler: MonoResampler
-        self._chunker: Chunker
-        self._stream_id: int
-        self.gaps = 0
-        self.streams = 0
+        self._stream = ChunkStream(first_stream_id)
+
+    @property
+    def gaps(self) -> int:
+        return self._stream.gaps
+
+    @property
+    def streams(self) -> int:
+        return self._stream.streams
 
     def note_loss(self) -> None:
         """A piece that belonged here is known to be lost (refused, or dropped from a full queue)."""
-        if self._timeline is not None:
-            self._timeline.note_loss()
+        self._stream.note_loss()
 
     def push(self, samples: Samples, pcm: PcmFormat, stamp_ns: int) -> Iterator[EncodedChunk]:
         """One message: float32 [frames, channels], their format, capture time of the first → complete chunks.
@@ -44,70 +40,23 @@ class AudioIngest:
         Raises AudioFormatError for a message without a stamp or of absurd length; the stream then has a gap
         there, and goes on.
         """
-        complaint = _complaint(samples, pcm, stamp_ns)
-        if complaint:
-            self.note_loss()
-            raise AudioFormatError(complaint)
-        if not len(samples):
-            return
-        timeline = self._timeline
-        if timeline is None or pcm != self._format:
-            timeline = self._begin(pcm, stamp_ns)
-        else:
-            placement = timeline.place(stamp_ns)
-            if placement.join is Join.BREAKS:
-                timeline = self._begin(pcm, stamp_ns)
-            elif placement.join is Join.GAP:
-                yield from self._chunks(self._resampler.push(samples[:0], last=True), timeline)
-                self._chunker.declare_gap(max(0, placement.position - self._chunker.position))
-                self._resampler = MonoResampler(pcm.sample_rate_hz)
-                self._encoder.reset()
-                self.gaps += 1
-        timeline.advance(len(samples), pcm.sample_rate_hz)
-        yield from self._chunks(self._resampler.push(samples), timeline)
+        return self._encoded(self._stream.push(samples, pcm, stamp_ns))
 
     def finish(self) -> Iterator[EncodedChunk]:
         """At the end of a recording: what is still inside, the last chunk filled up with zeros."""
-        if self._timeline is not None and self._format is not None:
-            rest = self._resampler.push(np.empty((0, self._format.channels), np.float32), last=True)
-            yield from self._chunks(rest, self._timeline)
-            yield from self._encoded(self._chunker.pad_last(), self._timeline)
-            self._timeline = None
+        return self._encoded(self._stream.finish())
 
-    def _begin(self, pcm: PcmFormat, stamp_ns: int) -> StreamTimeline:
-        self._format = pcm
-        self._timeline = StreamTimeline(stamp_ns)
-        self._resampler = MonoResampler(pcm.sample_rate_hz)
-        self._chunker = Chunker()
-        self._encoder.reset()
-        self._stream_id = self._next_stream_id
-        self._next_stream_id += 1
-        self.streams += 1
-        return self._timeline
-
-    def _chunks(self, mono: Samples, timeline: StreamTimeline) -> Iterator[EncodedChunk]:
-        return self._encoded(self._chunker.push(mono), timeline)
-
-    def _encoded(self, chunks: Iterable[AudioChunk], timeline: StreamTimeline) -> Iterator[EncodedChunk]:
-        for chunk in chunks:
+    def _encoded(self, chunks: Iterable[StreamChunk]) -> Iterator[EncodedChunk]:
+        for placed in chunks:
+            chunk = placed.chunk
+            if not placed.continues:
+                self._encoder.reset()
             yield EncodedChunk(
-                self._stream_id,
+                placed.stream_id,
                 chunk.index,
                 chunk.first_sample,
                 chunk.dropped_before,
-                timeline.stamp_ns(chunk.first_sample),
+                placed.stamp_ns,
                 level_dbfs(chunk.samples),
                 self._encoder.encode(torch.from_numpy(chunk.samples)),
             )
-
-
-def _complaint(samples: Samples, pcm: PcmFormat, stamp_ns: int) -> str | None:
-    if stamp_ns <= 0:
-        return "a message without a stamp; set header.stamp to its first sample's capture time"
-    duration_s = len(samples) / pcm.sample_rate_hz
-    if duration_s > MAX_PIECE_S:
-        return (
-            f'{duration_s:.0f} s of sound in one message, at most {MAX_PIECE_S} s expected; '
-            'does audio_info describe this stream?'
-        )
-    return None

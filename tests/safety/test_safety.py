@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from audio_interaction_ros.safety.alarm_signatures import SIGNATURES
 from audio_interaction_ros.safety.hazards import (
     Hazard,
     HazardFileError,
@@ -11,7 +12,7 @@ from audio_interaction_ros.safety.hazards import (
     Severity,
     default_taxonomy_path,
 )
-from audio_interaction_ros.safety.policy import AlertPolicy, AlertState
+from audio_interaction_ros.safety.policy import AlertPolicy, AlertState, HeardBy
 
 FIRE = Hazard('fire', Severity.DANGER)
 HORN = Hazard('car_horn', Severity.WARNING)
@@ -114,3 +115,73 @@ def test_time_set_back_does_not_keep_an_alert_open_for_ever():
     policy.heard(FIRE, 'Fire!', 0.9, 'r1', 1_000.0)
     assert policy.clear_quiet(1.0) == []
     assert len(policy.clear_quiet(11.0)) == 1
+
+
+@pytest.mark.parametrize('name', SIGNATURES)
+def test_every_signature_is_a_known_hazard(taxonomy, name):
+    assert taxonomy.hazard_of_signature(name).name in ('smoke_alarm', 'carbon_monoxide', 'siren')
+
+
+def test_a_signature_that_is_none_is_refused(tmp_path):
+    (tmp_path / 'bad.yaml').write_text(
+        'unknown_severity: INFO\nhazards: {fire: {severity: DANGER, keywords: [fire], signatures: [sweep]}}'
+    )
+    with pytest.raises(HazardFileError, match='sweep'):
+        HazardTaxonomy.load(tmp_path / 'bad.yaml')
+
+
+def test_a_taxonomy_without_signatures_still_passes_none_over(tmp_path):
+    (tmp_path / 'old.yaml').write_text(
+        'unknown_severity: WARNING\nhazards: {fire: {severity: DANGER, keywords: [fire]}}'
+    )
+    hazard = HazardTaxonomy.load(tmp_path / 'old.yaml').hazard_of_signature('temporal_three')
+    assert (hazard.name, hazard.severity) == ('unknown', Severity.WARNING)
+
+
+@pytest.mark.parametrize('first', [HeardBy.MODEL, HeardBy.SIGNATURE])
+def test_model_and_signature_share_one_alert(first):
+    policy = make_policy()
+    second = HeardBy.BOTH & ~first
+    raised = policy.heard(FIRE, 'Fire!', 0.9, 'r1' if first is HeardBy.MODEL else '', 0.0, first)
+    updated = policy.heard(FIRE, 'Fire!', 0.8, 'r1' if second is HeardBy.MODEL else '', 2.0, second)
+    assert (raised.heard_by, updated.heard_by) == (first, HeardBy.BOTH)
+    assert (updated.state, updated.id) == (AlertState.UPDATED, raised.id)
+    assert updated.response_id == 'r1'
+    assert policy.open_alerts == 1
+    assert policy.clear_quiet(12.0)[0].heard_by is HeardBy.BOTH
+
+
+def test_who_heard_it_starts_afresh_with_a_new_alert():
+    policy = make_policy()
+    policy.heard(FIRE, 'Fire!', 0.9, 'r1', 0.0)
+    policy.clear_quiet(20.0)
+    assert policy.heard(FIRE, 'Fire!', 0.9, '', 100.0, HeardBy.SIGNATURE).heard_by is HeardBy.SIGNATURE
+
+
+SMOKE = Hazard('smoke_alarm', Severity.DANGER)
+CARBON_MONOXIDE = Hazard('carbon_monoxide', Severity.DANGER, frozenset({'smoke_alarm'}))
+
+
+def test_a_signature_corrects_what_the_model_called_it_in_the_same_alert():
+    policy = make_policy()
+    raised = policy.heard(SMOKE, 'A smoke alarm!', 0.9, 'r1', 0.0)
+    corrected = policy.heard(CARBON_MONOXIDE, 'Four pulses.', 0.9, '', 3.0, HeardBy.SIGNATURE)
+    assert (corrected.id, corrected.hazard, corrected.state) == (raised.id, 'carbon_monoxide', AlertState.UPDATED)
+    assert corrected.heard_by is HeardBy.BOTH
+    again = policy.heard(SMOKE, 'A smoke alarm!', 0.9, 'r2', 5.0)
+    assert (again.id, again.hazard, again.message) == (raised.id, 'carbon_monoxide', 'Four pulses.')
+    assert policy.open_alerts == 1
+
+
+def test_a_signature_leaves_another_signatures_alert_alone():
+    policy = make_policy()
+    policy.heard(SMOKE, 'Three pulses.', 0.9, '', 0.0, HeardBy.SIGNATURE)
+    assert policy.heard(CARBON_MONOXIDE, 'Four.', 0.9, '', 1.0, HeardBy.SIGNATURE).state is AlertState.RAISED
+    assert policy.open_alerts == 2
+
+
+def test_ids_of_alerts_without_a_response_differ():
+    policy = make_policy()
+    first = policy.heard(FIRE, 'Fire!', 0.9, '', 0.0, HeardBy.SIGNATURE)
+    policy.clear_quiet(20.0)
+    assert policy.heard(FIRE, 'Fire!', 0.9, '', 100.0, HeardBy.SIGNATURE).id != first.id

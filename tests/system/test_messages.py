@@ -19,7 +19,7 @@ from audio_interaction_ros.nodes.messages import (
     stamp_of,
 )
 from audio_interaction_ros.safety.hazards import Severity
-from audio_interaction_ros.safety.policy import Alert, AlertState
+from audio_interaction_ros.safety.policy import Alert, AlertState, HeardBy
 from audio_interaction_ros.streaming.fifo import EncodedChunk
 from audio_interaction_ros.streaming.loop import Decision
 from audio_interaction_ros.streaming.loop import Response as LoopResponse
@@ -90,7 +90,10 @@ def test_the_enumerations_are_those_of_the_messages():
         assert getattr(SafetyAlert, value.name) == value
     for value in AlertState:
         assert getattr(SafetyAlert, value.name) == value
-    alert = Alert('fire-1', 'fire', Severity.DANGER, AlertState.UPDATED, 'Fire!', 0.5, '1')
+    for name, value in HeardBy.__members__.items():
+        assert getattr(SafetyAlert, name) == value
+    alert = Alert('fire-1', 'fire', Severity.DANGER, AlertState.UPDATED, 'Fire!', 0.5, '1', HeardBy.BOTH)
     message = over_the_wire(alert_message(alert, Header(frame_id='mic')))
     assert (message.id, message.severity, message.state) == ('fire-1', SafetyAlert.DANGER, SafetyAlert.UPDATED)
+    assert message.heard_by == SafetyAlert.BOTH
     assert isinstance(embedding_message(make_chunk(), 'abc', ''), AudioEmbedding)

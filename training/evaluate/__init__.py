@@ -1,1 +1,5 @@
-"""Benchmarks: every one drives the runtime's own session."""
+"""How well a checkpoint hears: every evaluation drives the runtime's own session."""
+
+
+class EvaluationError(ValueError):
+    """Nothing can be evaluated, in one sentence."""

@@ -53,9 +53,11 @@ def spec_augment(mel: Tensor) -> Tensor:
     keep = torch.ones_like(mel, dtype=torch.bool)
     for _ in range(2):
         for axis, size, widest in ((1, bins, bins // 8), (2, frames, 20)):
+            # Drawn on the CPU, so that a seed masks the same on every device.
             width = torch.randint(0, widest + 1, (batch, 1, 1))
-            start = (torch.rand(batch, 1, 1) * (size - width)).long()
-            index = torch.arange(size).view((1, -1, 1) if axis == 1 else (1, 1, -1))
+            start = (torch.rand(batch, 1, 1) * (size - width)).long().to(mel.device)
+            width = width.to(mel.device)
+            index = torch.arange(size, device=mel.device).view((1, -1, 1) if axis == 1 else (1, 1, -1))
             keep &= (index < start) | (index >= start + width)
     return torch.where(keep, mel, mel.mean(dim=(1, 2), keepdim=True))
 
@@ -75,6 +77,7 @@ def classifier_losses(
     classifier: SoundClassifier, pool: SoundPool, settings: EncoderStage, seed: int, step: int
 ) -> dict[str, Tensor]:
     """Soft-label cross-entropy of one batch that depends on `seed` and `step` alone."""
+    device = classifier.head.weight.device
     rng = np.random.default_rng([seed, 10, step])
     index = {category: i for i, category in enumerate(classifier.categories)}
     waveforms = np.zeros((settings.batch, CROP_CHUNKS * CHUNK_SAMPLES), np.float32)
@@ -94,8 +97,8 @@ def classifier_losses(
         level_db = 20 * np.log10(np.sqrt(np.square(first).mean()) + 1e-9)
         bed = -100.0 if rng.random() < 0.15 else level_db - rng.uniform(5.0, 40.0)
         waveforms[row] = first + noise_bed(len(first), bed, rng)
-    logits = classifier(torch.from_numpy(waveforms).clamp(-1, 1))
-    return {'total': nn.functional.cross_entropy(logits, torch.from_numpy(targets), label_smoothing=0.05)}
+    logits = classifier(torch.from_numpy(waveforms).clamp(-1, 1).to(device))
+    return {'total': nn.functional.cross_entropy(logits, torch.from_numpy(targets).to(device), label_smoothing=0.05)}
 
 
 @torch.no_grad()
@@ -115,16 +118,19 @@ def classifier_accuracy(classifier: SoundClassifier, sounds: Sequence[Sound]) ->
         'rooster',
         'fire crackling',
     ]
+    esc10 = [name for name in esc10 if name in classifier.categories]
     columns = [classifier.categories.index(name) for name in esc10]
-    hazards = {sound.category for sound in sounds if sound.respond}
+    hazards = {sound.category for sound in sounds if sound.respond} & set(classifier.categories)
+    device = classifier.head.weight.device
     hazard_columns = [classifier.categories.index(name) for name in sorted(hazards)]
     hits, scores, labels = [], [], []
     for sound in sounds:
         samples = sound.excerpt(0, 5.2)[0] * 0.3
         samples = np.pad(samples, (0, -len(samples) % CHUNK_SAMPLES))
-        logits = classifier(torch.from_numpy(samples)[None])[0]
+        logits = classifier(torch.from_numpy(samples)[None].to(device))[0].cpu()
         if sound.category in esc10:
             hits.append(esc10[int(logits[columns].argmax())] == sound.category)
         scores.append(float(logits.softmax(0)[hazard_columns].sum()))
         labels.append(sound.respond)
-    return {'esc10_accuracy': float(np.mean(hits)), 'respond_auc': area_under_roc(labels, scores)}
+    accuracy = {'esc10_accuracy': float(np.mean(hits))} if hits else {}
+    return accuracy | {'respond_auc': area_under_roc(labels, scores)}

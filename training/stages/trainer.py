@@ -13,14 +13,11 @@ from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
 from training.recipe import Optimisation
+from training.stages import TrainingError
 
 WARM_UP = 0.03  # of the steps (paper, Table 11)
 CLIP_NORM = 1.0
 SAVE_EVERY_S = 60.0
-
-
-class TrainingError(RuntimeError):
-    """Training cannot go on, in one sentence."""
 
 
 def run_stage(
@@ -31,11 +28,13 @@ def run_stage(
     run: Path,
     validate: Callable[[], dict[str, float]],
     validate_every: int,
-) -> None:
+    stop: Callable[[], bool] = lambda: False,
+) -> bool:
     """Train `module`'s parameters that require gradients; `losses_at(step)['total']` is minimised.
 
     Batches must depend on the step alone, so that a run that was killed and started again sees what an
     undisturbed one would. State is kept in `run`/<name>.pt; a finished stage returns at once.
+    Returns False when `stop` ended it early.
 
     Raises TrainingError when the loss is not finite.
     """
@@ -72,11 +71,12 @@ def run_stage(
     writer = SummaryWriter(str(run / 'tensorboard' / name))
     saved = time.monotonic()
     smooth: dict[str, float] = {}
+    stopping = False
     with tqdm(range(first, settings.steps), desc=name, initial=first, total=settings.steps, unit='step') as bar:
         for step in bar:
             module.train()
             torch.manual_seed(step)  # dropout and masks too depend on the step alone
-            with mixed_precision():
+            with mixed_precision(parameters[0].device.type):
                 losses = losses_at(step)
             optimiser.zero_grad(set_to_none=True)
             losses['total'].backward()
@@ -97,16 +97,20 @@ def run_stage(
                 for key, value in figures.items():
                     writer.add_scalar(f'validation/{key}', value, step + 1)
                 tqdm.write(f'{name} step {step + 1}: ' + ', '.join(f'{k} {v:.3f}' for k, v in figures.items()))
-            if time.monotonic() - saved > SAVE_EVERY_S or step + 1 == settings.steps:
+            stopping = stop()
+            if stopping or time.monotonic() - saved > SAVE_EVERY_S or step + 1 == settings.steps:
                 save(step + 1)
                 saved = time.monotonic()
+            if stopping:
+                break
     writer.close()
     module.eval()
+    return not stopping
 
 
-def mixed_precision() -> torch.autocast:
-    """bfloat16 matrix products where the processor has instructions for them, a no-op elsewhere."""
-    return torch.autocast('cpu', torch.bfloat16, enabled=torch.cpu._is_avx512_bf16_supported())
+def mixed_precision(device: str = 'cpu') -> torch.autocast:
+    """bfloat16 matrix products on a GPU, and where a CPU has instructions for them; a no-op elsewhere."""
+    return torch.autocast(device, torch.bfloat16, enabled=device == 'cuda' or torch.cpu._is_avx512_bf16_supported())
 
 
 def _rate(step: int, steps: int) -> float:

@@ -1,0 +1,179 @@
+"""`evaluate clips`: its figures are those of a loop over the session by hand, and no threshold is tuned on them."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from audio_interaction_ros.streaming.loop import Decision, Response, listen
+from training.__main__ import main
+from training.corpus import procedural
+from training.corpus.clips import load_library
+from training.corpus.one_clip import one_clip_stream
+from training.corpus.sounds import Sound
+from training.evaluate.clips import (
+    NEEDED,
+    clip_sounds,
+    cross_fitted_thresholds,
+    evaluate_clips,
+    halves,
+    ordinary_audio,
+)
+from training.evaluate.figures import best_threshold
+from training.evaluate.hearing import NEVER, Ear
+from training.evaluate.trials import Trial
+
+KINDS = {
+    'siren_wail': ('siren', '1'),
+    'co_alarm_t4': ('smoke alarm', ''),
+    'knocks': ('knocking', '0'),
+    'rain': ('', ''),
+}
+SEED = 3
+
+
+@pytest.fixture(scope='module')
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two renders of each kind; only some rows say what they deserve, the taxonomy knows the rest."""
+    out = tmp_path_factory.mktemp('clips')
+    with (out / 'manifest.csv').open('w', newline='') as file:
+        table = csv.writer(file)
+        table.writerow(['path', 'category', 'respond'])
+        for name, (category, respond) in KINDS.items():
+            for take in range(2):
+                samples = procedural.render(name, np.random.default_rng([7, take]))
+                soundfile.write(out / f'{name}-{take}.wav', samples[: 3 * 16_000], 16_000)
+                table.writerow([f'{name}-{take}.wav', category or name, respond])
+    return out
+
+
+@pytest.fixture(scope='module')
+def sounds(folder: Path) -> list[Sound]:
+    found, left_out = clip_sounds(load_library(folder, NEEDED))
+    assert not left_out
+    return found
+
+
+def test_what_the_manifest_leaves_open_the_taxonomy_says(sounds: list[Sound]):
+    assert [sound.respond for sound in sounds] == [True] * 4 + [False] * 4
+
+
+def test_what_nobody_knows_is_left_out_and_counted(tmp_path: Path):
+    soundfile.write(tmp_path / 'a.wav', np.ones(16_000, np.float32) * 0.1, 16_000)
+    (tmp_path / 'manifest.csv').write_text('path,category\na.wav,mystery\n')
+    assert clip_sounds(load_library(tmp_path, NEEDED)) == ([], {'mystery': 1})
+
+
+def test_the_figures_are_those_of_a_loop_by_hand(ear: Ear, sounds: list[Sound]):
+    figures = evaluate_clips(ear, {'clips': sounds}, {}, [], 24.0, SEED).figures
+    answered, scores, latencies_s = [], [], []
+    for number, sound in enumerate(sounds):
+        stream = one_clip_stream(sound, number, SEED)
+        said = [
+            (e.decision.chunk.index + 1) * 0.4 - stream.onset / 16_000
+            for e in listen(ear.encoder, ear.decoder, stream.samples)
+            if isinstance(e, Response) and e.final and e.decision.chunk.index in stream.answer_chunks
+        ]
+        answered.append(bool(said))
+        latencies_s += said[:1] if sound.respond else []
+        scores.append(
+            max(
+                e.probability
+                for e in listen(ear.encoder, ear.decoder, stream.samples, NEVER)
+                if isinstance(e, Decision) and e.chunk.index in stream.answer_chunks
+            )
+        )
+    recall, alarms = np.mean(answered[:4]), np.mean(answered[4:])
+    assert figures['recall'] == pytest.approx(recall, abs=1e-4)
+    assert figures['false_positive_rate'] == pytest.approx(alarms, abs=1e-4)
+    assert figures['balanced_accuracy'] == pytest.approx((recall + 1 - alarms) / 2, abs=1e-4)
+    assert figures['onset_to_response_s'] == (pytest.approx(np.median(latencies_s), abs=1e-4) if latencies_s else None)
+    pairs = [(p > n) + (p == n) / 2 for p in scores[:4] for n in scores[4:]]
+    assert figures['auc'] == pytest.approx(np.mean(pairs), abs=1e-3)
+    sides = halves(sounds)
+    false = 0
+    for side in (0, 1):
+        benign = [sound for sound in sounds if not sound.respond and sides[sound.source_id] == side]
+        heard = listen(ear.encoder, ear.decoder, ordinary_audio(benign, 12.0, SEED + side))
+        false += sum(isinstance(e, Response) and e.final for e in heard)
+    assert figures['false_alarms_per_hour'] == pytest.approx(false / 24.0 * 3_600, abs=0.1)
+    assert 0 < sum(answered) < 8 or false  # something was said, or all this says nothing
+
+
+def test_each_half_is_judged_with_the_threshold_that_the_other_chose():
+    trials = [
+        Trial(f'{category}{n}', category, category == 'siren', False, score=score)
+        for category, scores in (('siren', (0.9, 0.6, 0.8, 0.7)), ('rain', (0.1, 0.5, 0.2, 0.3)))
+        for n, score in enumerate(scores)
+    ]
+    sides = {trial.unit: int(trial.unit[-1]) % 2 for trial in trials}
+    odd = [trial for trial in trials if sides[trial.unit] == 1]
+    first, _ = cross_fitted_thresholds(trials, sides)
+    assert first == best_threshold([t.respond for t in odd], [t.score for t in odd], 2.0)
+    assert cross_fitted_thresholds([t for t in trials if t.respond], sides) is None
+
+
+def test_both_halves_have_every_category_and_no_recording_is_on_both(sounds: list[Sound]):
+    sides = halves(sounds)
+    assert len(sides) == 8
+    for category in {sound.category for sound in sounds}:
+        assert {sides[sound.source_id] for sound in sounds if sound.category == category} == {0, 1}
+
+
+def test_another_snr_changes_the_noise_and_nothing_else(sounds: list[Sound]):
+    drawn, at_5_db = one_clip_stream(sounds[0], 0, SEED), one_clip_stream(sounds[0], 0, SEED, snr_db=5.0)
+    assert (drawn.onset, drawn.deadline) == (at_5_db.onset, at_5_db.deadline)
+    lead = slice(0, drawn.onset)
+    louder_db = 10 * np.log10(np.square(at_5_db.samples[lead]).mean() / np.square(drawn.samples[lead]).mean())
+    assert louder_db == pytest.approx(drawn.snr_db - 5.0, abs=0.01)
+
+
+@pytest.mark.parametrize('named', ['folder', 'file'])
+def test_the_command_prints_its_json_last_and_writes_a_page(folder: Path, ear_folder: str, tmp_path, capsys, named):
+    page = tmp_path / 'pages' / 'clips.html'
+    given = folder if named == 'folder' else folder / 'manifest.csv'
+    arguments = ['evaluate', 'clips', str(given), '--checkpoint', ear_folder, '--ordinary-s', '12', '--snr', '10']
+    assert main([*arguments, '--report', str(page), '--seed', str(SEED)]) == 0
+    figures = json.loads(capsys.readouterr().out.splitlines()[-1])
+    wanted = {'balanced_accuracy', 'recall', 'false_positive_rate', 'false_alarms_per_hour', 'onset_to_response_s'}
+    assert wanted | {'per_category', 'confidence_95', 'cross_fitted'} <= set(figures)
+    assert figures['by_snr']['10']['trials'] == 8
+    text = page.read_text()
+    assert text.count('<audio') == text.count('<article') == 8  # there are no more than eight clips
+    assert 'Detection error trade-off' in text and 'From onset to response' in text
+    assert 'http://' not in text and 'https://' not in text  # nothing is loaded from elsewhere
+
+
+@pytest.mark.parametrize(
+    ('manifest', 'sentence'),
+    [
+        (None, 'no clip library at'),
+        ('path\na.wav\n', r"lacks the columns \['category'\]"),
+        ('path,category,respond\na.wav,siren,yes\n', "respond = 'yes'"),
+        ('path,category\na.wav,siren\n', 'a.wav'),
+        ('path,category\n', 'lacks the columns'),
+    ],
+    ids=['no folder', 'no category', 'not 0 or 1', 'no audio file', 'no rows'],
+)
+def test_wrong_input_is_one_sentence(tmp_path: Path, ear_folder: str, capsys, manifest: str | None, sentence: str):
+    import re
+
+    if manifest is not None:
+        (tmp_path / 'manifest.csv').write_text(manifest)
+    assert main(['evaluate', 'clips', str(tmp_path), '--checkpoint', ear_folder]) == 2
+    complaint = capsys.readouterr().err.splitlines()[-1]
+    assert complaint.startswith('python -m training: ') and re.search(sentence, complaint)
+
+
+def test_clips_that_cannot_be_scored_and_devices_that_are_not_there_are_one_sentence(tmp_path, ear_folder, capsys):
+    soundfile.write(tmp_path / 'a.wav', np.ones(16_000, np.float32) * 0.1, 16_000)
+    (tmp_path / 'manifest.csv').write_text('path,category\na.wav,mystery\n')
+    assert main(['evaluate', 'clips', str(tmp_path), '--checkpoint', ear_folder]) == 2
+    assert 'no clip can be scored (1 left out' in capsys.readouterr().err
+    assert main(['evaluate', 'clips', str(tmp_path), '--device', 'abacus']) == 2
+    assert "--device 'abacus' cannot be used" in capsys.readouterr().err

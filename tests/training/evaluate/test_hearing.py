@@ -1,0 +1,91 @@
+"""Batches encode what single chunks do, sessions decide what `listen` decides, and speaking aloud fills the queue."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from audio_interaction_ros.audio import CHUNK_SAMPLES
+from audio_interaction_ros.streaming.loop import Decision, Response, encode_waveform, listen
+from tests.training.evaluate.conftest import SOUND
+from tests.training.evaluate.streams import stream as make_stream
+from training.corpus.labels import Reply, schedule
+from training.evaluate import EvaluationError
+from training.evaluate.hearing import NEVER, Ear, end_s
+from training.evaluate.teacher_forced import response_probabilities
+
+
+def test_batches_encode_what_single_chunks_do(ear: Ear):
+    together, alone = list(ear.encode(SOUND)), list(encode_waveform(ear.encoder, SOUND))
+    assert [c.first_sample for c in together] == [c.first_sample for c in alone]
+    assert [c.stamp_ns for c in together] == [c.stamp_ns for c in alone]
+    assert [c.level_dbfs for c in together] == [c.level_dbfs for c in alone]
+    for ours, theirs in zip(together, alone, strict=True):
+        torch.testing.assert_close(ours.vectors, theirs.vectors, rtol=1e-5, atol=1e-5)
+
+
+def test_what_is_heard_is_what_listen_hears(ear: Ear):
+    samples = SOUND[: 30 * CHUNK_SAMPLES]
+    heard = ear.hear_samples(samples)
+    events = list(listen(ear.encoder, ear.decoder, samples))
+    decisions = [event for event in events if isinstance(event, Decision)]
+    responses = [event for event in events if isinstance(event, Response) and event.final]
+    assert [(d.chunk.index, d.respond) for d in heard.decisions] == [(d.chunk.index, d.respond) for d in decisions]
+    assert [d.probability for d in heard.decisions] == pytest.approx([d.probability for d in decisions], abs=1e-5)
+    assert [(r.text, end_s(r.decision)) for r in heard.responses] == [(r.text, end_s(r.decision)) for r in responses]
+    assert 0 < len(responses) < len(decisions)
+
+
+def test_speaking_aloud_drains_as_the_labels_have_it(ear: Ear):
+    """The session's own responses, made labels, give the session's own drains."""
+    samples = SOUND[: 30 * CHUNK_SAMPLES]
+    heard = ear.hear(ear.encode(samples), aloud=True)
+    assert any(decision.chunks_drained > 1 for decision in heard.decisions)
+    replies = [
+        Reply(onset=0, due=(response.decision.chunk.index + 1) * CHUNK_SAMPLES, text=response.text)
+        for response in heard.responses
+    ]
+    drains = schedule(replies, 30, aloud=True)
+    assert [(d.last - d.first + 1, d.reply is not None) for d in drains] == [
+        (d.chunks_drained, d.respond) for d in heard.decisions
+    ]
+
+
+def test_an_excerpt_counts_from_its_first_sample(ear: Ear):
+    heard = ear.hear_samples(SOUND[: 30 * CHUNK_SAMPLES])
+    part = heard.excerpt(5 * CHUNK_SAMPLES, 25 * CHUNK_SAMPLES)
+    assert [d.chunk.index for d in part.decisions] == list(range(20))
+    assert [d.probability for d in part.decisions] == [d.probability for d in heard.decisions[5:25]]
+    whole = [r for r in heard.responses if 5 <= r.decision.chunk.index < 25]
+    assert [r.text for r in part.responses] == [r.text for r in whole] and whole
+    assert end_s(part.responses[0].decision) == pytest.approx(end_s(whole[0].decision) - 5 * 0.4)
+
+
+def test_teacher_forced_probabilities_are_those_of_a_session_that_never_erred(ear: Ear):
+    """In silence the true history is the session's own."""
+    chunks = list(ear.encode(SOUND[: 20 * CHUNK_SAMPLES]))
+    forced = response_probabilities(ear.decoder, make_stream([], [], 20), chunks)
+    heard = ear.hear(chunks, NEVER)
+    assert forced == pytest.approx([d.probability for d in heard.decisions], abs=1e-5)
+
+
+def test_after_a_reply_of_the_labels_the_probabilities_are_those_of_a_session_that_said_it(ear: Ear):
+    samples = SOUND[: 20 * CHUNK_SAMPLES]
+    heard = ear.hear_samples(samples)
+    spoken = heard.responses[:1]
+    replies = [
+        Reply(onset=0, due=(r.decision.chunk.index + 1) * CHUNK_SAMPLES, text=r.text, emotion='normal') for r in spoken
+    ]
+    chunks = list(ear.encode(samples))
+    forced = response_probabilities(ear.decoder, make_stream([], replies, 20), chunks)
+    first = spoken[0].decision.chunk.index
+    assert forced[: first + 1] == pytest.approx([d.probability for d in heard.decisions[: first + 1]], abs=1e-5)
+    silent = response_probabilities(ear.decoder, make_stream([], [], 20), chunks)
+    assert not np.allclose(forced[first + 1 :], silent[first + 1 :], atol=1e-5)
+
+
+def test_an_emotion_without_a_token_is_one_sentence(ear: Ear):
+    reply = Reply(onset=0, due=CHUNK_SAMPLES, text='Oh!', emotion='surprise')
+    with pytest.raises(EvaluationError, match='surprise'):
+        response_probabilities(ear.decoder, make_stream([], [reply], 2), list(ear.encode(SOUND[: 2 * CHUNK_SAMPLES])))

@@ -1,0 +1,174 @@
+"""paper.yaml carries Table 11, and the dry run says what it asks of the hardware, or why it cannot work."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+import torch
+import yaml
+from torch.utils.flop_counter import FlopCounterMode
+
+from audio_interaction_ros.audio.logmel import CausalLogMel
+from tests.training.stages import micro
+from training.__main__ import main
+from training.corpus.command import load_corpus_recipe
+from training.corpus.mixing import ROLE_GAIN_DB
+from training.recipe import RecipeError, TrainingRecipe, load_training_recipe, recipe_path
+from training.stages.budget import Work, bytes_on_each, check_numbers, outline
+from training.stages.loop import learning_rate
+from training.stages.model import build, heard_chunks
+
+PAPER = load_training_recipe(recipe_path('paper'))
+
+# Table 11, row by row; one value for all stages or one for each.
+TABLE_11 = {
+    'stream_weight': [1.0] * 4,
+    'batch': [8, 8, 4, 2],
+    'accumulation': [2, 4, 8, 16],
+    'learning_rate': [1e-4, 1e-4, 5e-5, 1e-5],
+    'steps': [5_000, 20_000, 80_000, 15_000],
+    'trainable': [
+        ('lm_head', 'new_token_embeddings'),
+        ('adapter',),
+        ('adapter', 'language_model'),
+        ('adapter', 'language_model'),
+    ],
+}
+
+
+@pytest.mark.parametrize('row', TABLE_11)
+def test_paper_yaml_has_the_values_of_each_stage(row):
+    assert [getattr(stage, row) for stage in PAPER.stages] == TABLE_11[row]
+
+
+def test_paper_yaml_has_the_values_of_all_stages():
+    assert [PAPER.streams_a_step(stage) for stage in PAPER.stages] == [512, 1024, 1024, 1024]
+    optimiser = PAPER.optimiser
+    assert (optimiser.beta1, optimiser.beta2, optimiser.epsilon) == (0.9, 0.95, 1e-8)
+    assert (optimiser.warm_up, optimiser.weight_decay, optimiser.max_gradient_norm) == (0.03, 0.01, 1.0)
+    assert optimiser.gradient_checkpointing and PAPER.devices == 32 and PAPER.chunk_ms == 400
+    corpus = load_corpus_recipe(recipe_path('paper'))
+    assert corpus.mix_ins.model_dump() == {'history_review': 0.30, 'silent': 0.40, 'proactive': 0.30}
+    assert corpus.performance.max_chunks == 60 and corpus.performance.mixing.snr_db == (5.0, 20.0)
+    assert (corpus.performance.tfjp.taper_ms, corpus.performance.tfjp.align_ms) == (20, 200)
+    assert (corpus.speech.wer_threshold, corpus.speech.retries) == (0.10, 2)
+    assert list(ROLE_GAIN_DB.values()) == [0.0, -6.0, -12.0]
+    # They are written there, not left to defaults that may change.
+    written = yaml.safe_load(recipe_path('paper').read_text())
+    assert set(written['optimiser']) == set(optimiser.model_dump())
+    assert set(written['streams_corpus']['mix_ins']) == set(corpus.mix_ins.model_dump())
+
+
+def test_the_rate_warms_up_over_three_hundredths_and_falls_to_nothing():
+    stage = PAPER.stages[2]
+    rates = [learning_rate(stage, PAPER.optimiser, step) for step in range(stage.steps)]
+    assert rates[0] == pytest.approx(5e-5 / 2_400) and max(rates) == rates[2_399] == 5e-5
+    assert rates[-1] < 1e-12 and rates[2_400 + 38_800] == pytest.approx(2.5e-5)
+
+
+def test_the_dry_run_of_the_paper_fits_its_gpus(capsys):
+    assert main(['train', '--recipe', 'paper', '--dry-run']) == 0
+    report = json.loads(capsys.readouterr().out.splitlines()[-1])
+    # Qwen2.5-Omni-3B's thinker: a tower of 0.64 billion and a language model of 3.4 with its untied head.
+    assert report['parameters']['encoder'] == pytest.approx(0.635e9, rel=0.01)
+    assert report['parameters']['adapter'] == 1280 * 2048 + 2048
+    assert report['parameters']['embeddings'] == report['parameters']['lm_head'] == 151_936 * 2048
+    assert report['parameters']['total'] == pytest.approx(4.03e9, rel=0.01)
+    assert [stage['trainable_parameters'] for stage in report['stages']] == [
+        2 * 151_936 * 2048,
+        1280 * 2048 + 2048,
+        # All but the tower, and but its two tokens that nothing uses.
+        *[report['parameters']['total'] - report['parameters']['encoder'] - 2 * 2048] * 2,
+    ]
+    for stage in report['stages']:
+        assert stage['gb_per_gpu']['weights'] == pytest.approx(2 * 4.035, rel=0.01)
+        assert sum(v for k, v in stage['gb_per_gpu'].items() if k != 'total') == pytest.approx(
+            stage['gb_per_gpu']['total'], abs=0.05
+        )
+        assert stage['gb_per_gpu']['total'] < 80
+    assert report['stages'][2]['gb_per_gpu']['optimiser'] == pytest.approx(12 * 3.4 / 32 + 0.1, abs=0.01)
+    assert report['stages'][2]['audio_hours_at_most'] == round(80_000 * 1024 * 24 / 3_600)
+
+
+@pytest.mark.parametrize(
+    ('options', 'problem'),
+    [
+        (['--memory-gb', '20'], "stage 'format' needs .* GB on each of 32 GPUs and 20 GB are there; lower batch"),
+        (['--devices', '1'], "stage 'core' needs .* GB on each of 1 GPUs"),
+        (['--devices', '24'], '512 streams a step do not divide among 24 processes with batches of 8'),
+    ],
+)
+def test_the_dry_run_refuses_what_cannot_work(capsys, options, problem):
+    assert main(['train', '--recipe', 'paper', '--dry-run', *options]) == 2
+    said = capsys.readouterr().err
+    assert said.count('\n') == 1
+    assert re.search(problem, said), said
+
+
+@pytest.mark.parametrize(
+    ('changes', 'problem'),
+    [
+        ({'max_positions': 200}, '20 chunks are 265 positions and max_positions is 200'),
+        ({'max_positions': 2_000}, 'max_positions is 2000 and text.max_position_embeddings 1024; lower it'),
+        ({'text': micro.RECIPE['text'] | {'num_attention_heads': 0}}, 'describe no network'),
+    ],
+)
+def test_numbers_that_cannot_work_are_one_sentence(changes, problem):
+    recipe = micro.recipe(**changes)
+    with pytest.raises(RecipeError, match=problem):
+        check_numbers(recipe, 1)
+        outline(recipe)
+
+
+@pytest.mark.parametrize(
+    ('changes', 'problem'),
+    [
+        ({'chunk_ms': 200}, 'chunk_ms is 200; this package streams 400 ms'),
+        ({'text': micro.RECIPE['text'] | {'tie_word_embeddings': True}}, 'set tie_word_embeddings to false'),
+        ({'text': micro.RECIPE['text'] | {'hidden_size': 32}}, 'audio.output_dim and text.hidden_size differ'),
+    ],
+)
+def test_a_recipe_that_contradicts_itself_is_refused(changes, problem):
+    with pytest.raises(ValueError, match=problem):
+        TrainingRecipe.model_validate(micro.settings(**changes))
+
+
+def test_the_estimate_holds_what_autograd_keeps(reader):
+    # The same arithmetic at a shape whose saved tensors can be counted: all chunks, all layers, float32.
+    text = micro.RECIPE['text'] | {'hidden_size': 64, 'intermediate_size': 176, 'use_sliding_window': False}
+    text |= {'layer_types': ['full_attention'] * 2}
+    recipe = micro.recipe(batch=4, text=text, audio=micro.RECIPE['audio'] | {'output_dim': 64})
+    model = build(recipe, reader.tokenizer.get_vocab_size(), len(reader.event_classes))
+    batch = reader.read(range(4))
+    weights = {parameter.untyped_storage().data_ptr() for parameter in model.parameters()}
+    kept: dict[int, int] = {}
+
+    def keep(tensor: torch.Tensor) -> torch.Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in weights:
+            kept[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        model(heard_chunks(CausalLogMel(16)(batch.waveforms), batch, augment=False), batch)
+    full = recipe.model_copy(update={'max_positions': int(batch.ids.shape[1])})
+    stage = recipe.stages[2].model_copy(update={'batch': 4})
+    estimate = 2 * bytes_on_each(full, stage, 1, 1, 1)['activations']  # it counts bfloat16, this network has float32
+    assert 0.5 * estimate < sum(kept.values()) < estimate
+
+
+def test_operations_are_those_that_pytorch_counts(reader):
+    recipe = micro.recipe(
+        text=micro.RECIPE['text'] | {'use_sliding_window': False, 'layer_types': ['full_attention'] * 2}
+    )
+    model = build(recipe, reader.tokenizer.get_vocab_size(), len(reader.event_classes))
+    batch = reader.read([0])
+    mel = heard_chunks(CausalLogMel(16)(batch.waveforms), batch, augment=False)
+    with FlopCounterMode(display=False) as counter:
+        sum(part.sum() for part in model(mel, batch)[:2]).backward()
+    targets = len(batch.stream_at) + len(batch.lm_at)
+    # On a CPU PyTorch does not count the language model's attention, so its pairs of positions are left out here.
+    ours = Work.of(model).of_step(recipe.stages[2], int(batch.lengths[0]), 0, len(batch.ends_at), targets)
+    assert counter.get_total_flops() == pytest.approx(ours, rel=0.1)

@@ -1,0 +1,91 @@
+"""L = (1/N) Σ (L_LM + λ L_stream) with exclusive targets (paper §3.3), whatever a step is divided into."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from transformers import Qwen2Config, Qwen2ForCausalLM
+
+from audio_interaction_ros.audio.logmel import CausalLogMel
+from tests.training.stages import micro
+from training.stages import attention
+from training.stages.model import build, heard_chunks, losses
+
+STAGE = micro.recipe().stages[2]
+
+
+@pytest.fixture(scope='module')
+def model(reader):
+    torch.manual_seed(0)
+    return build(micro.recipe(), reader.tokenizer.get_vocab_size(), len(reader.event_classes)).eval()
+
+
+def run(model, reader, places):
+    batch = reader.read(places)
+    mel = heard_chunks(CausalLogMel(16)(batch.waveforms), batch, augment=False)
+    return model(mel, batch, True), batch
+
+
+def test_the_total_is_the_mean_over_all_targets_of_the_step(model, reader):
+    logits, batch = run(model, reader, range(4))
+    stage = STAGE.model_copy(update={'stream_weight': 0.5, 'event_weight': 0.0})
+    texts, controls = len(batch.lm_at), len(batch.stream_at)
+    got = losses(logits, batch, stage, reader.protocol.response, texts + controls, len(batch.ends_at))
+    stream = -logits[0].log_softmax(-1).gather(1, batch.stream_targets[:, None]).sum()
+    lm = -logits[1].log_softmax(-1).gather(1, batch.lm_targets[:, None]).sum()
+    stream, lm, total = stream.detach(), lm.detach(), got.total.detach()
+    assert float(total) == pytest.approx(float(lm + 0.5 * stream) / (texts + controls), rel=1e-6)
+    assert float(got.lm) == pytest.approx(float(lm), rel=1e-6)
+    assert float(got.stream) == pytest.approx(float(stream), rel=1e-6)
+
+
+def test_parts_of_a_step_add_up_to_the_whole_with_the_same_gradients(model, reader):
+    def gradients(parts):
+        batches = [run(model, reader, part) for part in parts]
+        targets = sum(len(batch.lm_at) + len(batch.stream_at) for _, batch in batches)
+        chunks = sum(len(batch.ends_at) for _, batch in batches)
+        shares = [losses(logits, batch, STAGE, reader.protocol.response, targets, chunks) for logits, batch in batches]
+        total = sum(share.total for share in shares)
+        named = [p for name, p in model.named_parameters() if 'bos_eos' not in name]
+        return float(total.detach()), torch.autograd.grad(total, named)
+
+    # Streams of other lengths: what is padded in one is not in the other.
+    (whole, together), (sum_of_parts, apart) = gradients([range(6)]), gradients([range(2), range(2, 5), [5]])
+    assert sum_of_parts == pytest.approx(whole, rel=1e-6)
+    for one, other in zip(together, apart, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6)
+
+
+def test_the_class_weight_counts_responses_more_and_changes_nothing_else(model, reader):
+    logits, batch = run(model, reader, range(4))
+    response = reader.protocol.response
+    plain, heavy = (
+        losses(logits, batch, STAGE.model_copy(update={'response_weight': weight}), response, 100, 100)
+        for weight in (1.0, 3.0)
+    )
+    at = batch.stream_targets == response
+    extra = 2 * torch.nn.functional.cross_entropy(logits[0][at], batch.stream_targets[at], reduction='sum') / 100
+    assert float((heavy.total - plain.total).detach()) == pytest.approx(float(extra.detach()), rel=1e-4)
+    assert float(heavy.stream) == float(plain.stream)
+
+
+def test_the_loss_reaches_encoder_adapter_language_model_and_event_head(model, reader):
+    logits, batch = run(model, reader, range(4))
+    losses(logits, batch, STAGE, reader.protocol.response, 100, 100).total.backward()
+    for name, parameter in model.named_parameters():
+        reached = parameter.grad is not None and bool(parameter.grad.any())
+        assert reached == ('bos_eos' not in name), name
+    model.zero_grad()
+
+
+@pytest.mark.parametrize('length', [7, 40, 41, 133])
+def test_training_attends_as_the_runtime_does(length):
+    torch.manual_seed(1)
+    config = Qwen2Config(**micro.RECIPE['text'], vocab_size=50)
+    runtime = Qwen2ForCausalLM(config).eval()
+    training = Qwen2ForCausalLM(Qwen2Config(**micro.RECIPE['text'], vocab_size=50)).eval()
+    training.load_state_dict(runtime.state_dict())
+    training.set_attn_implementation(attention.NAME)
+    ids = torch.randint(0, 50, (2, length))
+    with torch.no_grad():
+        torch.testing.assert_close(training(ids).logits, runtime(ids).logits, rtol=1e-4, atol=1e-5)

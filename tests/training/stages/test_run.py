@@ -1,0 +1,275 @@
+"""A run goes through the four stages on DeepSpeed, one process or two, and is not changed by being killed."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+import torch
+from safetensors.torch import load_file
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from audio_interaction_ros.model.checkpoint import load_decoder, load_encoder
+from audio_interaction_ros.model.protocol import Protocol
+from audio_interaction_ros.streaming.loop import Decision, listen
+from tests.training.stages import micro
+from training.__main__ import main
+from training.recipe import load_training_recipe
+from training.stages import TrainingError
+from training.stages import loop as loop_module
+from training.stages.engine import Engine
+from training.stages.model import build
+from training.stages.run import Files, train
+from training.stages.trainable import EMBEDDINGS
+
+ROOT = Path(__file__).resolve().parents[3]
+STAGES = ('format', 'adapter', 'core', 'interaction')
+STEPS = 4
+LOSSES = ('loss/total', 'loss/lm', 'loss/stream', 'loss/event', 'gradient_norm')
+
+
+def files(corpus: Path, folder: Path, start: Path | None = None, **changes) -> Files:
+    folder.mkdir(exist_ok=True)
+    recipe = micro.write_recipe(folder / 'micro.yaml', **{'steps': STEPS, **changes})
+    return Files(recipe, corpus, folder / 'run', folder / 'checkpoint', start)
+
+
+def curve(run: Path) -> dict[tuple[str, str, int], float]:
+    """(stage, figure, step) → what TensorBoard holds; of a step done twice, what was written last."""
+    seen = {}
+    for stage in STAGES:
+        # One by one: TensorBoard orders them by name, and names of the same second are not in order.
+        for path in sorted((run / 'tensorboard' / stage).iterdir(), key=lambda path: path.stat().st_mtime_ns):
+            events = EventAccumulator(str(path)).Reload()
+            written = [name for name in LOSSES if name in events.Tags()['scalars']]
+            seen |= {(stage, name, event.step): event.value for name in written for event in events.Scalars(name)}
+    return seen
+
+
+@pytest.fixture(scope='module')
+def undisturbed(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Files, dict[str, object]]:
+    made = files(corpus, tmp_path_factory.mktemp('undisturbed'))
+    return made, train(made)
+
+
+def test_a_run_goes_through_the_four_stages(undisturbed):
+    made, reached = undisturbed
+    assert reached['finished'] and reached['checkpoint'] == str(made.out)
+    losses = curve(made.run)
+    assert set(losses) == {(stage, name, step) for stage in STAGES for name in LOSSES for step in range(STEPS)}
+    assert all(np.isfinite(value) for value in losses.values())
+    assert list(reached['validation']) == list(STAGES)
+    figures = reached['validation']['interaction']
+    assert {'trigger_accuracy', 'silent_recall', 'lm_accuracy', 'trigger_accuracy/voice chatting'} <= set(figures)
+    assert all(0 <= value <= 1 for value in figures.values())
+    events = EventAccumulator(str(made.run / 'tensorboard' / 'core')).Reload()
+    for figure in ('throughput/tokens_per_s', 'throughput/audio_hours_per_hour', 'throughput/mfu'):
+        assert all(event.value > 0 for event in events.Scalars(figure))
+    assert json.loads((made.run / 'run.json').read_text())['recipe']['name'] == 'micro'
+
+
+def test_each_stage_moves_what_it_trains_and_nothing_else(undisturbed):
+    made, _ = undisturbed
+    states = [load_file(made.run / f'{n}-{stage}' / 'model.safetensors') for n, stage in enumerate(STAGES, 1)]
+
+    def moved(before, after):
+        return {name for name in before if not torch.equal(before[name], after[name])}
+
+    recipe = load_training_recipe(made.recipe)
+    protocol = Protocol.load(made.out / 'protocol.json')
+    rows, classes = states[0][EMBEDDINGS].shape[0], states[0]['event_head.weight'].shape[0] - 1
+    torch.manual_seed(recipe.seed)
+    start = build(recipe, rows, classes).state_dict()
+    assert moved(start, states[0]) == {EMBEDDINGS, 'language_model.lm_head.weight'}
+    moved_rows = (start[EMBEDDINGS] != states[0][EMBEDDINGS]).any(dim=1).nonzero().flatten()
+    assert set(moved_rows.tolist()) <= protocol.special_ids() and protocol.audio not in moved_rows
+    assert {protocol.offline, protocol.chunk_end, protocol.response} <= set(moved_rows.tolist())
+    assert moved(states[0], states[1]) == {'audio_tower.proj.weight', 'audio_tower.proj.bias'}
+    assert moved(states[1], states[2]) == {name for name in states[0] if 'bos_eos' not in name}
+
+
+def test_the_runtime_hears_with_what_was_exported(undisturbed):
+    made, _ = undisturbed
+    _, samples = micro.stream(3)
+    heard = list(listen(load_encoder(made.out), load_decoder(made.out), samples))
+    assert sum(isinstance(event, Decision) for event in heard) > 0
+    assert not any('event_head' in name for name in load_file(made.out / 'model.safetensors'))
+    assert (made.out / 'ATTRIBUTIONS.csv').read_text().count('\n') == 10
+    assert (made.out / 'recipe.yaml').read_text() == made.recipe.read_text()
+
+
+class Killed(BaseException):
+    """Not an Exception: nothing may catch it on the way, as nothing catches a SIGKILL."""
+
+
+@pytest.mark.parametrize(('stage', 'step'), [('format', 2), ('core', 1)])
+def test_a_run_that_dies_goes_on_with_the_same_losses_to_the_bit(
+    undisturbed, corpus, tmp_path, monkeypatch, stage, step
+):
+    done, _ = undisturbed
+    made = files(corpus, tmp_path)
+    number, steps = 0, Engine.step
+
+    def die(self: Engine, learning_rate: float) -> float:
+        nonlocal number
+        if number == STAGES.index(stage) * STEPS + step:
+            raise Killed
+        number += 1
+        return steps(self, learning_rate)
+
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(Engine, 'step', die)
+        train(made)
+    assert train(made)['finished']
+    assert curve(made.run) == curve(done.run)
+    before, after = (load_file(folder / 'model.safetensors') for folder in (done.out, made.out))
+    assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+def two_ranks(made: Files) -> subprocess.Popen[bytes]:
+    command = [sys.executable, '-m', 'torch.distributed.run', '--standalone', '--nproc-per-node', '2']
+    command += ['-m', '--', 'training', 'train', '--recipe', str(made.recipe), '--corpus', str(made.corpus)]
+    command += ['--run', str(made.run), '--out', str(made.out)]
+    with (made.run.parent / 'output').open('ab') as output:
+        return subprocess.Popen(
+            command, cwd=ROOT, stdout=output, stderr=subprocess.STDOUT,
+            env=os.environ | {'PYTHONPATH': str(ROOT)},
+        )  # fmt: skip
+
+
+def kill_all(launcher: subprocess.Popen[bytes]) -> None:
+    """SIGKILL for the launcher and its processes, which have sessions of their own."""
+    parent = psutil.Process(launcher.pid)
+    for process in [*parent.children(recursive=True), parent]:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
+    launcher.wait()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(180)
+def test_two_ranks_of_zero_2_do_the_same_and_survive_kill_minus_9(undisturbed, corpus, tmp_path):
+    done, _ = undisturbed
+    made = files(corpus, tmp_path)
+    killed = two_ranks(made)
+    latest = made.run / '3-core' / 'latest.json'
+    try:
+        while not latest.exists():
+            assert killed.poll() is None, (tmp_path / 'output').read_text()[-2_000:]
+            time.sleep(0.02)
+    finally:
+        kill_all(killed)
+    assert not made.out.exists()
+    again = two_ranks(made)
+    assert again.wait() == 0, (tmp_path / 'output').read_text()[-2_000:]
+    reached = json.loads((tmp_path / 'output').read_text().splitlines()[-1])
+    assert reached['finished']
+    one, two = curve(done.run), curve(made.run)
+    assert set(one) == set(two)
+    # Not to the bit: sums over two processes are added in another order.
+    for key, value in one.items():
+        assert two[key] == pytest.approx(value, rel=1e-5, abs=1e-6), key
+    shards = list((made.run / '4-interaction').glob('step-*/*optim_states.pt'))
+    assert len(shards) == 2  # each keeps its half of the optimiser's state
+    load_decoder(made.out)
+
+
+def test_it_stops_when_time_is_up_and_goes_on(undisturbed, corpus, tmp_path):
+    done, _ = undisturbed
+    made = files(corpus, tmp_path)
+    reached = train(made, stop_after_s=0.0)
+    assert reached == {'finished': False, 'stage': 'format', 'run': str(made.run)}
+    for _ in range(3):
+        reached = train(made, stop_after_s=0.0)
+    assert reached['stage'] == 'adapter'
+    assert train(made)['finished']
+    assert curve(made.run) == curve(done.run)
+
+
+def test_a_run_starts_from_a_checkpoint_where_the_recipe_learns_no_tokenizer(undisturbed, corpus, tmp_path):
+    done, _ = undisturbed
+    with pytest.raises(TrainingError, match=r"'micro' does not learn a tokenizer; give .* with --start DIR"):
+        train(files(corpus, tmp_path / 'a', vocabulary_size=None))
+    made = files(corpus, tmp_path / 'b', done.out, vocabulary_size=None, steps=1)
+    assert train(made)['finished']
+    assert (made.run / 'tokenizer.json').read_bytes() == (done.out / 'tokenizer.json').read_bytes()
+    # A step of the adapter at a time leaves most of the weights where the checkpoint had them.
+    states = load_file(made.run / '2-adapter' / 'model.safetensors'), load_file(done.out / 'model.safetensors')
+    assert torch.equal(*(state['language_model.model.layers.0.mlp.up_proj.weight'] for state in states))
+
+
+def test_stage_0_comes_first_where_the_recipe_has_one(corpus, tmp_path):
+    encoder = {'steps': 3, 'batch': 4, 'learning_rate': 1e-3, 'weight_decay': 0.05, 'mixed_share': 0.5}
+    made = files(corpus, tmp_path, encoder=encoder, steps=1)
+    assert train(made, stop_after_s=0.0)['stage'] == 'encoder'
+    assert train(made)['finished']
+    learnt = load_file(made.run / 'encoder.safetensors')
+    stage_1 = load_file(made.run / '1-format' / 'model.safetensors')
+    assert all(torch.equal(stage_1[f'audio_tower.{name}'], tensor) for name, tensor in learnt.items())
+
+
+def test_another_recipe_in_the_same_run_is_refused(undisturbed, corpus):
+    done, _ = undisturbed
+    other = micro.write_recipe(done.run.parent / 'other.yaml', steps=STEPS, seed=4)
+    with pytest.raises(TrainingError, match=r'holds a run of another recipe, corpus or start; give another --run'):
+        train(Files(other, corpus, done.run, done.out, None))
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(corpus, tmp_path, monkeypatch):
+    def spoilt(*arguments, **named):
+        share = losses(*arguments, **named)
+        return type(share)(share.total * torch.nan, share.lm * torch.nan, share.stream, share.event)
+
+    losses = loop_module.losses
+    monkeypatch.setattr(loop_module, 'losses', spoilt)
+    with pytest.raises(TrainingError, match=r"stage 'format' step 0: the loss is not finite; lower its learning_rate"):
+        train(files(corpus, tmp_path))
+
+
+def test_running_out_of_memory_is_one_sentence(corpus, tmp_path, monkeypatch):
+    # What PyTorch says when a CPU has no more; a batch that large would take the machine with it.
+    def exhausted(*_):
+        torch.empty(1 << 62, dtype=torch.uint8)
+
+    monkeypatch.setattr(Engine, 'forward', exhausted)
+    with pytest.raises(TrainingError, match=r"stage 'format' ran out of memory with batches of 2 .* halve batch"):
+        train(files(corpus, tmp_path))
+
+
+@pytest.mark.parametrize(
+    ('change', 'problem'),
+    [
+        (lambda made: made, r"no shards under '.*/shar'; make them with"),
+        (lambda made: made.update(batch=3, accumulation=1) or os.environ.update(WORLD_SIZE='2'), r'do not divide'),
+    ],
+    ids=['empty', 'world'],
+)
+def test_the_command_says_what_is_wrong_in_one_line(tmp_path, capsys, monkeypatch, change, problem):
+    monkeypatch.setenv('WORLD_SIZE', '1')
+    numbers: dict[str, object] = {'steps': 1}
+    change(numbers)
+    recipe = micro.write_recipe(tmp_path / 'micro.yaml', **numbers)
+    assert main(['train', '--recipe', str(recipe), '--corpus', str(tmp_path), '--run', str(tmp_path / 'run')]) == 2
+    said = capsys.readouterr().err.splitlines()
+    assert len([line for line in said if line.startswith('python -m training: ')]) == 1
+    assert re.search(problem, said[-1])
+
+
+def test_other_processes_than_before_are_refused(undisturbed, tmp_path):
+    done, _ = undisturbed
+    run = shutil.copytree(done.run, tmp_path / 'run')
+    (run / '4-interaction' / 'model.safetensors').unlink()
+    latest = run / '4-interaction' / 'latest.json'
+    latest.write_text(json.dumps(json.loads(latest.read_text()) | {'processes': 2}))
+    with pytest.raises(TrainingError, match=r'was saved by 2 processes and there are 1; start as many'):
+        train(Files(done.recipe, done.corpus, run, done.out, None))

@@ -1,0 +1,246 @@
+"""`evaluate clips`: recordings, one a stream at random level and noise, and an hour of ordinary sound.
+
+The headline is at the threshold the checkpoint ships with. The response threshold is never chosen on what is reported:
+for the cross-fitted figures recordings are halved, and each half is judged with the threshold the other half chose.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from audio_interaction_ros.audio import CHUNK_SAMPLES, SAMPLE_RATE_HZ
+from audio_interaction_ros.audio.formats import Samples
+from training import pages
+from training.corpus import procedural
+from training.corpus.clips import NO_EVENT, Clip, load_library
+from training.corpus.compose import noise_bed, scale
+from training.corpus.one_clip import OneClip, one_clip_stream
+from training.corpus.procedural.library import ALL_TYPES
+from training.corpus.sounds import Sound, load_answers
+from training.evaluate import EvaluationError
+from training.evaluate.figures import SILENCE_WEIGHT, best_threshold
+from training.evaluate.hearing import NEVER, Ear, Heard, end_s
+from training.evaluate.report import Evaluation, Example, ten
+from training.evaluate.rightness import category_named
+from training.evaluate.trials import Listened, Trial, in_blocks, rates, summary
+
+NEEDED = frozenset({'path', 'category'})
+HELD_OUT_RENDERS = 3
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One sound in one stream, at the shipped threshold; `number` makes the stream again."""
+
+    group: str
+    number: int
+    sound: Sound
+    trial: Trial
+
+
+def deserves_answer(clip: Clip) -> bool | None:
+    """What the manifest says, else what the taxonomy does: answers.yaml and the procedural sounds; None if neither."""
+    if clip.respond is not None or clip.category in NO_EVENT:
+        return clip.respond
+    if clip.category in load_answers():
+        return True
+    known = {kind.category: kind.respond for kind in ALL_TYPES.values()}
+    return known.get(clip.category)
+
+
+def clip_sounds(clips: Iterable[Clip]) -> tuple[list[Sound], Counter[str]]:
+    """(what can be scored, how many of each category cannot: nobody knows the right treatment, or nothing is heard)."""
+    sounds: list[Sound] = []
+    left_out: Counter[str] = Counter()
+    for clip in tqdm(list(clips), desc='recordings', unit='clip'):
+        respond = deserves_answer(clip)
+        if respond is None:
+            left_out[clip.category] += 1
+            continue
+        sound = Sound.of(clip.category, respond, clip.source_id, clip.read())
+        if sound.audible:
+            sounds.append(sound)
+        else:
+            left_out[clip.category] += 1
+    return sounds, left_out
+
+
+def held_out_groups(library: Path, seed: int) -> tuple[dict[str, list[Sound]], Counter[str]]:
+    """What no stage trained on: fold 4, held-out recordings without folds, new renders of procedural hazards."""
+    held_out = [clip for clip in load_library(library) if clip.validation and clip.respond is not None]
+    fold, left_out = clip_sounds(clip for clip in held_out if clip.fold)
+    others, more = clip_sounds(clip for clip in held_out if not clip.fold)
+    renders = [
+        Sound.of(
+            kind.category,
+            kind.respond,
+            f'procedural:{name}:held-out-{n}',
+            procedural.render(name, np.random.default_rng([seed, 40, n, *name.encode()])),
+        )
+        for name, kind in procedural.SOUND_TYPES.items()
+        if kind.respond
+        for n in range(HELD_OUT_RENDERS)
+    ]
+    groups = {'fold 4': fold, 'other recordings': others, 'new procedural hazards': renders}
+    return {name: sounds for name, sounds in groups.items() if sounds}, left_out + more
+
+
+def judge(ear: Ear, stream: OneClip) -> Trial:
+    """A one-clip stream in the sessions a robot would have.
+
+    The score is that of a session that never speaks, so that any threshold can be put to it; the answer and its text
+    are those of a session at the shipped threshold.
+    """
+    chunks = list(ear.encode(stream.samples))
+    heard = ear.hear(chunks, NEVER)
+    score = heard.highest(stream.answer_chunks)
+    if any(decision.probability >= ear.threshold for decision in heard.decisions):
+        heard = ear.hear(chunks)  # until the first response both are the same
+    answer = next((r for r in heard.responses if r.decision.chunk.index in stream.answer_chunks), None)
+    sound = stream.sound
+    return Trial(
+        unit=sound.source_id,
+        category=sound.category,
+        respond=sound.respond,
+        answered=answer is not None,
+        latency_s=end_s(answer.decision) - stream.onset / SAMPLE_RATE_HZ if answer and sound.respond else None,
+        score=score,
+        correct=category_named(answer.text, sound.category) if answer and sound.respond else None,
+        snr_db=stream.snr_db,
+        said=answer.text if answer else '',
+    )
+
+
+def judge_sounds(ear: Ear, groups: dict[str, list[Sound]], seed: int, snr_db: float | None = None) -> list[Judged]:
+    """Every sound in a stream of its own; the noise `snr_db` below it, or as drawn."""
+    named = [(group, sound) for group, sounds in groups.items() for sound in sounds]
+    title = 'one-clip streams' if snr_db is None else f'one-clip streams, {snr_db:g} dB'
+    return [
+        Judged(group, number, sound, judge(ear, one_clip_stream(sound, number, seed, snr_db)))
+        for number, (group, sound) in enumerate(tqdm(named, desc=title, unit='stream'))
+    ]
+
+
+def halves(sounds: Sequence[Sound]) -> dict[str, int]:
+    """Each recording on one side, alternating within every category."""
+    sides: dict[str, int] = {}
+    count: dict[str, int] = defaultdict(int)
+    for sound in sorted(sounds, key=lambda sound: (sound.category, sound.source_id)):
+        if sound.source_id not in sides:
+            sides[sound.source_id] = count[sound.category] % 2
+            count[sound.category] += 1
+    return sides
+
+
+def cross_fitted_thresholds(trials: Sequence[Trial], sides: dict[str, int]) -> tuple[float, float] | None:
+    """For each half the threshold that is best on the other; None where a half lacks positives or negatives."""
+    chosen = []
+    for side in (0, 1):
+        others = [trial for trial in trials if sides[trial.unit] != side]
+        labels = [trial.respond for trial in others]
+        if all(labels) or not any(labels):
+            return None
+        chosen.append(best_threshold(labels, [trial.score or 0.0 for trial in others], SILENCE_WEIGHT))
+    return chosen[0], chosen[1]
+
+
+def ordinary_audio(sounds: Sequence[Sound], seconds: float, seed: int) -> Samples:
+    """Sounds that deserve no answer in random order, 0 … 4 s apart, at random levels over noise. float32 [n]."""
+    rng = np.random.default_rng([seed, 31])
+    pieces: list[Samples] = []
+    length = 0
+    while length < seconds * SAMPLE_RATE_HZ:
+        sound = sounds[int(rng.integers(len(sounds)))]
+        level_dbfs = rng.uniform(-36.0, -14.0)
+        piece = scale(*sound.excerpt(0, 6.0), level_dbfs)
+        pause = int(rng.uniform(0.0, 4.0) * SAMPLE_RATE_HZ)
+        stretch = noise_bed(len(piece) + pause, level_dbfs - rng.uniform(5.0, 25.0), rng)
+        stretch[pause:] += piece
+        pieces.append(stretch)
+        length += len(stretch)
+    return np.clip(np.concatenate(pieces)[: int(seconds * SAMPLE_RATE_HZ)], -1, 1)
+
+
+def hear_long(ear: Ear, samples: Samples, threshold: float, title: str) -> Heard:
+    """One long recording with a bar."""
+    chunks = len(samples) // CHUNK_SAMPLES
+    return ear.hear(tqdm(ear.encode(samples), desc=title, total=chunks, unit='chunk'), threshold)
+
+
+def evaluate_clips(
+    ear: Ear,
+    groups: dict[str, list[Sound]],
+    left_out: Counter[str],
+    snrs_db: Sequence[float],
+    ordinary_s: float,
+    seed: int,
+) -> Evaluation:
+    """Headline: the first group at the shipped threshold. Raises EvaluationError where there is nothing to score."""
+    if not groups or not any(groups.values()):
+        raise EvaluationError(
+            f'no clip can be scored ({sum(left_out.values())} left out: {dict(left_out)}); '
+            'say respond = 1 or 0 in the manifest'
+        )
+    judged = judge_sounds(ear, groups, seed)
+    headline = next(iter(groups))
+    trials = [j.trial for j in judged if j.group == headline]
+    sides = halves([j.sound for j in judged])
+    fitted = cross_fitted_thresholds(trials, sides)
+    listened: list[Listened] = []
+    texts: Counter[str] = Counter()
+    false_fitted = 0
+    benign = {side: [s for s in groups[headline] if not s.respond and sides[s.source_id] == side] for side in (0, 1)}
+    heard_sides = [side for side in benign if benign[side] and ordinary_s > 0]
+    for side in heard_sides:
+        samples = ordinary_audio(benign[side], ordinary_s / len(heard_sides), seed + side)
+        heard = hear_long(ear, samples, ear.threshold, 'ordinary sound')
+        moments_s = [end_s(response.decision) for response in heard.responses]
+        listened += in_blocks(f'ordinary:{side}', len(samples) / SAMPLE_RATE_HZ, moments_s)
+        texts.update(response.text for response in heard.responses)
+        if fitted:
+            false_fitted += len(hear_long(ear, samples, fitted[side], 'ordinary sound, cross-fitted').responses)
+    figures = summary(trials, listened, seed)
+    hours = sum(stretch.hours for stretch in listened)
+    figures['threshold'] = ear.threshold
+    figures['false_alarm_texts'] = dict(texts.most_common())
+    if fitted:
+        figures['cross_fitted'] = {
+            'thresholds': [round(threshold, 3) for threshold in fitted],
+            **rates([_at(trial, fitted[sides[trial.unit]]) for trial in trials], seed),
+            'false_alarms_per_hour': round(false_fitted / hours, 1) if hours else None,
+        }
+    figures['sets'] = {
+        group: rates([j.trial for j in judged if j.group == group], seed) for group in groups if len(groups) > 1
+    }
+    figures['by_snr'] = {
+        f'{snr_db:g}': rates([j.trial for j in judge_sounds(ear, {headline: groups[headline]}, seed, snr_db)], seed)
+        for snr_db in snrs_db
+    }
+    figures |= {'left_out': dict(left_out), 'ordinary_audio_s': ordinary_s, 'seed': seed}
+    shown = ten([j for j in judged if j.group == headline], lambda j: j.trial.answered != j.trial.respond)
+    return Evaluation(figures, trials, [_example(ear, j, seed) for j in shown])
+
+
+def _at(trial: Trial, threshold: float) -> Trial:
+    """The same with another threshold: what was said and when is not known there."""
+    assert trial.score is not None
+    return Trial(trial.unit, trial.category, trial.respond, trial.score >= threshold, score=trial.score)
+
+
+def _example(ear: Ear, judged: Judged, seed: int) -> Example:
+    stream, trial = one_clip_stream(judged.sound, judged.number, seed), judged.trial
+    verdict = 'right' if trial.answered == trial.respond else 'wrong'
+    kind = 'respond' if trial.respond else 'sound'
+    return Example(
+        title=f'{trial.category}: {"answered" if trial.answered else "silence"}, {verdict}',
+        note=f'{judged.sound.source_id} · SNR {stream.snr_db:.1f} dB',
+        samples=stream.samples,
+        spans=(pages.Span(stream.onset / SAMPLE_RATE_HZ, stream.deadline / SAMPLE_RATE_HZ, trial.category, kind),),
+        heard=ear.hear_samples(stream.samples),
+    )

@@ -1,0 +1,55 @@
+"""A language model as judge of what was said (ProVoice-Bench §3.2: 0, 0.5 or 1). Asked only when one is configured."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from training.corpus.curation.prompts import fill
+from training.corpus.llm import LlmClient, LlmSettings
+from training.evaluate import EvaluationError
+
+
+class Verdict(BaseModel):
+    """One answer judged: wrong, partly right, right."""
+
+    model_config = ConfigDict(extra='forbid', frozen=True)
+
+    reason: str = Field(description='one sentence')
+    score: float = Field(json_schema_extra={'enum': [0, 0.5, 1]})
+
+    @field_validator('score')
+    @classmethod
+    def _of_three(cls, score: float) -> float:
+        if score not in (0.0, 0.5, 1.0):
+            raise ValueError('give 0, 0.5 or 1')
+        return score
+
+
+class Judge:
+    """Compares an answer with the references, in the light of what was heard."""
+
+    def __init__(self, client: LlmClient) -> None:
+        self._client = client
+
+    @property
+    def made_by(self) -> str:
+        """The model that judges."""
+        return self._client.made_by
+
+    def score(self, heard: str, references: tuple[str, ...], said: str) -> float:
+        """0, 0.5 or 1. Raises LlmError when the model gives no usable verdict."""
+        prompt = fill('judge', heard=heard, references=references, said=said)
+        return self._client.ask(prompt, Verdict).score
+
+
+def load_judge(path: Path) -> Judge:
+    """`path`: YAML with the fields of LlmSettings. Raises EvaluationError, or LlmError where the key is missing."""
+    try:
+        return Judge(LlmClient(LlmSettings.model_validate(yaml.safe_load(path.read_text()))))
+    except (OSError, yaml.YAMLError, ValidationError) as error:
+        raise EvaluationError(
+            f"'{path}' does not describe a language model ({error}); see docs/evaluation.md"
+        ) from error

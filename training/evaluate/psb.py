@@ -1,0 +1,272 @@
+"""`evaluate psb`: Proactive-Sound-Bench (paper §4.3, appendix D) with the audio that its authors give out.
+
+Single tier: each event in a stream of its own. Multiple tier, which the public manifest does not hold, in its manner:
+events of one sub-category in a row, each judged by what is said while it counts.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, ValidationError
+from tqdm import tqdm
+
+from audio_interaction_ros.audio import SAMPLE_RATE_HZ
+from audio_interaction_ros.audio.formats import Samples, read_audio_file
+from audio_interaction_ros.audio.resample import to_mono_16k
+from audio_interaction_ros.streaming.loop import Response
+from training import pages
+from training.corpus.compose import noise_bed
+from training.corpus.one_clip import AFTER_S
+from training.evaluate import EvaluationError
+from training.evaluate.figures import interval_of_sums
+from training.evaluate.hearing import Ear, Heard, end_s
+from training.evaluate.judge import Judge
+from training.evaluate.report import Evaluation, Example, rates_table, ten
+from training.evaluate.trials import Listened, Trial, by, rates, summary
+
+EVENTS_A_STREAM = 4  # of the Multiple tier; the paper does not give a number
+_LEAD_S = 0.8  # heard before an event
+_NOISE_BELOW_DB = 40.0  # the recordings have their own background; a stream is never digitally silent
+
+
+class Row(BaseModel):
+    """A line of the public manifest; `standard_answers` are in its second file only."""
+
+    model_config = ConfigDict(extra='ignore', frozen=True)
+
+    id: str
+    path: str
+    description: str
+    decision: Literal['RESPOND', 'IGNORE']
+    standard_answers: tuple[str, ...] = ()
+
+    @property
+    def respond(self) -> bool:
+        return self.decision == 'RESPOND'
+
+    @property
+    def domain(self) -> str:
+        """The top-level category, of six."""
+        return self.path.removeprefix('./').split('/')[-4]
+
+    @property
+    def sub_category(self) -> str:
+        """Of seventeen."""
+        return self.path.removeprefix('./').split('/')[-3]
+
+
+@dataclass(frozen=True)
+class Placed:
+    """An event of a stream in samples `onset` … `end`; until `deadline` an answer belongs to it."""
+
+    row: Row
+    onset: int
+    end: int
+    deadline: int
+
+
+def load_rows(manifest: Path) -> list[Row]:
+    """Every line. Raises EvaluationError."""
+    try:
+        rows = [Row.model_validate_json(line) for line in manifest.read_text(encoding='utf-8').splitlines() if line]
+        if not rows:
+            raise EvaluationError(f"'{manifest}' is empty; give the benchmark's public manifest (--manifest)")
+        for row in rows:
+            row.domain  # noqa: B018 (raises where the path is of another kind)
+        return rows
+    except (OSError, UnicodeDecodeError, ValidationError, IndexError) as error:
+        raise EvaluationError(
+            f"'{manifest}' is not the benchmark's manifest ({error}); give its JSON lines with id, path, description "
+            'and decision (--manifest)'
+        ) from error
+
+
+def find_audio(rows: Sequence[Row], folder: Path) -> dict[str, Path]:
+    """Row id → file: under its path in the manifest, or anywhere in the folder under its name.
+
+    Raises EvaluationError if there is no file of any row.
+    """
+    if not folder.is_dir():
+        raise EvaluationError(f"no folder '{folder}'; give the one that holds the benchmark's audio (--audio)")
+    by_name = {path.name: path for path in sorted(folder.rglob('*')) if path.is_file()}
+    found: dict[str, Path] = {}
+    for row in rows:
+        path = folder / row.path
+        if path.is_file():
+            found[row.id] = path
+        elif Path(row.path).name in by_name:
+            found[row.id] = by_name[Path(row.path).name]
+    if not found:
+        name = Path(rows[0].path).name
+        raise EvaluationError(
+            f"'{folder}' holds none of the {len(rows)} files ({name} …); download the benchmark's audio"
+        )
+    return found
+
+
+def lay_out(events: Sequence[tuple[Row, Samples]], seed: int) -> tuple[Samples, list[Placed]]:
+    """Events in a row over a faint noise, apart enough that no answer belongs to two. (float32 [n], places)."""
+    rng = np.random.default_rng([seed, 80])
+    parts: list[Samples] = []
+    placed: list[Placed] = []
+    at = 0
+    after = int(AFTER_S * SAMPLE_RATE_HZ)
+    lead = int(_LEAD_S * SAMPLE_RATE_HZ)
+    for row, samples in events:
+        onset = at + lead
+        placed.append(Placed(row, onset, onset + len(samples), onset + len(samples) + after))
+        rms_dbfs = 10 * np.log10(float(np.square(samples, dtype=np.float64).mean()) + 1e-10)
+        stretch = _noise(lead + len(samples) + after, rms_dbfs - _NOISE_BELOW_DB, rng)
+        stretch[lead : lead + len(samples)] += samples
+        parts.append(stretch)
+        at += len(stretch)
+    return np.clip(np.concatenate(parts), -1, 1), placed
+
+
+def _noise(length: int, level_dbfs: float, rng: np.random.Generator) -> Samples:
+    longest = 20 * SAMPLE_RATE_HZ
+    lengths = [min(longest, length - first) for first in range(0, length, longest)]
+    return np.concatenate([noise_bed(piece, level_dbfs, rng) for piece in lengths])
+
+
+def judge_stream(heard: Heard, placed: Sequence[Placed], unit: str) -> tuple[list[Trial], list[list[Response]]]:
+    """(a trial for each event, what was said to each)."""
+    trials, said = [], []
+    for place in placed:
+        first_s, last_s = place.onset / SAMPLE_RATE_HZ, place.deadline / SAMPLE_RATE_HZ
+        own = [r for r in heard.responses if first_s < end_s(r.decision) <= last_s]
+        scores = [d.probability for d in heard.decisions if first_s < end_s(d) <= last_s]
+        trials.append(
+            Trial(
+                unit=unit,
+                category=place.row.sub_category,
+                task=place.row.domain,
+                respond=place.row.respond,
+                answered=bool(own),
+                latency_s=end_s(own[0].decision) - first_s if own and place.row.respond else None,
+                score=max(scores, default=0.0),
+                said=' '.join(dict.fromkeys(response.text for response in own)),
+            )
+        )
+        said.append(own)
+    return trials, said
+
+
+def evaluate_psb(ear: Ear, manifest: Path, audio: Path, out: Path, seed: int, judge: Judge | None) -> Evaluation:
+    """Both tiers, and the predictions of the Single tier in `out`. Raises EvaluationError."""
+    rows = load_rows(manifest)
+    files = find_audio(rows, audio)
+    present = [row for row in rows if row.id in files]
+    trials: list[Trial] = []
+    listened: list[Listened] = []
+    for row in tqdm(present, desc='single', unit='event'):
+        samples, placed = lay_out([(row, _read(files[row.id]))], seed)
+        heard = ear.hear_samples(samples)
+        found, said = judge_stream(heard, placed, row.id)
+        trials += found
+        due = sum(len(own) for own in said) if row.respond else 0
+        listened.append(Listened(row.id, len(samples) / SAMPLE_RATE_HZ / 3_600, len(heard.responses) - due))
+    write_predictions(rows, {row.id: trial for row, trial in zip(present, trials, strict=True)}, out)
+    multiple = [
+        trial
+        for unit, group in tqdm(list(groups(present, seed)), desc='multiple', unit='stream')
+        for trial in _multiple(ear, [(row, _read(files[row.id])) for row in group], unit, seed)
+    ]
+    figures = summary(trials, listened, seed)
+    figures['by_domain'] = by(trials, lambda trial: trial.task, seed)
+    figures['multiple'] = {**rates(multiple, seed), 'by_domain': by(multiple, lambda trial: trial.task, seed)}
+    answered = {row.id: trial.answered for row, trial in zip(present, trials, strict=True)}
+    figures |= {
+        'rows': len(rows),
+        'rows_without_audio': len(rows) - len(present),
+        'accuracy_of_all_rows': round(float(np.mean([answered.get(row.id, False) == row.respond for row in rows])), 4),
+        'accuracy_if_always_silent': round(float(np.mean([not row.respond for row in rows])), 4),
+        'predictions': str(out),
+        'threshold': ear.threshold,
+        'seed': seed,
+    }
+    if judge is not None:
+        figures['judge'] = _judged(present, trials, judge, seed)
+    shown = ten(list(zip(present, trials, strict=True)), lambda pair: pair[1].answered != pair[1].respond)
+    examples = [_example(ear, row, _read(files[row.id]), trial, seed) for row, trial in shown]
+    tables = [
+        ('Single tier', rates_table(figures['by_domain'])),
+        ('Multiple tier', rates_table(figures['multiple']['by_domain'])),
+    ]
+    return Evaluation(figures, trials, examples, tables)
+
+
+def _read(path: Path) -> Samples:
+    samples = to_mono_16k(*read_audio_file(path))
+    if not len(samples):
+        raise EvaluationError(f"'{path}' holds no sound; download it again")
+    return samples
+
+
+def write_predictions(rows: Sequence[Row], trials: dict[str, Trial], out: Path) -> None:
+    """One JSON line a row, in the manifest's order and the public evaluator's format; without audio: IGNORE."""
+    lines = []
+    for row in rows:
+        trial = trials.get(row.id)
+        answered = trial is not None and trial.answered
+        reply = trial.said if trial is not None else ''
+        text = f'<Decision>{"RESPOND" if answered else "IGNORE"}</Decision><Reply>{reply}</Reply>'
+        lines.append(json.dumps({'id': row.id, '_raw_reply': text}, ensure_ascii=False) + '\n')
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_text(''.join(lines), encoding='utf-8')
+    except OSError as error:
+        raise EvaluationError(f"'{out}' cannot be written ({error}); give another --out") from error
+
+
+def groups(rows: Sequence[Row], seed: int) -> Iterator[tuple[str, list[Row]]]:
+    """(name, rows) of the streams of the Multiple tier: each sub-category shuffled and cut into fours."""
+    members: dict[str, list[Row]] = defaultdict(list)
+    for row in rows:
+        members[row.sub_category].append(row)
+    for name in sorted(members):
+        order = np.random.default_rng([seed, 81, *name.encode()]).permutation(len(members[name]))
+        for first in range(0, len(order), EVENTS_A_STREAM):
+            yield f'{name}:{first}', [members[name][index] for index in order[first : first + EVENTS_A_STREAM]]
+
+
+def _multiple(ear: Ear, events: Sequence[tuple[Row, Samples]], unit: str, seed: int) -> list[Trial]:
+    samples, placed = lay_out(events, seed)
+    return judge_stream(ear.hear_samples(samples), placed, unit)[0]
+
+
+def _judged(rows: Sequence[Row], trials: Sequence[Trial], judge: Judge, seed: int) -> dict[str, Any]:
+    """Mean verdict on the rows that deserve an answer and have reference answers: none given is none right."""
+    scores = [
+        judge.score(row.description, row.standard_answers, trial.said) if trial.said else 0.0
+        for row, trial in tqdm(list(zip(rows, trials, strict=True)), desc='judge', unit='row')
+        if row.respond and row.standard_answers
+    ]
+    units = [row.id for row in rows if row.respond and row.standard_answers]
+    interval = interval_of_sums(units, [scores, [1] * len(scores)], lambda sums: sums[:, 0] / sums[:, 1], seed)
+    return {
+        'mean_score': round(float(np.mean(scores)), 4) if scores else None,
+        'of': len(scores),
+        'confidence_95': interval and [round(value, 4) for value in interval],
+        'made_by': judge.made_by,
+    }
+
+
+def _example(ear: Ear, row: Row, samples: Samples, trial: Trial, seed: int) -> Example:
+    stream, (place,) = lay_out([(row, samples)], seed)
+    verdict = 'right' if trial.answered == trial.respond else 'wrong'
+    kind = 'respond' if row.respond else 'sound'
+    return Example(
+        title=f'{row.id}, {row.description}: {"answered" if trial.answered else "silence"}, {verdict}',
+        note=f'{row.domain} / {row.sub_category}',
+        samples=stream,
+        spans=(pages.Span(place.onset / SAMPLE_RATE_HZ, place.deadline / SAMPLE_RATE_HZ, row.description, kind),),
+        heard=ear.hear_samples(stream),
+    )

@@ -1,0 +1,133 @@
+"""One HTML page about an evaluation: figures with their intervals, plots, and ten streams to look at and listen to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+
+from audio_interaction_ros.audio import SAMPLE_RATE_HZ
+from audio_interaction_ros.audio.formats import Samples
+from training import pages, plots
+from training.evaluate.figures import det_points
+from training.evaluate.hearing import Heard, end_s
+from training.evaluate.trials import Trial
+
+SHOWN = 10
+_BIN_S = 0.4  # answers come at the end of chunks
+_NUMBERS = (
+    'trials', 'balanced_accuracy', 'recall', 'false_positive_rate', 'response_correct', 'onset_to_response_s',
+)  # fmt: skip
+
+T = TypeVar('T')
+
+
+@dataclass(frozen=True)
+class Example:
+    """A stream that was heard: float32 [n] at 16 kHz, what sounds in it, what should have been said, what was."""
+
+    title: str
+    note: str
+    samples: Samples
+    spans: tuple[pages.Span, ...]
+    heard: Heard
+    wanted: tuple[pages.Mark, ...] = ()
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What a command found: its JSON, what the plots are made of, examples, and sections of its own."""
+
+    figures: dict[str, Any]
+    trials: Sequence[Trial]
+    examples: Sequence[Example]
+    sections: Sequence[tuple[str, str]] = ()
+
+
+def ten(items: Sequence[T], wrong: Callable[[T], bool]) -> list[T]:
+    """Ten to show, in their order: half of them went wrong if there are as many of both, evenly spread."""
+    missed = [index for index, item in enumerate(items) if wrong(item)]
+    right = [index for index, item in enumerate(items) if not wrong(item)]
+    count = min(len(missed), max(SHOWN // 2, SHOWN - len(right)))
+    return [items[index] for index in sorted(_spread(missed, count) + _spread(right, SHOWN - count))]
+
+
+def _spread(indices: list[int], count: int) -> list[int]:
+    places = np.linspace(0, len(indices) - 1, min(count, len(indices))).astype(int)
+    return [indices[place] for place in places]
+
+
+def write_report(page: Path, title: str, evaluation: Evaluation) -> None:
+    """Write `page`."""
+    figures, trials = evaluation.figures, evaluation.trials
+    sections = [('Figures', _headline(figures))]
+    scored = [trial for trial in trials if trial.score is not None]
+    if any(trial.respond for trial in scored) and not all(trial.respond for trial in scored):
+        points = det_points([t.respond for t in scored], [float(t.score or 0) for t in scored])
+        rate, recall = figures.get('false_positive_rate'), figures.get('recall')
+        at = None if rate is None or recall is None else (rate, 1 - recall)
+        sections.append(('Detection error trade-off', plots.det_curve(*points, at)))
+    sections += [
+        ('By category: recall, and false positives in red', _bars(figures['per_category'])),
+        (
+            'From onset to response',
+            plots.histogram([t.latency_s for t in trials if t.latency_s is not None], _BIN_S, 'seconds'),
+        ),
+        *evaluation.sections,
+    ]
+    for name in ('per_category', 'by_task', 'by_snr', 'sets'):
+        if figures.get(name):
+            sections.append((name.replace('_', ' ').capitalize(), rates_table(figures[name])))
+    if figures.get('false_alarm_texts'):
+        sections.append(('What was said without cause', pages.bars(figures['false_alarm_texts'])))
+    sections.append((f'{len(evaluation.examples)} streams', ''.join(_example(e) for e in evaluation.examples)))
+    facts = ' · '.join(
+        f'{name.replace("_", " ")} {figures[name]}' for name in _NUMBERS if figures.get(name) is not None
+    )
+    pages.write_page(page, title, facts, sections)
+
+
+def rates_table(groups: Mapping[str, Mapping[str, Any]]) -> str:
+    """The rates of some groups, with their intervals."""
+    rows = (
+        [name, *(_with_interval(rates.get(number), rates['confidence_95'].get(number)) for number in _NUMBERS)]
+        for name, rates in groups.items()
+    )
+    return pages.table(['', *(number.replace('_', ' ') for number in _NUMBERS)], rows)
+
+
+def _headline(figures: Mapping[str, Any]) -> str:
+    intervals = figures['confidence_95']
+    rows = [
+        (name.replace('_', ' '), _with_interval(value, intervals.get(name)))
+        for name, value in figures.items()
+        if isinstance(value, (int, float, str))
+    ]
+    return pages.table(('figure', 'value (95 % interval)'), rows)
+
+
+def _with_interval(value: object, interval: Sequence[float] | None) -> str | None:
+    if value is None:
+        return None
+    return f'{value} ({interval[0]:g} … {interval[1]:g})' if interval else str(value)
+
+
+def _bars(per_category: Mapping[str, Mapping[str, Any]]) -> str:
+    rows = []
+    for name, rates in per_category.items():
+        for figure, good in (('recall', True), ('false_positive_rate', False)):
+            if (share := rates.get(figure)) is not None:
+                rows.append((name, share, rates['confidence_95'].get(figure), good))
+    return plots.interval_bars(rows)
+
+
+def _example(example: Example) -> str:
+    said = [pages.Mark(end_s(response.decision), response.text) for response in example.heard.responses]
+    lines = (example.wanted, said) if example.wanted else (said,)
+    seconds = len(example.samples) / SAMPLE_RATE_HZ
+    points = [(end_s(decision) / seconds, decision.probability) for decision in example.heard.decisions]
+    note = example.note + (' · first line: what should be said' if example.wanted else '')
+    return pages.stream(example.title, note, example.samples, example.spans, *lines, strip=plots.strip(points))

@@ -1,0 +1,45 @@
+"""Was the right thing said? By what a sentence is about, or by its words."""
+
+from __future__ import annotations
+
+import functools
+import json
+import re
+
+from audio_interaction_ros.safety.hazards import HazardTaxonomy, default_taxonomy_path
+from training.corpus.sounds import load_answers
+from training.corpus.speech_chain.spoken_form import Language, normalise_for_wer
+
+
+@functools.cache
+def _hazards() -> HazardTaxonomy:
+    return HazardTaxonomy.load(default_taxonomy_path())
+
+
+def category_named(said: str, category: str) -> bool:
+    """True if a sentence is about a category: one of its answers, about the same hazard, or with its name in it."""
+    answers = load_answers()
+    sentences = answers[category].sentences if category in answers else ()
+    if said in sentences:
+        return True
+    # Where another category has exactly this sentence, that is what was meant.
+    if any(said in answer.sentences for answer in answers.values()):
+        return False
+    if re.search(rf'\b{re.escape(category)}\b', said, re.IGNORECASE):
+        return True
+    named = {_hazards().hazard_of(sentence).name for sentence in sentences} - {'unknown'}
+    return _hazards().hazard_of(said).name in named
+
+
+def same_words(said: str, wanted: str, language: str) -> bool:
+    """Equal as objects where both are JSON (a tool call), else equal after the normalisation of a word error rate."""
+    try:
+        return json.loads(said) == json.loads(wanted)
+    except ValueError:
+        return normalised(said, language) == normalised(wanted, language)
+
+
+def normalised(text: str, language: str) -> str:
+    """`normalise_for_wer`; `language` is english or chinese."""
+    code: Language = 'zh' if language == 'chinese' else 'en'
+    return normalise_for_wer(text, code)

@@ -1,0 +1,59 @@
+"""Capability stability: the same streams again, as the first to the fifth of a concatenation (paper Figure 9)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from audio_interaction_ros.audio import CHUNK_SAMPLES
+from audio_interaction_ros.audio.formats import Samples
+from training.corpus.labels import schedule
+from training.corpus.perform import Stream
+from training.evaluate.hearing import Ear
+from training.evaluate.replies import compare, stands_instructed
+from training.evaluate.trials import Trial, rates
+
+SEGMENTS = 5
+MOST_STREAMS = 60
+
+
+def self_contained(stream: Stream) -> bool:
+    """True if a stream means the same after another one: no instruction stays in force, nothing asks for its start."""
+    return not stands_instructed(stream) and 'history review' not in stream.mixed_in
+
+
+def written(stream: Stream) -> Stream:
+    """The stream with its replies written at once, so that streams spoken aloud and others can follow each other."""
+    drains = tuple(schedule(stream.replies, stream.chunks, aloud=False))
+    return stream.model_copy(update={'aloud': False, 'drains': drains})
+
+
+def stability(ear: Ear, streams: Sequence[tuple[Stream, Samples]], seed: int) -> dict[str, Any]:
+    """N → the figures of streams that N − 1 others precede in one session, and what they retain of N = 1.
+
+    Streams stand in rings of five in random order, and each ring is heard from each of its streams on: so every figure
+    is over the same streams, and N = 1 is the fresh session. Empty with fewer than five streams.
+    """
+    order = np.random.default_rng([seed, 72]).permutation(len(streams))
+    rings = [order[first : first + SEGMENTS] for first in range(0, len(order) - SEGMENTS + 1, SEGMENTS)]
+    trials: list[list[Trial]] = [[] for _ in range(SEGMENTS)]
+    runs = [np.roll(ring, -start) for ring in rings for start in range(SEGMENTS)]
+    for run in tqdm(runs, desc='concatenations', unit='stream'):
+        parts = [streams[index] for index in run]
+        heard = ear.hear(ear.encode(np.concatenate([samples for _, samples in parts])))
+        first = 0
+        for position, (stream, _) in enumerate(parts):
+            last = first + stream.chunks * CHUNK_SAMPLES
+            trials[position] += compare(written(stream), heard.excerpt(first, last)).trials()
+            first = last
+    if not rings:
+        return {}
+    figures = {str(n): rates(found, seed) for n, found in enumerate(trials, 1)}
+    for found in figures.values():
+        for name in ('balanced_accuracy', 'response_correct'):
+            if figures['1'].get(name) and name in found:
+                found[f'{name}_retained'] = round(found[name] / figures['1'][name], 4)
+    return figures

@@ -1,0 +1,39 @@
+"""Trigger accuracy as a language model is validated: each control token given the true history."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from audio_interaction_ros.model.checkpoint import DecoderHalf
+from audio_interaction_ros.streaming.fifo import EncodedChunk
+from training.corpus.labels import MASK, tokenise
+from training.corpus.perform import Stream
+from training.evaluate import EvaluationError
+
+
+@torch.inference_mode()
+def response_probabilities(decoder: DecoderHalf, stream: Stream, chunks: Sequence[EncodedChunk]) -> np.ndarray:
+    """P(response) after each drain of the labels, the replies before it being those of the labels. float64 [drains].
+
+    One pass over the whole stream (Algorithm 2's sequence): what a session computes, were every decision so far right.
+    Raises EvaluationError for an emotion that the checkpoint has no token for.
+    """
+    protocol, model = decoder.protocol, decoder.language_model
+    prefix = decoder.instruction_prefix(stream.instruction or decoder.config.streaming.instruction)
+    if unknown := {reply.emotion for reply in stream.replies} - set(protocol.emotions):
+        raise EvaluationError(
+            f'{stream.id} has the emotions {sorted(unknown)} and the checkpoint only {sorted(protocol.emotions)}; '
+            'give a checkpoint of the same protocol'
+        )
+    tokens = tokenise(stream.drains, stream.replies, prefix, decoder.tokenizer, protocol)
+    ids = torch.tensor(tokens.ids, device=model.device)
+    embeddings = model.get_input_embeddings()(ids)
+    vectors = torch.cat([chunk.vectors for chunk in chunks]).to(embeddings)
+    embeddings[ids == protocol.audio] = vectors
+    places = [place for place, target in enumerate(tokens.stream_targets) if target != MASK]
+    logits = model(inputs_embeds=embeddings[None], use_cache=False).logits[0, places]
+    control = logits[:, [protocol.silent, protocol.response]].float()
+    return control.softmax(-1)[:, 1].double().cpu().numpy()

@@ -1,0 +1,70 @@
+"""Attention for training: the same numbers as the runtime's, without computing what a sliding window never sees.
+
+PyTorch's kernel for CPUs computes every pair of positions and then masks, and its backward pass is slow for sequences
+as short as a chunk's; both together were half of a step.
+"""
+
+from __future__ import annotations
+
+import contextlib
+
+import torch
+from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from transformers import AttentionInterface
+
+NAME = 'training'  # as transformers' configurations know it; without a mask function, so no mask is made
+
+
+def attend(
+    module: nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    scaling: float,
+    sliding_window: int | None = None,
+    **_: object,
+) -> tuple[Tensor, None]:
+    """Causal attention of whole sequences: query [batch, heads, L, dim], key and value [batch, kv_heads, L, dim].
+
+    Returns [batch, L, heads, dim]. Padding must lie on the right, where nothing that counts looks.
+    """
+    repeats = query.shape[1] // key.shape[1]
+    if sliding_window is not None and sliding_window < query.shape[2]:
+        mixed = _windowed(query, key, value, sliding_window, repeats, scaling)
+    else:
+        mixed = nn.functional.scaled_dot_product_attention(
+            query, key, value, is_causal=True, scale=scaling, enable_gqa=repeats > 1
+        )
+    return mixed.transpose(1, 2), None
+
+
+def _windowed(query: Tensor, key: Tensor, value: Tensor, window: int, repeats: int, scaling: float) -> Tensor:
+    """Each block of `window` queries looks at its own keys and those of the block before."""
+    length = query.shape[2]
+    spare = -length % window
+    blocks = (length + spare) // window
+    pad = nn.functional.pad
+    query = pad(query * scaling, (0, 0, 0, spare)).unflatten(2, (blocks, window))
+
+    def with_the_block_before(x: Tensor) -> Tensor:
+        x = pad(x, (0, 0, window, spare)).unflatten(2, (blocks + 1, window))
+        return torch.cat([x[:, :, :-1], x[:, :, 1:]], dim=3).repeat_interleave(repeats, dim=1)
+
+    at = torch.arange(window, device=query.device)[:, None]
+    looks_at = torch.arange(-window, window, device=query.device)
+    seen = ((looks_at <= at) & (looks_at > at - window)).expand(blocks, -1, -1).clone()
+    seen[0, :, :window] = False  # nothing lies before the first block
+    scores = query @ with_the_block_before(key).transpose(-1, -2)
+    bias = torch.zeros(seen.shape, dtype=scores.dtype, device=scores.device).masked_fill(~seen, -torch.inf)
+    mixed = torch.softmax(scores + bias, dim=-1) @ with_the_block_before(value)
+    return mixed.flatten(2, 3)[:, :, :length]
+
+
+def short_sequences(device: torch.device) -> contextlib.AbstractContextManager:
+    """For the encoder's twenty frames a chunk."""
+    return sdpa_kernel(SDPBackend.MATH) if device.type == 'cpu' else contextlib.nullcontext()
+
+
+AttentionInterface.register(NAME, attend)

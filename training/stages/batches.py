@@ -1,0 +1,212 @@
+"""Which streams make a step, and what the network is given of them.
+
+Everything is a function of seed, stage and step: a run that was killed goes on with the batches an undisturbed one
+would have had, and another number of processes divides the same steps among itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, fields, replace
+from functools import lru_cache
+
+import numpy as np
+import torch
+from tokenizers import Tokenizer
+from torch import Tensor
+
+from audio_interaction_ros.audio import CHUNK_SAMPLES
+from audio_interaction_ros.audio.formats import Samples
+from audio_interaction_ros.model.protocol import Protocol
+from training.corpus import labels
+from training.corpus.labels import MASK, Drain, Tokens
+from training.corpus.mixing import Role
+from training.corpus.perform import Stream
+from training.recipe import StageData
+from training.stages.shards import Shards
+
+BUCKET_STEPS = 32  # so many steps' streams are sorted by length before they are divided among the steps
+RECENT_CHUNKS = 3  # what the auxiliary event target looks back over
+STEPS_AHEAD = 2
+
+
+@dataclass(frozen=True, eq=False)  # compared and hashed by identity, for the caches below
+class Plan:
+    """Draws the streams of every step: each once an epoch, those of one batch about equally long.
+
+    `chosen` int64 [n] are the streams to draw from and `chunks` int [n] how long they are.
+    """
+
+    chosen: np.ndarray
+    chunks: np.ndarray
+    streams_a_step: int
+    seed: int
+    stage: int
+
+    def batches(self, step: int, rank: int, devices: int, batch: int) -> list[np.ndarray]:
+        """What one of `devices` runs in a step, batch by batch: places in the corpus, int64 [batch]."""
+        streams = _step(self, step // BUCKET_STEPS)[step % BUCKET_STEPS]
+        # In order of length, so that the devices have the same to do at the same time.
+        return [part[rank * batch : (rank + 1) * batch] for part in streams.reshape(-1, devices * batch)]
+
+
+@lru_cache(maxsize=4)
+def _step(plan: Plan, bucket: int) -> np.ndarray:
+    """The streams of BUCKET_STEPS steps, int64 [steps, streams a step], each row in order of length."""
+    count = BUCKET_STEPS * plan.streams_a_step
+    at = np.arange(bucket * count, (bucket + 1) * count)
+    total = len(plan.chosen)
+    drawn = np.concatenate(
+        [_epoch(plan, int(epoch))[at[at // total == epoch] % total] for epoch in np.unique(at // total)]
+    )
+    rows = drawn[np.argsort(plan.chunks[drawn], kind='stable')].reshape(BUCKET_STEPS, plan.streams_a_step)
+    order = np.random.default_rng([plan.seed, 71, plan.stage, bucket]).permutation(BUCKET_STEPS)
+    return plan.chosen[rows[order]]
+
+
+@lru_cache(maxsize=2)
+def _epoch(plan: Plan, epoch: int) -> np.ndarray:
+    return np.random.default_rng([plan.seed, 70, plan.stage, epoch]).permutation(len(plan.chosen))
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Streams padded on the right to the longest; what is gathered is named by its place in the flattened [batch × L].
+
+    `waveforms` float32 [batch, chunks × 6400]; `heard` bool [batch, chunks], False for padding; `ids` int64 [batch, L];
+    `audio_at` int64 [n × 10], where the vectors of the n chunks that are heard go; `ends_at` int64 [n], their
+    `chunk_end`; `events` float32 [n, 1 + classes], shares of what sounded lately; `stream_at`, `stream_targets`,
+    `lm_at`, `lm_targets` int64; `stream_of`, `lm_of`, int64, the row that a target belongs to; `lengths` without
+    padding and `places` in the corpus, int64 [batch].
+    """
+
+    waveforms: Tensor
+    heard: Tensor
+    ids: Tensor
+    audio_at: Tensor
+    ends_at: Tensor
+    events: Tensor
+    stream_at: Tensor
+    stream_targets: Tensor
+    stream_of: Tensor
+    lm_at: Tensor
+    lm_targets: Tensor
+    lm_of: Tensor
+    lengths: Tensor
+    places: Tensor
+
+    def to(self, device: torch.device) -> Batch:
+        """The same on another device."""
+        moved = {field.name: getattr(self, field.name).to(device, non_blocking=True) for field in fields(self)}
+        return replace(self, **moved)
+
+
+def first_exchange(stream: Stream) -> tuple[list[Drain], int]:
+    """Offline: everything up to the first reply is heard, then it is given; silence where there is none.
+
+    Returns the one drain, and how many chunks it has.
+    """
+    answered = next((drain for drain in stream.drains if drain.reply is not None), None)
+    last = stream.chunks - 1 if answered is None else answered.last
+    return [Drain(first=0, last=last, reply=None if answered is None else answered.reply)], last + 1
+
+
+@dataclass(frozen=True)
+class Reader:
+    """Streams of the corpus as batches, in a stage's form."""
+
+    shards: Shards
+    data: StageData
+    tokenizer: Tokenizer
+    protocol: Protocol
+    instruction: str
+    event_classes: Sequence[str]
+
+    def read(self, places: Sequence[int] | np.ndarray) -> Batch:
+        """Decode and tokenise the streams at these places of the corpus."""
+        tokens: list[Tokens] = []
+        samples: list[Samples] = []
+        events: list[np.ndarray] = []
+        for place in places:
+            stream = self.shards.record(int(place))
+            offline = self.data.form == 'offline'
+            drains, chunks = first_exchange(stream) if offline else (list(stream.drains), stream.chunks)
+            instruction = self.tokenizer.encode(stream.instruction or self.instruction, add_special_tokens=False).ids
+            prefix = self.protocol.prefix(instruction, offline=offline)
+            tokens.append(labels.tokenise(drains, stream.replies, prefix, self.tokenizer, self.protocol))
+            samples.append(self.shards.samples(int(place), chunks))
+            events.append(event_targets(stream, chunks, self.event_classes))
+        return collate(tokens, samples, events, self.protocol, places)
+
+
+def event_targets(stream: Stream, chunks: int, classes: Sequence[str]) -> np.ndarray:
+    """For every chunk the shares of what sounded in it or just before, column 0 for nothing. float32 [chunks, 1 + n]"""
+    targets = np.zeros((chunks, 1 + len(classes)), np.float32)
+    column = {category: 1 + number for number, category in enumerate(classes)}
+    for event in stream.events:
+        if event.role is not Role.AMBIENT and event.category in column:
+            first, last = event.onset // CHUNK_SAMPLES, (event.end - 1) // CHUNK_SAMPLES
+            targets[first : last + RECENT_CHUNKS, column[event.category]] = 1.0
+    targets[~targets.any(axis=1), 0] = 1.0
+    return targets / targets.sum(axis=1, keepdims=True)
+
+
+def collate(
+    tokens: Sequence[Tokens],
+    samples: Sequence[Samples],
+    events: Sequence[np.ndarray],
+    protocol: Protocol,
+    places: Sequence[int] | np.ndarray,
+) -> Batch:
+    """Pad and point. Padding lies on the right, where no other position looks, so it needs no mask."""
+    longest, most = max(len(row.ids) for row in tokens), max(map(len, samples))
+    ids = np.full((len(tokens), longest), protocol.eos)
+    targets = np.full((2, len(tokens), longest), MASK)
+    waveforms = np.zeros((len(tokens), most), np.float32)
+    for row, (token, sample) in enumerate(zip(tokens, samples, strict=True)):
+        length = len(token.ids)
+        ids[row, :length] = token.ids
+        targets[0, row, :length], targets[1, row, :length] = token.stream_targets, token.lm_targets
+        waveforms[row, : len(sample)] = sample
+    chunks = np.array([len(sample) // CHUNK_SAMPLES for sample in samples])
+    stream, lm = targets.reshape(2, -1)
+    stream_at, lm_at = np.flatnonzero(stream != MASK), np.flatnonzero(lm != MASK)
+    ends = [row * longest + np.array(token.chunk_ends) for row, token in enumerate(tokens)]
+    arrays = {
+        'waveforms': waveforms,
+        'heard': np.arange(most // CHUNK_SAMPLES) < chunks[:, None],
+        'ids': ids,
+        'audio_at': np.flatnonzero(ids.reshape(-1) == protocol.audio),
+        'ends_at': np.concatenate(ends),
+        'events': np.concatenate(list(events)),
+        'stream_at': stream_at,
+        'stream_targets': stream[stream_at],
+        'stream_of': stream_at // longest,
+        'lm_at': lm_at,
+        'lm_targets': lm[lm_at],
+        'lm_of': lm_at // longest,
+        'lengths': np.array([len(row.ids) for row in tokens]),
+        'places': np.asarray(places, np.int64),
+    }
+    return Batch(**{name: torch.from_numpy(array) for name, array in arrays.items()})
+
+
+def read_ahead(
+    reader: Reader, plan: Plan, first: int, steps: int, rank: int, devices: int, batch: int
+) -> Iterator[tuple[int, list[Batch]]]:
+    """(step, its batches on this device) from step `first` on, read in the background while others are computed."""
+    with ThreadPoolExecutor(1) as pool:
+
+        def ask(step: int) -> Future[list[Batch]]:
+            return pool.submit(lambda: [reader.read(places) for places in plan.batches(step, rank, devices, batch)])
+
+        waiting = [ask(step) for step in range(first, min(steps, first + STEPS_AHEAD))]
+        try:
+            for step in range(first, steps):
+                batches = waiting.pop(0).result()
+                if step + STEPS_AHEAD < steps:
+                    waiting.append(ask(step + STEPS_AHEAD))
+                yield step, batches
+        finally:
+            pool.shutdown(cancel_futures=True)

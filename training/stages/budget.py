@@ -1,0 +1,208 @@
+"""What a recipe asks of the hardware: parameters, bytes on each GPU under ZeRO-2, operations, hours of audio.
+
+Shapes are built on the meta device, so the 3B model is counted in seconds on any computer. The bytes are those of the
+largest batch the recipe can meet: every stream of `max_positions`, every position that may have a target has one.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from audio_interaction_ros.audio import CHUNK_S
+from audio_interaction_ros.audio.logmel import FRAMES_PER_CHUNK
+from audio_interaction_ros.model.protocol import AUDIO_TOKENS_PER_CHUNK
+from training.recipe import Part, RecipeError, Stage, TrainingRecipe
+from training.stages.engine import ZERO_BUCKET, Devices
+from training.stages.model import StreamModel, build
+from training.stages.shards import TOKENS_A_CHUNK
+from training.stages.trainable import is_trainable
+
+# bfloat16 matrix products without sparsity, from the makers' data sheets.
+PEAK_FLOPS = {'H100 PCIe': 756e12, 'H100': 989.4e12, 'H200': 989.4e12, 'A100': 312e12}
+PLANNED_UTILISATION = 0.45
+_RESERVED_BYTES = 4 << 30  # CUDA context, NCCL, fragments
+_PREFIX = 5  # without an instruction
+_ENCODER_FRAMES = FRAMES_PER_CHUNK // 2  # after the strided convolution
+
+
+@dataclass(frozen=True)
+class Work:
+    """Forward operations of a network: a multiplication and an addition are two."""
+
+    per_position: float  # of the language model's layers
+    per_position_pair: float  # of attention
+    per_target: float  # of the LM head
+    per_chunk: float  # of the encoder without the projection
+    adapter_per_chunk: float
+
+    @classmethod
+    def of(cls, model: StreamModel) -> Work:
+        text, audio = model.language_model.config, model.audio_tower.config
+        head_dim = getattr(text, 'head_dim', None) or text.hidden_size // text.num_attention_heads
+        convolutions = 2 * 3 * audio.d_model * (FRAMES_PER_CHUNK * audio.num_mel_bins + _ENCODER_FRAMES * audio.d_model)
+        attention = audio.encoder_layers * 4 * _ENCODER_FRAMES**2 * audio.d_model
+        return cls(
+            per_position=2.0 * _count(model.language_model.model.layers),
+            # Half of all pairs: attention looks back only.
+            per_position_pair=text.num_hidden_layers * 2.0 * text.num_attention_heads * head_dim,
+            per_target=2.0 * text.hidden_size * text.vocab_size,
+            per_chunk=convolutions + attention + 2.0 * _ENCODER_FRAMES * _count(model.audio_tower.layers),
+            adapter_per_chunk=2.0 * AUDIO_TOKENS_PER_CHUNK * audio.d_model * audio.output_dim,
+        )
+
+    def of_step(self, stage: Stage, positions: float, squares: float, chunks: float, targets: float) -> float:
+        """Operations forward and backward for so many positions, `squares` of the streams' lengths, chunks and targets.
+
+        A layer costs as much again for each gradient that is needed: of its input where something before it is trained,
+        and of its weights where they are.
+        """
+        parts = set(stage.trainable)
+        lm, encoder = 'language_model' in parts, 'encoder' in parts
+        layers = positions * self.per_position + squares * self.per_position_pair
+        # Embeddings and audio vectors enter at the bottom; if only the head is trained, nothing goes back further.
+        down = lm or encoder or bool(parts & {'adapter', 'embeddings', 'new_token_embeddings'})
+        head = targets * self.per_target
+        return (
+            layers * (1 + down + lm)
+            + head * (1 + down + (lm or 'lm_head' in parts))
+            + chunks * self.adapter_per_chunk * (1 + encoder + ('adapter' in parts))
+            + chunks * self.per_chunk * (3 if encoder else 1)
+        )
+
+
+def _count(module: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+def peak_flops(devices: Devices) -> float:
+    """Operations a second of one device at best: the data sheet's, or measured with a matrix product of bfloat16."""
+    if devices.device.type == 'cuda':
+        name = torch.cuda.get_device_name(devices.device)
+        if known := next((flops for model, flops in PEAK_FLOPS.items() if model in name), None):
+            return known
+    size = 4_096 if devices.device.type == 'cuda' else 1_024
+    best = 0.0
+    with torch.no_grad(), devices.autocast():
+        # Without the instructions the CPU works in float32.
+        bf16 = devices.device.type == 'cuda' or torch.is_autocast_enabled('cpu')
+        one = torch.ones(size, size, device=devices.device, dtype=torch.bfloat16 if bf16 else torch.float32)
+        for _ in range(8):
+            started = time.perf_counter()
+            float((one @ one)[0, 0])  # waits for the device
+            best = max(best, 2 * size**3 / (time.perf_counter() - started))
+    return best
+
+
+def outline(recipe: TrainingRecipe) -> StreamModel:
+    """The network on the meta device. Raises RecipeError for shapes that make none."""
+    size = recipe.text.get('vocab_size') or recipe.vocabulary_size
+    if size is None:
+        raise RecipeError('give text.vocab_size, or vocabulary_size to learn a tokenizer from the corpus')
+    try:
+        with torch.device('meta'):
+            return build(recipe, size, event_classes=0)
+    except Exception as error:  # whatever transformers and PyTorch raise for impossible shapes
+        raise RecipeError(f'audio and text describe no network: {str(error).splitlines()[0]}; correct them') from error
+
+
+def check_numbers(recipe: TrainingRecipe, devices: int) -> None:
+    """Raises RecipeError where batches do not divide or streams cannot fit into the context."""
+    for stage in recipe.stages:
+        recipe.accumulation_on(stage, devices)
+    longest = _max_chunks(recipe) * (TOKENS_A_CHUNK + 1) + _PREFIX
+    if longest > recipe.max_positions:
+        raise RecipeError(
+            f'{_max_chunks(recipe)} chunks are {longest} positions and max_positions is {recipe.max_positions}; '
+            'give more positions or shorter streams (streams_corpus.performance.max_chunks)'
+        )
+    if recipe.max_positions > (most := int(recipe.text.get('max_position_embeddings', 32_768))):
+        raise RecipeError(f'max_positions is {recipe.max_positions} and text.max_position_embeddings {most}; lower it')
+
+
+def _max_chunks(recipe: TrainingRecipe) -> int:
+    return int(recipe.streams_corpus.get('performance', {}).get('max_chunks', 60))
+
+
+def plan(recipe: TrainingRecipe, devices: int, memory_gb: float) -> dict[str, object]:
+    """The dry run: what each stage trains, and bytes on each of `devices` GPUs, in decimal GB.
+
+    Raises RecipeError where `memory_gb` would not hold a stage, or the numbers cannot work.
+    """
+    check_numbers(recipe, devices)
+    model = outline(recipe)
+    sizes = {name: parameter.numel() for name, parameter in model.named_parameters() if 'event_head' not in name}
+    work = Work.of(model)
+    parts: tuple[Part, ...] = ('encoder', 'adapter', 'embeddings', 'language_model', 'lm_head')
+    counted = {part: sum(n for name, n in sizes.items() if is_trainable(name, (part,), False)) for part in parts}
+    counted['language_model'] -= counted['embeddings'] + counted['lm_head']
+    stages = []
+    for stage in recipe.stages:
+        trained = sum(n for name, n in sizes.items() if is_trainable(name, stage.trainable, False))
+        needed = bytes_on_each(recipe, stage, sum(sizes.values()), trained, devices)
+        total = sum(needed.values())
+        streams = recipe.streams_a_step(stage)
+        targets = recipe.max_positions - _PREFIX - TOKENS_A_CHUNK * _max_chunks(recipe)
+        operations = streams * work.of_step(
+            stage, recipe.max_positions, recipe.max_positions**2, _max_chunks(recipe), targets
+        )
+        seconds = stage.steps * operations / (devices * PEAK_FLOPS['H100'] * PLANNED_UTILISATION)
+        stages.append(
+            {
+                'stage': stage.name,
+                'trainable': list(stage.trainable),
+                'trainable_parameters': trained,
+                'steps': stage.steps,
+                'streams_a_step': streams,
+                'accumulation': recipe.accumulation_on(stage, devices),
+                'audio_hours_at_most': round(stage.steps * streams * _max_chunks(recipe) * CHUNK_S / 3_600),
+                'days_at_most': round(seconds / 86_400, 2),
+                'gb_per_gpu': {name: round(value / 1e9, 2) for name, value in needed.items()}
+                | {'total': round(total / 1e9, 2)},
+            }
+        )
+        if total > memory_gb * 1e9:
+            raise RecipeError(
+                f"stage '{stage.name}' needs {total / 1e9:.1f} GB on each of {devices} GPUs and {memory_gb:g} GB are "
+                'there; lower batch (and raise accumulation), use more GPUs, or turn gradient_checkpointing on'
+            )
+    return {'recipe': recipe.name, 'parameters': counted | {'total': sum(sizes.values())}, 'devices': devices} | {
+        'memory_gb': memory_gb,
+        'utilisation_assumed': PLANNED_UTILISATION,
+        'stages': stages,
+    }
+
+
+def bytes_on_each(
+    recipe: TrainingRecipe, stage: Stage, parameters: int, trained: int, devices: int
+) -> dict[str, float]:
+    """Of one GPU: all weights in bfloat16, the longest batch's activations, and divided (ZeRO-2) the gradients and the
+    optimiser's float32 state of the `trained` parameters.
+    """
+    share = math.ceil(trained / devices)
+    text, audio = recipe.text, recipe.audio
+    positions = stage.batch * recipe.max_positions
+    hidden, ffn, layers = text['hidden_size'], text['intermediate_size'], text['num_hidden_layers']
+    keys = hidden * text['num_key_value_heads'] // text['num_attention_heads']
+    # Two norms (in float32 inside), q, attention's and the output's input, two residual sums; k and v; the gated MLP.
+    layer = positions * 2 * (12 * hidden + 2 * keys + 4 * ffn)
+    # With checkpointing a layer keeps its input, and one at a time has all its values and their gradients.
+    kept = layers * positions * 2 * hidden + 2 * layer if recipe.optimiser.gradient_checkpointing else layers * layer
+    targets = stage.batch * (recipe.max_positions - _PREFIX - TOKENS_A_CHUNK * _max_chunks(recipe))
+    vocabulary = text.get('vocab_size') or recipe.vocabulary_size or 0
+    logits = targets * vocabulary * (2 + 4 + 4 + 4 + 2)  # bfloat16, float32, their softmax, and the gradients
+    frames = stage.batch * _max_chunks(recipe) * _ENCODER_FRAMES
+    tower_layer = frames * 2 * (8 * audio['d_model'] + 2 * audio['encoder_ffn_dim'])
+    tower = tower_layer * (audio['encoder_layers'] if 'encoder' in stage.trainable else 2)
+    return {
+        'weights': 2.0 * parameters,
+        # Its share, in float32 too when it is applied, and two buckets under way.
+        'gradients': 6.0 * share + 2 * 2 * min(trained, ZERO_BUCKET),
+        'optimiser': 12.0 * share + 2 * min(trained, ZERO_BUCKET),  # weights, mean, variance; a bucket to gather
+        'activations': float(kept + logits + tower),
+        'reserved': float(_RESERVED_BYTES),
+    }

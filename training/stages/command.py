@@ -1,0 +1,55 @@
+"""`python -m training train …`: a corpus and a recipe → a checkpoint directory, or a dry run of the recipe."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from pathlib import Path
+
+from training.recipe import load_training_recipe, recipe_path
+from training.stages import TrainingError
+
+H100_GB = 80.0
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What `train` takes."""
+    parser.add_argument('--recipe', default='embedded', help='a YAML file, or a name in training/recipes')
+    parser.add_argument('--corpus', type=Path, help="what 'corpus build' made; the four stages read it")
+    parser.add_argument('--start', type=Path, help='checkpoint directory to start from (weights, tokenizer, protocol)')
+    parser.add_argument('--run', type=Path, help='working directory (default: runs/<recipe>)')
+    parser.add_argument('--out', type=Path, help='checkpoint directory (default: <run>/checkpoint)')
+    parser.add_argument('--stop-after-minutes', type=float, help='then keep the state and stop; run again to go on')
+    parser.add_argument(
+        '--dry-run', action='store_true', help='print what the recipe asks of the hardware, train nothing'
+    )
+    parser.add_argument('--devices', type=int, help="GPUs of a dry run (default: the recipe's)")
+    parser.add_argument('--memory-gb', type=float, default=H100_GB, help='of each of them (default: %(default)g)')
+
+
+def run(options: argparse.Namespace) -> int:
+    """Do what was asked; the last line printed is JSON."""
+    path = recipe_path(options.recipe)
+    if options.dry_run:
+        from training.stages.budget import plan
+
+        recipe = load_training_recipe(path)
+        print(json.dumps(plan(recipe, options.devices or recipe.devices, options.memory_gb)))
+        return 0
+    folder = options.run or Path('runs') / path.stem
+    if options.corpus is None:
+        if options.recipe != 'embedded':
+            raise TrainingError("no --corpus; make one with 'python -m training corpus build'")
+        from training.train import train as train_from_clips  # until embedded-v1 takes its place
+
+        train_from_clips(path, options.clips, folder, options.out or folder / 'checkpoint')
+        return 0
+    from training.stages.run import Files, train
+
+    minutes = options.stop_after_minutes
+    files = Files(path, options.corpus, folder, options.out or folder / 'checkpoint', options.start)
+    reached = train(files, None if minutes is None else 60.0 * minutes)
+    if os.environ.get('RANK', '0') == '0':
+        print(json.dumps(reached))
+    return 0

@@ -1,0 +1,102 @@
+"""The network in training and its dual loss L = L_LM + λ L_stream (paper §3.3, B.2)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from transformers import Qwen2Config, Qwen2ForCausalLM
+from transformers.models.qwen2_5_omni.configuration_qwen2_5_omni import Qwen2_5OmniAudioEncoderConfig
+
+from audio_interaction_ros.audio.logmel import FRAMES_PER_CHUNK
+from audio_interaction_ros.model.encoder import AudioTower
+from training.recipe import Stage, TrainingRecipe
+from training.stages import attention
+from training.stages.attention import short_sequences
+from training.stages.batches import Batch
+from training.stages.encoder import spec_augment
+
+
+class StreamModel(nn.Module):
+    """Encoder and language model under the names that checkpoints have, with an auxiliary head that names what sounds.
+
+    The head reads the hidden state at every `chunk_end`; it makes sparse triggers learnable where nothing is
+    pretrained, and is no part of a checkpoint.
+    """
+
+    def __init__(self, audio_tower: AudioTower, language_model: Qwen2ForCausalLM, event_classes: int) -> None:
+        super().__init__()
+        self.audio_tower = audio_tower
+        self.language_model = language_model
+        # Always there, so that every stage has the same parameters; trained where the recipe gives it a weight.
+        self.event_head = nn.Linear(language_model.config.hidden_size, 1 + event_classes)
+
+    def forward(self, mel: Tensor, batch: Batch, with_events: bool = False) -> tuple[Tensor, Tensor, Tensor | None]:
+        """mel float32 [n, mel_bins, 40] of the chunks that are heard → logits, float32, as `losses` wants them.
+
+        Control [targets, vocabulary], text [targets, vocabulary], and events [n, 1 + classes] or None.
+        """
+        with short_sequences(mel.device):
+            vectors = self.audio_tower.encode_chunks(mel)
+        embedded = self.language_model.get_input_embeddings()(batch.ids)
+        # Cloned by the index copy: the embeddings' own gradient must not see what overwrites them.
+        flat = embedded.flatten(0, 1).index_copy(0, batch.audio_at, vectors.flatten(0, 1).to(embedded.dtype))
+        hidden = self.language_model.model(inputs_embeds=flat.view_as(embedded), use_cache=False).last_hidden_state
+        hidden = hidden.flatten(0, 1)
+        head = self.language_model.lm_head
+        events = self.event_head(hidden[batch.ends_at]).float() if with_events else None
+        return head(hidden[batch.stream_at]).float(), head(hidden[batch.lm_at]).float(), events
+
+
+def build(recipe: TrainingRecipe, vocabulary_size: int, event_classes: int) -> StreamModel:
+    """A new network of the recipe's shapes, on the default device."""
+    tower = AudioTower(Qwen2_5OmniAudioEncoderConfig(**recipe.audio))
+    text = Qwen2Config(**(recipe.text | {'vocab_size': vocabulary_size}))
+    model = StreamModel(tower, Qwen2ForCausalLM(text), event_classes)
+    model.language_model.set_attn_implementation(attention.NAME)
+    if recipe.optimiser.gradient_checkpointing:
+        text_model = model.language_model
+        # The first name is the newer one of transformers 5.
+        enable = (
+            getattr(text_model, 'activation_checkpointing_enable', None) or text_model.gradient_checkpointing_enable
+        )
+        enable({'use_reentrant': False})
+    return model
+
+
+def heard_chunks(mel: Tensor, batch: Batch, augment: bool) -> Tensor:
+    """Log-mel of whole waveforms, [batch, mel_bins, frames] → that of the chunks that are heard, [n, mel_bins, 40]."""
+    mel = spec_augment(mel) if augment else mel
+    return mel.unflatten(-1, (-1, FRAMES_PER_CHUNK)).movedim(1, 2)[batch.heard]
+
+
+@dataclass(frozen=True)
+class Losses:
+    """Sums over a batch's targets; `total` is what is minimised. The others are detached."""
+
+    total: Tensor
+    lm: Tensor
+    stream: Tensor
+    event: Tensor
+
+
+def losses(
+    logits: tuple[Tensor, Tensor, Tensor | None], batch: Batch, stage: Stage, response: int, targets: int, chunks: int
+) -> Losses:
+    """The batch's share of (1/N) Σ (−log P(t) + λ −log P(s)), N the `targets` of the whole step (paper §3.3).
+
+    Every position has one target at most, so a position adds one of the two terms. The class weight of `response`
+    multiplies its terms and does not change N. The auxiliary loss is averaged over the `chunks` of the whole step.
+    """
+    stream_logits, lm_logits, event_logits = logits
+    cross_entropy = nn.functional.cross_entropy
+    stream = cross_entropy(stream_logits, batch.stream_targets, reduction='none')
+    weighted = torch.where(batch.stream_targets == response, stage.response_weight * stream, stream).sum()
+    lm = cross_entropy(lm_logits, batch.lm_targets, reduction='sum')
+    total = (lm + stage.stream_weight * weighted) / targets
+    event = total.new_zeros(())
+    if event_logits is not None:
+        event = cross_entropy(event_logits, batch.events, reduction='sum')
+        total = total + stage.event_weight * event / chunks
+    return Losses(total, lm.detach(), stream.sum().detach(), event.detach())

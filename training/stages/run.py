@@ -1,0 +1,262 @@
+"""A whole run: corpus → tokenizer, index, stage 0 if there is one, the four stages, a checkpoint directory.
+
+Everything that was finished is found again in the run's folder, so the same command goes on after any interruption.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+from tokenizers import Tokenizer
+from torch import Tensor
+from transformers.models.qwen2_5_omni.configuration_qwen2_5_omni import Qwen2_5OmniAudioEncoderConfig
+
+from audio_interaction_ros.audio.logmel import CausalLogMel
+from audio_interaction_ros.model.checkpoint import (
+    PROTOCOL,
+    TOKENIZER,
+    StreamingDefaults,
+    load_decoder,
+    load_encoder,
+    save_checkpoint,
+)
+from audio_interaction_ros.model.encoder import ChunkEncoder
+from audio_interaction_ros.model.protocol import Protocol
+from training.corpus.build import read_streams
+from training.corpus.clips import write_attributions
+from training.corpus.jobs import write_whole
+from training.corpus.library import Library, of_split
+from training.corpus.mixing import Role
+from training.corpus.sounds import Sound, SoundPool
+from training.recipe import EncoderStage, TrainingRecipe, load_training_recipe
+from training.stages import TrainingError
+from training.stages.batches import Reader
+from training.stages.budget import check_numbers
+from training.stages.encoder import SoundClassifier, classifier_accuracy, classifier_losses
+from training.stages.engine import Devices
+from training.stages.loop import StageRun, response_threshold, run_stage, validate, validation_of
+from training.stages.model import StreamModel, build
+from training.stages.shards import Shards, index_corpus, shard_names
+from training.stages.trainer import run_stage as run_encoder_stage
+from training.tokens import make_tokenizer
+
+_RUN, _CLASSES, _INDEX = 'run.json', 'event-classes.json', 'index'  # of a run
+_WEIGHTS, _FIGURES = 'model.safetensors', 'figures.json'  # of a stage that was finished
+
+
+@dataclass(frozen=True)
+class Files:
+    """What a run is made from, and where it is kept. `start`: a checkpoint directory to start from, or None."""
+
+    recipe: Path
+    corpus: Path
+    run: Path
+    out: Path
+    start: Path | None
+
+
+def train(files: Files, stop_after_s: float | None = None) -> dict[str, object]:
+    """Run every stage that the run's folder does not hold yet and write the checkpoint.
+
+    Returns what was reached: `finished` is False where time ran out before. Raises TrainingError, RecipeError,
+    CheckpointError or CorpusError before any training where something cannot work.
+    """
+    recipe = load_training_recipe(files.recipe)
+    devices = Devices.join()
+    check_numbers(recipe, devices.world)
+    deadline = time.monotonic() + stop_after_s if stop_after_s is not None else None
+
+    def stop() -> bool:
+        return deadline is not None and time.monotonic() > deadline
+
+    if devices.first:
+        _prepare(recipe, files)
+    devices.wait()
+    tokenizer, protocol = Tokenizer.from_file(str(files.run / TOKENIZER)), Protocol.load(files.run / PROTOCOL)
+    classes = json.loads((files.run / _CLASSES).read_text())
+    shards = Shards(files.corpus, files.run / _INDEX)
+    readers = [Reader(shards, stage.data, tokenizer, protocol, recipe.instruction, classes) for stage in recipe.stages]
+    for reader in readers:  # before hours are lost
+        shards.select(reader.data, 'train', recipe.max_positions)
+    model, logmel = _network(recipe, files, tokenizer, len(classes))
+    model.to(devices.device)
+    logmel.to(devices.device)
+    if recipe.encoder is not None and not _encoder_stage(recipe.encoder, recipe, model, logmel, files, devices, stop):
+        return {'finished': False, 'stage': 'encoder', 'run': str(files.run)}
+    reached: dict[str, dict[str, float]] = {}
+    stage_run: StageRun
+    for number, (stage, reader) in enumerate(zip(recipe.stages, readers, strict=True), 1):
+        folder = files.run / f'{number}-{stage.name}'
+        validation = validation_of(reader, recipe, stage, devices)
+        stage_run = StageRun(recipe, stage, number, reader, validation, logmel, devices, folder, stop)
+        if not (folder / _WEIGHTS).exists():
+            if not run_stage(model, stage_run):
+                return {'finished': False, 'stage': stage.name, 'run': str(files.run)}
+            figures = validate(model, stage_run)
+            if devices.first:
+                write_whole(folder / _FIGURES, json.dumps(figures, indent=1).encode())
+                _write_tensors(model.state_dict(), folder / _WEIGHTS)
+            devices.wait()
+        model.load_state_dict(load_file(folder / _WEIGHTS, device=str(devices.device)))
+        reached[stage.name] = json.loads((folder / _FIGURES).read_text())
+    threshold = response_threshold(model, stage_run)
+    if devices.first:
+        _export(recipe, files, model, logmel, tokenizer, protocol, shards, threshold)
+    devices.wait()
+    return {'finished': True, 'checkpoint': str(files.out), 'response_threshold': round(threshold, 3)} | {
+        'streams': len(shards.rows),
+        'validation': reached,
+    }
+
+
+def _prepare(recipe: TrainingRecipe, files: Files) -> None:
+    """Settings, tokenizer, event classes and index, each unless it is there. Raises TrainingError for another run's."""
+    names = shard_names(files.corpus)
+    sizes = [(files.corpus / 'shar' / f'recording.{name}.tar').stat().st_size for name in names]
+    # `validate_every` and the like may change in the middle of a run; what the weights depend on may not.
+    kept = recipe.model_dump(mode='json', exclude={'validation_streams', 'validate_every', 'save_every_minutes'})
+    made_from = {
+        'recipe': kept,
+        'corpus': hashlib.sha256(json.dumps([names, sizes]).encode()).hexdigest(),
+        'start': str(files.start) if files.start else None,
+    }
+    settings = files.run / _RUN
+    if settings.exists() and json.loads(settings.read_text()) != made_from:
+        raise TrainingError(
+            f"'{files.run}' holds a run of another recipe, corpus or start; give another --run or remove it"
+        )
+    write_whole(settings, json.dumps(made_from, indent=1).encode() + b'\n')
+    if not (files.run / _CLASSES).exists():
+        texts, classes = _texts_and_classes(recipe, files.corpus)
+        _write_tokenizer(recipe, files, texts)
+        write_whole(files.run / _CLASSES, json.dumps(classes).encode())
+    index_corpus(files.corpus, files.run / TOKENIZER, files.run / PROTOCOL, recipe.instruction, files.run / _INDEX)
+
+
+def _texts_and_classes(recipe: TrainingRecipe, corpus: Path) -> tuple[list[str], list[str]]:
+    """What is written in the training side's streams, and what sounds there."""
+    texts, classes = [recipe.instruction], set()
+    for stream, _ in read_streams(corpus, audio=False):
+        if stream.split == 'train':
+            texts += [stream.instruction, *(reply.text for reply in stream.replies)]
+            classes |= {event.category for event in stream.events if event.role is not Role.AMBIENT}
+    return texts, sorted(classes)
+
+
+def _write_tokenizer(recipe: TrainingRecipe, files: Files, texts: list[str]) -> None:
+    if files.start is not None:
+        shutil.copyfile(files.start / TOKENIZER, files.run / TOKENIZER)
+        shutil.copyfile(files.start / PROTOCOL, files.run / PROTOCOL)
+        return
+    if recipe.vocabulary_size is None:
+        raise TrainingError(
+            f"recipe '{recipe.name}' does not learn a tokenizer; give the checkpoint to start from with --start DIR"
+        )
+    tokenizer, protocol = make_tokenizer(texts, recipe.vocabulary_size)
+    tokenizer.save(str(files.run / TOKENIZER))
+    protocol.save(files.run / PROTOCOL)
+
+
+def _network(
+    recipe: TrainingRecipe, files: Files, tokenizer: Tokenizer, event_classes: int
+) -> tuple[StreamModel, CausalLogMel]:
+    torch.manual_seed(recipe.seed)
+    model = build(recipe, recipe.text.get('vocab_size') or tokenizer.get_vocab_size(), event_classes)
+    if files.start is None:
+        return model, CausalLogMel(recipe.audio['num_mel_bins'], recipe.log_mel)
+    encoder = load_encoder(files.start, dtype=torch.float32).encoder
+    language_model = load_decoder(files.start, dtype=torch.float32).language_model
+    try:
+        model.audio_tower.load_state_dict(encoder.audio_tower.state_dict())
+        model.language_model.load_state_dict(language_model.state_dict())
+    except RuntimeError as error:
+        problem = str(error).splitlines()[1].strip()
+        raise TrainingError(f"'{files.start}' has other shapes than recipe '{recipe.name}': {problem}") from error
+    return model, encoder.logmel
+
+
+def _encoder_stage(
+    stage: EncoderStage,
+    recipe: TrainingRecipe,
+    model: StreamModel,
+    logmel: CausalLogMel,
+    files: Files,
+    devices: Devices,
+    stop: Callable[[], bool],
+) -> bool:
+    """Stage 0, on the first process alone; it is a matter of minutes. False if it was stopped before its end."""
+    finished = files.run / 'encoder.safetensors'
+    if devices.first and not finished.exists():
+        library = Library(files.corpus / 'library' / 'clips')
+        pool = SoundPool(_sounds(library, 'train'))
+        encoder = ChunkEncoder(model.audio_tower.config)
+        encoder.audio_tower, encoder.logmel = model.audio_tower, logmel
+        classifier = SoundClassifier(encoder, pool.categories).to(devices.device)
+        classifier.requires_grad_(True)
+        held_out = _sounds(library, 'validation')
+        done = run_encoder_stage(
+            'encoder',
+            classifier,
+            stage,
+            functools.partial(classifier_losses, classifier, pool, stage, recipe.seed),
+            files.run,
+            lambda: classifier_accuracy(classifier, held_out),
+            recipe.validate_every,
+            stop,
+        )
+        if done:
+            _write_tensors(model.audio_tower.state_dict(), finished)
+    devices.wait()
+    if not finished.exists():
+        return False
+    model.audio_tower.load_state_dict(load_file(finished, device=str(devices.device)))
+    return True
+
+
+def _sounds(library: Library, split: str) -> list[Sound]:
+    """One side's events and music as sounds to classify; whether an answer is wanted may depend on the context."""
+    sounds = [
+        Sound.of(clip.category, bool(clip.respond), clip.recording, library.samples(clip.id))
+        for clip in of_split(library.clips, split)
+        if clip.kind in ('event', 'music')
+    ]
+    return [sound for sound in sounds if sound.audible]
+
+
+def _write_tensors(tensors: dict[str, Tensor], path: Path) -> None:
+    temporary = path.with_suffix('.tmp')
+    save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, temporary)
+    temporary.replace(path)
+
+
+def _export(
+    recipe: TrainingRecipe,
+    files: Files,
+    model: StreamModel,
+    logmel: CausalLogMel,
+    tokenizer: Tokenizer,
+    protocol: Protocol,
+    shards: Shards,
+    threshold: float,
+) -> None:
+    """The runtime's directory; the auxiliary head stays behind."""
+    encoder = ChunkEncoder(Qwen2_5OmniAudioEncoderConfig(**recipe.audio), logmel.normalisation)
+    encoder.audio_tower = model.audio_tower
+    defaults = StreamingDefaults(
+        instruction=recipe.instruction,
+        response_threshold=round(min(max(threshold, 0.001), 0.999), 3),
+        max_context_chunks=max(4, int(shards.rows['chunks'].max())),
+    )
+    save_checkpoint(files.out, encoder, model.language_model, tokenizer, protocol, defaults, files.recipe)
+    library = files.corpus / 'library' / 'clips'
+    if library.is_dir():
+        write_attributions(of_split(Library(library).clips, 'train'), files.out / 'ATTRIBUTIONS.csv')

@@ -1,0 +1,87 @@
+"""How well the network decides and writes on streams that it was not trained on, given all that went before."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from training.corpus.tasks.script import taxonomy
+from training.stages.batches import Batch, Reader
+from training.stages.engine import Devices
+
+Forward = Callable[[Batch], tuple[Tensor, Tensor, Tensor | None]]
+
+_SILENT, _RESPONSE, _TEXT = range(3)
+
+
+@dataclass(frozen=True)
+class Validation:
+    """Streams to validate on; `places` int64 [n], in order of length."""
+
+    reader: Reader
+    places: np.ndarray
+    batch: int
+    devices: Devices
+
+    def figures(self, forward: Forward) -> dict[str, float]:
+        """Teacher-forced, a drain or a token at a time, over all and by category (`figure/category`).
+
+        `trigger_accuracy` (paper §5.4): share of drains after which `silent` or `response` was right;
+        `response_recall` and `silent_recall`: of those that want one or the other; `lm_accuracy`: of text tokens.
+        """
+        hits = torch.zeros(2, len(taxonomy()), 3)
+        for batch in self._batches():
+            response, categories = self.reader.protocol.response, self._categories(batch)
+            stream_logits, lm_logits, _ = forward(batch)
+            wanted = (batch.stream_targets == response).long().cpu()
+            chosen = (response_scores(stream_logits, self.reader) > 0.5).long().cpu()
+            rows = categories[batch.stream_of.cpu()]
+            for at, right in ((0, wanted == chosen), (1, torch.ones_like(wanted, dtype=torch.bool))):
+                hits[at].index_put_((rows, wanted), right.float(), accumulate=True)
+            rows = categories[batch.lm_of.cpu()]
+            text = (lm_logits.argmax(-1) == batch.lm_targets).float().cpu()
+            hits[0, :, _TEXT].index_add_(0, rows, text)
+            hits[1, :, _TEXT].index_add_(0, rows, torch.ones_like(text))
+        return _figures(self.devices.sum(hits).cpu().numpy())
+
+    def scores(self, forward: Forward) -> tuple[np.ndarray, np.ndarray]:
+        """(True where a response is wanted, P(response) against silent) for every drain that this process read."""
+        wanted, scores = [], []
+        for batch in self._batches():
+            wanted.append((batch.stream_targets == self.reader.protocol.response).cpu().numpy())
+            scores.append(response_scores(forward(batch)[0], self.reader).cpu().numpy())
+        return np.concatenate(wanted), np.concatenate(scores)
+
+    def _batches(self) -> Iterator[Batch]:
+        parts = [self.places[at : at + self.batch] for at in range(0, len(self.places), self.batch)]
+        for part in parts[self.devices.rank :: self.devices.world]:
+            yield self.reader.read(part).to(self.devices.device)
+
+    def _categories(self, batch: Batch) -> Tensor:
+        return torch.from_numpy(self.reader.shards.rows['category'][batch.places.cpu().numpy()].astype(np.int64))
+
+
+def response_scores(stream_logits: Tensor, reader: Reader) -> Tensor:
+    """[n, vocabulary] → P(response) where only it and `silent` are possible, float32 [n]."""
+    protocol = reader.protocol
+    return stream_logits[:, [protocol.silent, protocol.response]].softmax(-1)[:, 1]
+
+
+def _figures(hits: np.ndarray) -> dict[str, float]:
+    """hits [right or all, categories, silent or response or text] → figures; what never occurred is left out."""
+    figures: dict[str, float] = {}
+    rows = {'': hits.sum(axis=1)} | {f'/{category}': hits[:, number] for number, category in enumerate(taxonomy())}
+    for name, (right, total) in rows.items():
+        for figure, columns in (
+            ('trigger_accuracy', [_SILENT, _RESPONSE]),
+            ('response_recall', [_RESPONSE]),
+            ('silent_recall', [_SILENT]),
+            ('lm_accuracy', [_TEXT]),
+        ):
+            if total[columns].sum():
+                figures[f'{figure}{name}'] = float(right[columns].sum() / total[columns].sum())
+    return figures
