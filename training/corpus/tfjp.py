@@ -255,12 +255,16 @@ def spec_smooth(samples: Samples, settings: TfjpSettings = DEFAULTS) -> Samples:
     count = settings.taper_ms * SAMPLE_RATE_HZ // 1_000
     rise = np.square(np.sin(np.arange(count, dtype=np.float32) * np.float32(np.pi / 2 / count)))
     smooth = samples.copy()
-    # What a taper has left of the first quarter millisecond: a second one would eat into the sound.
-    landed = 8 * rise[3] * np.abs(samples).max(initial=0)
-    for end in (smooth[:count], smooth[::-1][:count]):
-        if np.abs(end[:4]).max(initial=0) > landed:
+    ends = (smooth[:count], smooth[::-1][:count])
+    while True:
+        # What a taper has left of the first quarter millisecond: a second one would eat into the sound. Where the peak
+        # itself lay under a taper it is measured anew, so that a second application finds nothing to do.
+        landed = 8 * rise[3] * np.abs(smooth).max(initial=0)
+        loud = [end for end in ends if np.abs(end[:4]).max(initial=0) > landed]
+        if not loud:
+            return smooth
+        for end in loud:
             end *= rise
-    return smooth
 
 
 def tfjp(samples: Samples, settings: TfjpSettings = DEFAULTS) -> Tfjp:

@@ -280,6 +280,15 @@ def test_tapered_ends_come_from_nothing_and_are_not_tapered_twice() -> None:
     np.testing.assert_array_equal(spec_smooth(once), once)
 
 
+@pytest.mark.parametrize('burst_ms', [1, 3, 10])
+def test_a_peak_under_the_taper_leaves_no_end_to_be_tapered_again(burst_ms: int) -> None:
+    samples = tone(0.4, -50)  # whose end is loud only beside what is left when the burst is gone
+    samples[: burst_ms * 16] += noise(burst_ms / 1_000, 0, 1)[: burst_ms * 16]
+    once = spec_smooth(samples)
+    np.testing.assert_array_equal(spec_smooth(once), once)
+    assert np.abs(once[-4:]).max() < 0.01 * np.abs(once).max()
+
+
 def test_clips_that_hold_nothing_are_refused_by_name() -> None:
     with pytest.raises(ClipTooShortError, match='10 ms found, at least 200 ms expected'):
         tfjp(tone(0.01, -6))
