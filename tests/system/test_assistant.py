@@ -46,7 +46,7 @@ def test_four_processes_hear_a_file_and_survive_the_death_of_one(ros, patient_ch
     decisions = ros.hear('ai/decision', Decision)
     responses = ros.hear('ai/response', Response)
     processes['audio_capture'] = ros.start_active('audio_capture', file=recording)
-    ros.until(lambda: chunks_decided(decisions) == 12, processes['decoder'], 40.0)
+    ros.until(lambda: chunks_decided(decisions) == 12, processes['decoder'], 90.0)
     assert {decision.chunks_lost for decision in decisions} == {0}
     assert {response.id for response in responses} == {
         f'{decision.stream_id}-{decision.chunk_index}' for decision in decisions if decision.decision
@@ -60,7 +60,7 @@ def test_four_processes_hear_a_file_and_survive_the_death_of_one(ros, patient_ch
     ros.start_active('chunk_encoder', checkpoint=patient_checkpoint)
     assert processes['audio_capture'].end() == 0
     ros.start_active('audio_capture', file=recording)
-    ros.until(lambda: chunks_decided(decisions) == 12, 'the restarted encoder is not heard', 40.0)
+    ros.until(lambda: chunks_decided(decisions) == 12, 'the restarted encoder is not heard', 90.0)
     assert decisions[0].stream_id > first_stream
     for name in ('decoder', 'safety_alert'):
         assert processes[name].end(signal.SIGTERM) == 0
@@ -76,6 +76,6 @@ def test_one_process_holds_all_four(ros, patient_checkpoint, recording):
     # Only now, so that the test hears the first decision too.
     assert ros.change_state('audio_capture', 'configure')
     assert ros.change_state('audio_capture', 'activate')
-    ros.until(lambda: chunks_decided(decisions) == 12, process, 40.0)
+    ros.until(lambda: chunks_decided(decisions) == 12, process, 90.0)
     assert process.end() == 0
     assert 'Traceback' not in process.log
