@@ -43,6 +43,12 @@ class EncoderStage(Optimisation):
     mixed_share: float = Field(ge=0, le=1, description='share of between-class mixtures in a batch')
 
 
+class ListeningStage(EncoderStage):
+    """Stage 0 of the four-stage recipes: sounds and phonemes in 2-second crops."""
+
+    speech_batch: int = Field(ge=0, description='crops of speech a step, beside `batch` of sounds')
+
+
 class StreamStage(Optimisation):
     """Streams with the dual loss L = L_LM + λ L_stream (paper §3.3)."""
 
@@ -138,7 +144,7 @@ class TrainingRecipe(_Section):
     max_positions: int = Field(default=1_536, ge=64, description='tokens and vectors of a stream; longer: left out')
     devices: int = Field(default=1, ge=1, description='that `accumulation` is meant for; other numbers divide the same')
     optimiser: Optimiser = Optimiser()
-    encoder: EncoderStage | None = Field(default=None, description='stage 0, where nothing pretrained is at hand')
+    encoder: ListeningStage | None = Field(default=None, description='stage 0, where nothing pretrained is at hand')
     stages: tuple[Stage, Stage, Stage, Stage]
     validation_streams: int = Field(default=200, ge=1, description='at most so many of the validation side')
     validate_every: int = Field(default=200, ge=1, description='steps')

@@ -46,7 +46,7 @@ def test_every_variant_sounds_different_in_every_language(language: str) -> None
     text = next(text for spoken, text in ORDINARY_SENTENCES if spoken == voices[0].language)
     with Speaker() as speaker:
         names = [*(voice.name for voice in voices), language]
-        sounds = [speaker.speak(text, Voice(name, 170, 50))[0] for name in names]
+        sounds = [speaker.speak(text, Voice(name, 170, 50)).samples for name in names]
     assert len({sound.tobytes() for sound in sounds}) == len(sounds)
 
 

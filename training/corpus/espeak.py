@@ -1,4 +1,4 @@
-"""espeak-ng as a library: what the program would say, faster, and with the time at which each word begins.
+"""espeak-ng as a library: what the program would say, faster, and with the time of each word and phoneme.
 
 The library keeps state between utterances that no
 call resets, so the same text would sound a little different each time. A small server process therefore forks for every
@@ -15,6 +15,7 @@ import re
 import select
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict
 from types import TracebackType
 from typing import IO, Any
@@ -23,14 +24,13 @@ import numpy as np
 import soxr
 
 from audio_interaction_ros.audio.formats import Samples
-from training.corpus.speech import SAMPLE_RATE, SpeechError, Voice, one_line
-
-Word = tuple[str, float, float]
+from training.corpus.speech import SAMPLE_RATE, Phone, Said, SpeechError, Voice, Word, one_line
 
 _SYNCHRONOUS, _UTF8, _CHARACTER = 2, 1, 1  # synchronous: no thread that a fork would lose, no sound device
 _END_PAUSE = 0x1000  # without it the echo of some voices is cut off
 _RATE, _PITCH = 1, 3
-_END_OF_LIST, _WORD = 0, 1
+_END_OF_LIST, _WORD, _PHONEME = 0, 1, 7
+_PHONEME_EVENTS = 1
 _TIMEOUT_S = 30.0
 _CURE = 'install espeak-ng (apt install espeak-ng)'
 
@@ -55,11 +55,11 @@ class Speaker:
             self._server.communicate()
             self._server = None
 
-    def speak(self, text: str, voice: Voice) -> tuple[Samples, tuple[Word, ...]]:
-        """(float32 [n] at 16 kHz, (word, start and end in seconds) for each word between spaces).
+    def speak(self, text: str, voice: Voice) -> Said:
+        """What it says, with all its words and phonemes.
 
-        A word ends where the next begins. Control characters and line ends count as spaces. Raises SpeechError where
-        the library or the voice is missing, there is nothing to say, or nothing comes back within 30 s.
+        A word or phoneme ends where the next begins. Control characters and line ends count as spaces. Raises
+        SpeechError where the library or the voice is missing, there is nothing to say, or nothing comes back in 30 s.
         """
         text = one_line(text)
         if self._server is None:
@@ -85,10 +85,11 @@ class Speaker:
             raise SpeechError(f'espeak-ng could not speak {text[:40]!r} with voice {voice.name}: {said["error"]}.')
         pcm = np.frombuffer(stdout.read(said['bytes']), '<i2').astype(np.float32) / np.float32(32_768)
         samples = np.clip(soxr.resample(pcm, said['rate_hz'], SAMPLE_RATE), -1.0, 1.0).astype(np.float32)
-        return samples, _words(text, [(at, start_s) for at, start_s in said['starts']], spoken_until_s(samples))
+        end_s = spoken_until_s(samples)
+        return Said(samples, _words(text, said['words'], end_s), _phones(said['phones'], end_s))
 
 
-def _words(text: str, starts: list[tuple[int, float]], end_s: float) -> tuple[Word, ...]:
+def _words(text: str, starts: Sequence[tuple[int, float]], end_s: float) -> tuple[Word, ...]:
     """The first event inside each word starts it; a word without one (a lone dash, say) starts with the next."""
     spans = [(match.start(), match.end(), match.group()) for match in re.finditer(r'\S+', text)]
     begins = [
@@ -101,6 +102,17 @@ def _words(text: str, starts: list[tuple[int, float]], end_s: float) -> tuple[Wo
         words.append((word, round(start, 3), round(following, 3)))
         following = start
     return tuple(reversed(words))
+
+
+def _phones(starts: Sequence[tuple[str, float]], end_s: float) -> tuple[Phone, ...]:
+    """Without pauses, changes of language, and the marks of tone, stress and length."""
+    ends = [*(start_s for _, start_s in starts[1:]), end_s]
+    phones: list[Phone] = []
+    for (mnemonic, start_s), end in zip(starts, ends, strict=True):
+        name = re.sub(r'[#|0-9-]', '', mnemonic)
+        if name and name[0] not in '_(' and start_s < min(end, end_s):
+            phones.append((name, round(start_s, 3), round(min(end, end_s), 3)))
+    return tuple(phones)
 
 
 def spoken_until_s(samples: Samples) -> float:
@@ -128,9 +140,14 @@ class _Event(ctypes.Structure):
 _Callback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.POINTER(_Event))
 
 
-def _say(library: ctypes.CDLL, request: dict[str, Any]) -> tuple[bytes, list[tuple[int, float]]]:
+_Begins = tuple[list[tuple[int, float]], list[tuple[str, float]]]
+
+
+def _say(library: ctypes.CDLL, request: dict[str, Any]) -> tuple[bytes, _Begins]:
+    """(int16 samples, at which character and second words begin, and which phonemes begin at which second)."""
     pieces: list[bytes] = []
-    starts: list[tuple[int, float]] = []
+    words: list[tuple[int, float]] = []
+    phones: list[tuple[str, float]] = []
 
     @_Callback
     def receive(wav: Any, count: int, events: Any) -> int:
@@ -139,7 +156,9 @@ def _say(library: ctypes.CDLL, request: dict[str, Any]) -> tuple[bytes, list[tup
         number = 0
         while events[number].type != _END_OF_LIST:
             if events[number].type == _WORD:
-                starts.append((events[number].text_position - 1, events[number].audio_position / 1000))
+                words.append((events[number].text_position - 1, events[number].audio_position / 1000))
+            if events[number].type == _PHONEME:
+                phones.append((events[number].id.decode(errors='replace'), events[number].audio_position / 1000))
             number += 1
         return 0
 
@@ -153,14 +172,14 @@ def _say(library: ctypes.CDLL, request: dict[str, Any]) -> tuple[bytes, list[tup
     library.espeak_Synchronize()
     if not pieces:
         raise SpeechError('no sound came back')
-    return b''.join(pieces), starts
+    return b''.join(pieces), (words, phones)
 
 
 def _answer(library: ctypes.CDLL, rate_hz: int, request: dict[str, Any], out: IO[bytes]) -> None:
-    answer: dict[str, Any] = {'error': '', 'rate_hz': rate_hz, 'bytes': 0, 'starts': []}
+    answer: dict[str, Any] = {'error': '', 'rate_hz': rate_hz, 'bytes': 0, 'words': [], 'phones': []}
     pcm = b''
     try:
-        pcm, answer['starts'] = _say(library, request)
+        pcm, (answer['words'], answer['phones']) = _say(library, request)
         answer['bytes'] = len(pcm)
     except SpeechError as error:
         answer['error'] = str(error)
@@ -173,7 +192,7 @@ def _serve() -> int:
         library = ctypes.CDLL(ctypes.util.find_library('espeak-ng') or 'libespeak-ng.so.1')
     except OSError:
         return 1
-    rate_hz = int(library.espeak_Initialize(_SYNCHRONOUS, 0, None, 0))
+    rate_hz = int(library.espeak_Initialize(_SYNCHRONOUS, 0, None, _PHONEME_EVENTS))
     if rate_hz <= 0:
         return 1
     for line in sys.stdin.buffer:

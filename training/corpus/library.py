@@ -52,6 +52,7 @@ class LibraryClip(BaseModel):
     words: tuple[tuple[str, float, float], ...] = Field(
         default=(), description='speech: word, start and end in seconds'
     )
+    phones: tuple[tuple[str, float, float], ...] = Field(default=(), description='the same, where the engine tells')
 
 
 @lru_cache(maxsize=_MOST_MAPPED)

@@ -93,9 +93,17 @@ def equalise(samples: Samples, rng: np.random.Generator) -> Samples:
 
 
 def vary(samples: Samples, rng: np.random.Generator) -> Samples:
-    """Another time, room, microphone: speed ±25 %, reverberation, equalisation, band limits. float32 [n]."""
-    speed = rng.uniform(0.8, 1.25)
-    samples = soxr.resample(samples, SAMPLE_RATE_HZ * speed, SAMPLE_RATE_HZ, quality='MQ').astype(np.float32)
+    """Another time, room, microphone: speed ±25 %, and what `elsewhere` does. float32 [n]."""
+    return elsewhere(at_speed(samples, rng.uniform(0.8, 1.25)), rng)
+
+
+def at_speed(samples: Samples, speed: float) -> Samples:
+    """Played faster or slower, and higher or lower with it. float32 [n / speed]."""
+    return soxr.resample(samples, SAMPLE_RATE_HZ * speed, SAMPLE_RATE_HZ, quality='MQ').astype(np.float32)
+
+
+def elsewhere(samples: Samples, rng: np.random.Generator) -> Samples:
+    """Another room and microphone: reverberation, equalisation, band limits. float32 [n], a tail of 0.3 s at most."""
     if rng.random() < 0.35:
         samples = scipy.signal.oaconvolve(samples, room_response(rng))[: len(samples) + 4_800]
     samples = equalise(samples, rng)

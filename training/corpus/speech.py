@@ -21,9 +21,21 @@ if TYPE_CHECKING:
 
 SAMPLE_RATE = 16_000
 
+Word = tuple[str, float, float]  # with its start and end in seconds
+Phone = tuple[str, float, float]
+
 
 class SpeechError(CorpusError):
     """Text-to-speech is missing or failed; the message is one sentence that names the cure."""
+
+
+@dataclass(frozen=True)
+class Said:
+    """float32 [n] at 16 kHz; the time of each word between spaces and of each phoneme, if the engine tells."""
+
+    samples: NDArray[np.float32]
+    words: tuple[Word, ...] | None = None
+    phones: tuple[Phone, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -89,7 +101,7 @@ def ordinary_speech(rng: np.random.Generator, voices: Sequence[Voice], speaker: 
     for index in rng.choice(len(sentences), size=int(rng.integers(1, 3)), replace=False):
         if parts:
             parts.append(np.zeros(int(rng.uniform(0.15, 0.8) * SAMPLE_RATE), dtype=np.float32))
-        parts.append(speaker.speak(sentences[int(index)], voice)[0])
+        parts.append(speaker.speak(sentences[int(index)], voice).samples)
     return np.concatenate(parts)
 
 

@@ -156,6 +156,7 @@ def _clip(sentence: Sentence, utterance: Utterance, settings: SpeechSettings) ->
         licence='Apache-2.0' if espeak else 'that of the voice',
         attribution=f'{name} text-to-speech',
         words=utterance.words,
+        phones=utterance.phones,
     )
 
 

@@ -5,7 +5,6 @@ Everything that was finished is found again in the run's folder, so the same com
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import json
 import shutil
@@ -36,13 +35,13 @@ from training.corpus.clips import write_attributions
 from training.corpus.jobs import write_whole
 from training.corpus.library import Library, of_split
 from training.corpus.mixing import Role
-from training.corpus.sounds import Sound, SoundPool
-from training.recipe import EncoderStage, TrainingRecipe, load_training_recipe
+from training.corpus.spoken import SPEECH
+from training.recipe import ListeningStage, TrainingRecipe, load_training_recipe
 from training.stages import TrainingError
 from training.stages.batches import Reader
 from training.stages.budget import check_numbers
-from training.stages.encoder import SoundClassifier, classifier_accuracy, classifier_losses
 from training.stages.engine import Devices
+from training.stages.listening import Lessons, Listener, Material, listening_figures
 from training.stages.loop import StageRun, response_threshold, run_stage, validate, validation_of
 from training.stages.model import StreamModel, build
 from training.stages.shards import Shards, index_corpus, shard_names
@@ -185,7 +184,7 @@ def _network(
 
 
 def _encoder_stage(
-    stage: EncoderStage,
+    stage: ListeningStage,
     recipe: TrainingRecipe,
     model: StreamModel,
     logmel: CausalLogMel,
@@ -193,23 +192,23 @@ def _encoder_stage(
     devices: Devices,
     stop: Callable[[], bool],
 ) -> bool:
-    """Stage 0, on the first process alone; it is a matter of minutes. False if it was stopped before its end."""
+    """Stage 0, on the first process alone: its network is small. False if it was stopped before its end."""
     finished = files.run / 'encoder.safetensors'
     if devices.first and not finished.exists():
-        library = Library(files.corpus / 'library' / 'clips')
-        pool = SoundPool(_sounds(library, 'train'))
+        clips, speech = (Library(files.corpus / folder) for folder in ('library/clips', SPEECH))
+        material, held_out = (Material(clips, speech, split) for split in ('train', 'validation'))
         encoder = ChunkEncoder(model.audio_tower.config)
         encoder.audio_tower, encoder.logmel = model.audio_tower, logmel
-        classifier = SoundClassifier(encoder, pool.categories).to(devices.device)
-        classifier.requires_grad_(True)
-        held_out = _sounds(library, 'validation')
+        phones = material.phones()
+        listener = Listener(encoder, material.categories(), phones).to(devices.device)
+        listener.requires_grad_(True)
         done = run_encoder_stage(
             'encoder',
-            classifier,
+            listener,
             stage,
-            functools.partial(classifier_losses, classifier, pool, stage, recipe.seed),
+            Lessons(material, listener, phones, stage, recipe.seed).losses,
             files.run,
-            lambda: classifier_accuracy(classifier, held_out),
+            lambda: listening_figures(listener, held_out, phones),
             recipe.validate_every,
             stop,
         )
@@ -220,16 +219,6 @@ def _encoder_stage(
         return False
     model.audio_tower.load_state_dict(load_file(finished, device=str(devices.device)))
     return True
-
-
-def _sounds(library: Library, split: str) -> list[Sound]:
-    """One side's events and music as sounds to classify; whether an answer is wanted may depend on the context."""
-    sounds = [
-        Sound.of(clip.category, bool(clip.respond), clip.recording, library.samples(clip.id))
-        for clip in of_split(library.clips, split)
-        if clip.kind in ('event', 'music')
-    ]
-    return [sound for sound in sounds if sound.audible]
 
 
 def _write_tensors(tensors: dict[str, Tensor], path: Path) -> None:

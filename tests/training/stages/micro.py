@@ -109,7 +109,7 @@ def stream(number: int, replies_aloud: bool = False) -> tuple[Stream, np.ndarray
 
 
 def write_corpus(out: Path, streams: int = 40, shards: int = 2) -> Path:
-    """Shards as `corpus build` lays them out, and a clip library for stage 0."""
+    """Shards as `corpus build` lays them out, and clips and speech for stage 0."""
     (out / 'shar').mkdir(parents=True)
     for shard in range(shards):
         rows = []
@@ -125,7 +125,21 @@ def write_corpus(out: Path, streams: int = 40, shards: int = 2) -> Path:
         (out / 'shar' / f'cuts.{shard:06d}.jsonl.gz').write_bytes(gzip.compress(lines.encode()))
     rng = np.random.default_rng(6)
     write_part(out / 'library' / 'clips' / 'clips-000000', (_clip(rng, number) for number in range(12)))
+    write_part(out / 'library' / 'speech' / 'tones-000000', (_utterance(rng, number) for number in range(24)))
     return out
+
+
+def _utterance(rng: np.random.Generator, number: int) -> tuple[LibraryClip, np.ndarray]:
+    """Two seconds of the tones in turn, each its own 'phoneme'."""
+    names = [str(name) for name in rng.choice(['high tone', 'low tone'], size=8)]
+    time_s = np.arange(SAMPLE_RATE_HZ // 4) / SAMPLE_RATE_HZ
+    samples = 0.3 * np.concatenate([np.sin(2 * np.pi * HERTZ[name] * time_s) for name in names])
+    clip = LibraryClip(
+        id=f'speech:{number}', kind='speech', category='speech', recording=f'voice-{number}',
+        split='validation' if number >= 18 else 'train',
+        phones=tuple((name, place / 4, (place + 1) / 4) for place, name in enumerate(names)),
+    )  # fmt: skip
+    return clip, samples.astype(np.float32)
 
 
 def _clip(rng: np.random.Generator, number: int) -> tuple[LibraryClip, np.ndarray]:

@@ -44,16 +44,25 @@ def files(corpus: Path, folder: Path, start: Path | None = None, **changes) -> F
     return Files(recipe, corpus, folder / 'run', folder / 'checkpoint', start)
 
 
-def curve(run: Path) -> dict[tuple[str, str, int], float]:
-    """(stage, figure, step) → what TensorBoard holds; of a step done twice, what was written last."""
+def scalars(run: Path, stage: str) -> dict[tuple[str, int], float]:
+    """(figure, step) → what TensorBoard holds of a stage; of a step done twice, what was written last."""
     seen = {}
-    for stage in STAGES:
-        # One by one: TensorBoard orders them by name, and names of the same second are not in order.
-        for path in sorted((run / 'tensorboard' / stage).iterdir(), key=lambda path: path.stat().st_mtime_ns):
-            events = EventAccumulator(str(path)).Reload()
-            written = [name for name in LOSSES if name in events.Tags()['scalars']]
-            seen |= {(stage, name, event.step): event.value for name in written for event in events.Scalars(name)}
+    # One by one: TensorBoard orders them by name, and names of the same second are not in order.
+    for path in sorted((run / 'tensorboard' / stage).iterdir(), key=lambda path: path.stat().st_mtime_ns):
+        events = EventAccumulator(str(path)).Reload()
+        for name in events.Tags()['scalars']:
+            seen |= {(name, event.step): event.value for event in events.Scalars(name)}
     return seen
+
+
+def curve(run: Path) -> dict[tuple[str, str, int], float]:
+    """(stage, figure, step) → the losses of all four stages."""
+    return {
+        (stage, name, step): value
+        for stage in STAGES
+        for (name, step), value in scalars(run, stage).items()
+        if name in LOSSES
+    }
 
 
 @pytest.fixture(scope='module')
@@ -209,10 +218,12 @@ def test_a_run_starts_from_a_checkpoint_where_the_recipe_learns_no_tokenizer(und
 
 
 def test_stage_0_comes_first_where_the_recipe_has_one(corpus, tmp_path):
-    encoder = {'steps': 3, 'batch': 4, 'learning_rate': 1e-3, 'weight_decay': 0.05, 'mixed_share': 0.5}
-    made = files(corpus, tmp_path, encoder=encoder, steps=1)
+    numbers = {'steps': 40, 'batch': 4, 'speech_batch': 6, 'learning_rate': 1e-2, 'weight_decay': 0.05}
+    made = files(corpus, tmp_path, encoder=numbers | {'mixed_share': 0.5}, steps=1)
     assert train(made, stop_after_s=0.0)['stage'] == 'encoder'
     assert train(made)['finished']
+    figures = scalars(made.run, 'encoder')
+    assert figures['validation/phone_accuracy', 40] > 0.8  # of two 'phonemes'
     learnt = load_file(made.run / 'encoder.safetensors')
     stage_1 = load_file(made.run / '1-format' / 'model.safetensors')
     assert all(torch.equal(stage_1[f'audio_tower.{name}'], tensor) for name, tensor in learnt.items())

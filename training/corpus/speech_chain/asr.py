@@ -13,7 +13,7 @@ import numpy as np
 from audio_interaction_ros.audio import SAMPLE_RATE_HZ
 from audio_interaction_ros.audio.formats import Samples
 from training.corpus import CorpusError
-from training.corpus.espeak import Word
+from training.corpus.speech import Word
 from training.corpus.speech_chain.spoken_form import rewrite
 
 _WHISPER_WINDOW = 30 * SAMPLE_RATE_HZ

@@ -15,11 +15,12 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from audio_interaction_ros.audio import SAMPLE_RATE_HZ
 from audio_interaction_ros.audio.formats import Samples
-from training.corpus.espeak import Word, spoken_until_s
+from training.corpus.espeak import spoken_until_s
+from training.corpus.speech import Phone, Said, Word
 from training.corpus.speech_chain.asr import Heard, Recogniser
 from training.corpus.speech_chain.rules import Change
 from training.corpus.speech_chain.spoken_form import Language, Rewriter, normalise_for_wer, rewrite
-from training.corpus.speech_chain.tts import Said, TextToSpeech
+from training.corpus.speech_chain.tts import TextToSpeech
 
 # Who says when a word was spoken; by letters: nobody, the time is shared out in proportion to its letters.
 WordsBy = Literal['engine', 'recogniser', 'letters']
@@ -60,11 +61,12 @@ class Decision(_Frozen):
 
 @dataclass(frozen=True)
 class Utterance:
-    """float32 [n] at 16 kHz and (word, start and end in seconds) for each written word; None if it was discarded."""
+    """float32 [n] at 16 kHz and the time of each written word; None if it was discarded."""
 
     samples: Samples | None
     words: tuple[Word, ...]
     decision: Decision
+    phones: tuple[Phone, ...] = ()
 
 
 class SpeechChain:
@@ -123,7 +125,7 @@ class SpeechChain:
         end = int(words[-1][2] * SAMPLE_RATE_HZ)
         if spoken.changes:
             words = self._of_written(text, language, words)
-        return Utterance(said.samples[:end], words, decision.model_copy(update={'words_by': words_by}))
+        return Utterance(said.samples[:end], words, decision.model_copy(update={'words_by': words_by}), said.phones)
 
     def _of_written(self, text: str, language: Language, spoken: Sequence[Word]) -> tuple[Word, ...]:
         """The times of written words, of which one may be several spoken ones, or none: '7:30', '&', '😀'.

@@ -22,16 +22,8 @@ import soxr
 
 from audio_interaction_ros.audio import SAMPLE_RATE_HZ
 from audio_interaction_ros.audio.formats import Samples
-from training.corpus.espeak import Speaker, Word
-from training.corpus.speech import TRAIN_VOICES, VALIDATION_VOICES, SpeechError, Voice, one_line
-
-
-@dataclass(frozen=True)
-class Said:
-    """float32 [n] at 16 kHz; (word, start and end in seconds) for each word between spaces, if the engine tells."""
-
-    samples: Samples
-    words: tuple[Word, ...] | None = None
+from training.corpus.espeak import Speaker
+from training.corpus.speech import TRAIN_VOICES, VALIDATION_VOICES, Said, SpeechError, Voice, one_line
 
 
 class TextToSpeech(Protocol):
@@ -110,7 +102,7 @@ class EspeakTts:
         """The same for the same arguments; raises SpeechError."""
         rng = np.random.default_rng(seed)
         drawn = Voice(voice, rate_wpm=int(rng.integers(125, 210)), pitch=int(rng.integers(20, 80)))
-        return Said(*self._speaker.speak(text, drawn))
+        return self._speaker.speak(text, drawn)
 
 
 @dataclass(frozen=True)

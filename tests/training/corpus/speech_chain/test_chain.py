@@ -11,9 +11,10 @@ from pydantic import ValidationError
 
 from audio_interaction_ros.audio.formats import Samples
 from training.corpus.espeak import Speaker
+from training.corpus.speech import Said
 from training.corpus.speech_chain.asr import Heard, Pocketsphinx
 from training.corpus.speech_chain.chain import ChainSettings, Decision, SpeechChain
-from training.corpus.speech_chain.tts import EspeakTts, Said
+from training.corpus.speech_chain.tts import EspeakTts
 
 pytestmark = pytest.mark.skipif(shutil.which('espeak-ng') is None, reason='espeak-ng is not installed')
 

@@ -1,0 +1,42 @@
+"""Stage 0: crops whose phonemes lie where they sound, and batches that depend on the step alone."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from training.corpus.sounds import at_speed
+from training.stages.listening import speech_crop
+
+RATE = 16_000
+
+
+def tones(*frequencies_hz, seconds=0.5):
+    """One steady tone after the other, and the 'phonemes' that they are."""
+    time_s = np.arange(int(seconds * RATE)) / RATE
+    samples = np.concatenate([np.sin(2 * np.pi * hz * time_s) for hz in frequencies_hz]).astype(np.float32)
+    phones = tuple((str(hz), n * seconds, (n + 1) * seconds) for n, hz in enumerate(frequencies_hz))
+    return samples, phones
+
+
+@pytest.mark.parametrize('speed', [0.85, 1.0, 1.18])
+def test_every_vector_is_labelled_with_the_phoneme_that_sounds_in_it(speed):
+    samples, phones = tones(400, 900, 2_000, 3_500)
+    number = {name: n for n, (name, _, _) in enumerate(phones, 1)}
+    right = total = 0
+    for seed in range(20):
+        crop, labels = speech_crop(at_speed(samples, speed), phones, speed, number, np.random.default_rng(seed))
+        assert crop.shape == (32_000,) and labels.shape == (50,)
+        for vector, label in zip(crop.reshape(50, 640), labels, strict=True):
+            loud = np.sqrt(np.square(vector).mean()) > 0.5
+            heard_hz = np.abs(np.fft.rfft(vector)).argmax() * RATE / 640
+            heard = min(number, key=lambda name: abs(float(name) * speed - heard_hz)) if loud else None
+            right += label == (number[heard] if heard else 0)
+            total += 1
+    assert right / total > 0.93  # the vectors that two of them share
+
+
+def test_a_phoneme_that_is_too_rare_to_be_learnt_is_not_supervised():
+    samples, phones = tones(400, 900)
+    _, labels = speech_crop(samples, phones, 1.0, {'400': 1}, np.random.default_rng(1))
+    assert set(labels) == {-100, 0, 1}
