@@ -105,7 +105,9 @@ class Stage(_Section):
     stream_weight: float = Field(default=1.0, ge=0, description='λ')
     response_weight: float = Field(default=1.0, gt=0, description='of `response` against `silent` in L_stream')
     event_weight: float = Field(default=0.0, ge=0, description='of the auxiliary loss that names what is sounding')
-    spec_augment: bool = Field(default=False, description='mask bands and moments of what the encoder hears')
+    spec_augment: bool = Field(
+        default=False, description='mask bands and moments of what the encoder hears, through another microphone'
+    )
 
     @model_validator(mode='after')
     def _one_kind_of_embeddings(self) -> Stage:

@@ -78,7 +78,8 @@ def _make(
 ) -> dict[str, float]:
     """Library, scripts, speech, streams. Returns the seconds that each took."""
     at = [time.monotonic()]
-    parts = library_parts(prepare_sources(sources, workers, out), recipe.renders, seed, out)
+    folders = prepare_sources(sources, workers, out)
+    parts = library_parts(folders, recipe.renders, recipe.variants, seed, out)
     workers.run('library', make_part, parts, 'part')
     at.append(time.monotonic())
     shards = plan_shards(recipe, hours, seed, workers, out)

@@ -43,6 +43,7 @@ class CorpusRecipe(BaseModel):
     model_config = ConfigDict(extra='forbid', frozen=True)
 
     renders: int = Field(default=20, ge=10, description='of each procedural sound')
+    variants: int = Field(default=0, ge=0, description='altered copies of each recorded sound on the training side')
     shares: dict[str, float] = Field(default_factory=dict, description='weight of each category; those not named: 1')
     held_out_share: float = Field(default=0.1, ge=0, lt=0.5, description='of the streams, each for validation and test')
     mix_ins: MixIns = MixIns()

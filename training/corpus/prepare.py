@@ -72,11 +72,13 @@ def prepare_sources(sources: Mapping[str, Path], workers: Workers, corpus: Path)
     return folders
 
 
-def library_parts(sources: list[SourceFolder], renders: int, seed: int, corpus: Path) -> list[LibraryPart]:
+def library_parts(
+    sources: list[SourceFolder], renders: int, variants: int, seed: int, corpus: Path
+) -> list[LibraryPart]:
     """Everything but speech to render, which depends on what the scripts say. The sources must be prepared."""
     out = corpus / 'library' / 'clips'
     return [
-        *(part for source in sources if not source.text for part in manifest_parts(source)),
+        *(part for source in sources if not source.text for part in manifest_parts(source, variants, seed)),
         *(DialoguesPart(source) for source in sources if source.text),
         *(RendersPart(name, renders, seed, out / f'procedural-{name}') for name in sorted(ALL_TYPES)),
         *(NoisePart(split, 12, seed, out / f'noise-{split}') for split in SPLITS),

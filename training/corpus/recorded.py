@@ -20,6 +20,7 @@ from training.corpus.clips import FRAME_SAMPLES, NO_EVENT, activity
 from training.corpus.jobs import json_lines, write_whole
 from training.corpus.library import LibraryClip
 from training.corpus.procedural.library import CRITERION_OF
+from training.corpus.sounds import vary
 from training.corpus.sources import find_source
 from training.corpus.sources.base import Facts, Family, read_samples
 from training.corpus.sources.categories import judged
@@ -61,10 +62,12 @@ class SourceFolder:
 
 @dataclass(frozen=True)
 class ManifestPart:
-    """Piece `piece` of a source's manifest."""
+    """Piece `piece` of a source's manifest; `variants`: how many altered copies each sound to train on has."""
 
     source: SourceFolder
     piece: int
+    variants: int = 0
+    seed: int = 0
 
     @property
     def out(self) -> Path:
@@ -134,9 +137,9 @@ def _shared(corpus: Path) -> dict[str, str]:
     return json.loads(_sides_file(corpus).read_text())
 
 
-def manifest_parts(source: SourceFolder) -> list[ManifestPart]:
+def manifest_parts(source: SourceFolder, variants: int, seed: int) -> list[ManifestPart]:
     """The pieces of a source's manifest, which must be there."""
-    return [ManifestPart(source, number) for number in range(piece_count(source.manifest))]
+    return [ManifestPart(source, number, variants, seed) for number in range(piece_count(source.manifest))]
 
 
 def recorded(part: ManifestPart) -> Iterator[tuple[LibraryClip, Samples]]:
@@ -155,9 +158,20 @@ def recorded(part: ManifestPart) -> Iterator[tuple[LibraryClip, Samples]]:
             failures.append({'item': cut.id, 'reason': f'a clip of {facts.source} cannot be read ({reason})'})
             continue
         if activity(samples).any() and float(np.abs(samples).max()) >= SILENT:
-            yield _clip(cut, facts, family, samples)
+            clip, samples = _clip(cut, facts, family, samples)
+            yield clip, samples
+            if clip.split == 'train' and clip.kind in ('event', 'music'):
+                yield from _variants(clip, samples, part)
     if failures:
         write_whole(part.failures, json_lines(failures))
+
+
+def _variants(clip: LibraryClip, samples: Samples, part: ManifestPart) -> Iterator[tuple[LibraryClip, Samples]]:
+    """The same at other speeds, in other rooms, through other microphones; the same recording as far as splits go."""
+    for number in range(part.variants):
+        varied = vary(samples, np.random.default_rng([part.seed, 73, number, *clip.id.encode()]))
+        varied = varied / max(1.0, 1.05 * float(np.abs(varied).max()))
+        yield clip.model_copy(update={'id': f'{clip.id}~{number}', 'tags': shape_tags(varied)}), varied
 
 
 def _clip(cut: Cut, facts: Facts, family: Family, samples: Samples) -> tuple[LibraryClip, Samples]:

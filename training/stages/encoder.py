@@ -19,6 +19,7 @@ from training.corpus.sounds import Sound, SoundPool
 from training.recipe import EncoderStage
 
 CROP_CHUNKS = 5
+_DB = 40.0  # in a unit of the normalised log-mel, (log10(power) + 4) / 4
 
 
 class SoundClassifier(nn.Module):
@@ -60,6 +61,16 @@ def spec_augment(mel: Tensor) -> Tensor:
             index = torch.arange(size, device=mel.device).view((1, -1, 1) if axis == 1 else (1, 1, -1))
             keep &= (index < start) | (index >= start + width)
     return torch.where(keep, mel, mel.mean(dim=(1, 2), keepdim=True))
+
+
+def another_microphone(mel: Tensor) -> Tensor:
+    """A smooth random gain over frequency, ±6 dB at seven points, and ±6 dB over all. float32 [batch, bins, frames].
+
+    Log-mel spectrograms, which a gain is added to; streams are too long to be filtered anew each time they are read.
+    """
+    knots_db = 6.0 * (2.0 * torch.rand(mel.shape[0], 1, 7) - 1.0) + 6.0 * (2.0 * torch.rand(mel.shape[0], 1, 1) - 1.0)
+    gain_db = nn.functional.interpolate(knots_db, mel.shape[1], mode='linear', align_corners=True).transpose(1, 2)
+    return mel + gain_db.to(mel.device) / _DB
 
 
 def crop(sound: Sound, rng: np.random.Generator) -> np.ndarray:

@@ -15,7 +15,7 @@ from training.recipe import Stage, TrainingRecipe
 from training.stages import attention
 from training.stages.attention import short_sequences
 from training.stages.batches import Batch
-from training.stages.encoder import spec_augment
+from training.stages.encoder import another_microphone, spec_augment
 
 
 class StreamModel(nn.Module):
@@ -67,7 +67,7 @@ def build(recipe: TrainingRecipe, vocabulary_size: int, event_classes: int) -> S
 
 def heard_chunks(mel: Tensor, batch: Batch, augment: bool) -> Tensor:
     """Log-mel of whole waveforms, [batch, mel_bins, frames] → that of the chunks that are heard, [n, mel_bins, 40]."""
-    mel = spec_augment(mel) if augment else mel
+    mel = spec_augment(another_microphone(mel)) if augment else mel
     return mel.unflatten(-1, (-1, FRAMES_PER_CHUNK)).movedim(1, 2)[batch.heard]
 
 

@@ -22,7 +22,7 @@ TYPES = frozenset(
 def small_library(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], Path]:
     """Puts it into the folder of a corpus, where `build` finds every part made."""
     kept = tmp_path_factory.mktemp('small')
-    for part in library_parts([], renders=10, seed=5, corpus=kept):
+    for part in library_parts([], renders=10, variants=0, seed=5, corpus=kept):
         if isinstance(part, RendersPart) and part.name not in TYPES:
             write_part(part.out, [])
         else:

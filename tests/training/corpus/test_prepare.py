@@ -25,12 +25,14 @@ from training.corpus.sources import SOURCES
 from training.corpus.sources.manifest import RECORDS_A_PIECE
 
 RATE_HZ = 16_000
+# Enough names that every side of the split has some.
+NAMES_AND_CATEGORIES = [(f'recording-{n}', 'speech' if n % 4 == 3 else 'wind') for n in range(24)]
 
 
-def library(corpus: Path, backwards: bool = False, **sources: Path) -> Library:
+def library(corpus: Path, backwards: bool = False, variants: int = 0, **sources: Path) -> Library:
     """The clips of sources, without anything procedural."""
     folders = prepare_sources({name.replace('_', '-'): folder for name, folder in sources.items()}, Workers(1), corpus)
-    parts = [part for part in library_parts(folders, 10, 1, corpus) if isinstance(part, ManifestPart)]
+    parts = [part for part in library_parts(folders, 10, variants, 1, corpus) if isinstance(part, ManifestPart)]
     for part in reversed(parts) if backwards else parts:
         make_part(part)
     return Library(corpus / 'library' / 'clips')
@@ -42,6 +44,25 @@ def by_source_id(clips: Library) -> dict[str, LibraryClip]:
 
 def clip_folder(root: Path, *rows: str) -> Path:
     return text(root / 'manifest.csv', 'path,category,source_id,respond', *rows).parent
+
+
+def test_sounds_to_train_on_are_also_heard_through_other_microphones_and_no_others_are(tmp_path: Path) -> None:
+    folder = clip_folder(
+        tmp_path / 'clips', *(f'{name}.wav,{category},{name},0' for name, category in NAMES_AND_CATEGORIES)
+    )
+    for number, (name, _) in enumerate(NAMES_AND_CATEGORIES):
+        noise = np.random.default_rng(number).uniform(-0.5, 0.5, 2 * RATE_HZ)
+        soundfile.write(folder / f'{name}.wav', noise, RATE_HZ)
+    plain, varied = (library(tmp_path / f'corpus-{variants}', variants=variants, clips=folder) for variants in (0, 3))
+    sides = {clip.id: (clip.split, clip.kind) for clip in plain.clips}
+    assert {'train', 'validation'} <= {split for split, _ in sides.values()}
+    for id_, (split, kind) in sides.items():
+        copies = [clip for clip in varied.clips if clip.id.startswith(f'{id_}~')]
+        assert len(copies) == (3 if split == 'train' and kind == 'event' else 0)
+        assert {(clip.recording, clip.category, clip.split) for clip in copies} <= {
+            (varied[id_].recording, varied[id_].category, 'train')
+        }
+        assert len({varied.samples(clip.id).tobytes() for clip in [varied[id_], *copies]}) == 1 + len(copies)
 
 
 def test_speech_keeps_words_language_and_speaker_in_everyday_spelling(tmp_path: Path) -> None:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
+from audio_interaction_ros.audio.logmel import CausalLogMel
 from training.corpus.sounds import at_speed
+from training.stages.encoder import another_microphone
 from training.stages.listening import speech_crop
 
 RATE = 16_000
@@ -40,3 +43,17 @@ def test_a_phoneme_that_is_too_rare_to_be_learnt_is_not_supervised():
     samples, phones = tones(400, 900)
     _, labels = speech_crop(samples, phones, 1.0, {'400': 1}, np.random.default_rng(1))
     assert set(labels) == {-100, 0, 1}
+
+
+def test_another_microphone_is_what_filtering_the_sound_would_give():
+    """A gain of the whole waveform moves the log-mel as much as the same number of decibels in the augmentation."""
+    samples = torch.from_numpy(np.random.default_rng(2).standard_normal((1, 6_400)).astype(np.float32) * 0.05)
+    logmel = CausalLogMel(64)
+    louder = logmel(samples * 10 ** (6 / 20)) - logmel(samples)
+    assert louder.median() == pytest.approx(6 / 40, abs=1e-3)
+    torch.manual_seed(3)
+    mel = torch.zeros(200, 64, 40)
+    gain_db = 40.0 * another_microphone(mel)
+    assert torch.equal(gain_db[:, :, :1].expand_as(gain_db), gain_db)  # the same at every moment
+    assert 8.0 < gain_db.abs().max() <= 12.0
+    assert gain_db.diff(dim=1).abs().max() < 1.5  # from one band to the next

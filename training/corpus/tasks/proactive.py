@@ -16,6 +16,8 @@ def _script(task: str, criterion: str, shelf: Shelf, rng: np.random.Generator) -
     lines = list(scene.lines)
     for _ in range(int(rng.integers(1, 3))):
         lines.insert(int(rng.integers(len(lines) + 1)), shelf.warning(rng, criterion))
+    for _ in range(int(rng.integers(3))):  # from anywhere: a robot moves, and a scene's sounds give away its place
+        lines.insert(int(rng.integers(len(lines) + 1)), shelf.silent(rng))
     if rng.random() < 0.5:
         lines.insert(int(rng.integers(len(lines) + 1)), small_talk(shelf.texts, rng))
     aloud = bool(rng.random() < 0.5)
