@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from threading import Event
 
 from audio_common_msgs.msg import AudioData, AudioDataStamped, AudioInfo
-from rclpy.duration import Duration
 from std_msgs.msg import Header
 
 from audio_interaction_ros.audio.formats import AudioFormatError, PcmFormat
@@ -93,8 +92,6 @@ class AudioCaptureNode(ManagedNode[AudioCaptureParameters]):
             if stop.wait(_POLL_S):
                 return
             waited_s += _POLL_S if self._audio.get_subscription_count() else 0.0
-        if not self._reaches_all(stop):
-            return
         self.get_logger().info(f"playing '{self.parameters.file}', {file.duration_s:.1f} s")
         try:
             for block in file.blocks(stop):
@@ -113,20 +110,6 @@ class AudioCaptureNode(ManagedNode[AudioCaptureParameters]):
         # A listener is in the graph before samples reach it, and one of another QoS never gets any.
         listeners = self.get_subscriptions_info_by_topic(self._audio.topic_name)
         return matched >= len(listeners) and any(listener.node_name != _SAFETY_ALERT for listener in listeners)
-
-    def _reaches_all(self, stop: Event) -> bool:
-        """Until whoever is matched here has matched us too, and so acknowledges a message without sound.
-
-        A listener that is still busy finding us loses what is sent meanwhile, up to seconds on a loaded machine.
-        """
-        header = Header(stamp=self.get_clock().now().to_msg(), frame_id=self.parameters.frame_id)
-        self._audio.publish(AudioDataStamped(header=header))
-        for _ in range(round(_OTHERS_S / _POLL_S)):
-            if self._audio.wait_for_all_acked(Duration(seconds=_POLL_S)):
-                return True
-            if stop.is_set():
-                return False
-        return True  # somebody is there who cannot answer; the others are not kept waiting
 
     def _publish(self, block: Block) -> None:
         header = Header(stamp=stamp_of(block.stamp_ns), frame_id=self.parameters.frame_id)

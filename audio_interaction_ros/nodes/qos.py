@@ -9,7 +9,9 @@ def _profile(depth: int, durability: DurabilityPolicy) -> QoSProfile:
     )
 
 
-AUDIO = _profile(50, DurabilityPolicy.VOLATILE)  # 1 to 5 s of blocks
+# 5 to 25 s of blocks. A listener that has not quite found the writer asks for what it missed at the writer's next
+# heartbeat, seconds later; what is no longer kept by then is lost.
+AUDIO = _profile(250, DurabilityPolicy.VOLATILE)
 EMBEDDINGS = _profile(50, DurabilityPolicy.VOLATILE)  # 20 s of chunks
 EVENTS = _profile(50, DurabilityPolicy.VOLATILE)  # decisions and responses
 LATCHED = _profile(1, DurabilityPolicy.TRANSIENT_LOCAL)  # the format of a stream, its end
