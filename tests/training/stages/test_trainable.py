@@ -46,7 +46,7 @@ PAPER = {
         ('embedded-v1', {
             'format': [*PAPER['format'], *EVENT_HEAD],
             'adapter': [*ADAPTER, *EVENT_HEAD],
-            'core': [*PAPER['core'], *ENCODER, *EVENT_HEAD],
+            'core': [*PAPER['core'], *EVENT_HEAD],
             'interaction': [*PAPER['interaction'], *ENCODER, *EVENT_HEAD],
         }),
     ],
