@@ -1,4 +1,4 @@
-"""Small plots as inline SVG: curves, a detection error trade-off, bars with intervals, a histogram."""
+"""Small plots as inline SVG: curves, a detection error trade-off, bars with intervals, a histogram, a heat map."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from scipy.special import ndtri
 
 _WIDTH, _HEIGHT = 560, 300
 _LEFT, _RIGHT, _TOP, _BOTTOM = 60, 20, 15, 45
-_COLOURS = ('#3f6fb0', '#b00020', '#3a7d44', '#8a5a00', '#6a3d9a')
+_COLOURS = ('#3f6fb0', '#b00020', '#3a7d44', '#8a5a00', '#6a3d9a', '#008b8b', '#d6569b', '#555555')
+_MOST_INSIDE = 3  # names of curves that find room within the plot
+_LOST, _GAINED = (176, 0, 32), (63, 111, 176)  # red, green, blue
 _DET_TICKS = (0.001, 0.01, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8)
 
 Axis = Sequence[tuple[float, str]]  # where a tick stands, and its label
@@ -24,7 +26,9 @@ def curve(
     y_ticks: Axis,
     dots: bool = True,
 ) -> str:
-    """Lines of (x, y) by name, within the range of the ticks."""
+    """Lines of (x, y) by name, within the range of the ticks; many names stand beside the plot."""
+    beside = len(series) > _MOST_INSIDE
+    name_x, anchor = (_WIDTH - _RIGHT + 10, 'start') if beside else (_WIDTH - _RIGHT - 6, 'end')
     parts = [_frame(x_title, y_title, x_ticks, y_ticks)]
     for number, (name, (xs, ys)) in enumerate(series.items()):
         colour = _COLOURS[number % len(_COLOURS)]
@@ -34,10 +38,8 @@ def curve(
         if dots:
             parts += [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{colour}"/>' for x, y in points]
         at = _TOP + 16 * (number + 1)
-        parts.append(
-            f'<text x="{_WIDTH - _RIGHT - 6}" y="{at}" text-anchor="end" fill="{colour}">{html.escape(name)}</text>'
-        )
-    return _svg(parts)
+        parts.append(f'<text x="{name_x}" y="{at}" text-anchor="{anchor}" fill="{colour}">{html.escape(name)}</text>')
+    return _svg(parts, _WIDTH + (max(map(len, series)) * 7 if beside else 0))
 
 
 def det_curve(false_positive_rate: np.ndarray, miss_rate: np.ndarray, at: tuple[float, float] | None) -> str:
@@ -94,6 +96,31 @@ def histogram(values: Sequence[float], width: float, x_title: str) -> str:
     return _svg(parts)
 
 
+def heat_map(values: np.ndarray, largest: float, title: str, x_title: str, y_title: str) -> str:
+    """float [rows, columns] as a grid, the first row at the top: from blue (−largest) over white to red (largest)."""
+    rows, columns = values.shape
+    cell = int(np.clip(200 // max(rows, columns), 7, 26))
+    left, top = 44, 38
+    parts = [f'<text x="{left}" y="14">{html.escape(title)}</text>']
+    for (row, column), value in np.ndenumerate(values):
+        share = min(abs(value) / largest, 1.0) if largest else 0.0
+        colour = ','.join(str(round(255 + share * (end - 255))) for end in (_LOST if value > 0 else _GAINED))
+        parts.append(
+            f'<rect x="{left + column * cell}" y="{top + row * cell}" width="{cell}" height="{cell}" stroke="#eee" '
+            f'fill="rgb({colour})"><title>{y_title} {row}, {x_title} {column}: {value:.4g}</title></rect>'
+        )
+    for count, across in ((rows, False), (columns, True)):
+        for number in range(0, count, -(-count // 9)):
+            middle = number * cell + cell / 2
+            x, y = (left + middle, top - 4) if across else (left - 6, top + middle + 4)
+            parts.append(f'<text x="{x}" y="{y}" text-anchor="{"middle" if across else "end"}">{number}</text>')
+    middle = top + rows * cell / 2
+    parts.append(f'<text x="12" y="{middle}" transform="rotate(-90 12 {middle})" text-anchor="middle">{y_title}</text>')
+    width, height = left + max(columns * cell, 7 * len(title)) + 16, top + rows * cell + 22
+    parts.append(f'<text x="{left + columns * cell / 2}" y="{height - 6}" text-anchor="middle">{x_title}</text>')
+    return f'<svg viewBox="0 0 {width} {height}" width="{width}">{"".join(parts)}</svg>'
+
+
 def strip(points: Sequence[tuple[float, float]]) -> str:
     """P(response) over a whole stream, as wide as the page: (share of its length, probability)."""
     line = ' '.join(f'{100 * x:.2f},{20 - 20 * y:.2f}' for x, y in points)
@@ -136,5 +163,5 @@ def _frame(x_title: str, y_title: str, x_ticks: Axis, y_ticks: Axis) -> str:
     return ''.join(parts)
 
 
-def _svg(parts: Sequence[str]) -> str:
-    return f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" width="{_WIDTH}">{"".join(parts)}</svg>'
+def _svg(parts: Sequence[str], width: int = _WIDTH) -> str:
+    return f'<svg viewBox="0 0 {width} {_HEIGHT}" width="{width}">{"".join(parts)}</svg>'

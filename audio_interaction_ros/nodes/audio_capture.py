@@ -18,6 +18,7 @@ from audio_interaction_ros.nodes.parameters import AudioCaptureParameters
 
 _POLL_S = 0.05
 _OTHERS_S = 30.0
+_SETTLE_S = 3.0  # a listener finds us later than we find it, by seconds on a loaded machine, and nobody says when
 _SAFETY_ALERT = 'safety_alert'
 _FIRST_RETRY_S, _MAX_RETRY_S = 1.0, 30.0
 
@@ -92,6 +93,8 @@ class AudioCaptureNode(ManagedNode[AudioCaptureParameters]):
             if stop.wait(_POLL_S):
                 return
             waited_s += _POLL_S if self._audio.get_subscription_count() else 0.0
+        if stop.wait(_SETTLE_S):
+            return
         self.get_logger().info(f"playing '{self.parameters.file}', {file.duration_s:.1f} s")
         try:
             for block in file.blocks(stop):

@@ -140,15 +140,8 @@ _EVALUATIONS = {'clips': _clips, 'corpus': _corpus, 'psb': _psb, 'bag': _bag}
 
 
 def _ear(options: argparse.Namespace) -> Ear:
-    import torch
-
     from training.evaluate.hearing import Ear
 
-    try:
-        torch.zeros(1, device=options.device)
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise EvaluationError(f"--device '{options.device}' cannot be used ({reason}); give cpu") from error
     return Ear.load(options.checkpoint, options.device)
 
 

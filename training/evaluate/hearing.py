@@ -18,6 +18,7 @@ from audio_interaction_ros.model.checkpoint import DecoderHalf, EncoderHalf, fin
 from audio_interaction_ros.streaming.fifo import ChunkQueue, EncodedChunk
 from audio_interaction_ros.streaming.loop import Decision, ListeningLoop, Response, make_session
 from training.corpus.labels import speaking_s
+from training.evaluate import EvaluationError
 
 NEVER = 0.999999  # a threshold no probability reaches: the session only listens
 _CHUNKS_A_BATCH = 128
@@ -73,7 +74,15 @@ class Ear:
 
     @classmethod
     def load(cls, checkpoint: str | Path, device: str) -> Ear:
-        """A directory, or the name of a checkpoint that ships. Raises CheckpointError."""
+        """A directory, or the name of a checkpoint that ships.
+
+        Raises CheckpointError, and EvaluationError for a device that cannot be used.
+        """
+        try:
+            torch.zeros(1, device=device)
+        except (RuntimeError, AssertionError) as error:
+            reason = str(error).splitlines()[0]
+            raise EvaluationError(f"--device '{device}' cannot be used ({reason}); give cpu") from error
         folder = find_checkpoint(str(checkpoint))
         return cls(load_encoder(folder, device), load_decoder(folder, device))
 
