@@ -39,6 +39,6 @@ setup-train:
 	@tools/setup.sh train
 
 clean:
-	rm -rf .venv build install log dist *.egg-info audio_interaction_ros/msg audio_interaction_ros/*.so
+	rm -rf .venv build install log dist *.egg-info audio_interaction_ros/msg audio_interaction_ros/srv audio_interaction_ros/*.so
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

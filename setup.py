@@ -1,4 +1,4 @@
-"""Builds the ROS messages of this package with CMake, as colcon does, against the ROS wheels.
+"""Builds the ROS messages and services of this package with CMake, as colcon does, against the ROS wheels.
 
 Everything else is in pyproject.toml. The CMake build installs into a temporary prefix; from there the Python
 part goes into the package and the rest (lib/, share/) into the environment, which is a ROS prefix with the
@@ -40,8 +40,9 @@ class BuildInterfaces(build_ext):
 
         modules = next(prefix.glob('lib/python3*/site-packages')) / NAME
         package = (ROOT if self.editable_mode else Path(self.build_lib).resolve()) / NAME
-        shutil.rmtree(package / 'msg', ignore_errors=True)
-        shutil.copytree(modules / 'msg', package / 'msg', ignore=shutil.ignore_patterns('__pycache__'))
+        for generated in ('msg', 'srv'):
+            shutil.rmtree(package / generated, ignore_errors=True)
+            shutil.copytree(modules / generated, package / generated, ignore=shutil.ignore_patterns('__pycache__'))
         for library in modules.glob('*.so'):
             shutil.copy2(library, package)
 

@@ -1,4 +1,4 @@
-"""The whole assistant: microphone (or file) to safety alerts, as four processes or one."""
+"""The whole assistant: microphone (or file) to safety alerts and event log, as five processes or one."""
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ from launch_ros.substitutions import FindPackageShare
 from launch import LaunchContext, LaunchDescription
 
 PACKAGE = 'audio_interaction_ros'
-NODES = ('safety_alert', 'decoder', 'chunk_encoder', 'audio_capture')  # listeners first
+NODES = ('event_log', 'safety_alert', 'decoder', 'chunk_encoder', 'audio_capture')  # listeners first
 # Launch argument → the nodes that have a parameter for it, and its name there. Empty: what params_file says.
 PARAMETERS = {
     'checkpoint': ('checkpoint', ('chunk_encoder', 'decoder')),
     'mic': ('device', ('audio_capture',)),
     'file': ('file', ('audio_capture',)),
+    'listening': ('listening', ('audio_capture',)),
+    'event_log': ('path', ('event_log',)),
 }
 ARGUMENTS = {
     'namespace': ('', "Put before every node and topic, for example 'robot1'."),
@@ -30,7 +32,9 @@ ARGUMENTS = {
     'checkpoint': ('', 'Checkpoint directory or name.'),
     'mic': ('', 'Microphone: index or part of a name.'),
     'file': ('', 'A WAV or FLAC file to play in place of the microphone.'),
-    'composed': ('false', 'One process for the four nodes.'),
+    'listening': ('', 'true or false: listen from the start, or only when ai/set_listening says so.'),
+    'event_log': ('', 'An SQLite file that keeps what was said and why; empty keeps nothing.'),
+    'composed': ('false', 'One process for the five nodes.'),
 }
 
 
@@ -50,7 +54,11 @@ def _nodes(context: LaunchContext) -> list[Node]:
     }
     for argument, (parameter, nodes) in PARAMETERS.items():
         if given[argument]:
-            value = int(given[argument]) if argument == 'mic' and given[argument].isdigit() else given[argument]
+            value: object = given[argument]
+            if argument == 'mic' and given[argument].isdigit():
+                value = int(given[argument])
+            elif argument == 'listening':
+                value = _flag(argument, given[argument])
             for name in nodes:
                 given_parameters[name][parameter] = value
     if flags['composed']:

@@ -56,7 +56,7 @@ robot="packages $(key)"
 packages="packages $(key "$@")"
 build="build $({
   key "$PWD"
-  find setup.py package.xml CMakeLists.txt cmake msg compat -type f -print0 | LC_ALL=C sort -z | xargs -0 sha256sum
+  find setup.py package.xml CMakeLists.txt cmake msg srv compat -type f -print0 | LC_ALL=C sort -z | xargs -0 sha256sum
 } | sha256sum | cut -d ' ' -f 1)"
 done_before() { [ "$current" = "$version" ] && grep -qsxF "$1" .venv/.done; }
 if done_before "$packages" && done_before "$build"; then exit 0; fi

@@ -8,8 +8,10 @@ import os
 import sys
 from pathlib import Path
 
+from training.ablate import command as ablate_command
 from training.corpus import command as corpus_command
 from training.evaluate import command as evaluate_command
+from training.inspect import command as inspect_command
 from training.stages import command as stages_command
 
 LIBRARY = Path(__file__).resolve().parents[2] / 'shared' / 'clips'  # beside the checkout
@@ -25,6 +27,8 @@ def main(argv: list[str] | None = None) -> int:
         '  python -m training train --recipe embedded-v1 --corpus corpus --out checkpoints/mine\n'
         '  python -m training train --recipe paper --dry-run\n'
         '  python -m training evaluate clips ~/clips --checkpoint checkpoints/embedded\n'
+        '  python -m training inspect --checkpoint checkpoints/embedded --corpus corpus\n'
+        '  python -m training ablate --hours 5 --steps 200 --out ablation\n'
         '  python -m training corpus build --clips ~/clips --hours 2 --out corpus\n'
         "A clip library is a folder with audio files and a manifest.csv; see 'Training' in the README.",
     )
@@ -38,14 +42,22 @@ def main(argv: list[str] | None = None) -> int:
         sub.add_argument('--clips', type=Path, default=LIBRARY, help='clip library (default: %(default)s)')
     corpus_command.add_parser(commands, LIBRARY)
     evaluate_command.add_parser(commands, LIBRARY)
+    ablate_parser = commands.add_parser('ablate', help='what each part of the method is worth; run again to resume')
+    ablate_command.add_arguments(ablate_parser, LIBRARY)
+    inspect_parser = commands.add_parser('inspect', help='continuity across chunks, and the heads that decide')
+    inspect_command.add_arguments(inspect_parser)
     options = parser.parse_args(argv)
     try:
-        if options.command in ('train', 'evaluate'):
+        if options.command in ('train', 'evaluate', 'inspect', 'ablate'):
             _share_cores(options.command)
         if options.command == 'train':
             return stages_command.run(options)
         elif options.command == 'evaluate':
             return evaluate_command.run(options)
+        elif options.command == 'inspect':
+            return inspect_command.run(options)
+        elif options.command == 'ablate':
+            return ablate_command.run(options)
         elif options.command == 'corpus':
             return corpus_command.run(options)
         else:
@@ -61,11 +73,11 @@ def main(argv: list[str] | None = None) -> int:
 def _share_cores(command: str) -> None:
     import torch
 
-    # One stream's passes are too small to share between cores; a training batch's are not.
+    # One stream's passes are too small to share between cores; those of a batch of streams are not.
     # Processes of this computer, as `torchrun` and `deepspeed` say it.
     processes = int(os.environ.get('LOCAL_WORLD_SIZE') or os.environ.get('LOCAL_SIZE') or 1)
     threads = len(os.sched_getaffinity(0)) // processes
-    torch.set_num_threads(max(1, threads) if command == 'train' else 1)
+    torch.set_num_threads(1 if command == 'evaluate' else max(1, threads))
 
 
 def _mendable() -> tuple[type[Exception], ...]:
@@ -76,6 +88,7 @@ def _mendable() -> tuple[type[Exception], ...]:
     from training.corpus.clips import ClipLibraryError
     from training.corpus.speech import SpeechError
     from training.evaluate import EvaluationError
+    from training.inspect import InspectionError
     from training.recipe import RecipeError
     from training.stages import TrainingError
 
@@ -85,6 +98,7 @@ def _mendable() -> tuple[type[Exception], ...]:
         ClipLibraryError,
         CorpusError,
         EvaluationError,
+        InspectionError,
         RecipeError,
         SpeechError,
         TrainingError,

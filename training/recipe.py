@@ -8,7 +8,7 @@ from typing import Any, Literal, TypeVar
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from audio_interaction_ros.audio import CHUNK_S
+from audio_interaction_ros.audio import SAMPLE_RATE_HZ
 
 
 class RecipeError(ValueError):
@@ -90,6 +90,9 @@ class StageData(_Section):
         description='offline: up to the first reply, decided once; online: whole streams, decided at every drain'
     )
     mix_ins: bool = Field(default=True, description='also streams that something was mixed into')
+    late_share: float = Field(
+        default=0.0, ge=0, le=1, description='of the warnings to train on: given one to three drains after their moment'
+    )
 
 
 class Stage(_Section):
@@ -142,7 +145,9 @@ class TrainingRecipe(_Section):
     log_mel: Literal['fixed', 'running_maximum'] = Field(
         default='fixed', description="running_maximum for an encoder that was trained on Whisper's spectrogram"
     )
-    chunk_ms: int = Field(default=400, description='c')
+    chunk_ms: int = Field(
+        default=400, gt=0, multiple_of=40, description="c; other lengths than the runtime's only where `ablate` asks"
+    )
     max_positions: int = Field(default=1_536, ge=64, description='tokens and vectors of a stream; longer: left out')
     devices: int = Field(default=1, ge=1, description='that `accumulation` is meant for; other numbers divide the same')
     optimiser: Optimiser = Optimiser()
@@ -155,8 +160,11 @@ class TrainingRecipe(_Section):
 
     @model_validator(mode='after')
     def _numbers_fit(self) -> TrainingRecipe:
-        if self.chunk_ms != round(1_000 * CHUNK_S):
-            raise ValueError(f'chunk_ms is {self.chunk_ms}; this package streams {1_000 * CHUNK_S:g} ms, give that')
+        if self.audio.get('n_window') != self.chunk_ms // 20:  # half of its log-mel frames, which are 10 ms apart
+            raise ValueError(
+                f'audio.n_window is {self.audio.get("n_window")} and chunk_ms {self.chunk_ms}; '
+                f'the encoder of such chunks has n_window {self.chunk_ms // 20}, give that'
+            )
         if self.text.get('tie_word_embeddings', False):
             raise ValueError('text: the LM head and the embeddings train apart; set tie_word_embeddings to false')
         if self.audio.get('output_dim') != self.text.get('hidden_size'):
@@ -165,6 +173,16 @@ class TrainingRecipe(_Section):
         if len(set(names)) < len(names):
             raise ValueError(f'stages {names}: give each a name of its own')
         return self
+
+    @property
+    def chunk_samples(self) -> int:
+        """At 16 kHz."""
+        return self.chunk_ms * SAMPLE_RATE_HZ // 1_000
+
+    @property
+    def chunk_s(self) -> float:
+        """c in seconds."""
+        return self.chunk_ms / 1_000
 
     def streams_a_step(self, stage: Stage) -> int:
         """The effective batch of Table 11: the same however many devices there are."""

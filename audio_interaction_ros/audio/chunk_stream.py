@@ -73,6 +73,13 @@ class ChunkStream:
         timeline.advance(len(samples), pcm.sample_rate_hz)
         yield from self._chunks(self._resampler.push(samples), timeline)
 
+    def end(self) -> None:
+        """What follows shares nothing with what came: forget the incomplete chunk; the next piece begins a stream."""
+        if self._format is not None:
+            self._resampler = MonoResampler(self._format.sample_rate_hz)
+            self._chunker = Chunker()
+        self._timeline = None
+
     def finish(self) -> Iterator[StreamChunk]:
         """At the end of a recording: what is still inside, the last chunk filled up with zeros."""
         if self._timeline is not None and self._format is not None:

@@ -19,6 +19,8 @@ from audio_interaction_ros.audio.timeline import NS_PER_S, CaptureClock
 
 SAMPLE_FORMAT = 'S16LE'
 _DEAD_AFTER_S = 1.0
+_FIRST_AFTER_S = 4.0  # PulseAudio has been seen to take two seconds to begin
+_POLL_S = 0.1  # so that `stop` is heard although the device is dead
 _MAX_OWN_CHANNELS = 8  # of a device without a mono mode; PulseAudio offers 32 that are not there
 
 
@@ -126,14 +128,16 @@ class Microphone:
         self._queue.clear()
 
     def blocks(self, stop: Event) -> Iterator[Block]:
-        """Until `stop`. Raises DeviceLost when the device delivers nothing for a second."""
+        """Until `stop`. Raises DeviceLost when the device delivers nothing for a second, or not in four at first."""
         clock = CaptureClock(self.pcm.sample_rate_hz)
+        dead_s = time.monotonic() + _FIRST_AFTER_S
         while not stop.is_set():
-            captured = self._queue.get(_DEAD_AFTER_S)
+            captured = self._queue.get(_POLL_S)
             if captured is not None:
                 stamp_ns = clock.stamp_ns(captured.captured_ns, captured.frames, captured.lost_before)
                 yield Block(captured.data, stamp_ns)
-            elif not stop.is_set():
+                dead_s = time.monotonic() + _DEAD_AFTER_S
+            elif time.monotonic() > dead_s:
                 raise DeviceLost(f"microphone '{self.name}' delivers no sound; is it still plugged in?")
 
     def _on_block(self, data: Any, frames: int, times: Any, status: Any) -> None:

@@ -1,4 +1,4 @@
-"""The `audio-interaction` command: hear files and bags, record, the live demo, and checkpoints."""
+"""The `audio-interaction` command: hear files and bags, record, the live demo, event logs, and checkpoints."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from audio_interaction_ros.cli import checkpoint, demo, listen, record, replay
+from audio_interaction_ros.cli import checkpoint, demo, events, listen, record, replay
 from audio_interaction_ros.cli.errors import CommandError
 
 _DESCRIPTION = """\
@@ -19,6 +19,7 @@ examples:
   audio-interaction listen kitchen.wav            what would it say to this recording?
   audio-interaction record --out night            audio topics into a rosbag2 bag
   audio-interaction replay night --out decisions  the bag through the model, faster than real time
+  audio-interaction events explain ~/events.db    why did you say that?
   audio-interaction checkpoint info embedded      what is this checkpoint?
 
 `audio-interaction COMMAND --help` says more about each.
@@ -34,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(metavar='COMMAND', required=True)
-    for command in (demo, listen, record, replay, checkpoint):
+    for command in (demo, listen, record, replay, events, checkpoint):
         command.add_parser(commands)
     arguments = parser.parse_args(argv)
     try:

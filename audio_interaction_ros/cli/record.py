@@ -21,7 +21,7 @@ _QUEUE_DEPTH = 200
 
 _EPILOG = """\
 This writes sound to disk: everything said near the microphone is in the bag. Nothing else in this package
-does that.
+does that, but for an event log that is told to keep seconds of it (docs/privacy.md).
 Ends on Ctrl-C or after --duration; the last line printed is a JSON summary.
 
 examples:

@@ -43,14 +43,23 @@ class AudioTower(Qwen2_5OmniAudioEncoder):
 
 
 class ChunkEncoder(nn.Module):
-    """Waveform → ten vectors for every 400 ms."""
+    """Waveform → ten vectors for every 400 ms.
 
-    def __init__(self, config: Qwen2_5OmniAudioEncoderConfig, normalisation: Normalisation = 'fixed') -> None:
+    Another number of `frames_per_chunk` is for experiments in training; nothing streams with such an encoder.
+    """
+
+    def __init__(
+        self,
+        config: Qwen2_5OmniAudioEncoderConfig,
+        normalisation: Normalisation = 'fixed',
+        frames_per_chunk: int = FRAMES_PER_CHUNK,
+    ) -> None:
         super().__init__()
-        if config.n_window * 2 != FRAMES_PER_CHUNK:
+        if config.n_window * 2 != frames_per_chunk:
             raise ValueError(
-                f'n_window is {config.n_window}; {FRAMES_PER_CHUNK // 2} makes the 400 ms chunks this package streams'
+                f'n_window is {config.n_window}, but chunks of {10 * frames_per_chunk} ms need {frames_per_chunk // 2}'
             )
+        self.frames_per_chunk = frames_per_chunk
         self.logmel = CausalLogMel(config.num_mel_bins, normalisation)
         self.audio_tower = AudioTower(config)
 
@@ -60,7 +69,7 @@ class ChunkEncoder(nn.Module):
 
     def encode_mel(self, mel: Tensor) -> Tensor:
         """float32 [..., mel_bins, n × 40] → [..., n, 10, dim]."""
-        chunks = mel.unflatten(-1, (-1, FRAMES_PER_CHUNK)).movedim(-2, -3)
+        chunks = mel.unflatten(-1, (-1, self.frames_per_chunk)).movedim(-2, -3)
         vectors = self.audio_tower.encode_chunks(chunks.reshape(-1, *chunks.shape[-2:]))
         return vectors.unflatten(0, chunks.shape[:-2])
 

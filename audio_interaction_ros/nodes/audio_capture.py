@@ -1,17 +1,23 @@
-"""audio_capture: a microphone, or a file in real time, on audio_stamped with its format on audio_info."""
+"""audio_capture: a microphone, or a file in real time, on audio_stamped with its format on audio_info.
+
+It holds the off switch, ai/set_listening, because it is the only one that holds the device.
+"""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
 from threading import Event
+from typing import Any
 
 from audio_common_msgs.msg import AudioData, AudioDataStamped, AudioInfo
-from std_msgs.msg import Header
+from std_msgs.msg import Bool, Header
+from std_srvs.srv import SetBool
 
 from audio_interaction_ros.audio.formats import AudioFormatError, PcmFormat
 from audio_interaction_ros.audio.sources import Block, DeviceError, DeviceLost, FileSource, Microphone
-from audio_interaction_ros.nodes import qos
+from audio_interaction_ros.audio.switch import ListeningSwitch, SwitchError
+from audio_interaction_ros.nodes import listening, qos
 from audio_interaction_ros.nodes.lifecycle import ManagedNode, run
 from audio_interaction_ros.nodes.messages import bytes_array, stamp_of
 from audio_interaction_ros.nodes.parameters import AudioCaptureParameters
@@ -24,12 +30,13 @@ _FIRST_RETRY_S, _MAX_RETRY_S = 1.0, 30.0
 
 
 class AudioCaptureNode(ManagedNode[AudioCaptureParameters]):
-    """A thread publishes blocks as the source delivers them. Inactive, the microphone is closed."""
+    """A thread publishes blocks as the source delivers them. Inactive, or switched off, the microphone is closed."""
 
     NAME = 'audio_capture'
 
     def setup(self) -> None:
         given = self.parameters
+        self._switch = ListeningSwitch(given.listening, given.listening_file)
         self._source: Microphone | FileSource = (
             FileSource(given.file, given.block_ms) if given.file else self._microphone()
         )
@@ -38,21 +45,58 @@ class AudioCaptureNode(ManagedNode[AudioCaptureParameters]):
         self._audio = self.publish_on('audio_stamped', AudioDataStamped, qos.AUDIO)
         # A file's end, stamped with it, so that a listener knows that no more will come.
         self._end = self.publish_on('audio_end', Header, qos.LATCHED)
+        self._listening = self.publish_on(listening.TOPIC, Bool, qos.LATCHED)
+        self._say_listening(False)
+        self.serve('ai/set_listening', SetBool, self._on_set_listening)
 
     def start(self) -> None:
-        if isinstance(self._source, Microphone):
-            self._source.open()
-        self._publish_info(self._source.pcm)
-        self.work(self._capture_until)
+        if self._switch.on:
+            self._listen()
 
     def stop(self) -> None:
-        if isinstance(self._source, Microphone):
-            self._source.close()
+        self._close()
 
     def measurements(self) -> Mapping[str, object]:
+        source = (
+            {'device': self._source.name} if isinstance(self._source, Microphone) else {'file': self.parameters.file}
+        )
+        return {**source, 'listening': self._listens}
+
+    def _on_set_listening(self, request: Any, response: Any) -> Any:
+        """Off is done when this returns: the device is closed, and nothing more is published."""
+        try:
+            if self.active and request.data != self._listens:
+                self._listen() if request.data else self._close()
+            self._switch.set(request.data)
+        except (DeviceError, SwitchError) as error:
+            self.get_logger().error(str(error))
+            response.success, response.message = False, str(error)
+            return response
+        response.success = True
+        response.message = 'listening' if self._listens else 'not listening, the microphone is closed'
+        if request.data and not self.active:
+            response.message += '; it will be opened when audio_capture is activated'
+        self.get_logger().info(response.message)
+        return response
+
+    def _listen(self) -> None:
+        """Raises DeviceError."""
         if isinstance(self._source, Microphone):
-            return {'device': self._source.name}
-        return {'file': self.parameters.file}
+            self._source = self._microphone()  # found anew: it may have been unplugged and plugged in meanwhile
+            self._source.open()
+        self._publish_info(self._source.pcm)
+        self._say_listening(True)
+        self.work(self._capture_until)
+
+    def _close(self) -> None:
+        self.rest()
+        if isinstance(self._source, Microphone):
+            self._source.close()
+        self._say_listening(False)
+
+    def _say_listening(self, listens: bool) -> None:
+        self._listens = listens
+        self._listening.publish(Bool(data=listens))
 
     def _microphone(self) -> Microphone:
         given = self.parameters

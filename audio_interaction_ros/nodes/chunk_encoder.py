@@ -18,6 +18,7 @@ from audio_interaction_ros.msg import AudioEmbedding
 from audio_interaction_ros.nodes import qos
 from audio_interaction_ros.nodes.embeddings import embedding_message
 from audio_interaction_ros.nodes.lifecycle import ManagedNode, run
+from audio_interaction_ros.nodes.listening import Listening
 from audio_interaction_ros.nodes.messages import nanoseconds_of
 from audio_interaction_ros.nodes.parameters import ChunkEncoderParameters
 from audio_interaction_ros.streaming.ingest import AudioIngest
@@ -45,6 +46,8 @@ class ChunkEncoderNode(ManagedNode[ChunkEncoderParameters]):
         self._messages: BoundedQueue[AudioDataStamped] = BoundedQueue(given.queue_max_messages)
         self._publisher = self.publish_on('ai/embeddings', AudioEmbedding, qos.EMBEDDINGS)
         self.listen_to('audio_info', AudioInfo, self._on_info, qos.LATCHED, when_inactive=True)
+        self._forgetting = Event()
+        self._listening = Listening(self, self._forget)
         self.listen_to('audio_stamped', AudioDataStamped, self._on_audio, qos.AUDIO)
 
     def start(self) -> None:
@@ -66,7 +69,14 @@ class ChunkEncoderNode(ManagedNode[ChunkEncoderParameters]):
             self.diagnostics.trouble('refused_formats', f'audio_info refused: {error}')
         self._format_known.set()
 
+    def _forget(self) -> None:
+        """A pause is the end of a stream, however short: nothing of before it is answered after it."""
+        self._messages.clear()
+        self._forgetting.set()
+
     def _on_audio(self, message: AudioDataStamped) -> None:
+        if not self._listening.on:
+            return
         if not self._messages.put(message):
             self._ingest.note_loss()
             why = 'audio comes faster than it is encoded; use a faster machine or a smaller checkpoint'
@@ -79,6 +89,9 @@ class ChunkEncoderNode(ManagedNode[ChunkEncoderParameters]):
             if not self._format_known.wait(_POLL_S):
                 continue
             message = self._messages.get(_POLL_S)
+            if self._forgetting.is_set():
+                self._forgetting.clear()
+                self._ingest.end_stream()
             if message is not None:
                 self._encode(message)
 

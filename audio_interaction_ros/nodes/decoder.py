@@ -10,13 +10,14 @@ from threading import Event
 import torch
 from std_msgs.msg import String
 
-from audio_interaction_ros.model.checkpoint import find_checkpoint, load_decoder
+from audio_interaction_ros.model.checkpoint import digest_of, find_checkpoint, load_decoder
 from audio_interaction_ros.msg import AudioEmbedding
 from audio_interaction_ros.msg import Decision as DecisionMessage
 from audio_interaction_ros.msg import Response as ResponseMessage
 from audio_interaction_ros.nodes import qos
 from audio_interaction_ros.nodes.embeddings import EmbeddingError, EmbeddingSpec, chunk_of
 from audio_interaction_ros.nodes.lifecycle import ManagedNode, run
+from audio_interaction_ros.nodes.listening import Listening
 from audio_interaction_ros.nodes.messages import decision_message, response_message, wire_text
 from audio_interaction_ros.nodes.parameters import DecoderParameters
 from audio_interaction_ros.streaming.fifo import ChunkQueue
@@ -36,6 +37,8 @@ class DecoderNode(ManagedNode[DecoderParameters]):
         torch.set_num_threads(given.threads)
         self._half = load_decoder(find_checkpoint(given.checkpoint))
         self._spec = EmbeddingSpec(self._half.config.encoder_digest, self._half.language_model.config.hidden_size)
+        # Of both halves, as evidence of who said something: the encoder's digest, and one of the language model.
+        self._digest = f'{self._spec.encoder_digest}-{digest_of(self._half.language_model.state_dict())}'
         # A session reads at most half of its context at once; a longer queue would be dropped there, uncounted.
         readable = self._half.config.streaming.max_context_chunks // 2
         self._queue = ChunkQueue(min(given.queue_max_chunks, readable))
@@ -44,6 +47,8 @@ class DecoderNode(ManagedNode[DecoderParameters]):
         self._decisions = self.publish_on('ai/decision', DecisionMessage, qos.EVENTS)
         self._responses = self.publish_on('ai/response', ResponseMessage, qos.EVENTS)
         self._texts = self.publish_on('ai/response_text', String, qos.EVENTS)
+        self._forgetting = Event()
+        self._listening = Listening(self, self._forget)
         self.listen_to('ai/embeddings', AudioEmbedding, self._on_embedding, qos.EMBEDDINGS)
 
     def start(self) -> None:
@@ -65,7 +70,14 @@ class DecoderNode(ManagedNode[DecoderParameters]):
             'context_chunks': self._session.context_chunks,
         }
 
+    def _forget(self) -> None:
+        """Nothing of before a pause is answered after it."""
+        self._queue.flush()
+        self._forgetting.set()
+
     def _on_embedding(self, message: AudioEmbedding) -> None:
+        if not self._listening.on:
+            return
         try:
             chunk = chunk_of(message, self._spec)
         except EmbeddingError as error:
@@ -87,7 +99,7 @@ class DecoderNode(ManagedNode[DecoderParameters]):
     def _listen_until(self, stop: Event) -> None:
         while not stop.is_set():
             try:
-                event = self._loop.step()
+                event = self._cut_short() if self._forgetting.is_set() else self._loop.step()
             except Exception:
                 # A model that fails once may work again; the session's cache may be half-written.
                 self._session.reset()
@@ -102,10 +114,14 @@ class DecoderNode(ManagedNode[DecoderParameters]):
             else:
                 self._publish_response(event)
 
+    def _cut_short(self) -> Response | None:
+        self._forgetting.clear()
+        return self._loop.forget()
+
     def _publish_decision(self, decision: Decision) -> None:
         self.diagnostics.computed(decision.compute_time_s)
         lost = self._losses.lost(self._queue.dropped)
-        self._decisions.publish(decision_message(decision, self._frame_id, len(self._queue), lost))
+        self._decisions.publish(decision_message(decision, self._frame_id, len(self._queue), lost, self._digest))
 
     def _publish_response(self, response: Response) -> None:
         said = (response.text, response.emotion)
@@ -114,8 +130,9 @@ class DecoderNode(ManagedNode[DecoderParameters]):
         self._said = said
         now_ns = self.get_clock().now().nanoseconds
         self._responses.publish(response_message(response, self._frame_id, now_ns))
-        if response.final:
+        if response.final and not response.cancelled:
             self._texts.publish(String(data=wire_text(response.text)))
+        if response.final:
             self._said = ('', '')
 
 

@@ -31,8 +31,8 @@ class ManagedNode(LifecycleNode, Generic[P]):
     Subclasses implement hooks that mirror each other: `setup` and `teardown` (configure, clean up), `start` and
     `stop` (activate, deactivate). A hook that raises makes its transition fail, with the exception's sentence in
     the log; `stop` and `teardown` then undo what was done, so they must bear a half-done `start` or `setup`.
-    Publishers, subscriptions and timers made with `publish_on`, `listen_to` and `every` in `setup`, and the
-    thread given to `work` in `start`, are undone here.
+    Publishers, subscriptions, services and timers made with `publish_on`, `listen_to`, `serve` and `every` in
+    `setup`, and the thread given to `work` in `start`, are undone here.
     """
 
     NAME: ClassVar[str]
@@ -81,6 +81,11 @@ class ManagedNode(LifecycleNode, Generic[P]):
         )
         self._undo.append(lambda: self.destroy_subscription(subscription))
 
+    def serve(self, service: str, service_type: type[Any], callback: Callable[[Any, Any], Any]) -> None:
+        """`callback(request, response)` returns the response; it is called while the node is configured."""
+        server = self.create_service(service_type, service, callback)
+        self._undo.append(lambda: self.destroy_service(server))
+
     def every(self, period_s: float, callback: Callable[[], None]) -> None:
         """`callback` is called while the node is active."""
         timer = self.create_timer(period_s, lambda: callback() if self.active else None)
@@ -89,6 +94,12 @@ class ManagedNode(LifecycleNode, Generic[P]):
     def work(self, work: Callable[[threading.Event], None]) -> None:
         """Run `work(stop)` in a thread while the node is active; it must return soon after `stop` is set."""
         self._worker = Worker(self.NAME, work)
+
+    def rest(self) -> None:
+        """Stop that thread, if there is one."""
+        if self._worker is not None:
+            self._worker.stop()
+            self._worker = None
 
     def measurements(self) -> Mapping[str, object]:
         """What diagnostics show beside the counters."""
@@ -140,9 +151,7 @@ class ManagedNode(LifecycleNode, Generic[P]):
 
     def _deactivate(self) -> None:
         self.active = False
-        if self._worker is not None:
-            self._worker.stop()
-            self._worker = None
+        self.rest()
         self.stop()
 
     def _attempt(self, hook: Callable[[], None], undo: Callable[[], None] | None = None) -> TransitionCallbackReturn:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 from array import array
 from typing import TYPE_CHECKING
 
@@ -10,9 +12,10 @@ from std_msgs.msg import Header
 
 from audio_interaction_ros.audio import CHUNK_S
 from audio_interaction_ros.audio.timeline import NS_PER_S
+from audio_interaction_ros.events.log import Event
 from audio_interaction_ros.msg import Decision as DecisionMessage
+from audio_interaction_ros.msg import LoggedEvent, SafetyAlert
 from audio_interaction_ros.msg import Response as ResponseMessage
-from audio_interaction_ros.msg import SafetyAlert
 from audio_interaction_ros.safety.policy import Alert
 
 if TYPE_CHECKING:
@@ -34,7 +37,9 @@ def bytes_array(data: bytes) -> array[int]:
     return array('B', data)
 
 
-def decision_message(decision: Decision, frame_id: str, queue_depth: int, chunks_lost: int) -> DecisionMessage:
+def decision_message(
+    decision: Decision, frame_id: str, queue_depth: int, chunks_lost: int, checkpoint_digest: str
+) -> DecisionMessage:
     chunk = decision.chunk
     return DecisionMessage(
         header=Header(stamp=stamp_of(chunk.stamp_ns), frame_id=frame_id),
@@ -47,6 +52,7 @@ def decision_message(decision: Decision, frame_id: str, queue_depth: int, chunks
         compute_time_s=decision.compute_time_s,
         level_dbfs=chunk.level_dbfs,
         chunks_lost=chunks_lost,
+        checkpoint_digest=checkpoint_digest,
     )
 
 
@@ -67,6 +73,7 @@ def response_message(response: Response, frame_id: str, now_ns: int) -> Response
         emotion=response.emotion,
         urgent=response.emotion == URGENT,
         final=response.final,
+        cancelled=response.cancelled,
         probability=response.decision.probability,
         latency_s=(now_ns - chunk.stamp_ns) / NS_PER_S - CHUNK_S,
     )
@@ -83,4 +90,19 @@ def alert_message(alert: Alert, header: Header) -> SafetyAlert:
         confidence=alert.confidence,
         response_id=alert.response_id,
         heard_by=int(alert.heard_by),
+    )
+
+
+def event_message(event: Event) -> LoggedEvent:
+    return LoggedEvent(
+        header=Header(stamp=stamp_of(event.stamp_ns), frame_id=wire_text(event.frame_id)),
+        id=event.id,
+        kind=int(event.kind),
+        source_id=wire_text(event.source_id),
+        text=wire_text(event.text),
+        probability=math.nan if event.probability is None else event.probability,
+        evidence=json.dumps(event.evidence, ensure_ascii=False),
+        verdict=int(event.verdict),
+        heard=wire_text(event.heard),
+        has_sound=event.has_sound,
     )

@@ -43,6 +43,14 @@ class AudioCaptureParameters(NodeParameters):
         100, ge=2, le=1000, description='Blocks kept for sending; at the limit the oldest is dropped and counted.'
     )
     frame_id: str = Field('microphone', description="The microphone's frame, put on every message.")
+    listening: bool = Field(
+        True, description='Listen from the start; `ai/set_listening` switches it while it runs (`docs/privacy.md`).'
+    )
+    listening_file: str = Field(
+        '',
+        description='A file that remembers that switch over crashes and restarts, and then outweighs `listening`; '
+        'empty remembers nothing.',
+    )
 
 
 class ListenerParameters(NodeParameters):
@@ -101,11 +109,33 @@ class SafetyAlertParameters(ListenerParameters):
         return self
 
 
+class EventLogParameters(ListenerParameters):
+    path: str = Field(
+        '', description='An SQLite file that keeps what was said and why (`docs/privacy.md`); empty keeps nothing.'
+    )
+    keep_days: float = Field(30.0, gt=0.0, le=3_650.0, description='Older entries are deleted.')
+    max_mb: float = Field(
+        100.0, ge=1.0, le=1_000_000.0,
+        description='Entries and sound together, in megabytes; at the limit the oldest are deleted.',
+    )  # fmt: skip
+    audio_s: float = Field(
+        0.0, ge=0.0, le=60.0,
+        description='Seconds of sound kept around an event, half before and half after; 0 keeps no sound.',
+    )  # fmt: skip
+
+    @model_validator(mode='after')
+    def _sound_needs_a_log(self) -> EventLogParameters:
+        if self.audio_s and not self.path:
+            raise ValueError(f'audio_s is {self.audio_s} and path is empty; set path too, or audio_s to 0')
+        return self
+
+
 NODES: dict[str, type[NodeParameters]] = {
     'audio_capture': AudioCaptureParameters,
     'chunk_encoder': ChunkEncoderParameters,
     'decoder': DecoderParameters,
     'safety_alert': SafetyAlertParameters,
+    'event_log': EventLogParameters,
 }
 
 

@@ -17,6 +17,7 @@ from audio_interaction_ros.audio.formats import AudioFormatError, PcmFormat
 from audio_interaction_ros.msg import Response, SafetyAlert
 from audio_interaction_ros.nodes import qos
 from audio_interaction_ros.nodes.lifecycle import ManagedNode, run
+from audio_interaction_ros.nodes.listening import Listening
 from audio_interaction_ros.nodes.messages import alert_message, nanoseconds_of, stamp_of
 from audio_interaction_ros.nodes.parameters import SafetyAlertParameters
 from audio_interaction_ros.safety.alarm_listener import AlarmListener
@@ -41,6 +42,7 @@ class SafetyAlertNode(ManagedNode[SafetyAlertParameters]):
         if given.sample_rate:
             self._pcm = PcmFormat(given.sample_rate, given.channels, given.sample_format.upper())
         self._publisher = self.publish_on('ai/safety_alert', SafetyAlert, qos.ALERTS)
+        self._listening = Listening(self, self._forget)
         self.listen_to('ai/response', Response, self._on_response, qos.EVENTS)
         if given.alarm_signatures:
             self.listen_to('audio_info', AudioInfo, self._on_info, qos.LATCHED, when_inactive=True)
@@ -58,10 +60,20 @@ class SafetyAlertNode(ManagedNode[SafetyAlertParameters]):
             self._publish(alert)
 
     def measurements(self) -> Mapping[str, object]:
-        return {'open_alerts': self._policy.open_alerts, 'gaps': self._alarms.gaps}
+        return {
+            'open_alerts': self._policy.open_alerts,
+            'gaps': self._alarms.gaps,
+            'listening': self._listening.on,
+        }
+
+    def _forget(self) -> None:
+        """Silence is wanted now, and no trouble. Open alerts stay until quiet clears them, as ever."""
+        if self.active:
+            self._alarms.end_stream()
+            self._unreadable = 0
 
     def _on_response(self, response: Response) -> None:
-        if not (response.urgent and response.final):
+        if not (response.urgent and response.final) or response.cancelled:
             return
         hazard = self._taxonomy.hazard_of(response.text)
         alert = self._policy.heard(hazard, response.text, response.probability, response.id, self._now_s())
@@ -77,6 +89,8 @@ class SafetyAlertNode(ManagedNode[SafetyAlertParameters]):
 
     def _on_audio(self, message: AudioDataStamped) -> None:
         """At most one chunk is looked at, in some 3 ms: not worth a thread."""
+        if not self._listening.on:
+            return
         if self._pcm is None:
             self._unreadable += 1
             if self._unreadable > _UNREADABLE_MESSAGES:

@@ -25,6 +25,10 @@ class AlarmListener:
         """A piece that belonged here is known to be lost."""
         self._stream.note_loss()
 
+    def end_stream(self) -> None:
+        """What follows shares nothing with what came: no rhythm goes on across it."""
+        self._stream.end()
+
     def push(self, samples: Samples, pcm: PcmFormat, stamp_ns: int) -> Iterator[tuple[Evidence, int]]:
         """One message: float32 [frames, channels], their format, capture time of the first.
 

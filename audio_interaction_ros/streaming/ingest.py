@@ -42,6 +42,10 @@ class AudioIngest:
         """
         return self._encoded(self._stream.push(samples, pcm, stamp_ns))
 
+    def end_stream(self) -> None:
+        """What follows shares nothing with what came: the next piece begins a stream."""
+        self._stream.end()
+
     def finish(self) -> Iterator[EncodedChunk]:
         """At the end of a recording: what is still inside, the last chunk filled up with zeros."""
         return self._encoded(self._stream.finish())

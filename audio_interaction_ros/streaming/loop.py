@@ -32,12 +32,13 @@ class Decision:
 
 @dataclass(frozen=True)
 class Response:
-    """The response so far; `final` once `eos` came. `decision` is the one that triggered it."""
+    """The response so far; `final` once `eos` came, or it was `cancelled`. `decision` is the one that triggered it."""
 
     decision: Decision
     text: str
     emotion: str
     final: bool
+    cancelled: bool = False
 
 
 class ListeningLoop:
@@ -61,6 +62,17 @@ class ListeningLoop:
         """Every event until the queue is empty and no response is under way."""
         while (event := self.step()) is not None:
             yield event
+
+    def forget(self) -> Response | None:
+        """Drop all context. The last message of the response that this cuts short, if one was under way."""
+        cut_short = None
+        if self._session.responding:
+            assert self._trigger is not None
+            cut_short = Response(self._trigger, self._text(), self._emotion, final=True, cancelled=True)
+        self._session.reset()
+        self._stream_id = None
+        self._text_ids = []
+        return cut_short
 
     def _listen(self) -> Decision | None:
         chunks = self._queue.flush()

@@ -41,3 +41,14 @@ def test_a_gap_in_the_rhythm_starts_it_afresh():
     assert gaps == 1
     assert whole[0][1] < 1.0
     assert broken[0][1] > 5.4  # only groups after the gap count
+
+
+def test_no_rhythm_goes_on_across_the_end_of_a_stream():
+    sound = in_noise(temporal_three(30.0), 15)
+    listener, pcm, heard_s = AlarmListener(), PcmFormat(16_000, 1, 'F32LE'), []
+    for first in range(0, len(sound) - 640, 640):
+        if first % (5 * 16_000) == 0:
+            listener.end_stream()
+        for _ in listener.push(sound[first : first + 640, None], pcm, START_NS + first * 62_500):
+            heard_s.append(first / 16_000)
+    assert heard_s == [], 'five seconds hold no two cycles, so they were put together across an end'

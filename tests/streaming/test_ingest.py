@@ -97,3 +97,14 @@ def test_a_refused_message_leaves_a_gap(encoder_half):
 def test_a_message_of_absurd_length_is_refused(encoder_half):
     with pytest.raises(AudioFormatError, match='40 s of sound'):
         list(AudioIngest(encoder_half, 1).push(np.zeros((160_000, 1), np.float32), PcmFormat(4_000, 1, 'S16LE'), 1))
+
+
+def test_an_ended_stream_shares_nothing_with_the_next_although_no_sample_was_lost(encoder_half):
+    ingest = AudioIngest(encoder_half, 7)
+    before = push(ingest, 0, 10_000)
+    ingest.end_stream()
+    after = push(ingest, 10_000, 20_000)
+    assert [(chunk.stream_id, chunk.index) for chunk in before + after] == [(7, 0), (8, 0)]
+    assert after[0].stamp_ns == stamp_ns(10_000)
+    fresh = push(AudioIngest(encoder_half, 1), 10_000, 20_000)
+    torch.testing.assert_close(after[0].vectors, fresh[0].vectors, atol=0, rtol=0)

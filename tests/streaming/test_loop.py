@@ -61,6 +61,22 @@ def test_a_new_stream_begins_a_new_context(decoder_half):
     assert decision.probability == fresh_loop.step().probability
 
 
+def test_what_is_forgotten_in_the_middle_of_a_response_ends_it_and_leaves_nothing(decoder_half):
+    queue, loop = make_loop(decoder_half, ALWAYS)
+    assert loop.forget() is None
+    queue.push(chunk(3))
+    decision = loop.step()
+    said = [loop.step() for _ in range(3)][-1]
+    last = loop.forget()
+    assert (last.decision, last.text, last.final, last.cancelled) == (decision, said.text, True, True)
+    assert loop.forget() is None
+    queue.push(chunk(4))
+    fresh_queue, fresh_loop = make_loop(decoder_half, ALWAYS)
+    fresh_queue.push(chunk(4))
+    assert loop.step().probability == fresh_loop.step().probability
+    assert loop.step().text == fresh_loop.step().text
+
+
 def test_a_full_queue_drops_its_oldest_chunk_and_counts():
     queue = ChunkQueue(2)
     for index in range(5):

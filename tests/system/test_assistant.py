@@ -67,11 +67,11 @@ def test_four_processes_hear_a_file_and_survive_the_death_of_one(ros, patient_ch
         assert 'Traceback' not in processes[name].log
 
 
-def test_one_process_holds_all_four(ros, patient_checkpoint, recording):
+def test_one_process_holds_all_five(ros, patient_checkpoint, recording):
     decisions = ros.hear('ai/decision', Decision)
     file, waiting = f'audio_capture:file:={recording}', 'audio_capture:autostart:=false'
     process = ros.start('assistant', '-p', file, '-p', waiting, checkpoint=patient_checkpoint)
-    for name in ('safety_alert', 'decoder', 'chunk_encoder'):
+    for name in ('event_log', 'safety_alert', 'decoder', 'chunk_encoder'):
         ros.wait_state(name, 'active', process)
     # Only now, so that the test hears the first decision too.
     assert ros.change_state('audio_capture', 'configure')

@@ -9,7 +9,7 @@ import pytest
 import torch
 from audio_common_msgs.msg import AudioData, AudioDataStamped, AudioInfo
 from diagnostic_msgs.msg import DiagnosticArray
-from std_msgs.msg import Header
+from std_msgs.msg import Bool, Header
 
 from audio_interaction_ros.audio import CHUNK_SAMPLES
 from audio_interaction_ros.audio.formats import encode_s16le
@@ -185,3 +185,30 @@ def test_without_a_checkpoint_it_does_not_start(ros, tmp_path, checkpoint):
     assert process.wait() == 1
     assert str(given) in process.log
     assert 'Traceback' not in process.log
+
+
+def test_nothing_of_before_a_pause_is_in_the_stream_after_it(talker):
+    listening = talker.ros.talk('ai/listening', Bool, qos.LATCHED)
+    talker.describe()
+    loud, silent = np.full((6_400, 1), 0.5, np.float32), np.zeros((6_400, 1), np.float32)
+    talker.play(np.concatenate([loud, loud[:5_000]]), 16_000)  # a chunk and most of another
+    (before,) = talker.heard(1)
+    listening.publish(Bool(data=False))
+    talker.ros.spin(0.3)
+    talker.play(loud, 16_000)  # on its way still
+    talker.heard(1)
+    listening.publish(Bool(data=True))
+    talker.ros.spin(0.3)
+    talker.play(silent, 16_000)  # after so short a gap that it would else only be declared
+    _, after = talker.heard(2)
+    assert after.stream_id > before.stream_id
+    assert (after.chunk_index, after.first_sample) == (0, 0)
+    assert after.level_dbfs == pytest.approx(-120.0)
+
+    # When the switch goes, off as it is, another driver is heard.
+    listening.publish(Bool(data=False))
+    talker.ros.spin(0.3)
+    talker.ros.node.destroy_publisher(listening)
+    talker.ros.spin(0.5)
+    talker.play(silent, 16_000)
+    talker.heard(3)

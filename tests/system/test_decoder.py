@@ -7,7 +7,7 @@ import time
 import pytest
 import torch
 from diagnostic_msgs.msg import DiagnosticArray
-from std_msgs.msg import String
+from std_msgs.msg import Bool, String
 
 from audio_interaction_ros.msg import AudioEmbedding, Decision, Response
 from audio_interaction_ros.nodes import qos
@@ -132,3 +132,36 @@ def test_deactivated_it_is_silent_and_activated_it_hears_again(feeder):
     assert feeder.ros.change_state('decoder', 'activate')
     feeder.feed(1)
     feeder.ros.until(lambda: feeder.decisions, feeder.process)
+
+
+def test_switched_off_it_cuts_its_response_short_and_does_not_speak_it(feeder):
+    listening = feeder.ros.talk('ai/listening', Bool, qos.LATCHED)
+
+    def interrupted():
+        """True if a response was under way when the switch was heard."""
+        listening.publish(Bool(data=True))
+        feeder.ros.spin(0.3)
+        feeder.begin_stream()
+        index = 0
+        while not feeder.responses:
+            feeder.feed(index)
+            feeder.ros.spin(0.2)
+            index += 1
+        listening.publish(Bool(data=False))
+        feeder.ros.until(lambda: feeder.responses[-1].final, feeder.process)
+        return feeder.responses[-1].cancelled
+
+    assert any(interrupted() for _ in range(10)), 'every response was over before it could be cut short'
+    feeder.ros.spin(0.3)
+    assert not feeder.texts
+    feeder.decisions.clear()
+    feeder.feed(90)
+    feeder.ros.spin(0.5)
+    assert not feeder.decisions, 'it answers while it is off'
+    listening.publish(Bool(data=True))
+    feeder.ros.spin(0.3)
+    feeder.begin_stream()
+    feeder.feed(0)
+    feeder.ros.until(lambda: feeder.decisions, feeder.process)
+    assert feeder.decisions[0].checkpoint_digest.startswith(f'{feeder.digest}-')
+    feeder.ros.node.destroy_publisher(listening)

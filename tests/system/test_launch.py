@@ -46,14 +46,16 @@ def nodes(actions):
     return [action for action in actions if isinstance(action, launch_ros.actions.Node)]
 
 
-@pytest.mark.parametrize(('composed', 'count'), [('false', 4), ('true', 1)])
-def test_the_assistant_is_four_processes_or_one(composed, count):
-    assert len(nodes(entities('assistant', composed=composed, mic='USB', checkpoint='embedded'))) == count
+@pytest.mark.parametrize(('composed', 'count'), [('false', 5), ('true', 1)])
+def test_the_assistant_is_five_processes_or_one(composed, count):
+    given = {'mic': 'USB', 'checkpoint': 'embedded', 'listening': 'false', 'event_log': '/tmp/events.db'}
+    assert len(nodes(entities('assistant', composed=composed, **given))) == count
 
 
-def test_a_flag_that_is_none_is_refused():
-    with pytest.raises(ValueError, match='composed'):
-        entities('assistant', composed='maybe')
+@pytest.mark.parametrize('flag', ['composed', 'listening'])
+def test_a_flag_that_is_none_is_refused(flag):
+    with pytest.raises(ValueError, match=flag):
+        entities('assistant', **{flag: 'maybe'})
 
 
 def test_replay_starts_the_listeners_and_the_bag_when_it_is_given():

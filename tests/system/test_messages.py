@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 import torch
 from rclpy.serialization import deserialize_message, serialize_message
 from std_msgs.msg import Header
 
-from audio_interaction_ros.msg import AudioEmbedding, Response, SafetyAlert
+from audio_interaction_ros.events.log import Event, Kind, Verdict
+from audio_interaction_ros.msg import AudioEmbedding, LoggedEvent, Response, SafetyAlert
 from audio_interaction_ros.nodes.embeddings import EmbeddingError, EmbeddingSpec, chunk_of, embedding_message
 from audio_interaction_ros.nodes.messages import (
     alert_message,
     bytes_array,
     decision_message,
+    event_message,
     nanoseconds_of,
     response_message,
     stamp_of,
@@ -74,9 +78,10 @@ def test_an_embedding_that_does_not_fit_is_refused(field, value, kind, sentence)
 
 def test_decisions_and_responses_carry_the_trigger():
     decision = Decision(make_chunk(), 3, True, 0.75, 0.01)
-    message = over_the_wire(decision_message(decision, 'mic', queue_depth=2, chunks_lost=4))
+    message = over_the_wire(decision_message(decision, 'mic', queue_depth=2, chunks_lost=4, checkpoint_digest='a-b'))
     assert (message.chunk_index, message.chunks_drained, message.queue_depth, message.chunks_lost) == (5, 3, 2, 4)
     assert message.decision == message.RESPONSE
+    assert message.checkpoint_digest == 'a-b'
     assert nanoseconds_of(message.header.stamp) == STAMP_NS
     response = LoopResponse(decision, 'Glass is breaking.', 'urgent', final=True)
     message = over_the_wire(response_message(response, 'mic', STAMP_NS + 500_000_000))
@@ -92,8 +97,23 @@ def test_the_enumerations_are_those_of_the_messages():
         assert getattr(SafetyAlert, value.name) == value
     for name, value in HeardBy.__members__.items():
         assert getattr(SafetyAlert, name) == value
+    for value in (*Kind, *Verdict):
+        assert getattr(LoggedEvent, value.name) == value
     alert = Alert('fire-1', 'fire', Severity.DANGER, AlertState.UPDATED, 'Fire!', 0.5, '1', HeardBy.BOTH)
     message = over_the_wire(alert_message(alert, Header(frame_id='mic')))
     assert (message.id, message.severity, message.state) == ('fire-1', SafetyAlert.DANGER, SafetyAlert.UPDATED)
     assert message.heard_by == SafetyAlert.BOTH
     assert isinstance(embedding_message(make_chunk(), 'abc', ''), AudioEmbedding)
+
+
+def test_a_logged_event_survives_the_wire():
+    evidence = {'stream_id': 2**64 - 1, 'hazard': 'fire\x1b'}
+    event = Event(
+        7, Kind.ALERT, 'fire-1', STAMP_NS, 'mic', 'Fire!\0', None, evidence, Verdict.FALSE_ALARM, 'kettle', True
+    )
+    message = over_the_wire(event_message(event))
+    assert (message.id, message.kind, message.verdict) == (7, LoggedEvent.ALERT, LoggedEvent.FALSE_ALARM)
+    assert (message.source_id, message.text, message.heard) == ('fire-1', 'Fire!', 'kettle')
+    assert json.loads(message.evidence) == evidence
+    assert message.has_sound and np.isnan(message.probability)
+    assert nanoseconds_of(message.header.stamp) == STAMP_NS

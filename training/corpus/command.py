@@ -23,15 +23,7 @@ def add_parser(commands: argparse._SubParsersAction, library: Path) -> None:
     )
     builder = corpus.add_parser('build', help='sources and recipe → training shards; run again to go on')
     builder.add_argument('--recipe', default='embedded', help='a YAML file, or a name in training/recipes')
-    builder.add_argument(
-        '--source',
-        action='append',
-        default=[],
-        metavar='NAME=DIR',
-        help="a corpus as its publisher lays it out, again for each; 'corpus sources' lists the names",
-    )
-    builder.add_argument('--clips', type=Path, help=f'short for --source clips=DIR (where neither is given: {library})')
-    builder.set_defaults(library=library)
+    add_source_arguments(builder, library)
     builder.add_argument('--hours', type=float, default=2.0, help='about so much sound (default: %(default)s)')
     builder.add_argument('--seed', type=int, default=7, help='the same seed gives the same bytes')
     builder.add_argument('--workers', type=int, default=len(os.sched_getaffinity(0)), help='processes')
@@ -45,6 +37,24 @@ def add_parser(commands: argparse._SubParsersAction, library: Path) -> None:
     reporter = corpus.add_parser('report', help='one HTML page with figures, licences and ten playable streams')
     reporter.add_argument('corpus', type=Path)
     reporter.add_argument('--out', type=Path, help='default: report.html in the corpus')
+
+
+def add_source_arguments(parser: argparse.ArgumentParser, library: Path) -> None:
+    """What a corpus is made of, as `sources_of` reads it."""
+    parser.add_argument(
+        '--source',
+        action='append',
+        default=[],
+        metavar='NAME=DIR',
+        help="a corpus as its publisher lays it out, again for each; 'corpus sources' lists the names",
+    )
+    parser.add_argument('--clips', type=Path, help=f'short for --source clips=DIR (where neither is given: {library})')
+    parser.set_defaults(library=library)
+
+
+def sources_of(options: argparse.Namespace) -> dict[str, Path]:
+    """The folder of each source that was given, or of the clip library. Raises CorpusError."""
+    return named_folders(options.source, options.clips) or {'clips': options.library}
 
 
 def load_corpus_recipe(path: Path) -> CorpusRecipe:
@@ -101,8 +111,7 @@ def run(options: argparse.Namespace) -> int:
         if options.hours <= 0 or options.workers < 1:
             raise CorpusError(f'--hours {options.hours:g} --workers {options.workers}: give more than nothing of both')
         recipe = load_corpus_recipe(recipe_path(options.recipe))
-        sources = named_folders(options.source, options.clips) or {'clips': options.library}
-        print(json.dumps(build(recipe, sources, options.hours, options.seed, options.workers, options.out)))
+        print(json.dumps(build(recipe, sources_of(options), options.hours, options.seed, options.workers, options.out)))
         return 0
     if options.corpus_command == 'sources':
         print(json.dumps({'sources': list_sources()}))

@@ -9,13 +9,15 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 from tokenizers import Tokenizer
 
-from audio_interaction_ros.audio import CHUNK_S, CHUNK_SAMPLES
+from audio_interaction_ros.audio import CHUNK_SAMPLES, SAMPLE_RATE_HZ
 from audio_interaction_ros.model.protocol import AUDIO_TOKENS_PER_CHUNK, Protocol
 
 MASK = -100
+VECTOR_SAMPLES = CHUNK_SAMPLES // AUDIO_TOKENS_PER_CHUNK  # 25 vectors a second, however long a chunk is
 _CHARACTERS_A_SECOND = {'english': 15.0, 'chinese': 4.5}  # of unhurried speech
 
 
@@ -33,7 +35,11 @@ class Reply(BaseModel):
     @property
     def chunk(self) -> int:
         """The chunk after which it is due, from zero: Algorithm 4's ⌈(offset + d) / c⌉, less one."""
-        return (self.due - 1) // CHUNK_SAMPLES
+        return self.chunk_of(CHUNK_SAMPLES)
+
+    def chunk_of(self, chunk_samples: int) -> int:
+        """The same for chunks of another length."""
+        return (self.due - 1) // chunk_samples
 
     @property
     def speaking_s(self) -> float:
@@ -56,25 +62,45 @@ class Drain(BaseModel):
     reply: int | None = None
 
 
-def schedule(replies: Sequence[Reply], chunks: int, aloud: bool) -> list[Drain]:
+def schedule(replies: Sequence[Reply], chunks: int, aloud: bool, chunk_samples: int = CHUNK_SAMPLES) -> list[Drain]:
     """What Algorithm 3 does with a stream of `chunks` whose replies are said aloud, or written at once.
 
-    One reply a drain, in the order in which they fall due. Replies due after the last chunk find no place.
+    One reply a drain, in the order in which they fall due. Replies due after the last chunk find no place. Chunks of
+    another length than the runtime's are for ablations (paper, Table 7).
     """
-    waiting = sorted(range(len(replies)), key=lambda index: (replies[index].chunk, index))
+    waiting = sorted(range(len(replies)), key=lambda index: (replies[index].chunk_of(chunk_samples), index))
     drains: list[Drain] = []
     first, arrived = 0, 1
     while first < chunks:
         last = min(first + arrived, chunks) - 1
-        due = waiting[0] if waiting and replies[waiting[0]].chunk <= last else None
+        due = waiting[0] if waiting and replies[waiting[0]].chunk_of(chunk_samples) <= last else None
         drains.append(Drain(first=first, last=last, reply=due))
         arrived = 1
         if due is not None:
             waiting.pop(0)
             if aloud:
-                arrived = max(1, int(replies[due].speaking_s / CHUNK_S))
+                arrived = max(1, int(replies[due].speaking_s / (chunk_samples / SAMPLE_RATE_HZ)))
         first = last + 1
     return drains
+
+
+def late(
+    drains: Sequence[Drain], movable: Collection[int], share: float, rng: np.random.Generator
+) -> tuple[list[Drain], set[int]]:
+    """(drains with a `share` of the `movable` replies one to three later, chunks until which either is right).
+
+    A network that is only shown replies at the first possible moment never learns to speak after it missed that one.
+    """
+    moved, undecided = list(drains), set[int]()
+    for at, drain in enumerate(drains):
+        if drain.reply not in movable or rng.random() >= share:
+            continue
+        to = at + int(rng.integers(1, 4))
+        if to < len(drains) and all(later.reply is None for later in moved[at + 1 : to + 1]):
+            moved[at] = drain.model_copy(update={'reply': None})
+            moved[to] = moved[to].model_copy(update={'reply': drain.reply})
+            undecided |= {missed.last for missed in moved[at:to]}
+    return moved, undecided
 
 
 @dataclass(frozen=True)
@@ -97,6 +123,7 @@ def tokenise(
     tokenizer: Tokenizer,
     protocol: Protocol,
     undecided: Collection[int] = (),
+    chunk_samples: int = CHUNK_SAMPLES,
 ) -> Tokens:
     """Algorithm 2. A silence that ends in one of the `undecided` chunks is not supervised.
 
@@ -111,9 +138,10 @@ def tokenise(
         stream_targets.extend([MASK] * len(tokens))
         lm_targets.extend([MASK] * len(tokens))
 
+    vectors = [protocol.audio] * (chunk_samples // VECTOR_SAMPLES)
     for drain in drains:
         for _ in range(drain.first, drain.last + 1):
-            extend([protocol.chunk_begin, *[protocol.audio] * AUDIO_TOKENS_PER_CHUNK, protocol.chunk_end])
+            extend([protocol.chunk_begin, *vectors, protocol.chunk_end])
             chunk_ends.append(len(ids) - 1)
         if drain.reply is None:
             stream_targets[-1] = MASK if drain.last in undecided else protocol.silent

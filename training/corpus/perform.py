@@ -31,7 +31,7 @@ class Performance(BaseModel):
 
     max_chunks: int = Field(default=60, ge=4, description='L_max (Table 11)')
     mixing: Mixing = Mixing()
-    tfjp: TfjpSettings = TfjpSettings()
+    tfjp: TfjpSettings | None = Field(default=TfjpSettings(), description='null: clips as they are, for an ablation')
     measured_room_share: float = Field(
         default=0.5, ge=0, le=1, description='of the streams, where the library has measured rooms'
     )
@@ -76,6 +76,12 @@ class Stream(BaseModel):
         default=(), description='source, licence and attribution of texts that others wrote'
     )
     lines_left_out: int = Field(default=0, description='at the end, because they did not fit')
+
+    def recut(self, chunk_samples: int) -> Stream:
+        """The same stream in chunks of another length (paper, Table 7), the last of them filled up with silence."""
+        chunks = -(-self.chunks * CHUNK_SAMPLES // chunk_samples)
+        drains = schedule(self.replies, chunks, self.aloud, chunk_samples)
+        return self.model_copy(update={'chunks': chunks, 'drains': tuple(drains)})
 
 
 Casting = dict[tuple[int, str], str]  # (speaker, language) → name of a voice
@@ -189,11 +195,13 @@ def _sounding(samples: Samples) -> Samples:
     return samples[int(active[0]) * FRAME_SAMPLES : (int(active[-1]) + 1) * FRAME_SAMPLES]
 
 
-def _cut(samples: Samples, longest_s: float, cadence: bool, settings: TfjpSettings) -> Samples:
+def _cut(samples: Samples, longest_s: float, cadence: bool, settings: TfjpSettings | None) -> Samples:
     """From the first sound on, cleaned; a clip that TFJP can do nothing with stays as it is."""
     active = np.flatnonzero(activity(samples))
     start = int(active[0]) * FRAME_SAMPLES if len(active) else 0
     piece = samples[start : start + int(longest_s * SAMPLE_RATE_HZ)]
+    if settings is None:
+        return piece
     try:
         kept = _PAUSES_KEPT if cadence else settings
         return tfjp(piece, kept).samples

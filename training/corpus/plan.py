@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -46,6 +47,9 @@ class CorpusRecipe(BaseModel):
     variants: int = Field(default=0, ge=0, description='altered copies of each recorded sound on the training side')
     shares: dict[str, float] = Field(default_factory=dict, description='weight of each category; those not named: 1')
     held_out_share: float = Field(default=0.1, ge=0, lt=0.5, description='of the streams, each for validation and test')
+    scenes: Literal['curated', 'random'] = Field(
+        default='curated', description='random: sounds of any kind instead, for an ablation of event selection'
+    )
     mix_ins: MixIns = MixIns()
     performance: Performance = Performance()
     speech: SpeechSettings = SpeechSettings()
@@ -107,10 +111,11 @@ def open_library(folder: Path) -> Library:
 
 
 @lru_cache(maxsize=2)
-def _shelves(out: Path, llm: LlmSettings | None) -> dict[str, Shelf]:
+def _shelves(out: Path, llm: LlmSettings | None, scenes: str) -> dict[str, Shelf]:
     library = open_library(out / 'library' / 'clips')
     client, fresh = (_client(llm), read_fresh_texts(out / FRESH_TEXTS)) if llm else (None, None)
-    return {split: Shelf(library, split, client, fresh, Dialogues(out, split)) for split in SPLITS}
+    curated = scenes == 'curated'
+    return {split: Shelf(library, split, client, fresh, Dialogues(out, split), curated) for split in SPLITS}
 
 
 def draw_script(recipe: CorpusRecipe, seed: int, item: int, shelves: dict[str, Shelf]) -> Script:
@@ -145,14 +150,14 @@ def plan_shards(recipe: CorpusRecipe, hours: float, seed: int, workers: jobs.Wor
         workers.run('scripts', write_plan, shards)
     else:  # one client in one process, so that rate and budget are those of the whole build
         write_fresh_texts(_client(recipe.llm), recipe.fresh_texts, seed, out / FRESH_TEXTS)
-        _shelves(out, recipe.llm)
+        _shelves(out, recipe.llm, recipe.scenes)
         jobs.run_threads('scripts', write_plan, shards, ASKED_AT_ONCE)
     return shards
 
 
 def stream_count(recipe: CorpusRecipe, seed: int, hours: float, out: Path) -> int:
     """How many streams make `hours`, by a guess at the length of the first 200."""
-    shelves = _shelves(out, None)
+    shelves = _shelves(out, None, recipe.scenes)
     lengths = []
     for item in range(_SAMPLED_SCRIPTS):
         try:
@@ -173,7 +178,7 @@ def write_plan(shard: Shard) -> int:
     """Write a shard's scripts, one JSON line each; an item that lacks clips is recorded and left out."""
     if shard.plan.exists():
         return 0
-    shelves = _shelves(shard.out, shard.recipe.llm)
+    shelves = _shelves(shard.out, shard.recipe.llm, shard.recipe.scenes)
     rows, failures = [], []
     for item in range(shard.first, shard.last):
         try:

@@ -27,7 +27,7 @@ from training.recipe import StageData
 from training.stages.shards import Shards
 
 BUCKET_STEPS = 32  # so many steps' streams are sorted by length before they are divided among the steps
-RECENT_CHUNKS = 3  # what the auxiliary event target looks back over
+RECENT_SAMPLES = 2 * CHUNK_SAMPLES  # so long after its end the auxiliary target still names an event
 STEPS_AHEAD = 2
 
 
@@ -75,7 +75,7 @@ class Batch:
     """Streams padded on the right to the longest; what is gathered is named by its place in the flattened [batch × L].
 
     `waveforms` float32 [batch, chunks × 6400]; `heard` bool [batch, chunks], False for padding; `ids` int64 [batch, L];
-    `audio_at` int64 [n × 10], where the vectors of the n chunks that are heard go; `ends_at` int64 [n], their
+    `audio_at` int64 [n × vectors], where the vectors of the n chunks that are heard go; `ends_at` int64 [n], their
     `chunk_end`; `events` float32 [n, 1 + classes], shares of what sounded lately; `stream_at`, `stream_targets`,
     `lm_at`, `lm_targets` int64; `stream_of`, `lm_of`, int64, the row that a target belongs to; `lengths` without
     padding and `places` in the corpus, int64 [batch].
@@ -125,6 +125,7 @@ class Reader:
 
     def read(self, places: Sequence[int] | np.ndarray) -> Batch:
         """Decode and tokenise the streams at these places of the corpus."""
+        length = self.shards.chunk_samples
         tokens: list[Tokens] = []
         samples: list[Samples] = []
         events: list[np.ndarray] = []
@@ -132,22 +133,36 @@ class Reader:
             stream = self.shards.record(int(place))
             offline = self.data.form == 'offline'
             drains, chunks = first_exchange(stream) if offline else (list(stream.drains), stream.chunks)
+            undecided: set[int] = set()
+            if self.data.late_share and stream.split == 'train':
+                rng = np.random.default_rng([75, int(place)])
+                drains, undecided = labels.late(drains, warnings(stream), self.data.late_share, rng)
             instruction = self.tokenizer.encode(stream.instruction or self.instruction, add_special_tokens=False).ids
             prefix = self.protocol.prefix(instruction, offline=offline)
-            tokens.append(labels.tokenise(drains, stream.replies, prefix, self.tokenizer, self.protocol))
+            tokens.append(
+                labels.tokenise(drains, stream.replies, prefix, self.tokenizer, self.protocol, undecided, length)
+            )
             samples.append(self.shards.samples(int(place), chunks))
-            events.append(event_targets(stream, chunks, self.event_classes))
-        return collate(tokens, samples, events, self.protocol, places)
+            events.append(event_targets(stream, chunks, self.event_classes, length))
+        return collate(tokens, samples, events, self.protocol, places, length)
 
 
-def event_targets(stream: Stream, chunks: int, classes: Sequence[str]) -> np.ndarray:
+def warnings(stream: Stream) -> set[int]:
+    """Which replies a sound called for that deserves one whoever hears it."""
+    onsets = {event.onset for event in stream.events if event.respond}
+    return {number for number, reply in enumerate(stream.replies) if reply.onset in onsets}
+
+
+def event_targets(
+    stream: Stream, chunks: int, classes: Sequence[str], chunk_samples: int = CHUNK_SAMPLES
+) -> np.ndarray:
     """For every chunk the shares of what sounded in it or just before, column 0 for nothing. float32 [chunks, 1 + n]"""
     targets = np.zeros((chunks, 1 + len(classes)), np.float32)
     column = {category: 1 + number for number, category in enumerate(classes)}
     for event in stream.events:
         if event.role is not Role.AMBIENT and event.category in column:
-            first, last = event.onset // CHUNK_SAMPLES, (event.end - 1) // CHUNK_SAMPLES
-            targets[first : last + RECENT_CHUNKS, column[event.category]] = 1.0
+            first, last = event.onset // chunk_samples, (event.end - 1 + RECENT_SAMPLES) // chunk_samples
+            targets[first : last + 1, column[event.category]] = 1.0
     targets[~targets.any(axis=1), 0] = 1.0
     return targets / targets.sum(axis=1, keepdims=True)
 
@@ -158,6 +173,7 @@ def collate(
     events: Sequence[np.ndarray],
     protocol: Protocol,
     places: Sequence[int] | np.ndarray,
+    chunk_samples: int = CHUNK_SAMPLES,
 ) -> Batch:
     """Pad and point. Padding lies on the right, where no other position looks, so it needs no mask."""
     longest, most = max(len(row.ids) for row in tokens), max(map(len, samples))
@@ -169,13 +185,13 @@ def collate(
         ids[row, :length] = token.ids
         targets[0, row, :length], targets[1, row, :length] = token.stream_targets, token.lm_targets
         waveforms[row, : len(sample)] = sample
-    chunks = np.array([len(sample) // CHUNK_SAMPLES for sample in samples])
+    chunks = np.array([len(sample) // chunk_samples for sample in samples])
     stream, lm = targets.reshape(2, -1)
     stream_at, lm_at = np.flatnonzero(stream != MASK), np.flatnonzero(lm != MASK)
     ends = [row * longest + np.array(token.chunk_ends) for row, token in enumerate(tokens)]
     arrays = {
         'waveforms': waveforms,
-        'heard': np.arange(most // CHUNK_SAMPLES) < chunks[:, None],
+        'heard': np.arange(most // chunk_samples) < chunks[:, None],
         'ids': ids,
         'audio_at': np.flatnonzero(ids.reshape(-1) == protocol.audio),
         'ends_at': np.concatenate(ends),

@@ -13,13 +13,11 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from audio_interaction_ros.audio import CHUNK_S
-from audio_interaction_ros.audio.logmel import FRAMES_PER_CHUNK
-from audio_interaction_ros.model.protocol import AUDIO_TOKENS_PER_CHUNK
+from audio_interaction_ros.audio import CHUNK_SAMPLES
 from training.recipe import Part, RecipeError, Stage, TrainingRecipe
 from training.stages.engine import ZERO_BUCKET, Devices
 from training.stages.model import StreamModel, build
-from training.stages.shards import TOKENS_A_CHUNK
+from training.stages.shards import tokens_a_chunk
 from training.stages.trainable import is_trainable
 
 # bfloat16 matrix products without sparsity, from the makers' data sheets.
@@ -27,7 +25,6 @@ PEAK_FLOPS = {'H100 PCIe': 756e12, 'H100': 989.4e12, 'H200': 989.4e12, 'A100': 3
 PLANNED_UTILISATION = 0.45
 _RESERVED_BYTES = 4 << 30  # CUDA context, NCCL, fragments
 _PREFIX = 5  # without an instruction
-_ENCODER_FRAMES = FRAMES_PER_CHUNK // 2  # after the strided convolution
 
 
 @dataclass(frozen=True)
@@ -44,15 +41,16 @@ class Work:
     def of(cls, model: StreamModel) -> Work:
         text, audio = model.language_model.config, model.audio_tower.config
         head_dim = getattr(text, 'head_dim', None) or text.hidden_size // text.num_attention_heads
-        convolutions = 2 * 3 * audio.d_model * (FRAMES_PER_CHUNK * audio.num_mel_bins + _ENCODER_FRAMES * audio.d_model)
-        attention = audio.encoder_layers * 4 * _ENCODER_FRAMES**2 * audio.d_model
+        frames = audio.n_window  # of a chunk, after the strided convolution; two of them become a vector
+        convolutions = 2 * 3 * audio.d_model * (2 * frames * audio.num_mel_bins + frames * audio.d_model)
+        attention = audio.encoder_layers * 4 * frames**2 * audio.d_model
         return cls(
             per_position=2.0 * _count(model.language_model.model.layers),
             # Half of all pairs: attention looks back only.
             per_position_pair=text.num_hidden_layers * 2.0 * text.num_attention_heads * head_dim,
             per_target=2.0 * text.hidden_size * text.vocab_size,
-            per_chunk=convolutions + attention + 2.0 * _ENCODER_FRAMES * _count(model.audio_tower.layers),
-            adapter_per_chunk=2.0 * AUDIO_TOKENS_PER_CHUNK * audio.d_model * audio.output_dim,
+            per_chunk=convolutions + attention + 2.0 * frames * _count(model.audio_tower.layers),
+            adapter_per_chunk=2.0 * (frames // 2) * audio.d_model * audio.output_dim,
         )
 
     def of_step(self, stage: Stage, positions: float, squares: float, chunks: float, targets: float) -> float:
@@ -114,7 +112,7 @@ def check_numbers(recipe: TrainingRecipe, devices: int) -> None:
     """Raises RecipeError where batches do not divide or streams cannot fit into the context."""
     for stage in recipe.stages:
         recipe.accumulation_on(stage, devices)
-    longest = _max_chunks(recipe) * (TOKENS_A_CHUNK + 1) + _PREFIX
+    longest = _max_chunks(recipe) * (tokens_a_chunk(recipe.chunk_samples) + 1) + _PREFIX
     if longest > recipe.max_positions:
         raise RecipeError(
             f'{_max_chunks(recipe)} chunks are {longest} positions and max_positions is {recipe.max_positions}; '
@@ -125,7 +123,8 @@ def check_numbers(recipe: TrainingRecipe, devices: int) -> None:
 
 
 def _max_chunks(recipe: TrainingRecipe) -> int:
-    return int(recipe.streams_corpus.get('performance', {}).get('max_chunks', 60))
+    corpus_chunks = int(recipe.streams_corpus.get('performance', {}).get('max_chunks', 60))
+    return math.ceil(corpus_chunks * CHUNK_SAMPLES / recipe.chunk_samples)
 
 
 def plan(recipe: TrainingRecipe, devices: int, memory_gb: float) -> dict[str, object]:
@@ -146,7 +145,7 @@ def plan(recipe: TrainingRecipe, devices: int, memory_gb: float) -> dict[str, ob
         needed = bytes_on_each(recipe, stage, sum(sizes.values()), trained, devices)
         total = sum(needed.values())
         streams = recipe.streams_a_step(stage)
-        targets = recipe.max_positions - _PREFIX - TOKENS_A_CHUNK * _max_chunks(recipe)
+        targets = recipe.max_positions - _PREFIX - tokens_a_chunk(recipe.chunk_samples) * _max_chunks(recipe)
         operations = streams * work.of_step(
             stage, recipe.max_positions, recipe.max_positions**2, _max_chunks(recipe), targets
         )
@@ -159,7 +158,7 @@ def plan(recipe: TrainingRecipe, devices: int, memory_gb: float) -> dict[str, ob
                 'steps': stage.steps,
                 'streams_a_step': streams,
                 'accumulation': recipe.accumulation_on(stage, devices),
-                'audio_hours_at_most': round(stage.steps * streams * _max_chunks(recipe) * CHUNK_S / 3_600),
+                'audio_hours_at_most': round(stage.steps * streams * _max_chunks(recipe) * recipe.chunk_s / 3_600),
                 'days_at_most': round(seconds / 86_400, 2),
                 'gb_per_gpu': {name: round(value / 1e9, 2) for name, value in needed.items()}
                 | {'total': round(total / 1e9, 2)},
@@ -192,10 +191,11 @@ def bytes_on_each(
     layer = positions * 2 * (12 * hidden + 2 * keys + 4 * ffn)
     # With checkpointing a layer keeps its input, and one at a time has all its values and their gradients.
     kept = layers * positions * 2 * hidden + 2 * layer if recipe.optimiser.gradient_checkpointing else layers * layer
-    targets = stage.batch * (recipe.max_positions - _PREFIX - TOKENS_A_CHUNK * _max_chunks(recipe))
+    audio_positions = tokens_a_chunk(recipe.chunk_samples) * _max_chunks(recipe)
+    targets = stage.batch * (recipe.max_positions - _PREFIX - audio_positions)
     vocabulary = text.get('vocab_size') or recipe.vocabulary_size or 0
     logits = targets * vocabulary * (2 + 4 + 4 + 4 + 2)  # bfloat16, float32, their softmax, and the gradients
-    frames = stage.batch * _max_chunks(recipe) * _ENCODER_FRAMES
+    frames = stage.batch * _max_chunks(recipe) * audio['n_window']
     tower_layer = frames * 2 * (8 * audio['d_model'] + 2 * audio['encoder_ffn_dim'])
     tower = tower_layer * (audio['encoder_layers'] if 'encoder' in stage.trainable else 2)
     return {

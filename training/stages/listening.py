@@ -20,19 +20,18 @@ from torch import Tensor, nn
 
 from audio_interaction_ros.audio import CHUNK_SAMPLES, SAMPLE_RATE_HZ
 from audio_interaction_ros.audio.formats import Samples
+from audio_interaction_ros.audio.logmel import HOP_SAMPLES
 from audio_interaction_ros.model.encoder import ChunkEncoder
-from audio_interaction_ros.model.protocol import AUDIO_TOKENS_PER_CHUNK
 from training.corpus.clips import activity
 from training.corpus.compose import cut, noise_bed, scale
+from training.corpus.labels import VECTOR_SAMPLES
 from training.corpus.library import Library, LibraryClip, of_split
 from training.corpus.sounds import Sound, SoundPool, at_speed, elsewhere
 from training.corpus.speech import Phone
 from training.recipe import ListeningStage
 from training.stages.encoder import encode
 
-CROP_CHUNKS = 5
-_CROP = CROP_CHUNKS * CHUNK_SAMPLES
-_VECTOR_SAMPLES = CHUNK_SAMPLES // AUDIO_TOKENS_PER_CHUNK
+CROP_SAMPLES = 2 * SAMPLE_RATE_HZ
 _UNLABELLED, _NO_PHONE = -100, 0
 _FEWEST = 30  # a phoneme that is said less often is not learnt
 _SPEECH = 'speech'
@@ -51,8 +50,12 @@ class Listener(nn.Module):
         self.sound_head = nn.Linear(2 * width, len(self.categories))
         self.phone_head = nn.Linear(width, 1 + len(phones))
 
+    @property
+    def chunk_samples(self) -> int:
+        return self.encoder.frames_per_chunk * HOP_SAMPLES
+
     def forward(self, waveforms: Tensor) -> tuple[Tensor, Tensor]:
-        """float32 [batch, n × 6400] → logits [batch, categories] and [batch, n × 10, 1 + phones]."""
+        """float32 [batch, whole chunks] → logits [batch, categories] and [batch, vectors, 1 + phones]."""
         vectors = encode(self.encoder, waveforms, augment=self.training)
         pooled = vectors.mean(dim=2)
         summary = torch.cat([pooled.mean(dim=1), pooled.amax(dim=1)], dim=-1)
@@ -62,7 +65,7 @@ class Listener(nn.Module):
 
 @dataclass(frozen=True)
 class Crops:
-    """float32 [batch, 32000]; shares of the categories, float32 [batch, n]; phonemes, int64 [batch, 50], or -100."""
+    """float32 [batch, samples]; shares of categories, float32 [batch, n]; phonemes or -100, int64 [batch, vectors]."""
 
     waveforms: np.ndarray
     sounds: np.ndarray
@@ -97,6 +100,7 @@ class Lessons:
     def __init__(self, material: Material, listener: Listener, phones: Sequence[str], stage: ListeningStage, seed: int):
         self._material, self._listener, self._stage, self._seed = material, listener, stage, seed
         self._pool = SoundPool(material.sounds)
+        self._length = crop_samples(listener)
         self._category = {name: number for number, name in enumerate(listener.categories)}
         self._phone = {name: 1 + number for number, name in enumerate(phones)}
         self._worker = ThreadPoolExecutor(1)
@@ -122,9 +126,9 @@ class Lessons:
         rng = np.random.default_rng([self._seed, 10, step])
         speech = self._stage.speech_batch if self._phone else 0
         rows = self._stage.batch + speech
-        waveforms = np.zeros((rows, _CROP), np.float32)
+        waveforms = np.zeros((rows, self._length), np.float32)
         sounds = np.zeros((rows, len(self._category)), np.float32)
-        phones = np.full((rows, _CROP // _VECTOR_SAMPLES), _UNLABELLED)
+        phones = np.full((rows, self._length // VECTOR_SAMPLES), _UNLABELLED)
         for row in range(self._stage.batch):
             waveforms[row] = self._sounding(sounds[row], rng)
         for row in range(self._stage.batch, rows):
@@ -135,10 +139,10 @@ class Lessons:
     def _sounding(self, shares: np.ndarray, rng: np.random.Generator) -> Samples:
         """A sound, or two mixed, in noise; fills the shares."""
         sound = self._pool.draw(rng)
-        crop, share = _crop(sound, rng), 1.0
+        crop, share = _crop(sound, self._length, rng), 1.0
         if rng.random() < self._stage.mixed_share:
             other = self._pool.draw(rng)
-            second = _crop(other, rng)
+            second = _crop(other, self._length, rng)
             share = float(rng.beta(1.0, 1.0))
             crop = share * crop + (1.0 - share) * _rms(crop) / _rms(second) * second
             shares[self._category[other.category]] += 1.0 - share
@@ -149,28 +153,39 @@ class Lessons:
         """A piece of an utterance, a third of the time with something else to hear behind it, in noise."""
         samples, clip = self._material.utterance(rng)
         speed = rng.uniform(0.85, 1.18)
-        crop, phones = speech_crop(elsewhere(at_speed(samples, speed), rng), clip.phones, speed, self._phone, rng)
+        heard = elsewhere(at_speed(samples, speed), rng)
+        crop, phones = speech_crop(heard, clip.phones, speed, self._phone, rng, self._length)
         crop *= 10 ** (rng.uniform(-38.0, -12.0) / 20) / _rms(crop)
         if rng.random() < 0.3:
-            behind = _crop(self._pool.draw(rng), rng)
+            behind = _crop(self._pool.draw(rng), self._length, rng)
             crop += behind * (_rms(crop) / _rms(behind) * 10 ** (-rng.uniform(5.0, 20.0) / 20))
         return _in_noise(crop, rng), phones
 
 
-def speech_crop(
-    samples: Samples, phones: Sequence[Phone], speed: float, number: dict[str, int], rng: np.random.Generator
-) -> tuple[Samples, np.ndarray]:
-    """Two seconds from before or within an utterance, at its level, and the phoneme in the middle of each vector.
+def crop_samples(listener: Listener) -> int:
+    """The fewest whole chunks that hold 2 s."""
+    return -(-CROP_SAMPLES // listener.chunk_samples) * listener.chunk_samples
 
-    `phones` as at speed 1, `samples` as at `speed`. float32 [32000]; int64 [50]: 0 for none, -100 without a number.
+
+def speech_crop(
+    samples: Samples,
+    phones: Sequence[Phone],
+    speed: float,
+    number: dict[str, int],
+    rng: np.random.Generator,
+    length: int = CROP_SAMPLES,
+) -> tuple[Samples, np.ndarray]:
+    """A piece from before or within an utterance, at its level, and the phoneme in the middle of each vector.
+
+    `phones` as at speed 1, `samples` as at `speed`. float32 [length]; int64 [vectors]: 0 for none, -100 if unnumbered.
     """
     start = int(rng.uniform(-CHUNK_SAMPLES, max(0, len(samples) - SAMPLE_RATE_HZ)))
-    crop = np.zeros(_CROP, np.float32)
-    piece = samples[max(0, start) : start + _CROP]
+    crop = np.zeros(length, np.float32)
+    piece = samples[max(0, start) : start + length]
     crop[max(0, -start) :][: len(piece)] = piece
-    labels = np.full(_CROP // _VECTOR_SAMPLES, _NO_PHONE)
+    labels = np.full(length // VECTOR_SAMPLES, _NO_PHONE)
     for name, start_s, end_s in phones:
-        first, last = ((second / speed * SAMPLE_RATE_HZ - start) / _VECTOR_SAMPLES - 0.5 for second in (start_s, end_s))
+        first, last = ((second / speed * SAMPLE_RATE_HZ - start) / VECTOR_SAMPLES - 0.5 for second in (start_s, end_s))
         labels[max(0, int(np.ceil(first))) : max(0, int(np.ceil(last)))] = number.get(name, _UNLABELLED)
     return crop, labels
 
@@ -184,7 +199,8 @@ def listening_figures(listener: Listener, material: Material, phones: Sequence[s
         return figures
     rng = np.random.default_rng(0)
     drawn = [material.utterance(rng) for _ in range(_VALIDATION_CROPS)]
-    crops = [speech_crop(samples, clip.phones, 1.0, number, rng) for samples, clip in drawn]
+    length = crop_samples(listener)
+    crops = [speech_crop(samples, clip.phones, 1.0, number, rng, length) for samples, clip in drawn]
     labels = np.stack([label for _, label in crops])
     device = listener.sound_head.weight.device
     heard = listener(torch.from_numpy(np.stack([crop for crop, _ in crops])).to(device))[1].argmax(-1).cpu().numpy()
@@ -202,7 +218,7 @@ def sound_figures(listener: Listener, sounds: Sequence[Sound]) -> dict[str, floa
     hits, scores = [], []
     for sound in known:
         samples = sound.excerpt(0, 5.2)[0] * 0.3
-        samples = np.pad(samples, (0, -len(samples) % CHUNK_SAMPLES))
+        samples = np.pad(samples, (0, -len(samples) % listener.chunk_samples))
         logits = listener(torch.from_numpy(samples)[None].to(device))[0][0].cpu()
         hits.append(listener.categories[int(logits.argmax())] == sound.category)
         scores.append(float(logits.softmax(0)[hazards].sum()))
@@ -210,15 +226,15 @@ def sound_figures(listener: Listener, sounds: Sequence[Sound]) -> dict[str, floa
     return figures | {'respond_auc': area_under_roc([sound.respond for sound in known], scores)}
 
 
-def _crop(sound: Sound, rng: np.random.Generator) -> Samples:
-    """2 s with a piece of a sound that begins within the first chunk, in another room, at a random level."""
-    piece, _ = cut(sound, rng.uniform(1.0, 1.3) * _CROP / SAMPLE_RATE_HZ, rng)
+def _crop(sound: Sound, length: int, rng: np.random.Generator) -> Samples:
+    """A piece of a sound that begins within the first 400 ms, in another room, at a random level. float32 [length]"""
+    piece, _ = cut(sound, rng.uniform(1.0, 1.3) * length / SAMPLE_RATE_HZ, rng)
     if rng.random() < 0.85:
         piece = elsewhere(at_speed(piece, rng.uniform(0.8, 1.25)), rng)
     piece = scale(piece, activity(piece), rng.uniform(-38.0, -12.0))
-    at = int(rng.integers(0, max(1, min(_CROP - len(piece), CHUNK_SAMPLES))))
-    samples = np.zeros(_CROP, np.float32)
-    samples[at : at + len(piece)] = piece[: _CROP - at]
+    at = int(rng.integers(0, max(1, min(length - len(piece), CHUNK_SAMPLES))))
+    samples = np.zeros(length, np.float32)
+    samples[at : at + len(piece)] = piece[: length - at]
     return samples
 
 

@@ -17,7 +17,6 @@ from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
-from audio_interaction_ros.audio import CHUNK_S
 from audio_interaction_ros.audio.logmel import CausalLogMel
 from training.recipe import Optimiser, Stage, TrainingRecipe
 from training.stages import TrainingError
@@ -217,7 +216,7 @@ class _Report:
             'gradient_norm': norm,
             'learning_rate': rate,
             'throughput/tokens_per_s': sums.positions / seconds,
-            'throughput/audio_hours_per_hour': sums.chunks * CHUNK_S / seconds,
+            'throughput/audio_hours_per_hour': sums.chunks * self._run.recipe.chunk_s / seconds,
             'throughput/mfu': operations / seconds / self._peak,
         }
         for name, value in figures.items():

@@ -9,7 +9,6 @@ from torch import Tensor, nn
 from transformers import Qwen2Config, Qwen2ForCausalLM
 from transformers.models.qwen2_5_omni.configuration_qwen2_5_omni import Qwen2_5OmniAudioEncoderConfig
 
-from audio_interaction_ros.audio.logmel import FRAMES_PER_CHUNK
 from audio_interaction_ros.model.encoder import AudioTower
 from training.recipe import Stage, TrainingRecipe
 from training.stages import attention
@@ -33,7 +32,7 @@ class StreamModel(nn.Module):
         self.event_head = nn.Linear(language_model.config.hidden_size, 1 + event_classes)
 
     def forward(self, mel: Tensor, batch: Batch, with_events: bool = False) -> tuple[Tensor, Tensor, Tensor | None]:
-        """mel float32 [n, mel_bins, 40] of the chunks that are heard → logits, float32, as `losses` wants them.
+        """mel float32 [n, mel_bins, frames] of the chunks that are heard → logits, float32, as `losses` wants them.
 
         Control [targets, vocabulary], text [targets, vocabulary], and events [n, 1 + classes] or None.
         """
@@ -66,9 +65,9 @@ def build(recipe: TrainingRecipe, vocabulary_size: int, event_classes: int) -> S
 
 
 def heard_chunks(mel: Tensor, batch: Batch, augment: bool) -> Tensor:
-    """Log-mel of whole waveforms, [batch, mel_bins, frames] → that of the chunks that are heard, [n, mel_bins, 40]."""
+    """Log-mel of whole waveforms, [batch, mel_bins, chunks × 40] → that of what is heard of it, [n, mel_bins, 40]."""
     mel = spec_augment(another_microphone(mel)) if augment else mel
-    return mel.unflatten(-1, (-1, FRAMES_PER_CHUNK)).movedim(1, 2)[batch.heard]
+    return mel.unflatten(-1, (batch.heard.shape[1], -1)).movedim(1, 2)[batch.heard]
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,8 @@ from tokenizers import Tokenizer
 from torch import Tensor
 from transformers.models.qwen2_5_omni.configuration_qwen2_5_omni import Qwen2_5OmniAudioEncoderConfig
 
-from audio_interaction_ros.audio.logmel import CausalLogMel
+from audio_interaction_ros.audio import CHUNK_S, CHUNK_SAMPLES
+from audio_interaction_ros.audio.logmel import HOP_SAMPLES, CausalLogMel
 from audio_interaction_ros.model.checkpoint import (
     PROTOCOL,
     TOKENIZER,
@@ -36,7 +37,7 @@ from training.corpus.jobs import write_whole
 from training.corpus.library import Library, of_split
 from training.corpus.mixing import Role
 from training.corpus.spoken import SPEECH
-from training.recipe import ListeningStage, TrainingRecipe, load_training_recipe
+from training.recipe import ListeningStage, RecipeError, TrainingRecipe, load_training_recipe
 from training.stages import TrainingError
 from training.stages.batches import Reader
 from training.stages.budget import check_numbers
@@ -48,18 +49,22 @@ from training.stages.shards import Shards, index_corpus, shard_names
 from training.stages.trainer import run_stage as run_encoder_stage
 from training.tokens import make_tokenizer
 
-_RUN, _CLASSES, _INDEX = 'run.json', 'event-classes.json', 'index'  # of a run
-_WEIGHTS, _FIGURES = 'model.safetensors', 'figures.json'  # of a stage that was finished
+_RUN, CLASSES, INDEX, ENCODER = 'run.json', 'event-classes.json', 'index', 'encoder.safetensors'  # of a run
+WEIGHTS, _FIGURES = 'model.safetensors', 'figures.json'  # of a stage that was finished
 
 
 @dataclass(frozen=True)
 class Files:
-    """What a run is made from, and where it is kept. `start`: a checkpoint directory to start from, or None."""
+    """What a run is made from, and where it is kept.
+
+    `out`: the checkpoint directory, None where the run's own folder is all that is wanted. `start`: a checkpoint
+    directory to start from, or None.
+    """
 
     recipe: Path
     corpus: Path
     run: Path
-    out: Path
+    out: Path | None
     start: Path | None
 
 
@@ -70,6 +75,8 @@ def train(files: Files, stop_after_s: float | None = None) -> dict[str, object]:
     CheckpointError or CorpusError before any training where something cannot work.
     """
     recipe = load_training_recipe(files.recipe)
+    if files.out is not None and recipe.chunk_samples != CHUNK_SAMPLES:
+        raise RecipeError(f'chunk_ms is {recipe.chunk_ms}; this package streams {1_000 * CHUNK_S:g} ms, give that')
     devices = Devices.join()
     check_numbers(recipe, devices.world)
     deadline = time.monotonic() + stop_after_s if stop_after_s is not None else None
@@ -81,8 +88,8 @@ def train(files: Files, stop_after_s: float | None = None) -> dict[str, object]:
         _prepare(recipe, files)
     devices.wait()
     tokenizer, protocol = Tokenizer.from_file(str(files.run / TOKENIZER)), Protocol.load(files.run / PROTOCOL)
-    classes = json.loads((files.run / _CLASSES).read_text())
-    shards = Shards(files.corpus, files.run / _INDEX)
+    classes = json.loads((files.run / CLASSES).read_text())
+    shards = Shards(files.corpus, files.run / INDEX, recipe.chunk_samples)
     readers = [Reader(shards, stage.data, tokenizer, protocol, recipe.instruction, classes) for stage in recipe.stages]
     for reader in readers:  # before hours are lost
         shards.select(reader.data, 'train', recipe.max_positions)
@@ -94,27 +101,43 @@ def train(files: Files, stop_after_s: float | None = None) -> dict[str, object]:
     reached: dict[str, dict[str, float]] = {}
     stage_run: StageRun
     for number, (stage, reader) in enumerate(zip(recipe.stages, readers, strict=True), 1):
-        folder = files.run / f'{number}-{stage.name}'
+        folder = stage_folder(files.run, recipe, number)
         validation = validation_of(reader, recipe, stage, devices)
         stage_run = StageRun(recipe, stage, number, reader, validation, logmel, devices, folder, stop)
-        if not (folder / _WEIGHTS).exists():
+        if not (folder / WEIGHTS).exists():
             if not run_stage(model, stage_run):
                 return {'finished': False, 'stage': stage.name, 'run': str(files.run)}
             figures = validate(model, stage_run)
             if devices.first:
                 write_whole(folder / _FIGURES, json.dumps(figures, indent=1).encode())
-                _write_tensors(model.state_dict(), folder / _WEIGHTS)
+                _write_tensors(model.state_dict(), folder / WEIGHTS)
             devices.wait()
-        model.load_state_dict(load_file(folder / _WEIGHTS, device=str(devices.device)))
+        model.load_state_dict(load_file(folder / WEIGHTS, device=str(devices.device)))
         reached[stage.name] = json.loads((folder / _FIGURES).read_text())
+    summary = {'streams': len(shards.rows), 'validation': reached}
+    if files.out is None:
+        return {'finished': True, 'run': str(files.run)} | summary
     threshold = response_threshold(model, stage_run)
     if devices.first:
-        _export(recipe, files, model, logmel, tokenizer, protocol, shards, threshold)
+        _export(recipe, files, files.out, model, logmel, tokenizer, protocol, shards, threshold)
     devices.wait()
-    return {'finished': True, 'checkpoint': str(files.out), 'response_threshold': round(threshold, 3)} | {
-        'streams': len(shards.rows),
-        'validation': reached,
-    }
+    return {'finished': True, 'checkpoint': str(files.out), 'response_threshold': round(threshold, 3)} | summary
+
+
+def stage_folder(run: Path, recipe: TrainingRecipe, number: int) -> Path:
+    """Where a run keeps one of its four stages, counted from 1; `WEIGHTS` is there once it is finished."""
+    return run / f'{number}-{recipe.stages[number - 1].name}'
+
+
+def begin_like(run: Path, other: Path, encoder: bool) -> None:
+    """Give a run, before it begins, another's tokenizer and event classes, and its stage 0 if `encoder`.
+
+    What differs between the two is then the one thing that they are to be compared for.
+    """
+    # The classes last: where they are, nothing is made anew.
+    for name in (*([ENCODER] if encoder else []), TOKENIZER, PROTOCOL, CLASSES):
+        if not (run / name).exists():
+            write_whole(run / name, (other / name).read_bytes())
 
 
 def _prepare(recipe: TrainingRecipe, files: Files) -> None:
@@ -134,11 +157,18 @@ def _prepare(recipe: TrainingRecipe, files: Files) -> None:
             f"'{files.run}' holds a run of another recipe, corpus or start; give another --run or remove it"
         )
     write_whole(settings, json.dumps(made_from, indent=1).encode() + b'\n')
-    if not (files.run / _CLASSES).exists():
+    if not (files.run / CLASSES).exists():
         texts, classes = _texts_and_classes(recipe, files.corpus)
         _write_tokenizer(recipe, files, texts)
-        write_whole(files.run / _CLASSES, json.dumps(classes).encode())
-    index_corpus(files.corpus, files.run / TOKENIZER, files.run / PROTOCOL, recipe.instruction, files.run / _INDEX)
+        write_whole(files.run / CLASSES, json.dumps(classes).encode())
+    index_corpus(
+        files.corpus,
+        files.run / TOKENIZER,
+        files.run / PROTOCOL,
+        recipe.instruction,
+        files.run / INDEX,
+        recipe.chunk_samples,
+    )
 
 
 def _texts_and_classes(recipe: TrainingRecipe, corpus: Path) -> tuple[list[str], list[str]]:
@@ -193,11 +223,12 @@ def _encoder_stage(
     stop: Callable[[], bool],
 ) -> bool:
     """Stage 0, on the first process alone: its network is small. False if it was stopped before its end."""
-    finished = files.run / 'encoder.safetensors'
+    finished = files.run / ENCODER
     if devices.first and not finished.exists():
         clips, speech = (Library(files.corpus / folder) for folder in ('library/clips', SPEECH))
         material, held_out = (Material(clips, speech, split) for split in ('train', 'validation'))
-        encoder = ChunkEncoder(model.audio_tower.config)
+        frames = recipe.chunk_samples // HOP_SAMPLES
+        encoder = ChunkEncoder(model.audio_tower.config, frames_per_chunk=frames)
         encoder.audio_tower, encoder.logmel = model.audio_tower, logmel
         phones = material.phones()
         listener = Listener(encoder, material.categories(), phones).to(devices.device)
@@ -212,6 +243,7 @@ def _encoder_stage(
             recipe.validate_every,
             stop,
         )
+        model.zero_grad(set_to_none=True)  # or the first step of a later stage would add what is left
         if done:
             _write_tensors(model.audio_tower.state_dict(), finished)
     devices.wait()
@@ -230,6 +262,7 @@ def _write_tensors(tensors: dict[str, Tensor], path: Path) -> None:
 def _export(
     recipe: TrainingRecipe,
     files: Files,
+    out: Path,
     model: StreamModel,
     logmel: CausalLogMel,
     tokenizer: Tokenizer,
@@ -245,7 +278,7 @@ def _export(
         response_threshold=round(min(max(threshold, 0.001), 0.999), 3),
         max_context_chunks=max(4, int(shards.rows['chunks'].max())),
     )
-    save_checkpoint(files.out, encoder, model.language_model, tokenizer, protocol, defaults, files.recipe)
+    save_checkpoint(out, encoder, model.language_model, tokenizer, protocol, defaults, files.recipe)
     library = files.corpus / 'library' / 'clips'
     if library.is_dir():
-        write_attributions(of_split(Library(library).clips, 'train'), files.out / 'ATTRIBUTIONS.csv')
+        write_attributions(of_split(Library(library).clips, 'train'), out / 'ATTRIBUTIONS.csv')

@@ -23,15 +23,15 @@ from tokenizers import Tokenizer
 
 from audio_interaction_ros.audio import CHUNK_SAMPLES, SAMPLE_RATE_HZ
 from audio_interaction_ros.audio.formats import Samples
-from audio_interaction_ros.model.protocol import AUDIO_TOKENS_PER_CHUNK, Protocol
+from audio_interaction_ros.model.protocol import Protocol
 from training.corpus import jobs
+from training.corpus.labels import VECTOR_SAMPLES
 from training.corpus.perform import Stream
 from training.corpus.tasks.script import taxonomy
 from training.recipe import StageData
 from training.stages import TrainingError
 
 SPLITS = ('train', 'validation', 'test')
-TOKENS_A_CHUNK = AUDIO_TOKENS_PER_CHUNK + 2  # and a control token for every drain
 ROW = np.dtype(
     [
         ('shard', 'i4'),
@@ -60,6 +60,7 @@ class IndexJob:
     tokenizer: Path
     protocol: Path
     instruction: str
+    chunk_samples: int
     out: Path
 
     @property
@@ -69,6 +70,11 @@ class IndexJob:
     @property
     def records(self) -> Path:
         return self.out / f'{self.number:06d}.jsonl'
+
+
+def tokens_a_chunk(chunk_samples: int) -> int:
+    """Vectors, begin and end; a control token for every drain comes on top."""
+    return chunk_samples // VECTOR_SAMPLES + 2
 
 
 def shard_names(corpus: Path) -> list[str]:
@@ -93,8 +99,11 @@ def index_shard(job: IndexJob) -> int:
     cuts = job.corpus / 'shar' / f'cuts.{job.shard}.jsonl.gz'
     with gzip.open(cuts, 'rt') as file:
         streams = [_stream(line, cuts) for line in file]
+    if job.chunk_samples != CHUNK_SAMPLES:
+        streams = [stream.recut(job.chunk_samples) for stream in streams]
     lengths = _text_lengths(streams, job.instruction, tokenizer, protocol)
     categories = list(taxonomy())
+    a_chunk = tokens_a_chunk(job.chunk_samples)
     rows = np.zeros(len(streams), ROW)
     records: list[bytes] = []
     at = 0
@@ -110,11 +119,11 @@ def index_shard(job: IndexJob) -> int:
         row['split'], row['category'] = SPLITS.index(stream.split), categories.index(stream.category)
         row['mixed'], row['chunks'], row['exchange_chunks'] = bool(stream.mixed_in), stream.chunks, first.last + 1
         row['exchange_positions'] = (
-            prefix + TOKENS_A_CHUNK * (first.last + 1) + 1 + (said[first.reply] if first.reply is not None else 0)
+            prefix + a_chunk * (first.last + 1) + 1 + (said[first.reply] if first.reply is not None else 0)
         )
         row['positions'] = (
             prefix
-            + TOKENS_A_CHUNK * stream.chunks
+            + a_chunk * stream.chunks
             + len(stream.drains)
             + sum(said[drain.reply] for drain in stream.drains if drain.reply is not None)
         )
@@ -174,10 +183,15 @@ def _text_lengths(
     return {text: len(encoding.ids) for text, encoding in zip(ordered, encoded, strict=True)}
 
 
-def index_corpus(corpus: Path, tokenizer: Path, protocol: Path, instruction: str, out: Path) -> None:
-    """Index every shard that `out` does not hold yet, on all cores or a Ray cluster, as `corpus build` works."""
+def index_corpus(
+    corpus: Path, tokenizer: Path, protocol: Path, instruction: str, out: Path, chunk_samples: int = CHUNK_SAMPLES
+) -> None:
+    """Index every shard that `out` does not hold yet, on all cores or a Ray cluster, as `corpus build` works.
+
+    With another chunk length than the corpus' the index has its streams cut anew (paper, Table 7).
+    """
     todo = [
-        IndexJob(corpus, number, name, tokenizer, protocol, instruction, out)
+        IndexJob(corpus, number, name, tokenizer, protocol, instruction, chunk_samples, out)
         for number, name in enumerate(shard_names(corpus))
     ]
     todo = [job for job in todo if not job.rows.exists()]
@@ -187,9 +201,10 @@ def index_corpus(corpus: Path, tokenizer: Path, protocol: Path, instruction: str
 
 
 class Shards:
-    """The streams of a corpus, through its index."""
+    """The streams of a corpus, through its index, in chunks of the length that they were indexed with."""
 
-    def __init__(self, corpus: Path, index: Path) -> None:
+    def __init__(self, corpus: Path, index: Path, chunk_samples: int = CHUNK_SAMPLES) -> None:
+        self.chunk_samples = chunk_samples
         self._tars = [corpus / 'shar' / f'recording.{name}.tar' for name in shard_names(corpus)]
         self._records = [index / f'{number:06d}.jsonl' for number in range(len(self._tars))]
         self.rows = np.concatenate([np.load(path.with_suffix('.npy')) for path in self._records])
@@ -224,19 +239,22 @@ class Shards:
             return Stream.model_validate_json(file.read(row['record_size']))
 
     def samples(self, place: int, chunks: int) -> Samples:
-        """The first chunks of a stream, float32 [chunks × 6400]. Raises TrainingError for damaged audio."""
+        """The first chunks of a stream, float32 [chunks × chunk_samples]. Raises TrainingError for damaged audio."""
         row = self.rows[place]
+        wanted = chunks * self.chunk_samples
         tar = self._tars[row['shard']]
         with tar.open('rb') as file:
             file.seek(row['audio_at'])
             flac = io.BytesIO(file.read(row['audio_size']))
         try:
-            samples, rate = soundfile.read(flac, frames=chunks * CHUNK_SAMPLES, dtype='float32')
+            samples, rate = soundfile.read(flac, frames=wanted, dtype='float32')
         except soundfile.LibsndfileError as error:
             raise TrainingError(f"'{tar}' is damaged ({error}); build the corpus again") from error
-        if rate != SAMPLE_RATE_HZ or samples.shape != (chunks * CHUNK_SAMPLES,):
+        if self.chunk_samples != CHUNK_SAMPLES and chunks == row['chunks']:
+            samples = np.pad(samples, (0, min(wanted - len(samples), self.chunk_samples - 1)))  # as `Stream.recut` says
+        if rate != SAMPLE_RATE_HZ or samples.shape != (wanted,):
             raise TrainingError(
-                f"'{tar}' has a recording of {samples.shape} samples at {rate} Hz where {chunks * CHUNK_SAMPLES} at "
+                f"'{tar}' has a recording of {samples.shape} samples at {rate} Hz where {wanted} at "
                 f'{SAMPLE_RATE_HZ} Hz were expected; build the corpus again'
             )
         return samples

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from audio_interaction_ros.audio import CHUNK_SAMPLES
-from training.corpus import labels
-from training.corpus.labels import MASK, Drain, Reply, schedule, tokenise
+from training.corpus.labels import MASK, Drain, Reply, late, schedule, tokenise
 from training.tokens import make_tokenizer
 
 TEXTS = ['Bless you!', 'A baby is crying.', 'one two three']
@@ -73,6 +73,23 @@ def test_a_schedule_covers_every_chunk_once_and_never_answers_early_or_twice(rep
     assert [replies[i].chunk for i in said] == sorted(replies[i].chunk for i in said)
 
 
+@settings(max_examples=60, deadline=None)
+@given(replies=replies_lists, chunks=st.integers(1, 30), seed=st.integers(0, 99), movable=st.sets(st.integers(0, 7)))
+def test_late_replies_come_up_to_three_drains_later_in_the_same_order_and_the_wait_is_undecided(
+    replies, chunks, seed, movable
+):
+    drains = schedule(replies, chunks, aloud=False)
+    moved, undecided = late(drains, movable, 0.5, np.random.default_rng(seed))
+    assert [(d.first, d.last) for d in moved] == [(d.first, d.last) for d in drains]
+    before, after = ({d.reply: n for n, d in enumerate(each) if d.reply is not None} for each in (drains, moved))
+    assert list(before) == list(after)
+    waited = set()
+    for number, at in before.items():
+        assert at <= after[number] <= (at + 3 if number in movable else at)
+        waited |= {drains[n].last for n in range(at, after[number])}
+    assert waited == undecided
+
+
 @settings(max_examples=40, deadline=None)
 @given(replies=replies_lists, chunks=st.integers(1, 20), aloud=st.booleans(), undecided=st.sets(st.integers(0, 19)))
 def test_targets_are_exclusive_predict_the_next_token_and_can_be_read_back(replies, chunks, aloud, undecided):
@@ -99,4 +116,3 @@ def test_targets_are_exclusive_predict_the_next_token_and_can_be_read_back(repli
 
 def test_chinese_takes_longer_to_say_a_character_at_a_time():
     assert reply(1, '你好吗', language='chinese').speaking_s > reply(1, 'abc').speaking_s
-    assert labels.CHUNK_S == CHUNK_SAMPLES / 16_000

@@ -292,3 +292,38 @@ def test_layers_sound_but_are_not_answered(library: Library, tmp_path: Path):
     stream, _ = perform('s', script, 'train', {}, library, Library(tmp_path), Performance(), np.random.default_rng(9))
     assert {event.role for event in stream.events} == {Role.AMBIENT, Role.FOREGROUND}
     assert len(stream.replies) == 1 and stream.replies[0].due - stream.replies[0].onset <= 1.2 * SAMPLE_RATE
+
+
+def test_without_curation_any_sounds_meet_and_are_labelled_by_the_same_rules(library: Library):
+    shelf = Shelf(library, 'train', curated=False)
+    heard: set[str] = set()
+    for seed in range(60):
+        scene = shelf.scene(np.random.default_rng(seed), foregrounds=3)
+        assert scene.made_by == 'chance'
+        assert sum(line.role is Role.FOREGROUND for line in scene.lines) <= 3
+        for line in scene.lines:
+            assert isinstance(line.hear, Sound)
+            clip = library[line.hear.clip]
+            assert bool(line.say) == bool(clip.respond)
+            assert line.role is Role.FOREGROUND or not clip.respond
+            heard.add(clip.id)
+    assert heard == set(TYPES)
+    script = generator('proactive respond', 'hazard')(shelf, np.random.default_rng(1))
+    assert script.made_by == 'chance'
+
+
+def test_without_tfjp_a_clip_is_heard_as_it_is(library: Library, tmp_path: Path):
+    """Half a second of noise, a second of nothing, and noise again for a length that is no multiple of 200 ms."""
+    noise = 0.3 * np.random.default_rng(4).standard_normal(SAMPLE_RATE).astype(np.float32)
+    pause = np.concatenate([noise[:8_000], np.zeros(SAMPLE_RATE, np.float32), noise[:7_777]])
+    clips = [(library[id_], library.samples(id_)) for id_ in ('event', 'ambient')]
+    clips.append((LibraryClip(id='pause', category='door', respond=False, recording='r'), pause))
+    write_part(tmp_path / 'clips', clips)
+    script = Script(category='proactive respond', task='hazard', lines=(Line(hear=Sound(clip='pause')),))
+    heard = {}
+    for name, settings in (('tfjp', Performance()), ('none', Performance(tfjp=None))):
+        with_it = Library(tmp_path)
+        stream, _ = perform('s', script, 'train', {}, with_it, with_it, settings, np.random.default_rng(5))
+        heard[name] = stream.events[0].end - stream.events[0].onset
+    assert heard['none'] == len(pause)
+    assert heard['tfjp'] < len(pause) - 9_600 and heard['tfjp'] % 3_200 == 0

@@ -24,12 +24,12 @@ from audio_interaction_ros.model.protocol import Protocol
 from audio_interaction_ros.streaming.loop import Decision, listen
 from tests.training.stages import micro
 from training.__main__ import main
-from training.recipe import load_training_recipe
+from training.recipe import RecipeError, load_training_recipe
 from training.stages import TrainingError
 from training.stages import loop as loop_module
 from training.stages.engine import Engine
 from training.stages.model import build
-from training.stages.run import Files, train
+from training.stages.run import Files, begin_like, train
 from training.stages.trainable import EMBEDDINGS
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -227,6 +227,24 @@ def test_stage_0_comes_first_where_the_recipe_has_one(corpus, tmp_path):
     learnt = load_file(made.run / 'encoder.safetensors')
     stage_1 = load_file(made.run / '1-format' / 'model.safetensors')
     assert all(torch.equal(stage_1[f'audio_tower.{name}'], tensor) for name, tensor in learnt.items())
+
+
+def test_no_checkpoint_is_made_of_chunks_that_the_runtime_does_not_stream(corpus, tmp_path):
+    audio = micro.RECIPE['audio'] | {'n_window': 10}
+    with pytest.raises(RecipeError, match=r'chunk_ms is 200; this package streams 400 ms, give that'):
+        train(files(corpus, tmp_path, chunk_ms=200, audio=audio))
+
+
+def test_stage_0_leaves_no_gradient_behind(corpus, tmp_path):
+    """A run that was stopped after it, and so begins stage 1 afresh, has the same weights as one that was not."""
+    numbers = {'steps': 2, 'batch': 4, 'speech_batch': 0, 'learning_rate': 1e-2, 'weight_decay': 0.05}
+    changes = {'encoder': numbers | {'mixed_share': 0.5}, 'steps': 1}
+    whole, stopped = files(corpus, tmp_path / 'whole', **changes), files(corpus, tmp_path / 'stopped', **changes)
+    assert train(whole)['finished']
+    begin_like(stopped.run, whole.run, encoder=True)
+    assert train(stopped)['finished']
+    before, after = (load_file(made.out / 'model.safetensors') for made in (whole, stopped))
+    assert all(torch.equal(before[name], after[name]) for name in before)
 
 
 def test_another_recipe_in_the_same_run_is_refused(undisturbed, corpus):

@@ -5,6 +5,7 @@ Planned by whoever the curators are, verified by rules; the scene says by whom.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -16,12 +17,12 @@ from training.corpus.curation.grammar import MADE_BY
 from training.corpus.curation.grounding import Grounder
 from training.corpus.curation.retrieval import TextIndex
 from training.corpus.curation.scenario import ClipInfo, Refinement, Scenario
-from training.corpus.curation.silence_audit import Label
+from training.corpus.curation.silence_audit import Audit, Label
 from training.corpus.curation.verifier import RuleVerifier
 from training.corpus.library import Library, LibraryClip
 from training.corpus.mixing import Role
 from training.corpus.sounds import load_answers
-from training.corpus.tasks.script import Line, Sound, pause_s, warning
+from training.corpus.tasks.script import Line, Sound, pause_s, pick, warning
 from training.corpus.tfjp import tfjp
 
 _LONGEST_S = {Role.FOREGROUND: 3.5, Role.BACKGROUND: 6.0, Role.AMBIENT: 10.0}
@@ -73,21 +74,50 @@ class Scenes:
             if event.clip is None:
                 continue
             role = event.sub_event.role
+            if role is Role.FOREGROUND and foregrounds == 0:
+                continue
             audit = self._curators.rules.audit(event.clip, scenario.description)
-            warned = audit.label is Label.RESPOND
-            if audit.label is Label.BORDERLINE or (warned and role is not Role.FOREGROUND):
-                continue
-            if warned and event.clip.category not in load_answers():
-                continue
-            if role is Role.FOREGROUND:
-                if foregrounds == 0:
-                    continue
-                foregrounds -= 1
-            say = (warning(event.clip.category, rng),) if warned else ()
-            longest_s = round(min(event.sub_event.rough_duration_s, _LONGEST_S[role]), 2)
-            hear = Sound(clip=event.clip.clip_id, longest_s=longest_s)
-            lines.append(Line(hear=hear, say=say, role=role, gap_s=pause_s(rng)))
+            longest_s = min(event.sub_event.rough_duration_s, _LONGEST_S[role])
+            if line := _line(event.clip, role, longest_s, audit, rng):
+                lines.append(line)
+                foregrounds -= role is Role.FOREGROUND
         return lines
+
+
+class RandomScenes:
+    """Any sounds together in place of a scene: what is left without event selection (paper §5.4, Table 6).
+
+    As many of each role as a curated scene has, labelled by the same rules; nothing says whether they belong together.
+    """
+
+    def __init__(self, library: Library, clips: list[LibraryClip], curators: Curators) -> None:
+        self._rules = curators.rules
+        self._by_category: dict[str, list[ClipInfo]] = defaultdict(list)
+        for clip in clips:
+            self._by_category[clip.category].append(clip_info(clip, library.duration_s(clip.id)))
+
+    def draw(self, rng: np.random.Generator, foregrounds: int) -> Scene:
+        """At most so many foreground sounds, and none to three layers."""
+        roles = [Role.AMBIENT] * (2 if rng.random() < 0.25 else 1)
+        roles += [Role.BACKGROUND] * int(rng.integers(3)) + [Role.FOREGROUND] * foregrounds
+        lines = []
+        for role in roles:
+            clip = pick(rng, self._by_category[pick(rng, sorted(self._by_category))])
+            if line := _line(clip, role, _LONGEST_S[role], self._rules.audit(clip), rng):
+                lines.append(line)
+        return Scene(lines, 'chance', ())
+
+
+def _line(clip: ClipInfo, role: Role, longest_s: float, audit: Audit, rng: np.random.Generator) -> Line | None:
+    """A clip as a line of the script, with its warning; None for what is borderline or would need one and has none."""
+    warned = audit.label is Label.RESPOND
+    if audit.label is Label.BORDERLINE or (warned and role is not Role.FOREGROUND):
+        return None
+    if warned and clip.category not in load_answers():
+        return None
+    say = (warning(clip.category, rng),) if warned else ()
+    hear = Sound(clip=clip.clip_id, longest_s=round(longest_s, 2))
+    return Line(hear=hear, say=say, role=role, gap_s=pause_s(rng))
 
 
 def clip_info(clip: LibraryClip, duration_s: float) -> ClipInfo:

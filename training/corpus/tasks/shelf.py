@@ -16,7 +16,7 @@ from training.corpus.dialogues import Dialogues
 from training.corpus.library import Library, LibraryClip, LibraryError, of_split
 from training.corpus.sounds import load_answers
 from training.corpus.sources.text import Dialogue
-from training.corpus.tasks.scenes import Scene, Scenes, clip_info
+from training.corpus.tasks.scenes import RandomScenes, Scene, Scenes, clip_info
 from training.corpus.tasks.script import Line, Sound, Texts, pause_s, pick, texts, warning
 
 if TYPE_CHECKING:
@@ -29,11 +29,11 @@ LONGEST_SAID_S = 10.0  # of recorded speech that is written down or translated; 
 class _Once:
     """Scenes, made by the first thread that wants them: their index takes a second."""
 
-    def __init__(self, make: Callable[[], Scenes]) -> None:
+    def __init__(self, make: Callable[[], Scenes | RandomScenes]) -> None:
         self._make, self._lock = make, threading.Lock()
-        self._made: Scenes | None = None
+        self._made: Scenes | RandomScenes | None = None
 
-    def __call__(self) -> Scenes:
+    def __call__(self) -> Scenes | RandomScenes:
         with self._lock:
             if self._made is None:
                 self._made = self._make()
@@ -43,7 +43,8 @@ class _Once:
 class Shelf:
     """Draws clips by category first, so that a category with many clips is not heard more than another.
 
-    `texts` is what is said in a script; with a chat model, half of the scripts have its fresh ones.
+    `texts` is what is said in a script; with a chat model, half of the scripts have its fresh ones. Scenes are
+    `curated` or, for an ablation, sounds at random.
     """
 
     def __init__(
@@ -53,6 +54,7 @@ class Shelf:
         client: LlmClient | None = None,
         fresh: Texts | None = None,
         dialogues: Dialogues | None = None,
+        curated: bool = True,
     ) -> None:
         self.library = library
         self.split = split
@@ -81,7 +83,8 @@ class Shelf:
 
         kept = [c for kind in ('event', 'music') for group in self._by['kind', kind].values() for c in group]
         self.curators = Curators(client, [clip.caption for clip in kept if clip.caption])
-        self._scenes = _Once(lambda: Scenes(library, kept, self.curators))
+        scenes: type[Scenes] | type[RandomScenes] = Scenes if curated else RandomScenes
+        self._scenes = _Once(lambda: scenes(library, kept, self.curators))
 
     def with_texts(self, rng: np.random.Generator) -> Shelf:
         """The same clips, with the texts of one script."""
@@ -122,7 +125,7 @@ class Shelf:
         return self._dialogues.draw(rng, several)
 
     def scene(self, rng: np.random.Generator, foregrounds: int) -> Scene:
-        """A coherent scene."""
+        """A coherent scene, unless they are random."""
         return self._scenes().draw(rng, foregrounds)
 
     def silent(self, rng: np.random.Generator, longest_s: float = 3.0) -> Line:

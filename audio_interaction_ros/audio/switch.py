@@ -1,0 +1,47 @@
+"""Whether to listen: one switch, which may outlive the process."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+_WORDS = {True: 'true', False: 'false'}
+
+
+class SwitchError(ValueError):
+    """The file that remembers the switch cannot be read or written."""
+
+
+class ListeningSwitch:
+    """`on`, as it was set last; with a file, by any process before: a crash must not switch a microphone on."""
+
+    def __init__(self, on_at_start: bool, file: str) -> None:
+        """What `file` remembers outweighs `on_at_start`; '' is no file. Raises SwitchError."""
+        self._file = Path(file).expanduser() if file else None
+        self.on = on_at_start
+        if self._file is not None and self._file.exists():
+            self.on = _read(self._file)
+
+    def set(self, on: bool) -> None:
+        """Raises SwitchError when that cannot be remembered; it is set nevertheless."""
+        self.on = on
+        if self._file is None:
+            return
+        unfinished = self._file.with_name(f'{self._file.name}.part')
+        try:
+            unfinished.write_text(f'{_WORDS[on]}\n')
+            unfinished.replace(self._file)
+        except OSError as error:
+            raise SwitchError(
+                f"listening is {_WORDS[on]}, but '{self._file}' cannot remember it over a restart ({error}); give a "
+                'listening_file that can be written'
+            ) from error
+
+
+def _read(file: Path) -> bool:
+    try:
+        word = file.read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SwitchError(f"'{file}' cannot be read ({error}); delete it or give another listening_file") from error
+    if word not in _WORDS.values():
+        raise SwitchError(f"'{file}' says '{word[:20]}'; true or false expected, or delete it")
+    return word == _WORDS[True]

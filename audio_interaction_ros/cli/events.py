@@ -1,0 +1,134 @@
+"""`audio-interaction events`: read, question, flag, export and delete an event log, on its file, without ROS."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from audio_interaction_ros.cli.errors import CommandError
+
+if TYPE_CHECKING:
+    from audio_interaction_ros.events.log import Event, EventLog
+
+_VERDICTS = ('none', 'false-alarm', 'wrong-words')
+_EPILOG = """\
+LOG is the file that parameter path of event_log names. The node may be running meanwhile. The last line printed is
+JSON.
+
+examples:
+  audio-interaction events list ~/events.db
+  audio-interaction events explain ~/events.db          why did you say that, just now?
+  audio-interaction events flag ~/events.db 17 --heard kettle
+  audio-interaction events export ~/events.db --out ~/clips/false-alarms
+  audio-interaction events delete ~/events.db 17 18
+  audio-interaction events delete ~/events.db --all
+"""
+
+
+def add_parser(commands: Any) -> None:
+    """Adds the sub-command to argparse's sub-parsers."""
+    parser: argparse.ArgumentParser = commands.add_parser(
+        'events',
+        help='what was said and why: list, explain, flag, export, delete',
+        description='Read, question, flag, export and delete the event log of a robot.',
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    actions = parser.add_subparsers(metavar='ACTION', required=True)
+
+    def action(name: str, run: Any, text: str) -> argparse.ArgumentParser:
+        added: argparse.ArgumentParser = actions.add_parser(name, help=text, description=text)
+        added.add_argument('log', type=Path, metavar='LOG', help='the SQLite file')
+        added.set_defaults(run=lambda arguments: _with_log(run, arguments))
+        return added
+
+    listing = action('list', _list, 'the entries, newest first')
+    listing.add_argument('--limit', type=int, default=20, metavar='N', help='at most so many (default: 20)')
+    listing.add_argument('--before', type=int, default=0, metavar='ID', help='only those older than this one')
+    listing.add_argument('--flagged', action='store_true', help='only those flagged as wrong')
+    explaining = action('explain', _explain, 'why was that said? One sentence')
+    explaining.add_argument('id', type=int, nargs='?', default=0, metavar='ID', help='default: the newest')
+    flagging = action('flag', _flag, 'say that an entry was wrong')
+    flagging.add_argument('id', type=int, metavar='ID')
+    flagging.add_argument('--verdict', choices=_VERDICTS, default='false-alarm', help='default: false-alarm')
+    flagging.add_argument('--heard', default='', metavar='WHAT', help='what it really was, for example kettle')
+    exporting = action('export', _export, 'the flagged entries with sound, as a training clip library')
+    exporting.add_argument('--out', type=Path, required=True, metavar='DIR', help='the new folder; never overwritten')
+    deleting = action('delete', _delete, 'entries, and the sound kept with them')
+    deleting.add_argument('ids', type=int, nargs='*', metavar='ID')
+    deleting.add_argument('--all', action='store_true', help='all of them')
+
+
+def _with_log(run: Any, arguments: argparse.Namespace) -> int:
+    from audio_interaction_ros.events.log import EventLog, EventLogError
+
+    try:
+        log = EventLog(arguments.log.expanduser())
+        try:
+            report = run(log, arguments)
+        finally:
+            log.close()
+    except EventLogError as error:
+        raise CommandError(str(error)) from error
+    print(json.dumps(report), flush=True)  # in ASCII: whatever was logged, no terminal takes it for a command
+    return 0
+
+
+def _list(log: EventLog, arguments: argparse.Namespace) -> dict[str, Any]:
+    events = log.newest(max(1, arguments.limit), max(0, arguments.before), arguments.flagged)
+    for event in events:
+        print(_line(event))
+    return {'events': [_report(event) for event in events]}
+
+
+def _explain(log: EventLog, arguments: argparse.Namespace) -> dict[str, Any]:
+    from audio_interaction_ros.events.explain import explain
+
+    event = log.get(arguments.id)
+    print(explain(event))
+    return {'explanation': explain(event), 'event': _report(event)}
+
+
+def _flag(log: EventLog, arguments: argparse.Namespace) -> dict[str, Any]:
+    from audio_interaction_ros.events.log import Verdict
+
+    verdict = Verdict(_VERDICTS.index(arguments.verdict))
+    return {'event': _report(log.flag(arguments.id, verdict, arguments.heard))}
+
+
+def _export(log: EventLog, arguments: argparse.Namespace) -> dict[str, Any]:
+    from audio_interaction_ros.events.export import export_flagged
+
+    clips, without_sound = export_flagged(log, arguments.out)
+    return {'clips': clips, 'without_sound': without_sound, 'path': str(arguments.out.resolve())}
+
+
+def _delete(log: EventLog, arguments: argparse.Namespace) -> dict[str, Any]:
+    if bool(arguments.ids) == arguments.all:
+        raise CommandError('ids and --all contradict each other or are both missing; give ids, or --all alone')
+    return {'deleted': log.delete(None if arguments.all else arguments.ids)}
+
+
+def _line(event: Event) -> str:
+    from audio_interaction_ros.events.explain import printable, time_of
+
+    probability = '    ' if event.probability is None else f'{event.probability:.2f}'
+    flag = f'  [{event.verdict.name}{": " + event.heard if event.heard else ""}]' if event.verdict else ''
+    return printable(f'{event.id:>6}  {time_of(event)}  {event.kind.name:<8}  {probability}  {event.text}{flag}')
+
+
+def _report(event: Event) -> dict[str, Any]:
+    return {
+        'id': event.id,
+        'kind': event.kind.name,
+        'source_id': event.source_id,
+        'stamp_ns': event.stamp_ns,
+        'text': event.text,
+        'probability': event.probability,
+        'evidence': event.evidence,
+        'verdict': event.verdict.name,
+        'heard': event.heard,
+        'has_sound': event.has_sound,
+    }

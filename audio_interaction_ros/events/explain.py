@@ -1,0 +1,66 @@
+"""Why did you say that? One sentence, from nothing but the log."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+
+from audio_interaction_ros.events.log import Event, Kind, Verdict
+
+_VERDICTS = {Verdict.FALSE_ALARM: 'a false alarm', Verdict.WRONG_WORDS: 'the wrong words'}
+
+
+def explain(event: Event) -> str:
+    """What is not in the log is left out. Control characters are shown, not passed on: see `printable`."""
+    sentence = _response(event) if event.kind is Kind.RESPONSE else _alert(event)
+    if event.verdict:
+        sentence += f'; it was flagged as {_VERDICTS[event.verdict]}'
+        sentence += f', really "{event.heard}"' if event.heard else ''
+    return printable(sentence) + '.'
+
+
+def printable(text: str) -> str:
+    """One line that no terminal takes for a command: what cannot be printed becomes an escape such as \\x1b."""
+    return ''.join(char if char.isprintable() else char.encode('unicode_escape').decode() for char in text)
+
+
+def time_of(event: Event) -> str:
+    """When the sound behind it was captured, in this computer's time zone, to the second."""
+    try:
+        moment = datetime.fromtimestamp(event.stamp_ns * 1e-9, timezone.utc).astimezone()
+    except (OverflowError, OSError, ValueError):
+        return f'{event.stamp_ns} ns'
+    return moment.isoformat(sep=' ', timespec='seconds')
+
+
+def _response(event: Event) -> str:
+    known = event.evidence
+    said = f'I said "{event.text}"' if event.text else 'I began to speak'
+    if known.get('emotion'):
+        said += f' ({known["emotion"]})'
+    if known.get('cancelled'):
+        said += ' and was cut short'
+    because = [f'because of what I heard at {time_of(event)}']
+    if 'chunk_index' in known:
+        because.append(f'chunk {known["chunk_index"]} of stream {known.get("stream_id")}')
+    if known.get('level_dbfs') is not None:
+        because.append(f'at {known["level_dbfs"]:.0f} dBFS')
+    if event.probability is not None:
+        because.append(f'after which the model gave responding a probability of {event.probability:.2f}')
+    if known.get('checkpoint_digest'):
+        because.append(f'with checkpoint {known["checkpoint_digest"]}')
+    return f'{said} {", ".join(because)}'
+
+
+def _alert(event: Event) -> str:
+    known = event.evidence
+    raised = f'I raised {known.get("hazard", "an alert")} ({known.get("severity", "severity unknown")})'
+    how = {
+        'MODEL': f'the model said "{event.text}" in response {known.get("response_id")}',
+        'SIGNATURE': f'its standard pattern was heard in the sound itself, without the model: "{event.text}"',
+        'BOTH': f'the model said so in response {known.get("response_id")} and its standard pattern was heard in the '
+        f'sound itself: "{event.text}"',
+    }.get(str(known.get('heard_by')), f'of "{event.text}"')
+    sentence = f'{raised} because {how}, at {time_of(event)}'
+    if event.probability is not None:
+        sentence += f', with a confidence of {event.probability:.2f}'
+    return sentence

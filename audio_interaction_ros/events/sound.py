@@ -1,0 +1,113 @@
+"""The seconds around an event, from a ring in memory, as FLAC beside the log. Only where its owner asked for that."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from audio_interaction_ros.audio import CHUNK_S, SAMPLE_RATE_HZ
+from audio_interaction_ros.audio.chunk_stream import ChunkStream, StreamChunk
+from audio_interaction_ros.audio.formats import PcmFormat, Samples
+from audio_interaction_ros.audio.timeline import NS_PER_S
+from audio_interaction_ros.events.log import Event, EventLog, EventLogError
+
+# An alarm is known by its rhythm some 13 s after it began, and a decoder may lag behind by ten.
+LATE_S = 20.0
+_MAX_PENDING = 100
+_CHUNK_NS = int(CHUNK_S * NS_PER_S)
+
+
+@dataclass(frozen=True)
+class _Pending:
+    event: Event
+    until_s: float
+
+
+class SoundKeeper:
+    """Chunks of the last seconds; for each wanted event a file, as soon as what follows it has been heard too.
+
+    Not a sample of what is in the ring reaches the disk without an event. Time, steady, is given by the caller.
+    """
+
+    def __init__(self, log: EventLog, seconds: float) -> None:
+        """`seconds`: around an event's stamp, half before and half after, in whole chunks."""
+        self._log = log
+        self._half_ns = int(seconds / 2 * NS_PER_S)
+        self._late_s = seconds / 2 + LATE_S
+        self._stream = ChunkStream(first_stream_id=0)
+        self._ring: deque[StreamChunk] = deque(maxlen=int(self._late_s / CHUNK_S) + 2)
+        self._pending: list[_Pending] = []
+
+    def note_loss(self) -> None:
+        """A piece that belonged here is known to be lost."""
+        self._stream.note_loss()
+
+    def push(self, samples: Samples, pcm: PcmFormat, stamp_ns: int, now_s: float) -> None:
+        """One message: float32 [frames, channels], their format, capture time of the first.
+
+        Raises AudioFormatError as ChunkStream does, and EventLogError.
+        """
+        for placed in self._stream.push(samples, pcm, stamp_ns):
+            self._ring.append(placed)
+        self.keep_ready(now_s)
+
+    def want(self, event: Event, now_s: float) -> None:
+        """Keep the sound around this event. One that has it, or is waited for, is passed over."""
+        waiting = {pending.event.id for pending in self._pending}
+        if not event.has_sound and event.id not in waiting and len(waiting) < _MAX_PENDING:
+            self._pending.append(_Pending(event, now_s + self._late_s))
+
+    def keep_ready(self, now_s: float) -> None:
+        """Write what is complete, and what has waited long enough. Raises EventLogError."""
+        heard_ns = self._ring[-1].stamp_ns + _CHUNK_NS if self._ring else 0
+        for pending in list(self._pending):
+            if heard_ns >= pending.event.stamp_ns + self._half_ns or now_s >= pending.until_s:
+                self._pending.remove(pending)
+                self._keep(pending.event)
+
+    def forget(self) -> None:
+        """Nobody listens any more: write what was wanted, as far as it was heard, and forget the rest."""
+        try:
+            for pending in self._pending:
+                self._keep(pending.event)
+        finally:
+            self._pending.clear()
+            self._ring.clear()
+            self._stream.end()
+
+    def _keep(self, event: Event) -> None:
+        samples = self._around(event.stamp_ns)
+        if len(samples) and self._log.mark_sound(event.id):
+            try:
+                _write_flac(self._log.sound_path(event.id), samples)
+            except (OSError, soundfile.LibsndfileError) as error:
+                raise EventLogError(
+                    f'the sound of event {event.id} cannot be kept ({error}); free some space or set audio_s to 0'
+                ) from error
+
+    def _around(self, stamp_ns: int) -> Samples:
+        """The unbroken run of chunks around the stamp: no gap is papered over."""
+        run: list[Samples] = []
+        for placed in self._ring:
+            if abs(placed.stamp_ns + _CHUNK_NS // 2 - stamp_ns) > self._half_ns:
+                continue
+            if run and not placed.continues:
+                if placed.stamp_ns > stamp_ns:
+                    break
+                run = []
+            run.append(placed.chunk.samples)
+        return np.concatenate(run) if run else np.empty(0, np.float32)
+
+
+def _write_flac(path: Path, samples: Samples) -> None:
+    """float32 [n] at 16 kHz, for its owner's eyes only, and whole or not at all."""
+    path.parent.mkdir(mode=0o700, exist_ok=True)
+    unfinished = path.with_suffix('.part')
+    with os.fdopen(os.open(unfinished, os.O_CREAT | os.O_RDWR | os.O_TRUNC, 0o600), 'wb') as file:
+        soundfile.write(file, samples, SAMPLE_RATE_HZ, format='FLAC', subtype='PCM_16')
+    unfinished.replace(path)

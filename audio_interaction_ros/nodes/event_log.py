@@ -1,0 +1,263 @@
+"""event_log: counts what is said, raised and cancelled; with a path, keeps it with its evidence and answers for it.
+
+Without a path nothing reaches the disk. Sound is listened to only where audio_s is above 0.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from audio_common_msgs.msg import AudioDataStamped, AudioInfo
+
+from audio_interaction_ros.audio.formats import AudioFormatError, PcmFormat
+from audio_interaction_ros.events.explain import explain, printable
+from audio_interaction_ros.events.export import export_flagged, export_folder
+from audio_interaction_ros.events.log import Event, EventLog, EventLogError, Kind, Retention, Verdict
+from audio_interaction_ros.events.rates import HOUR_S, HourlyCount
+from audio_interaction_ros.events.sound import SoundKeeper
+from audio_interaction_ros.msg import Decision, Response, SafetyAlert
+from audio_interaction_ros.nodes import qos
+from audio_interaction_ros.nodes.lifecycle import ManagedNode, run
+from audio_interaction_ros.nodes.listening import Listening
+from audio_interaction_ros.nodes.messages import event_message, nanoseconds_of
+from audio_interaction_ros.nodes.parameters import EventLogParameters
+from audio_interaction_ros.safety.hazards import Severity
+from audio_interaction_ros.safety.policy import AlertState, HeardBy
+from audio_interaction_ros.srv import DeleteEvents, ExplainEvent, ExportEvents, FlagEvent, ListEvents
+
+_DEFAULT_LISTED, _MAX_LISTED = 100, 500
+_TIDY_S = 60.0
+
+
+class EventLogNode(ManagedNode[EventLogParameters]):
+    """A response is one entry, begun by its decision and completed by its text; so is an alert, raised to cleared."""
+
+    NAME = 'event_log'
+    _log: EventLog | None = None
+
+    def setup(self) -> None:
+        given = self.parameters
+        if given.path:
+            self._log = EventLog(Path(given.path).expanduser(), Retention(given.keep_days, given.max_mb))
+            self.every(_TIDY_S, lambda: self._guarded(self._open_log().tidy))
+        self._interruptions, self._cancels, self._alerts = HourlyCount(), HourlyCount(), HourlyCount()
+        # Not the latched alerts of before: what was deleted from the log would come back.
+        self.listen_to('ai/safety_alert', SafetyAlert, self._on_alert, qos.EVENTS)
+        self.listen_to('ai/decision', Decision, self._on_decision, qos.EVENTS)
+        self.listen_to('ai/response', Response, self._on_response, qos.EVENTS)
+        self._sound: SoundKeeper | None = None
+        if self._log is not None and given.audio_s:
+            self._listen_to_sound(self._log, given)
+        for name, service_type, answer in (
+            ('list', ListEvents, self._on_list),
+            ('explain', ExplainEvent, self._on_explain),
+            ('flag', FlagEvent, self._on_flag),
+            ('export', ExportEvents, self._on_export),
+            ('delete', DeleteEvents, self._on_delete),
+        ):
+            self.serve(f'ai/events/{name}', service_type, _answering(answer))
+
+    def teardown(self) -> None:
+        if self._log is not None:
+            self._log.close()
+            self._log = None
+
+    def stop(self) -> None:
+        self._forget()
+
+    def measurements(self) -> Mapping[str, object]:
+        now_s = time.monotonic()
+        rates = {
+            'interruptions_per_hour': self._interruptions.within_hour(now_s),
+            'cancels_per_hour': self._cancels.within_hour(now_s),
+            'alerts_per_hour': self._alerts.within_hour(now_s),
+        }
+        if self._log is None:
+            return rates
+        hour_ago_ns = time.time_ns() - int(HOUR_S * 1e9)
+        try:
+            kept = {
+                'flags_per_hour': self._log.flags_since(hour_ago_ns),
+                'events': self._log.count,
+                'log_mb': f'{self._log.size_bytes / 1e6:.3f}',
+            }
+        except EventLogError as error:
+            self.diagnostics.trouble('log_errors', str(error))
+            return rates
+        return {**rates, **kept}
+
+    def _on_decision(self, decision: Decision) -> None:
+        if decision.decision != Decision.RESPONSE:
+            return
+        evidence = {
+            'stream_id': decision.stream_id,
+            'chunk_index': decision.chunk_index,
+            'chunks_drained': decision.chunks_drained,
+            'level_dbfs': decision.level_dbfs,
+            'checkpoint_digest': decision.checkpoint_digest,
+        }
+        id_ = f'{decision.stream_id}-{decision.chunk_index}'
+        self._keep(Kind.RESPONSE, id_, decision.header, '', decision.probability, evidence)
+
+    def _on_response(self, response: Response) -> None:
+        if not response.final:
+            return
+        self._interruptions.add(response.id, time.monotonic())
+        if response.cancelled:
+            self._cancels.add(response.id, time.monotonic())
+        evidence = {
+            'stream_id': response.stream_id,
+            'chunk_index': response.trigger_chunk,
+            'emotion': response.emotion,
+            'cancelled': response.cancelled,
+        }
+        self._keep(Kind.RESPONSE, response.id, response.header, response.text, response.probability, evidence)
+
+    def _on_alert(self, alert: SafetyAlert) -> None:
+        if alert.state == SafetyAlert.CLEARED:
+            if (log := self._log) is not None:
+                cleared = {'state': AlertState.CLEARED.name}
+                self._guarded(lambda: log.add_evidence(Kind.ALERT, alert.id, cleared))
+            return
+        self._alerts.add(alert.id, time.monotonic())
+        evidence = {
+            'hazard': alert.hazard,
+            'severity': _name(Severity, alert.severity),
+            'state': _name(AlertState, alert.state),
+            'heard_by': _name(HeardBy, alert.heard_by),
+            'response_id': alert.response_id,
+        }
+        self._keep(Kind.ALERT, alert.id, alert.header, alert.message, alert.confidence, evidence)
+
+    def _keep(
+        self, kind: Kind, id_: str, header: Any, text: str, probability: float, evidence: Mapping[str, object]
+    ) -> None:
+        if (log := self._log) is None:
+            return
+
+        def keep() -> None:
+            stamp_ns = nanoseconds_of(header.stamp)
+            event = log.log(kind, id_, stamp_ns, header.frame_id, text, probability, evidence)
+            if self._sound is not None:
+                self._sound.want(event, time.monotonic())
+
+        self._guarded(keep)
+
+    def _listen_to_sound(self, log: EventLog, given: EventLogParameters) -> None:
+        self._sound = SoundKeeper(log, given.audio_s)
+        self._pcm: PcmFormat | None = None
+        if given.sample_rate:
+            self._pcm = PcmFormat(given.sample_rate, given.channels, given.sample_format.upper())
+        self._listening = Listening(self, self._forget)
+        self.listen_to('audio_info', AudioInfo, self._on_info, qos.LATCHED, when_inactive=True)
+        self.listen_to('audio_stamped', AudioDataStamped, self._on_audio, qos.AUDIO)
+        self.every(1.0, self._keep_ready)
+
+    def _on_info(self, info: AudioInfo) -> None:
+        try:
+            self._pcm = PcmFormat.from_info(info.sample_rate, info.channels, info.sample_format, info.coding_format)
+        except AudioFormatError as error:
+            # What follows is in a format that cannot be read: the old one must not be used on it.
+            self._pcm = None
+            self.diagnostics.trouble('refused_formats', f'audio_info refused, so no sound is kept: {error}')
+
+    def _on_audio(self, message: AudioDataStamped) -> None:
+        if self._sound is None or self._pcm is None or not self._listening.on:
+            return
+        try:
+            samples = self._pcm.decode(message.audio.data)
+            self._sound.push(samples, self._pcm, nanoseconds_of(message.header.stamp), time.monotonic())
+        except AudioFormatError as error:
+            self._sound.note_loss()
+            self.diagnostics.trouble('refused_messages', f'audio refused: {error}')
+        except EventLogError as error:
+            self.diagnostics.trouble('log_errors', str(error))
+
+    def _keep_ready(self) -> None:
+        if (sound := self._sound) is not None:
+            self._guarded(lambda: sound.keep_ready(time.monotonic()))
+
+    def _forget(self) -> None:
+        if (sound := self._sound) is not None:
+            self._guarded(sound.forget)
+
+    def _guarded(self, work: Callable[[], object]) -> None:
+        """A full disk must not end the node."""
+        try:
+            work()
+        except EventLogError as error:
+            self.diagnostics.trouble('log_errors', str(error))
+
+    def _open_log(self) -> EventLog:
+        if self._log is None:
+            raise EventLogError('no event log is kept; set path of event_log, or start with event_log:=FILE')
+        return self._log
+
+    def _on_list(self, request: Any, response: Any) -> None:
+        limit = min(request.limit or _DEFAULT_LISTED, _MAX_LISTED)
+        events = self._open_log().newest(limit, request.before_id, request.flagged_only)
+        response.events = [event_message(event) for event in events]
+        response.message = f'{len(events)} events'
+
+    def _on_explain(self, request: Any, response: Any) -> None:
+        event = self._open_log().get(request.id)
+        response.event = event_message(event)
+        response.message = explain(event)
+
+    def _on_flag(self, request: Any, response: Any) -> None:
+        log = self._open_log()
+        if request.verdict not in set(Verdict):
+            raise EventLogError(
+                f'verdict {request.verdict} found; NONE (0), FALSE_ALARM (1) or WRONG_WORDS (2) expected'
+            )
+        event = log.flag(request.id, Verdict(request.verdict), request.heard)
+        response.message = f'event {event.id} is {event.verdict.name}: {_short(event)}'
+
+    def _on_export(self, request: Any, response: Any) -> None:
+        log = self._open_log()
+        folder = export_folder(log, request.name)
+        response.clips, without = export_flagged(log, folder)
+        response.folder = str(folder)
+        response.message = f"{response.clips} clips in '{folder}'; {without} flagged events have no sound"
+
+    def _on_delete(self, request: Any, response: Any) -> None:
+        log = self._open_log()
+        if bool(request.ids) == request.all:
+            raise EventLogError('ids and all contradict each other or are both missing; give ids, or all alone')
+        response.deleted = log.delete(None if request.all else request.ids)
+        response.message = f'{response.deleted} events deleted'
+
+
+def _answering(answer: Callable[[Any, Any], None]) -> Callable[[Any, Any], Any]:
+    """A service's callback: `answer` fills the response in; what it refuses becomes its sentence."""
+
+    def callback(request: Any, response: Any) -> Any:
+        try:
+            answer(request, response)
+            response.success = True
+        except EventLogError as error:
+            response.success, response.message = False, printable(str(error))
+        return response
+
+    return callback
+
+
+def _name(enumeration: Any, value: int) -> str:
+    """A message may hold any number."""
+    return enumeration(value).name if value in enumeration.__members__.values() else str(value)
+
+
+def _short(event: Event) -> str:
+    return printable(event.text if len(event.text) <= 80 else f'{event.text[:79]}…')
+
+
+def main(args: list[str] | None = None) -> int:
+    return run(args, EventLogNode)
+
+
+if __name__ == '__main__':
+    sys.exit(main())

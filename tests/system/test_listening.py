@@ -1,0 +1,197 @@
+"""The off switch, looked at from outside: no device and no sound within half a second, and no trouble about it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from audio_common_msgs.msg import AudioData, AudioDataStamped, AudioInfo
+from diagnostic_msgs.msg import DiagnosticArray
+from std_msgs.msg import Bool
+from std_srvs.srv import SetBool
+
+from audio_interaction_ros.audio.formats import encode_s16le
+from audio_interaction_ros.nodes import qos
+from audio_interaction_ros.nodes.messages import bytes_array, stamp_of
+from tests.system.pulse import pulse_null_sink
+from tests.system.ros import Ros
+
+pytestmark = pytest.mark.system
+
+
+def unix_sockets(pid):
+    """Inodes of a process's Unix sockets: its connections to the sound server. DDS has none."""
+    known = {line.split()[6] for line in Path('/proc/net/unix').read_text().splitlines()[1:]}
+    links = set()
+    for descriptor in Path(f'/proc/{pid}/fd').iterdir():
+        try:
+            links.add(os.readlink(descriptor))
+        except FileNotFoundError:
+            continue  # closed meanwhile
+    assert not any(link.startswith('/dev/snd') for link in links)
+    return {link[8:-1] for link in links if link.startswith('socket:[')} & known
+
+
+def holds_the_device(process):
+    """True while it is connected to the sound server, or shares memory with it."""
+    pid = process.popen.pid
+    return bool(unix_sockets(pid)) or 'memfd:pulseaudio' in Path(f'/proc/{pid}/maps').read_text()
+
+
+def switch(ros, on):
+    return ros.call(SetBool, 'ai/set_listening', SetBool.Request(data=on), timeout_s=10.0)
+
+
+@pytest.fixture
+def null_sink(tmp_path):
+    if not shutil.which('pulseaudio') or not shutil.which('pactl'):
+        pytest.skip('PulseAudio is not installed')
+    with pulse_null_sink(tmp_path) as environment:
+        yield environment
+
+
+def test_off_lets_go_of_the_device_within_half_a_second(tmp_path, null_sink):
+    with Ros(tmp_path, null_sink) as ros:
+        process = ros.start_active('audio_capture', device='pulse')
+        states = ros.hear('ai/listening', Bool, qos.LATCHED)
+        heard_s = []
+        ros.node.create_subscription(AudioDataStamped, 'audio_stamped', lambda _: heard_s.append(time.monotonic()), 50)
+        client = ros.node.create_client(SetBool, 'ai/set_listening')
+        ros.until(lambda: len(heard_s) > 10 and client.service_is_ready(), process)
+        assert holds_the_device(process)
+        assert [state.data for state in states][-1:] == [True]
+
+        closed_s, silent_s = [], []
+        for _ in range(3):
+            asked_s = time.monotonic()
+            answer = client.call_async(SetBool.Request(data=False))
+            while holds_the_device(process) and time.monotonic() - asked_s < 5.0:
+                ros.spin(0.01)
+            closed_s.append(time.monotonic() - asked_s)
+            ros.until(answer.done, process)
+            assert answer.result().success and 'the microphone is closed' in answer.result().message
+            ros.spin(0.7)
+            assert not holds_the_device(process)
+            silent_s.append(heard_s[-1] - asked_s)
+            assert ros.node.count_publishers('audio_stamped') == 1  # the node is there, and silent
+            ros.until(lambda: not states[-1].data, process)
+            late = ros.hear('ai/listening', Bool, qos.LATCHED)
+            ros.until(lambda late=late: late, 'the switch is not latched')
+            assert not late[0].data
+
+            count = len(heard_s)
+            assert switch(ros, True).success
+            ros.until(lambda count=count: len(heard_s) > count + 5, process)
+            assert holds_the_device(process) and states[-1].data
+        # Of three, because machines are busy; it is never long.
+        assert min(closed_s) < 0.5 and max(closed_s) < 2.0, closed_s
+        assert min(silent_s) < 0.5 and max(silent_s) < 2.0, silent_s
+
+        # A lifecycle manager does not undo what a person has switched off.
+        assert switch(ros, False).success
+        assert ros.change_state('audio_capture', 'deactivate')
+        assert ros.change_state('audio_capture', 'activate')
+        assert not holds_the_device(process)
+        count = len(heard_s)
+        ros.spin(0.5)
+        assert len(heard_s) == count
+        assert ros.change_state('audio_capture', 'deactivate')
+        assert 'when audio_capture is activated' in switch(ros, True).message
+        assert not holds_the_device(process)
+        assert ros.change_state('audio_capture', 'activate')
+        ros.until(lambda: len(heard_s) > count + 5, process)
+        assert process.end() == 0
+        assert 'Traceback' not in process.log
+
+
+def test_off_from_the_start_and_over_a_crash(tmp_path, null_sink):
+    given = {'device': 'pulse', 'listening_file': tmp_path / 'listening'}
+    with Ros(tmp_path, null_sink) as ros:
+        process = ros.start_active('audio_capture', listening='false', **given)
+        audio = ros.hear('audio_stamped', AudioDataStamped, qos.AUDIO)
+        states = ros.hear('ai/listening', Bool, qos.LATCHED)
+        ros.until(lambda: states, process)
+        assert not states[-1].data and not audio and not holds_the_device(process)
+        assert switch(ros, True).success
+        ros.until(lambda: audio, process)
+        assert switch(ros, False).success
+        process.end(signal.SIGKILL)
+
+        process = ros.start_active('audio_capture', **given)
+        audio.clear()
+        ros.spin(1.0)
+        assert not audio and not holds_the_device(process), 'a crash switched the microphone on'
+
+        # A microphone that went away meanwhile: off it stays, and says why.
+        subprocess.run(['pactl', 'unload-module', 'module-null-sink'], env={**os.environ, **null_sink}, check=True)
+        answer = switch(ros, True)
+        assert not answer.success and 'microphone' in answer.message
+        assert not holds_the_device(process)
+        assert switch(ros, False).success
+        assert process.end() == 0
+        assert 'Traceback' not in process.log
+
+
+def test_a_file_is_silent_too_while_it_is_off(ros, tmp_path):
+    soundfile.write(tmp_path / 'sound.wav', np.zeros(16_000 * 60), 16_000)
+    process = ros.start_active('audio_capture', file=tmp_path / 'sound.wav', listening='false')
+    audio = ros.hear('audio_stamped', AudioDataStamped, qos.AUDIO)
+    ros.spin(0.7)
+    assert not audio
+    assert switch(ros, True).success
+    ros.until(lambda: audio, process)
+    assert switch(ros, False).success
+    audio.clear()
+    ros.spin(0.7)
+    assert not audio
+    assert process.end() == 0
+
+
+class Driver:
+    """audio_capture's part of the conversation, as fast as the test wants."""
+
+    def __init__(self, ros):
+        self.ros = ros
+        self.info = ros.talk('audio_info', AudioInfo, qos.LATCHED)
+        self.listening = ros.talk('ai/listening', Bool, qos.LATCHED)
+        self.audio = ros.talk('audio_stamped', AudioDataStamped, qos.AUDIO)
+        self.now_ns = time.time_ns()
+        self.info.publish(AudioInfo(channels=1, sample_rate=16_000, sample_format='S16LE', coding_format='wave'))
+        self.listening.publish(Bool(data=True))
+        ros.spin(0.3)
+
+    def play(self, seconds, level):
+        for _ in range(round(seconds / 0.1)):
+            message = AudioDataStamped(audio=AudioData(data=bytes_array(encode_s16le(np.full(1_600, level)))))
+            message.header.stamp = stamp_of(self.now_ns)
+            self.audio.publish(message)
+            self.now_ns += 100_000_000
+            self.ros.spin(0.005)
+
+    def switch(self, on):
+        self.listening.publish(Bool(data=on))
+        self.ros.spin(0.3)
+
+
+def test_silence_that_is_wanted_is_no_trouble(ros):
+    process = ros.start_active('safety_alert')
+    diagnostics = ros.hear('/diagnostics', DiagnosticArray, qos.DIAGNOSTICS)
+    driver = Driver(ros)
+    driver.info.publish(AudioInfo(coding_format='mp3'))
+    driver.switch(False)
+    driver.play(12.0, 0.0)  # more unreadable messages than it would bear
+    ros.spin(1.2)
+    values = {pair.key: pair.value for pair in diagnostics[-1].status[0].values}
+    assert values['listening'] == 'False'
+    assert 'refused_messages' not in values
+    driver.switch(True)
+    driver.play(12.0, 0.0)
+    ros.until(lambda: 'no alarm is heard' in process.log, process)
+    assert process.end() == 0
