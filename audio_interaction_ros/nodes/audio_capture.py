@@ -40,7 +40,6 @@ class AudioCaptureNode(ManagedNode[AudioCaptureParameters]):
         self._source: Microphone | FileSource = (
             FileSource(given.file, given.block_ms) if given.file else self._microphone()
         )
-        self._reported = (0, 0)
         self._info = self.publish_on('audio_info', AudioInfo, qos.LATCHED)
         self._audio = self.publish_on('audio_stamped', AudioDataStamped, qos.AUDIO)
         # A file's end, stamped with it, so that a listener knows that no more will come.
@@ -84,6 +83,7 @@ class AudioCaptureNode(ManagedNode[AudioCaptureParameters]):
         if isinstance(self._source, Microphone):
             self._source = self._microphone()  # found anew: it may have been unplugged and plugged in meanwhile
             self._source.open()
+            self._reported = (0, 0)
         self._publish_info(self._source.pcm)
         self._say_listening(True)
         self.work(self._capture_until)

@@ -179,7 +179,7 @@ def test_rates_are_on_diagnostics(robot):
     before = robot.measurements()
     robot.say('One.')
     robot.say('Tw', cancelled=True)
-    robot.alerts.publish(SafetyAlert(id=f'fire-{robot.chunk}', hazard='fire'))
+    robot.alerts.publish(SafetyAlert(id=f'fire-{robot.chunk}', hazard='fire', message='Fire!'))
     robot.kept(3)
     robot.ask('flag', id=0, verdict=LoggedEvent.FALSE_ALARM)
     robot.ros.spin(1.2)
