@@ -17,6 +17,7 @@ from audio_interaction_ros.model.encoder import ChunkEncoder
 from training.corpus.compose import cut, noise_bed, scale
 from training.corpus.sounds import Sound, SoundPool
 from training.recipe import EncoderStage
+from training.stages.attention import short_sequences
 
 CROP_CHUNKS = 5
 _DB = 40.0  # in a unit of the normalised log-mel, (log10(power) + 4) / 4
@@ -45,7 +46,8 @@ def encode(encoder: ChunkEncoder, waveforms: Tensor, augment: bool) -> Tensor:
     """float32 [batch, n × 6400] → [batch, n, 10, dim]; the spectrogram in full precision whatever the rest is in."""
     with torch.autocast(waveforms.device.type, enabled=False):
         mel = encoder.logmel(waveforms)
-    return encoder.encode_mel(spec_augment(mel) if augment else mel)
+    with short_sequences(waveforms.device):
+        return encoder.encode_mel(spec_augment(mel) if augment else mel)
 
 
 def spec_augment(mel: Tensor) -> Tensor:

@@ -11,11 +11,11 @@ CATEGORY = 'proactive respond'
 
 
 def _script(task: str, criterion: str, shelf: Shelf, rng: np.random.Generator) -> Script:
-    """An everyday scene into which one or two hazards of the criterion break, at any moment."""
-    scene = shelf.scene(rng, foregrounds=3)
+    """An everyday scene, busy or quiet, into which one or two hazards break at any moment, the first of the criterion."""
+    scene = shelf.scene(rng, foregrounds=int(rng.integers(4)))
     lines = list(scene.lines)
-    for _ in range(int(rng.integers(1, 3))):
-        lines.insert(int(rng.integers(len(lines) + 1)), shelf.warning(rng, criterion))
+    for wanted in (criterion, None)[: int(rng.integers(1, 3))]:
+        lines.insert(int(rng.integers(len(lines) + 1)), shelf.warning(rng, wanted))
     for _ in range(int(rng.integers(3))):  # from anywhere: a robot moves, and a scene's sounds give away its place
         lines.insert(int(rng.integers(len(lines) + 1)), shelf.silent(rng))
     if rng.random() < 0.5:

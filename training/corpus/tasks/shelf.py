@@ -14,7 +14,7 @@ from training.corpus.curation.curators import Curators
 from training.corpus.curation.scenario import ClipInfo
 from training.corpus.dialogues import Dialogues
 from training.corpus.library import Library, LibraryClip, LibraryError, of_split
-from training.corpus.sounds import load_answers
+from training.corpus.sounds import category_weight, load_answers
 from training.corpus.sources.text import Dialogue
 from training.corpus.tasks.scenes import RandomScenes, Scene, Scenes, clip_info
 from training.corpus.tasks.script import Line, Sound, Texts, pause_s, pick, texts, warning
@@ -41,7 +41,7 @@ class _Once:
 
 
 class Shelf:
-    """Draws clips by category first, so that a category with many clips is not heard more than another.
+    """Draws clips by category first, so that one with many clips drowns no other: as often as it has recordings to learn.
 
     `texts` is what is said in a script; with a chat model, half of the scripts have its fresh ones. Scenes are
     `curated` or, for an ablation, sounds at random.
@@ -62,6 +62,7 @@ class Shelf:
         self._fresh = fresh
         self._dialogues = dialogues
         self._by: dict[tuple[str, str], dict[str, list[LibraryClip]]] = defaultdict(lambda: defaultdict(list))
+        self._weights: dict[tuple[str, str], np.ndarray] = {}
         answered = load_answers()
         for clip in of_split(library.clips, split):
             if library.duration_s(clip.id) < SHORTEST_S:
@@ -116,7 +117,18 @@ class Shelf:
             raise LibraryError(
                 f'the {self.split} side of the library has no {wanted}; add such clips or another source'
             )
-        return pick(rng, groups[pick(rng, names)])
+        if category is None:
+            weights = self._weights_of(key, value)
+            category = names[int(rng.choice(len(names), p=weights))]
+        return pick(rng, groups[category])
+
+    def _weights_of(self, key: str, value: str) -> np.ndarray:
+        """The share of each category of this sort, in the order of their names."""
+        if (key, value) not in self._weights:
+            groups = self._by[key, value]
+            weights = [category_weight(clip.recording for clip in groups[name]) for name in sorted(groups)]
+            self._weights[key, value] = np.array(weights) / sum(weights)
+        return self._weights[key, value]
 
     def dialogue(self, rng: np.random.Generator, several: bool) -> Dialogue | None:
         """Half the time, and where the split has some: a dialogue of one round, or of several."""
