@@ -93,6 +93,9 @@ class StageData(_Section):
     late_share: float = Field(
         default=0.0, ge=0, le=1, description='of the warnings to train on: given one to three drains after their moment'
     )
+    noise_share: float = Field(
+        default=0.0, ge=0, le=1, description='of the streams to train on: with stationary noise of a random colour added'
+    )
 
 
 class Stage(_Section):

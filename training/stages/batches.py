@@ -20,8 +20,9 @@ from audio_interaction_ros.audio import CHUNK_SAMPLES
 from audio_interaction_ros.audio.formats import Samples
 from audio_interaction_ros.model.protocol import Protocol
 from training.corpus import labels
+from training.corpus.compose import noise_bed
 from training.corpus.labels import MASK, Drain, Tokens
-from training.corpus.mixing import Role
+from training.corpus.mixing import Role, mean_power
 from training.corpus.perform import Stream
 from training.recipe import StageData
 from training.stages.shards import Shards
@@ -123,8 +124,11 @@ class Reader:
     instruction: str
     event_classes: Sequence[str]
 
-    def read(self, places: Sequence[int] | np.ndarray) -> Batch:
-        """Decode and tokenise the streams at these places of the corpus."""
+    def read(self, places: Sequence[int] | np.ndarray, step: int | None = None) -> Batch:
+        """Decode and tokenise the streams at these places of the corpus.
+
+        Given the `step` that trains on them, noise and lateness are as it draws them; else the streams are as they are.
+        """
         length = self.shards.chunk_samples
         tokens: list[Tokens] = []
         samples: list[Samples] = []
@@ -133,18 +137,27 @@ class Reader:
             stream = self.shards.record(int(place))
             offline = self.data.form == 'offline'
             drains, chunks = first_exchange(stream) if offline else (list(stream.drains), stream.chunks)
+            heard = self.shards.samples(int(place), chunks)
             undecided: set[int] = set()
-            if self.data.late_share and stream.split == 'train':
-                rng = np.random.default_rng([75, int(place)])
+            if step is not None:
+                rng = np.random.default_rng([75, step, int(place)])
                 drains, undecided = labels.late(drains, warnings(stream), self.data.late_share, rng)
+                if rng.random() < self.data.noise_share:
+                    heard = in_noise(heard, rng)
             instruction = self.tokenizer.encode(stream.instruction or self.instruction, add_special_tokens=False).ids
             prefix = self.protocol.prefix(instruction, offline=offline)
             tokens.append(
                 labels.tokenise(drains, stream.replies, prefix, self.tokenizer, self.protocol, undecided, length)
             )
-            samples.append(self.shards.samples(int(place), chunks))
+            samples.append(heard)
             events.append(event_targets(stream, chunks, self.event_classes, length))
         return collate(tokens, samples, events, self.protocol, places, length)
+
+
+def in_noise(samples: Samples, rng: np.random.Generator) -> Samples:
+    """With a noise bed 5 … 35 dB below: what a quiet room and a bad microphone add. float32 [n]"""
+    level_dbfs = 10 * np.log10(mean_power(samples) + 1e-10)
+    return np.clip(samples + noise_bed(len(samples), level_dbfs - rng.uniform(5.0, 35.0), rng), -1.0, 1.0)
 
 
 def warnings(stream: Stream) -> set[int]:
@@ -215,7 +228,7 @@ def read_ahead(
     with ThreadPoolExecutor(1) as pool:
 
         def ask(step: int) -> Future[list[Batch]]:
-            return pool.submit(lambda: [reader.read(places) for places in plan.batches(step, rank, devices, batch)])
+            return pool.submit(lambda: [reader.read(places, step) for places in plan.batches(step, rank, devices, batch)])
 
         waiting = [ask(step) for step in range(first, min(steps, first + STEPS_AHEAD))]
         try:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -114,6 +116,20 @@ def test_reading_ahead_changes_nothing(reader):
             for batch, places in zip(batches, drawn.batches(step, 0, 1, 2), strict=True):
                 assert batch.places.tolist() == places.tolist()
                 assert torch.equal(batch.waveforms, reader.read(places).waveforms)
+
+
+def test_a_step_draws_noise_and_lateness_and_no_step_leaves_the_streams_alone(reader):
+    noisy = replace(reader, data=reader.data.model_copy(update={'noise_share': 1.0, 'late_share': 1.0}))
+    as_they_are, first, again, other = (noisy.read(range(6), step) for step in (None, 1, 1, 2))
+    assert torch.equal(as_they_are.waveforms, reader.read(range(6)).waveforms)
+    assert torch.equal(as_they_are.stream_targets, reader.read(range(6)).stream_targets)
+    assert torch.equal(first.waveforms, again.waveforms) and torch.equal(first.ids, again.ids)
+    assert not torch.equal(first.waveforms, other.waveforms)
+    for row in range(6):
+        samples = int(as_they_are.heard[row].sum()) * CHUNK_SAMPLES
+        clean, added = as_they_are.waveforms[row, :samples], (first.waveforms - as_they_are.waveforms)[row, :samples]
+        assert 4.0 < 10 * float(torch.log10(clean.square().mean() / added.square().mean())) < 36.0
+    assert len(first.stream_targets) <= len(as_they_are.stream_targets)
 
 
 def test_the_learnt_tokenizer_writes_both_languages():
