@@ -9,6 +9,7 @@ from threading import Event
 
 import torch
 from std_msgs.msg import String
+from std_srvs.srv import Trigger
 
 from audio_interaction_ros.model.checkpoint import digest_of, find_checkpoint, load_decoder
 from audio_interaction_ros.msg import AudioEmbedding
@@ -42,18 +43,28 @@ class DecoderNode(ManagedNode[DecoderParameters]):
         # A session reads at most half of its context at once; a longer queue would be dropped there, uncounted.
         readable = self._half.config.streaming.max_context_chunks // 2
         self._queue = ChunkQueue(min(given.queue_max_chunks, readable))
-        self._session = make_session(self._half, given.response_threshold or None, given.instruction or None)
+        self._session = make_session(
+            self._half,
+            given.response_threshold or None,
+            given.instruction or None,
+            max_response_tokens=given.max_response_tokens,
+            rearm_below=given.rearm_below,
+            temperature=given.temperature,
+            seed=given.seed,
+        )
         self._session.drain([torch.zeros(10, self._spec.dim)])  # the first pass is slow: not with the first chunk
         self._decisions = self.publish_on('ai/decision', DecisionMessage, qos.EVENTS)
         self._responses = self.publish_on('ai/response', ResponseMessage, qos.EVENTS)
         self._texts = self.publish_on('ai/response_text', String, qos.EVENTS)
-        self._forgetting = Event()
+        self._forgetting, self._cancelling = Event(), Event()
+        self.serve('ai/cancel', Trigger, self._on_cancel)
         self._listening = Listening(self, self._forget)
         self.listen_to('ai/embeddings', AudioEmbedding, self._on_embedding, qos.EMBEDDINGS)
 
     def start(self) -> None:
         self._session.reset()
-        self._loop = ListeningLoop(self._queue, self._session, self._half)
+        given = self.parameters
+        self._loop = ListeningLoop(self._queue, self._session, self._half, given.max_response_s, given.preempt)
         self._losses = LossCounter()
         self._frame_id = ''
         self._said = ('', '')
@@ -68,6 +79,7 @@ class DecoderNode(ManagedNode[DecoderParameters]):
             'dropped_chunks': self._queue.dropped,
             'chunks_lost': self._losses.lost(self._queue.dropped),
             'context_chunks': self._session.context_chunks,
+            'context_compactions': self._session.compactions,
         }
 
     def _forget(self) -> None:
@@ -99,7 +111,7 @@ class DecoderNode(ManagedNode[DecoderParameters]):
     def _listen_until(self, stop: Event) -> None:
         while not stop.is_set():
             try:
-                event = self._cut_short() if self._forgetting.is_set() else self._loop.step()
+                event = self._cut_short() or self._loop.step()
             except Exception:
                 # A model that fails once may work again; the session's cache may be half-written.
                 self._session.reset()
@@ -115,8 +127,23 @@ class DecoderNode(ManagedNode[DecoderParameters]):
                 self._publish_response(event)
 
     def _cut_short(self) -> Response | None:
-        self._forgetting.clear()
-        return self._loop.forget()
+        """What was asked for by the switch or by ai/cancel, done in the thread that writes the response."""
+        if self._forgetting.is_set():
+            self._forgetting.clear()
+            return self._loop.forget()
+        if self._cancelling.is_set():
+            self._cancelling.clear()
+            return self._loop.cancel()
+        return None
+
+    def _on_cancel(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        response.success = self._session.responding
+        if response.success:
+            self._cancelling.set()
+            response.message = 'the response ends with its next word'
+        else:
+            response.message = 'no response is under way'
+        return response
 
     def _publish_decision(self, decision: Decision) -> None:
         self.diagnostics.computed(decision.compute_time_s)

@@ -77,7 +77,22 @@ class DecoderParameters(NodeParameters):
     response_threshold: float = Field(
         0.0, ge=0.0, lt=1.0, description="Respond from this probability on; 0 takes the checkpoint's own."
     )
+    rearm_below: float = Field(
+        1.0, gt=0.0, le=1.0,
+        description='After a response, wait with the next until the probability was as low as this; 1 does not wait.',
+    )  # fmt: skip
     instruction: str = Field('', description="The system instruction; empty takes the checkpoint's own.")
+    max_response_tokens: int = Field(64, ge=2, le=1024, description='A longer response is ended.')
+    max_response_s: float = Field(
+        30.0, gt=0.0, le=600.0, description='A response that is written for longer is cut short and marked `cancelled`.'
+    )
+    preempt: bool = Field(
+        True, description='Cut a response short when what is heard meanwhile calls for an urgent one.'
+    )
+    temperature: float = Field(
+        0.0, ge=0.0, le=2.0, description='0 writes the likeliest words; more than that draws among them.'
+    )
+    seed: int = Field(0, ge=0, le=2**31 - 1, description='Of those draws.')
     queue_max_chunks: int = Field(
         25, ge=1, le=1000, description='Chunks of 400 ms kept; at the limit the oldest is dropped and counted.'
     )

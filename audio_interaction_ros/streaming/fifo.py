@@ -58,6 +58,11 @@ class ChunkQueue:
             self._chunks.clear()
             return chunks
 
+    def peek(self) -> list[EncodedChunk]:
+        """Everything queued, oldest first; it stays there."""
+        with self._changed:
+            return list(self._chunks)
+
     def wait(self, timeout_s: float) -> bool:
         """Block until a chunk is queued; False when the time ran out first."""
         with self._changed:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TypedDict
 
 import torch
 from tokenizers import Tokenizer
+from typing_extensions import Unpack
 
 from audio_interaction_ros.audio import CHUNK_SAMPLES
 from audio_interaction_ros.audio.chunker import Chunker, level_dbfs
@@ -15,6 +18,7 @@ from audio_interaction_ros.audio.formats import Samples
 from audio_interaction_ros.audio.timeline import NS_PER_SAMPLE
 from audio_interaction_ros.model.checkpoint import DecoderHalf, EncoderHalf
 from audio_interaction_ros.model.encoder import StreamingEncoder
+from audio_interaction_ros.streaming.engine import Engine
 from audio_interaction_ros.streaming.fifo import ChunkQueue, EncodedChunk
 from audio_interaction_ros.streaming.session import Session, SessionSettings
 
@@ -42,11 +46,26 @@ class Response:
 
 
 class ListeningLoop:
-    """Turns queued chunks into decisions and responses; each `step` emits at most one token."""
+    """Turns queued chunks into decisions and responses; each `step` emits at most one token.
 
-    def __init__(self, queue: ChunkQueue, session: Session, decoder: DecoderHalf) -> None:
+    `max_response_s`: a response that is written for longer is ended. `preempt`: so is one that is not urgent, where what
+    is heard meanwhile calls for an urgent one.
+    """
+
+    def __init__(
+        self,
+        queue: ChunkQueue,
+        session: Session,
+        decoder: DecoderHalf,
+        max_response_s: float = math.inf,
+        preempt: bool = False,
+    ) -> None:
         self._queue = queue
         self._session = session
+        self._max_response_s = max_response_s
+        self._preempt = preempt
+        self._began = 0.0
+        self._looked_at = 0  # chunks in the queue when it was last asked whether they are urgent
         self._tokenizer: Tokenizer = decoder.tokenizer
         self._protocol = decoder.protocol
         self._stream_id: int | None = None
@@ -63,12 +82,17 @@ class ListeningLoop:
         while (event := self.step()) is not None:
             yield event
 
+    def cancel(self) -> Response | None:
+        """End the response under way, within a token; what was said stays in the context. Its last message, if any."""
+        if not self._session.responding:
+            return None
+        assert self._trigger is not None  # responding implies a decision made it so
+        self._session.cancel()
+        return Response(self._trigger, self._text(), self._emotion, final=True, cancelled=True)
+
     def forget(self) -> Response | None:
         """Drop all context. The last message of the response that this cuts short, if one was under way."""
-        cut_short = None
-        if self._session.responding:
-            assert self._trigger is not None
-            cut_short = Response(self._trigger, self._text(), self._emotion, final=True, cancelled=True)
+        cut_short = self.cancel()
         self._session.reset()
         self._stream_id = None
         self._text_ids = []
@@ -77,6 +101,7 @@ class ListeningLoop:
     def _listen(self) -> Decision | None:
         chunks = self._queue.flush()
         if not chunks:
+            self._session.tidy()
             return None
         started = time.monotonic()
         newest = chunks[-1]
@@ -89,10 +114,15 @@ class ListeningLoop:
         decision = Decision(newest, len(chunks), respond, probability, time.monotonic() - started)
         if respond:
             self._trigger, self._emotion, self._text_ids = decision, 'normal', []
+            self._began, self._looked_at = started, 0
         return decision
 
     def _speak(self) -> Response:
         assert self._trigger is not None  # responding implies a decision made it so
+        if time.monotonic() - self._began > self._max_response_s or self._something_urgent():
+            cut_short = self.cancel()
+            assert cut_short is not None
+            return cut_short
         token = self._session.next_token()
         if token == self._protocol.eos:
             return Response(self._trigger, self._text(), self._emotion, final=True)
@@ -102,21 +132,39 @@ class ListeningLoop:
             self._text_ids.append(token)
         return Response(self._trigger, self._text(), self._emotion, final=False)
 
+    def _something_urgent(self) -> bool:
+        """Asked once for every chunk that comes in during a response that is not urgent itself."""
+        if not self._preempt or self._emotion == 'urgent' or len(self._queue) == self._looked_at:
+            return False
+        waiting = [chunk.vectors for chunk in self._queue.peek() if chunk.stream_id == self._stream_id]
+        self._looked_at = len(self._queue)
+        return bool(waiting) and self._session.would_interrupt(waiting)
+
     def _text(self) -> str:
         text: str = self._tokenizer.decode(self._text_ids)
         # A character cut in the middle of its bytes shows as U+FFFD; wait for the rest of it.
         return text.rstrip('\ufffd').strip()
 
 
+class Limits(TypedDict, total=False):
+    """What else of a session's settings its user may choose; see `SessionSettings`."""
+
+    max_response_tokens: int
+    rearm_below: float
+    temperature: float
+    seed: int
+
+
 def make_session(
     decoder: DecoderHalf,
     response_threshold: float | None = None,
     instruction: str | None = None,
+    **limits: Unpack[Limits],
 ) -> Session:
     """A fresh session with the checkpoint's own threshold and instruction unless others are given."""
     defaults = decoder.config.streaming
     return Session(
-        decoder.language_model,
+        Engine(decoder.language_model),
         decoder.protocol,
         decoder.instruction_prefix(instruction or defaults.instruction),
         decoder.tokenizer.get_vocab_size(),
@@ -124,6 +172,7 @@ def make_session(
             response_threshold or defaults.response_threshold,
             defaults.max_context_chunks,
             silent_between_chunks=defaults.silent_between_chunks,
+            **limits,
         ),
     )
 

@@ -1,4 +1,4 @@
-"""One listening session: the KV cache, and the only code that advances it (contract 4)."""
+"""One listening session: what it has heard and said, and the only code that advances it (contract 4)."""
 
 from __future__ import annotations
 
@@ -7,9 +7,13 @@ from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
-from transformers import DynamicCache, Qwen2ForCausalLM
 
-from audio_interaction_ros.model.protocol import Protocol
+from audio_interaction_ros.model.protocol import AUDIO_TOKENS_PER_CHUNK, Protocol
+from audio_interaction_ros.streaming.engine import Engine
+
+_LONGEST_CYCLE, _REPEATS, _FEWEST_LOOPED = 8, 4, 8  # tokens; times; tokens that a loop has before it is cut off
+_BEFORE_A_RESPONSE = 8  # chunks kept with a response that is remembered: about as long as a request takes
+_SPARE_SHARE = 16  # an idle session keeps this part of its context free, for the chunks of the next drain
 
 
 @dataclass(frozen=True)
@@ -17,8 +21,10 @@ class SessionSettings:
     """Limits and policy of a session.
 
     `response_threshold`: respond when P(response) among the two control tokens reaches it.
-    `max_context_chunks`: the longest context the model was trained on; past it the older half is forgotten.
+    `rearm_below`: after a response, the next has to wait until P(response) was as low as this once; 1 never waits.
+    `max_context_chunks`: the longest context the model was trained on; past it, `Session.compact` makes room.
     `max_response_tokens`: a longer response is ended with `eos`.
+    `temperature`: 0 takes the likeliest token, more than that draws, by `seed`.
     `silent_between_chunks`: within a drain every chunk but the last is followed by `silent`, unasked, for a model that
     never saw chunks side by side.
     """
@@ -26,6 +32,9 @@ class SessionSettings:
     response_threshold: float
     max_context_chunks: int
     max_response_tokens: int = 64
+    rearm_below: float = 1.0
+    temperature: float = 0.0
+    seed: int = 0
     silent_between_chunks: bool = False
 
 
@@ -46,19 +55,22 @@ class Session:
 
     def __init__(
         self,
-        language_model: Qwen2ForCausalLM,
+        engine: Engine,
         protocol: Protocol,
         prefix: Sequence[int],
         vocabulary_size: int,
         settings: SessionSettings,
     ) -> None:
         """`prefix`: the instruction's token ids; `vocabulary_size`: ids from there on are padding, never text."""
-        self._model = language_model
+        self._engine = engine
         self._protocol = protocol
         self._prefix = list(prefix)
         self._settings = settings
-        self._device = language_model.device
-        forbidden = torch.zeros(language_model.config.vocab_size, dtype=torch.bool, device=self._device)
+        self._a_chunk = AUDIO_TOKENS_PER_CHUNK + 2 + settings.silent_between_chunks  # positions, without the answer
+        longest = settings.max_context_chunks * (self._a_chunk + 2 + settings.max_response_tokens)
+        capacity = min(engine.config.max_position_embeddings, len(self._prefix) + longest)
+        self._cache = engine.new_cache(capacity)
+        forbidden = torch.zeros(engine.config.vocab_size, dtype=torch.bool, device=engine.device)
         forbidden[vocabulary_size:] = True
         forbidden[list(protocol.special_ids())] = True
         forbidden[protocol.eos] = False
@@ -67,13 +79,20 @@ class Session:
         self._not_first = forbidden.clone()
         self._not_first[list(protocol.emotions.values())] = False
         self._not_first[protocol.eos] = True
+        self._draws = torch.Generator().manual_seed(settings.seed)
+        silence = [protocol.silent] if settings.silent_between_chunks else []
+        with torch.inference_mode():
+            self._begin, self._end = engine.embed([protocol.chunk_begin]), engine.embed([protocol.chunk_end])
+            self._between = engine.embed([protocol.chunk_end, *silence, protocol.chunk_begin])
+        self.compactions = 0
         self.reset()
 
     def reset(self) -> None:
         """Forget everything but the instruction."""
         self._turns: list[_Turn] = []
-        self._cache = DynamicCache(config=self._model.config)
+        self._cache.truncate(0)
         self._unread: list[int] = list(self._prefix)
+        self._armed = True
 
     @property
     def responding(self) -> bool:
@@ -96,15 +115,13 @@ class Session:
         """
         if self.responding:
             raise RuntimeError('drain() during a response; call next_token() until it returns eos, or cancel()')
-        limit = self._settings.max_context_chunks
-        vectors = list(vectors)[-limit // 2 :]
-        if self.context_chunks + len(vectors) > limit:
-            self._compact(limit // 2 - len(vectors))
-        turn = _Turn([chunk.to(self._device, self._model.dtype) for chunk in vectors])
-        logits = self._forward([self._embed(self._unread), *self._chunk_embeddings(turn)])
-        control = logits[[self._protocol.silent, self._protocol.response]].float()
-        probability = float(control.softmax(0)[1])
-        respond = probability >= self._settings.response_threshold
+        vectors = list(vectors)[-self._settings.max_context_chunks // 2 :]
+        if not self._room_for(len(vectors)):
+            self.compact(len(vectors))
+        turn = _Turn([chunk.to(self._engine.device, self._engine.dtype) for chunk in vectors])
+        probability = self._p_response(self._read([self._engine.embed(self._unread), *self._chunk_embeddings(turn)]))
+        respond = self._armed and probability >= self._settings.response_threshold
+        self._armed = probability <= self._settings.rearm_below or (self._armed and not respond)
         turn.tokens.append(self._protocol.response if respond else self._protocol.silent)
         self._turns.append(turn)
         self._unread = turn.tokens[-1:]
@@ -112,13 +129,17 @@ class Session:
 
     @torch.inference_mode()
     def next_token(self) -> int:
-        """The next token of the response under way, greedily; `eos` ends it."""
+        """The next token of the response under way; `eos` ends it.
+
+        `eos` also where the response is too long, goes round in circles, or leaves no room in the context.
+        """
         tokens = self._turns[-1].tokens
-        if len(tokens) > self._settings.max_response_tokens:
+        full = self._cache.length + len(self._unread) + 1 >= self._cache.capacity
+        if full or len(tokens) > self._settings.max_response_tokens or loops(tokens):
             return self.cancel()
-        logits = self._forward([self._embed(self._unread)])
+        logits = self._read([self._engine.embed(self._unread)])
         logits[self._not_first if len(tokens) == 1 else self._not_text] = -torch.inf
-        token = int(logits.argmax())
+        token = self._choose(logits)
         tokens.append(token)
         self._unread = [token]
         return token
@@ -130,43 +151,121 @@ class Session:
             self._unread = [*self._unread, self._protocol.eos]
         return self._protocol.eos
 
-    def _compact(self, max_chunks: int) -> None:
-        """Rebuild the cache from the instruction and the newest turns of at most `max_chunks` chunks."""
-        kept: list[_Turn] = []
-        for turn in reversed(self._turns):
-            max_chunks -= len(turn.vectors)
-            if max_chunks < 0:
-                break
-            kept.insert(0, turn)
-        self.reset()
-        if not kept:
-            return
-        embeddings = [self._embed(self._prefix)]
-        for turn in kept:
-            embeddings += [*self._chunk_embeddings(turn), self._embed(turn.tokens)]
-        # Everything but the last token goes into the cache now; that one is read with the next chunks.
-        self._forward([torch.cat(embeddings)[:-1]])
-        self._turns = kept
-        self._unread = kept[-1].tokens[-1:]
+    @torch.inference_mode()
+    def would_interrupt(self, vectors: Sequence[Tensor]) -> bool:
+        """Whether these chunks would get an urgent response if the one under way ended here. Changes nothing.
 
-    def _embed(self, tokens: Sequence[int]) -> Tensor:
-        embedded: Tensor = self._model.get_input_embeddings()(torch.tensor(tokens, device=self._device))
-        return embedded
+        False where they do not fit into the context any more.
+        """
+        turn = _Turn([chunk.to(self._engine.device, self._engine.dtype) for chunk in vectors])
+        length = self._cache.length
+        if length + len(self._unread) + 2 + len(vectors) * (self._a_chunk + 1) > self._cache.capacity:
+            return False
+        ended = self._engine.embed([*self._unread, self._protocol.eos])
+        probability = self._p_response(self._read([ended, *self._chunk_embeddings(turn)]))
+        urgent = False
+        if probability >= self._settings.response_threshold:
+            logits = self._read([self._engine.embed([self._protocol.response])])
+            logits[self._not_first] = -torch.inf
+            urgent = int(logits.argmax()) == self._protocol.emotions.get('urgent')
+        self._cache.truncate(length)
+        return urgent
+
+    def tidy(self) -> None:
+        """Make room while there is nothing else to do, so that no decision has to wait for it."""
+        spare = max(1, self._settings.max_context_chunks // _SPARE_SHARE)
+        if not self.responding and not self._room_for(spare):
+            self.compact(spare)
+
+    @torch.inference_mode()
+    def compact(self, needed_chunks: int) -> None:
+        """Build the cache anew from what is worth keeping, in the order in which it came.
+
+        Kept are the instruction and, of half of what the context holds, the newest chunks and then, as far as there is
+        room, the exchanges before them: what was said, with the last chunks of what it answered.
+        """
+        spared = self._kept(needed_chunks)
+        turns = [turn for number, turn in enumerate(self._turns) if number in spared]
+        armed = self._armed
+        self.reset()
+        self._armed = armed
+        self.compactions += 1
+        if not turns:
+            return
+        embeddings = [self._engine.embed(self._prefix)]
+        for turn in turns:
+            embeddings += [*self._chunk_embeddings(turn), self._engine.embed(turn.tokens)]
+        # Everything but the last token goes into the cache now; that one is read with the next chunks.
+        self._read([torch.cat(embeddings)[:-1]])
+        self._turns = turns
+        self._unread = turns[-1].tokens[-1:]
+
+    def _kept(self, needed_chunks: int) -> set[int]:
+        """Which turns stay, as places in `_turns`."""
+        chunks = self._settings.max_context_chunks // 2 - needed_chunks
+        positions = (self._cache.capacity - len(self._prefix)) // 2 - needed_chunks * (self._a_chunk + 1)
+        exchanges = [number for number, turn in enumerate(self._turns) if len(turn.tokens) > 1]
+        newest = list(range(len(self._turns) - 1, -1, -1))
+        # Half of the room is the newest chunks' own, or a long conversation would leave none for them.
+        wishes = [(newest, chunks if not exchanges else chunks // 2)]
+        wishes += [(self._exchange(number), chunks) for number in reversed(exchanges)]
+        wishes += [(newest, chunks)]
+        kept: set[int] = set()
+        used_chunks = used_positions = 0
+        for numbers, room in wishes:
+            for number in numbers:
+                if number in kept:
+                    continue
+                turn = self._turns[number]
+                more_chunks = used_chunks + len(turn.vectors)
+                more_positions = used_positions + len(turn.vectors) * self._a_chunk + len(turn.tokens)
+                if more_chunks > room or more_positions > positions:
+                    break
+                kept.add(number)
+                used_chunks, used_positions = more_chunks, more_positions
+        return kept
+
+    def _exchange(self, number: int) -> list[int]:
+        """A turn that was answered and the silent ones before it, newest first."""
+        places, chunks = [number], len(self._turns[number].vectors)
+        while number > 0 and len(self._turns[number - 1].tokens) == 1:
+            number -= 1
+            chunks += len(self._turns[number].vectors)
+            if chunks > _BEFORE_A_RESPONSE:
+                break
+            places.append(number)
+        return places
+
+    def _room_for(self, chunks: int) -> bool:
+        positions = self._cache.length + len(self._unread) + chunks * (self._a_chunk + 1)
+        fits = positions + self._settings.max_response_tokens + 2 <= self._cache.capacity
+        # A capacity too small for a whole response is cut short there rather than compacted for ever.
+        fits |= not self._turns
+        return fits and self.context_chunks + chunks <= self._settings.max_context_chunks
+
+    def _choose(self, logits: Tensor) -> int:
+        if self._settings.temperature == 0:
+            return int(logits.argmax())
+        shares = (logits.cpu() / self._settings.temperature).softmax(-1)
+        return int(torch.multinomial(shares, 1, generator=self._draws))
+
+    def _p_response(self, logits: Tensor) -> float:
+        return float(logits[[self._protocol.silent, self._protocol.response]].softmax(0)[1])
 
     def _chunk_embeddings(self, turn: _Turn) -> list[Tensor]:
-        silence = [self._protocol.silent] if self._settings.silent_between_chunks else []
-        begin, end = self._embed([self._protocol.chunk_begin]), self._embed([self._protocol.chunk_end])
-        between = torch.cat([end, self._embed([*silence, self._protocol.chunk_begin])])
-        parts = [part for chunk in turn.vectors for part in (between, chunk)]
-        return [begin, *parts[1:], end]
+        parts = [part for chunk in turn.vectors for part in (self._between, chunk)]
+        return [self._begin, *parts[1:], self._end]
 
-    def _forward(self, embeddings: list[Tensor]) -> Tensor:
+    def _read(self, embeddings: list[Tensor]) -> Tensor:
         """One pass; logits [vocabulary] after its last position."""
-        output = self._model(
-            inputs_embeds=torch.cat(embeddings)[None],
-            past_key_values=self._cache,
-            use_cache=True,
-            logits_to_keep=1,
-        )
-        logits: Tensor = output.logits[0, -1]
-        return logits
+        return self._engine.forward([self._cache], torch.cat(embeddings)[None])[0]
+
+
+def loops(tokens: Sequence[int]) -> bool:
+    """True where the last tokens are one short sequence four times over, as decoding loops are (the paper's error analysis)."""
+    for cycle in range(1, _LONGEST_CYCLE + 1):
+        span = max(_REPEATS * cycle, _FEWEST_LOOPED)
+        last = list(tokens[-span:])
+        if len(last) == span and last[cycle:] == last[:-cycle]:
+            return True
+    return False

@@ -112,3 +112,52 @@ def test_losses_are_counted_wherever_they_happen():
     assert not losses.arrived(chunk(7), queue_dropped=2)  # twice
     assert losses.arrived(chunk(0, stream_id=2), queue_dropped=2)
     assert losses.lost(2) == 0
+
+
+def test_a_response_ends_within_a_token_when_it_is_cancelled_and_the_context_stays(decoder_half):
+    queue, loop = make_loop(decoder_half, ALWAYS)
+    assert loop.cancel() is None
+    queue.push(chunk(3))
+    decision = loop.step()
+    said = [loop.step() for _ in range(3)][-1]
+    last = loop.cancel()
+    assert (last.decision, last.text, last.final, last.cancelled) == (decision, said.text, True, True)
+    queue.push(chunk(4))
+    fresh_queue, fresh_loop = make_loop(decoder_half, ALWAYS)
+    fresh_queue.push(chunk(4))
+    assert loop.step().probability != fresh_loop.step().probability
+
+
+def test_a_response_that_takes_too_long_is_ended(decoder_half):
+    queue = ChunkQueue(4)
+    loop = ListeningLoop(queue, make_session(decoder_half, ALWAYS), decoder_half, max_response_s=0.0)
+    queue.push(chunk(0))
+    assert loop.step().respond
+    last = loop.step()
+    assert (last.text, last.final, last.cancelled) == ('', True, True)
+    assert loop.step() is None
+
+
+def test_something_urgent_ends_a_response_that_is_not_and_is_answered_next(decoder_half, monkeypatch):
+    """The tiny checkpoint's own first tokens, taken for urgent ones or not."""
+    for urgent in (False, True):
+        queue = ChunkQueue(4)
+        session = make_session(decoder_half, ALWAYS)
+        loop = ListeningLoop(queue, session, decoder_half, preempt=True)
+        asked = []
+        monkeypatch.setattr(session, 'would_interrupt', lambda waiting: asked.append(len(waiting)) or urgent)
+        queue.push(chunk(0))
+        loop.step()
+        loop.step()
+        loop._emotion = 'normal'
+        assert not asked  # nothing is waiting
+        queue.push(chunk(1))
+        event = loop.step()
+        loop._emotion = 'normal'
+        assert (event.final, event.cancelled) == (urgent, urgent)
+        assert len(queue) == 1
+        if urgent:
+            assert loop.step().chunk.index == 1
+        else:
+            loop.step()
+            assert asked == [1]  # once a chunk

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import copy
+from dataclasses import replace
+
 import pytest
 import torch
 
-from audio_interaction_ros.streaming.session import Session, SessionSettings
+from audio_interaction_ros.streaming.engine import Engine
+from audio_interaction_ros.streaming.session import Session, SessionSettings, loops
 from tests.tiny_checkpoint import DIM, MAX_CONTEXT_CHUNKS
 
 ALWAYS, NEVER = 1e-9, 1.0 - 1e-9
 
 
-def make_session(half, threshold=0.5, max_response_tokens=6, silent_between_chunks=False):
+def make_session(half, threshold=0.5, max_response_tokens=6, **settings):
     return Session(
-        half.language_model,
+        Engine(half.language_model),
         half.protocol,
         half.instruction_prefix('Warn of danger.'),
         half.tokenizer.get_vocab_size(),
-        SessionSettings(threshold, MAX_CONTEXT_CHUNKS, max_response_tokens, silent_between_chunks),
+        SessionSettings(threshold, MAX_CONTEXT_CHUNKS, max_response_tokens, **settings),
     )
 
 
@@ -140,6 +144,133 @@ def test_the_context_stays_bounded_whatever_comes(decoder_half, vectors):
         while session.responding:
             session.next_token()
         assert session.context_chunks <= MAX_CONTEXT_CHUNKS
+
+
+def test_a_full_context_keeps_the_newest_chunks_and_what_was_said(decoder_half, vectors):
+    """A response, then silence until the context is full: the exchange stays, the silence in between goes."""
+    settings = make_session(decoder_half, ALWAYS), Reference(decoder_half)
+    session, reference = settings
+    session.drain(vectors[:1])
+    said = [decoder_half.protocol.response]
+    while session.responding:
+        said.append(session.next_token())
+    session._settings = replace(session._settings, response_threshold=NEVER)  # silent from here on
+    for i in range(1, MAX_CONTEXT_CHUNKS):
+        session.drain(vectors[i : i + 1])
+    _, probability = session.drain(vectors[MAX_CONTEXT_CHUNKS : MAX_CONTEXT_CHUNKS + 1])
+    reference.add_chunks(vectors[:1])
+    reference.add_tokens(said)
+    # Half of eight chunks: the new one, one of the newest by right, the exchange, and the newest of what is left.
+    for i in (MAX_CONTEXT_CHUNKS - 2, MAX_CONTEXT_CHUNKS - 1):
+        reference.add_chunks(vectors[i : i + 1])
+        reference.add_tokens([decoder_half.protocol.silent])
+    reference.add_chunks(vectors[MAX_CONTEXT_CHUNKS : MAX_CONTEXT_CHUNKS + 1])
+    assert session.compactions == 1
+    assert probability == pytest.approx(reference.p_response(), abs=1e-5)
+
+
+def test_an_idle_session_makes_room_before_a_decision_has_to_wait_for_it(decoder_half, vectors):
+    session = make_session(decoder_half, NEVER)
+    for i in range(30):
+        before = session.compactions
+        session.drain(vectors[i : i + 1])
+        assert session.compactions == before
+        session.tidy()
+        assert session.context_chunks < MAX_CONTEXT_CHUNKS
+    assert session.compactions >= 5
+
+
+def test_what_would_be_urgent_can_be_asked_during_a_response_and_changes_nothing(decoder_half, vectors):
+    scout = make_session(decoder_half, ALWAYS)
+    scout.drain(vectors[:1])
+    scout.cancel()
+    scout.drain(vectors[1:3])
+    first = scout.next_token()  # of what would interrupt
+    emotions = {'normal': decoder_half.protocol.emotions['normal'], 'urgent': first}
+    answers = {}
+    for urgent in (first, first + 1):
+        protocol = decoder_half.protocol.model_copy(update={'emotions': emotions | {'urgent': urgent}})
+        half = replace(decoder_half, protocol=protocol)
+        asked, unasked = make_session(half, ALWAYS), make_session(half, ALWAYS)
+        for session in (asked, unasked):
+            session.drain(vectors[:1])
+        answers[urgent] = asked.would_interrupt(vectors[1:3])
+        while asked.responding:
+            asked.would_interrupt(vectors[1:3])
+            assert asked.next_token() == unasked.next_token()
+        assert asked.drain(vectors[3:4]) == unasked.drain(vectors[3:4])
+        silent = make_session(half, NEVER)
+        silent.drain(vectors[:1])
+        assert not silent.would_interrupt(vectors[1:3])
+    assert answers == {first: True, first + 1: False}
+
+
+def test_after_a_response_the_next_waits_for_a_low_probability(decoder_half, vectors):
+    free = make_session(decoder_half, 0.3)
+    waits = make_session(decoder_half, 0.3, rearm_below=0.1)
+    armed, differed = True, False
+    for i in range(40):
+        respond, probability = waits.drain(vectors[i : i + 1])
+        assert respond == (armed and probability >= 0.3)
+        differed |= respond != (probability >= 0.3)
+        armed = probability <= 0.1 or (armed and not respond)
+        waits.cancel()
+        assert free.drain(vectors[i : i + 1])[0] == (free._turns[-1].tokens[0] == decoder_half.protocol.response)
+        free.cancel()
+    assert differed
+
+
+def test_sampling_is_seeded_and_stays_within_the_protocol(decoder_half, vectors):
+    def said(seed, temperature=2.0):
+        session = make_session(decoder_half, ALWAYS, 12, temperature=temperature, seed=seed)
+        session.drain(vectors[:1])
+        tokens = []
+        while session.responding:
+            tokens.append(session.next_token())
+        return tokens
+
+    assert said(1) == said(1)
+    assert len({tuple(said(seed)) for seed in range(5)}) > 1
+    assert said(1, 0.0) == said(2, 0.0)
+    special = decoder_half.protocol.special_ids()
+    for seed in range(20):
+        first, *rest, last = said(seed)
+        assert last == decoder_half.protocol.eos
+        assert not special & set(rest)
+        assert max(rest, default=0) < decoder_half.tokenizer.get_vocab_size()
+        assert first not in special or first in decoder_half.protocol.emotions.values()
+
+
+@pytest.mark.parametrize(
+    ('tokens', 'looped'),
+    [
+        ([1, 2, 3, 4, 5, 6, 7, 8, 9], False),
+        ([5, 5, 5, 5], False),  # "no, no, no, no" is still speech
+        ([9, 5, 5, 5, 5, 5, 5, 5, 5], True),
+        ([1, 2] * 3, False),
+        ([7, 8] + [1, 2] * 4, True),
+        ([1, 2] * 4 + [3], False),
+        ([1, 2, 3, 4, 5, 6, 7, 8] * 4, True),
+        (list(range(9)) * 4, False),  # longer than any loop that was seen
+    ],
+)
+def test_going_round_in_circles_is_noticed(tokens, looped):
+    assert loops(tokens) == looped
+
+
+def test_a_full_cache_ends_the_response_and_listening_goes_on(decoder_half, vectors):
+    """As little room as a model of few positions has."""
+    engine = Engine(decoder_half.language_model)
+    engine.config = copy.deepcopy(engine.config)
+    prefix = decoder_half.instruction_prefix('Warn.')
+    engine.config.max_position_embeddings = len(prefix) + 60
+    settings = SessionSettings(ALWAYS, MAX_CONTEXT_CHUNKS, max_response_tokens=200)
+    session = Session(engine, decoder_half.protocol, prefix, decoder_half.tokenizer.get_vocab_size(), settings)
+    for i in range(12):
+        session.drain(vectors[i : i + 1])
+        while session.responding:
+            session.next_token()
+    assert session.compactions
 
 
 def test_after_a_reset_a_session_is_as_new(decoder_half, vectors):

@@ -8,6 +8,7 @@ import pytest
 import torch
 from diagnostic_msgs.msg import DiagnosticArray
 from std_msgs.msg import Bool, String
+from std_srvs.srv import Trigger
 
 from audio_interaction_ros.msg import AudioEmbedding, Decision, Response
 from audio_interaction_ros.nodes import qos
@@ -132,6 +133,41 @@ def test_deactivated_it_is_silent_and_activated_it_hears_again(feeder):
     assert feeder.ros.change_state('decoder', 'activate')
     feeder.feed(1)
     feeder.ros.until(lambda: feeder.decisions, feeder.process)
+
+
+def test_a_response_is_cancelled_by_service_and_listening_goes_on(feeder):
+    client = feeder.ros.node.create_client(Trigger, 'ai/cancel')
+    feeder.ros.until(client.service_is_ready, feeder.process)
+
+    def cancel():
+        answer = client.call_async(Trigger.Request())
+        feeder.ros.until(answer.done, feeder.process)
+        return answer.result()
+
+    def cancelled():
+        """True if a response was under way when the service was called."""
+        feeder.begin_stream()
+        for index in range(8):
+            feeder.feed(index)
+            feeder.ros.until(lambda index=index: len(feeder.decisions) > index, feeder.process)
+            if feeder.decisions[-1].decision:
+                break
+        answer = cancel()
+        feeder.ros.until(lambda: any(response.final for response in feeder.responses), feeder.process)
+        last = feeder.responses[-1]
+        assert answer.success or not last.cancelled
+        return last.cancelled
+
+    assert any(cancelled() for _ in range(10)), 'every response was over before it could be cancelled'
+    feeder.quiet()
+    assert not feeder.texts
+    count = len(feeder.decisions)
+    feeder.feed(20)
+    feeder.ros.until(lambda: len(feeder.decisions) > count, feeder.process)
+    feeder.quiet()
+    refused = cancel()
+    assert (refused.success, refused.message) == (False, 'no response is under way')
+    feeder.ros.node.destroy_client(client)
 
 
 def test_switched_off_it_cuts_its_response_short_and_does_not_speak_it(feeder):

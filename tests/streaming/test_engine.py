@@ -1,0 +1,76 @@
+"""The engine gives transformers' own numbers, one session or many, whole or in pieces."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from transformers import DynamicCache, Qwen2Config, Qwen2ForCausalLM
+
+from audio_interaction_ros.streaming.engine import Engine
+
+WINDOW = 7
+
+
+@pytest.fixture(scope='module')
+def model():
+    torch.manual_seed(3)
+    config = Qwen2Config(
+        hidden_size=48, intermediate_size=96, num_hidden_layers=3, num_attention_heads=6, num_key_value_heads=2,
+        vocab_size=50, max_position_embeddings=256, initializer_range=0.3, use_sliding_window=True,
+        sliding_window=WINDOW, layer_types=['sliding_attention', 'full_attention', 'sliding_attention'],
+    )  # fmt: skip
+    return Qwen2ForCausalLM(config).eval()
+
+
+def pieces(lengths, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    return [torch.randn(1, length, 48, generator=generator) for length in lengths]
+
+
+@torch.inference_mode()
+def reference(model, inputs):
+    cache = DynamicCache(config=model.config)
+    return [model(inputs_embeds=x, past_key_values=cache, logits_to_keep=1).logits[:, -1] for x in inputs]
+
+
+def test_every_pass_gives_the_logits_of_transformers_own_cache(model):
+    inputs = pieces((20, 12, 1, 1, 13, 1, 30, 12, 1))
+    engine = Engine(model)
+    cache = engine.new_cache(128)
+    for ours, theirs in zip((engine.forward([cache], x) for x in inputs), reference(model, inputs), strict=True):
+        assert torch.allclose(ours, theirs, atol=1e-4)
+    assert cache.length == sum(x.shape[1] for x in inputs)
+
+
+def test_sessions_of_different_lengths_share_a_pass_and_nothing_else(model):
+    engine = Engine(model)
+    apart = [engine.new_cache(64) for _ in range(3)]
+    together = [engine.new_cache(64) for _ in range(3)]
+    for number, length in enumerate((5, 17, 9)):
+        (x,) = pieces((length,), number)
+        engine.forward([apart[number]], x)
+        engine.forward([together[number]], x)
+    for length in (12, 1, 1, 13):
+        inputs = [pieces((length,), 10 * length + number)[0] for number in range(3)]
+        alone = torch.cat([engine.forward([cache], x) for cache, x in zip(apart, inputs, strict=True)])
+        assert torch.allclose(engine.forward(together, torch.cat(inputs)), alone, atol=1e-4)
+
+
+def test_what_is_cut_back_was_never_there(model):
+    engine = Engine(model)
+    first, second, third = pieces((15, 20, 8))
+    cache = engine.new_cache(64)
+    engine.forward([cache], first)
+    engine.forward([cache], second)
+    cache.truncate(15)
+    again = engine.forward([cache], third)
+    assert torch.allclose(again, reference(model, [first, third])[-1], atol=1e-4)
+
+
+def test_a_full_cache_says_how_full_and_stays_as_it_is(model):
+    engine = Engine(model)
+    cache = engine.new_cache(20)
+    engine.forward([cache], pieces((18,))[0])
+    with pytest.raises(RuntimeError, match='20 positions holds 18; 3 more do not fit'):
+        engine.forward([cache], pieces((3,))[0])
+    assert cache.length == 18
