@@ -94,7 +94,7 @@ class StageData(_Section):
         default=0.0, ge=0, le=1, description='of the warnings to train on: given one to three drains after their moment'
     )
     noise_share: float = Field(
-        default=0.0, ge=0, le=1, description='of the streams to train on: with stationary noise of a random colour added'
+        default=0.0, ge=0, le=1, description='of the streams to train on: with stationary noise added'
     )
 
 

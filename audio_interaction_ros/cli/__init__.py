@@ -1,4 +1,4 @@
-"""The `audio-interaction` command: hear files and bags, record, the live demo, event logs, and checkpoints."""
+"""The `audio-interaction` command: hear files and bags, record, the live demo, event logs, checkpoints, speed."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from audio_interaction_ros.cli import checkpoint, demo, events, listen, record, replay
+from audio_interaction_ros.cli import bench, checkpoint, demo, events, listen, record, replay
 from audio_interaction_ros.cli.errors import CommandError
 
 _DESCRIPTION = """\
@@ -21,6 +21,7 @@ examples:
   audio-interaction replay night --out decisions  the bag through the model, faster than real time
   audio-interaction events explain ~/events.db    why did you say that?
   audio-interaction checkpoint info embedded      what is this checkpoint?
+  audio-interaction bench fifo                    how fast does it listen here?
 
 `audio-interaction COMMAND --help` says more about each.
 """
@@ -35,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(metavar='COMMAND', required=True)
-    for command in (demo, listen, record, replay, events, checkpoint):
+    for command in (demo, listen, record, replay, events, checkpoint, bench):
         command.add_parser(commands)
     arguments = parser.parse_args(argv)
     try:

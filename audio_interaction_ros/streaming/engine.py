@@ -1,7 +1,7 @@
 """The language model with memory: new positions in, logits after the last of them out, nothing computed twice.
 
-The network is transformers' `Qwen2ForCausalLM` and the numbers are its own (a test holds them equal); what is ours is the
-cache, allocated once and cut back at will, and a pass without the work that a step of one token does not need.
+The network is transformers' `Qwen2ForCausalLM` and the numbers are its own (a test holds them equal); what is ours is
+the cache, allocated once and cut back at will, and a pass without the work that a step of one token does not need.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from transformers import Qwen2Config, Qwen2ForCausalLM
 
 
 class KvCache:
-    """Keys and values of one session: [layers, kv_heads, capacity, head_dim] each, of which `length` positions count."""
+    """Keys and values of one session, [layers, kv_heads, capacity, head_dim] each; `length` positions of them count."""
 
     def __init__(self, config: Qwen2Config, capacity: int, device: torch.device, dtype: torch.dtype) -> None:
         head_dim = config.hidden_size // config.num_attention_heads
@@ -58,7 +58,7 @@ class Engine:
 
     @torch.inference_mode()
     def forward(self, caches: Sequence[KvCache], embedded: Tensor) -> Tensor:
-        """Append [sessions, n, hidden] to as many caches → logits float32 [sessions, vocabulary] after the last position.
+        """Append [sessions, n, hidden] to as many caches → logits float32 [sessions, vocabulary] after the last.
 
         What a session reads does not depend on the others in its batch. Raises RuntimeError where a cache is full.
         """

@@ -48,8 +48,8 @@ class Response:
 class ListeningLoop:
     """Turns queued chunks into decisions and responses; each `step` emits at most one token.
 
-    `max_response_s`: a response that is written for longer is ended. `preempt`: so is one that is not urgent, where what
-    is heard meanwhile calls for an urgent one.
+    `max_response_s`: a response that is written for longer is ended. `preempt`: so is one that is not urgent, where
+    what is heard meanwhile calls for an urgent one.
     """
 
     def __init__(

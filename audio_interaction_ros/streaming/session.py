@@ -107,6 +107,11 @@ class Session:
         """Chunks in the cache."""
         return sum(len(turn.vectors) for turn in self._turns)
 
+    @property
+    def cache_bytes(self) -> int:
+        """What the cache takes, full or empty."""
+        return self._cache.keys.nbytes + self._cache.values.nbytes
+
     @torch.inference_mode()
     def drain(self, vectors: Sequence[Tensor]) -> tuple[bool, float]:
         """Chunks of [10, dim] → (respond?, probability of `response`).
@@ -120,8 +125,7 @@ class Session:
             self.compact(len(vectors))
         turn = _Turn([chunk.to(self._engine.device, self._engine.dtype) for chunk in vectors])
         probability = self._p_response(self._read([self._engine.embed(self._unread), *self._chunk_embeddings(turn)]))
-        respond = self._armed and probability >= self._settings.response_threshold
-        self._armed = probability <= self._settings.rearm_below or (self._armed and not respond)
+        respond = self._responds(probability)
         turn.tokens.append(self._protocol.response if respond else self._protocol.silent)
         self._turns.append(turn)
         self._unread = turn.tokens[-1:]
@@ -243,6 +247,11 @@ class Session:
         fits |= not self._turns
         return fits and self.context_chunks + chunks <= self._settings.max_context_chunks
 
+    def _responds(self, probability: float) -> bool:
+        respond = self._armed and probability >= self._settings.response_threshold
+        self._armed = probability <= self._settings.rearm_below or (self._armed and not respond)
+        return respond
+
     def _choose(self, logits: Tensor) -> int:
         if self._settings.temperature == 0:
             return int(logits.argmax())
@@ -262,7 +271,7 @@ class Session:
 
 
 def loops(tokens: Sequence[int]) -> bool:
-    """True where the last tokens are one short sequence four times over, as decoding loops are (the paper's error analysis)."""
+    """True where the last tokens are one short sequence four times over: a decoding loop (paper, error analysis)."""
     for cycle in range(1, _LONGEST_CYCLE + 1):
         span = max(_REPEATS * cycle, _FEWEST_LOOPED)
         last = list(tokens[-span:])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
 
 from audio_interaction_ros.streaming.fifo import ChunkQueue, EncodedChunk
@@ -138,26 +139,23 @@ def test_a_response_that_takes_too_long_is_ended(decoder_half):
     assert loop.step() is None
 
 
-def test_something_urgent_ends_a_response_that_is_not_and_is_answered_next(decoder_half, monkeypatch):
-    """The tiny checkpoint's own first tokens, taken for urgent ones or not."""
-    for urgent in (False, True):
-        queue = ChunkQueue(4)
-        session = make_session(decoder_half, ALWAYS)
-        loop = ListeningLoop(queue, session, decoder_half, preempt=True)
-        asked = []
-        monkeypatch.setattr(session, 'would_interrupt', lambda waiting: asked.append(len(waiting)) or urgent)
-        queue.push(chunk(0))
+@pytest.mark.parametrize('urgent', [False, True])
+def test_something_urgent_ends_a_response_that_is_not_and_is_answered_next(decoder_half, monkeypatch, urgent):
+    queue = ChunkQueue(4)
+    session = make_session(decoder_half, ALWAYS)
+    loop = ListeningLoop(queue, session, decoder_half, preempt=True)
+    asked = []
+    monkeypatch.setattr(session, 'would_interrupt', lambda waiting: asked.append(len(waiting)) or urgent)
+    queue.push(chunk(0))
+    loop.step()
+    loop.step()
+    assert not asked  # nothing is waiting
+    queue.push(chunk(1))
+    event = loop.step()
+    assert (event.final, event.cancelled) == (urgent, urgent)
+    assert len(queue) == 1
+    if urgent:
+        assert loop.step().chunk.index == 1
+    else:
         loop.step()
-        loop.step()
-        loop._emotion = 'normal'
-        assert not asked  # nothing is waiting
-        queue.push(chunk(1))
-        event = loop.step()
-        loop._emotion = 'normal'
-        assert (event.final, event.cancelled) == (urgent, urgent)
-        assert len(queue) == 1
-        if urgent:
-            assert loop.step().chunk.index == 1
-        else:
-            loop.step()
-            assert asked == [1]  # once a chunk
+        assert asked == [1]  # once a chunk

@@ -228,7 +228,9 @@ def read_ahead(
     with ThreadPoolExecutor(1) as pool:
 
         def ask(step: int) -> Future[list[Batch]]:
-            return pool.submit(lambda: [reader.read(places, step) for places in plan.batches(step, rank, devices, batch)])
+            return pool.submit(
+                lambda: [reader.read(places, step) for places in plan.batches(step, rank, devices, batch)]
+            )
 
         waiting = [ask(step) for step in range(first, min(steps, first + STEPS_AHEAD))]
         try:

@@ -11,7 +11,7 @@ CATEGORY = 'proactive respond'
 
 
 def _script(task: str, criterion: str, shelf: Shelf, rng: np.random.Generator) -> Script:
-    """An everyday scene, busy or quiet, into which one or two hazards break at any moment, the first of the criterion."""
+    """An everyday scene, busy or quiet, into which a hazard of the criterion breaks at any moment, or another too."""
     scene = shelf.scene(rng, foregrounds=int(rng.integers(4)))
     lines = list(scene.lines)
     for wanted in (criterion, None)[: int(rng.integers(1, 3))]:

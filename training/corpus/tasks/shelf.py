@@ -41,7 +41,7 @@ class _Once:
 
 
 class Shelf:
-    """Draws clips by category first, so that one with many clips drowns no other: as often as it has recordings to learn.
+    """Draws clips by category first, each as often as it has recordings to learn from.
 
     `texts` is what is said in a script; with a chat model, half of the scripts have its fresh ones. Scenes are
     `curated` or, for an ablation, sounds at random.

@@ -1,0 +1,177 @@
+"""Real-time sound through the two ways of scheduling: the paper's FIFO (Algorithm 3), and one chunk after another.
+
+Both drive the package's own encoder and session. When it responds, and how many tokens that takes, is scripted, so that
+the two do the same work; and a pass of the language model can be made to last as long as a larger model's.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from audio_interaction_ros.audio import CHUNK_S, CHUNK_SAMPLES
+from audio_interaction_ros.audio.formats import Samples
+from audio_interaction_ros.audio.timeline import NS_PER_SAMPLE
+from audio_interaction_ros.model.checkpoint import DecoderHalf, EncoderHalf
+from audio_interaction_ros.model.encoder import StreamingEncoder
+from audio_interaction_ros.streaming.engine import Engine, KvCache
+from audio_interaction_ros.streaming.fifo import ChunkQueue, EncodedChunk
+from audio_interaction_ros.streaming.loop import Decision, ListeningLoop, Response
+from audio_interaction_ros.streaming.session import Session, SessionSettings
+
+
+class PacedEngine(Engine):
+    """Every pass lasts at least `pass_s`: what reading a larger model's weights once would take."""
+
+    def __init__(self, decoder: DecoderHalf, pass_s: float) -> None:
+        super().__init__(decoder.language_model)
+        self._pass_s = pass_s
+
+    def forward(self, caches: Sequence[KvCache], embedded: Tensor) -> Tensor:
+        began = time.perf_counter()
+        logits = super().forward(caches, embedded)
+        time.sleep(max(0.0, self._pass_s - (time.perf_counter() - began)))
+        return logits
+
+
+class ScriptedSession(Session):
+    """Does all the work, and then responds when and as long as `script` says: {number of a chunk: tokens}."""
+
+    def __init__(self, decoder: DecoderHalf, script: Mapping[int, int], pass_s: float) -> None:
+        defaults = decoder.config.streaming
+        super().__init__(
+            PacedEngine(decoder, pass_s),
+            decoder.protocol,
+            decoder.instruction_prefix(defaults.instruction),
+            decoder.tokenizer.get_vocab_size(),
+            SessionSettings(0.5, defaults.max_context_chunks, max_response_tokens=max(script.values(), default=1) + 1),
+        )
+        self._waiting = sorted(script.items())
+        self._heard = 0
+        self._to_say = 0
+        self._emotion = next(iter(decoder.protocol.emotions.values()))
+        self._eos = decoder.protocol.eos
+        words = set(range(decoder.tokenizer.get_vocab_size())) - decoder.protocol.special_ids()
+        self._words = sorted(words)
+
+    def drain(self, vectors: Sequence[Tensor]) -> tuple[bool, float]:
+        self._heard += len(vectors)
+        return super().drain(vectors)
+
+    def _responds(self, probability: float) -> bool:
+        due = [tokens for chunk, tokens in self._waiting if chunk < self._heard]
+        self._waiting = self._waiting[len(due) :]
+        self._to_say = max(due, default=0)
+        return bool(due)
+
+    def _choose(self, logits: Tensor) -> int:
+        super()._choose(logits)
+        self._to_say -= 1
+        if self._to_say <= 0:
+            return self._eos
+        # Different ones, or the guard against loops would end it.
+        return self._words[self._to_say % len(self._words)]
+
+
+@dataclass
+class Timeline:
+    """What happened when, in seconds from the start of the sound. Chunk `n` ends at (n + 1) × 0.4 s."""
+
+    chunks: int
+    decisions: list[tuple[float, int]] = field(default_factory=list)  # (made, newest chunk it covers)
+    responses: list[tuple[float, float]] = field(default_factory=list)  # (triggered, last token)
+    token_gaps_s: list[float] = field(default_factory=list)
+    backlog: int = 0  # the most chunks that waited
+
+
+class _Clock:
+    """Hands out the chunks of a recording as they would be heard."""
+
+    def __init__(self, samples: Samples) -> None:
+        count = len(samples) // CHUNK_SAMPLES
+        self.chunks = torch.from_numpy(samples[: count * CHUNK_SAMPLES]).unflatten(0, (count, CHUNK_SAMPLES))
+        self.start = time.perf_counter()
+
+    def now_s(self) -> float:
+        return time.perf_counter() - self.start
+
+    def wait_for(self, chunk: int) -> None:
+        """Until the last sample of a chunk was heard."""
+        time.sleep(max(0.0, (chunk + 1) * CHUNK_S - self.now_s()))
+
+    def heard(self) -> int:
+        """How many chunks are complete."""
+        return min(len(self.chunks), int(self.now_s() / CHUNK_S))
+
+
+def fifo(encoder: EncoderHalf, decoder: DecoderHalf, session: Session, samples: Samples) -> Timeline:
+    """The encoder never waits; the decoder takes all that is queued whenever it is not speaking."""
+    queue = ChunkQueue(1_000)
+    loop = ListeningLoop(queue, session, decoder)
+    clock = _Clock(samples)
+    done = threading.Event()
+
+    def encode() -> None:
+        streaming = StreamingEncoder(encoder.encoder)
+        for number, chunk in enumerate(clock.chunks):
+            clock.wait_for(number)
+            queue.push(_encoded(number, streaming.encode(chunk)))
+        done.set()
+
+    timeline = Timeline(len(clock.chunks))
+    producer = threading.Thread(target=encode, daemon=True)
+    producer.start()
+    last_s, since_s = 0.0, 0.0
+    while not (done.is_set() and not len(queue) and not session.responding):
+        timeline.backlog = max(timeline.backlog, len(queue))
+        event = loop.step()
+        now_s = clock.now_s()
+        if event is None:
+            queue.wait(0.05)
+        elif isinstance(event, Decision):
+            timeline.decisions.append((now_s, event.chunk.index))
+            since_s = now_s
+        elif isinstance(event, Response):
+            timeline.token_gaps_s.append(now_s - max(last_s, since_s))
+            if event.final:
+                timeline.responses.append((since_s, now_s))
+        last_s = now_s
+    producer.join()
+    return timeline
+
+
+def synchronous(encoder: EncoderHalf, decoder: DecoderHalf, session: Session, samples: Samples) -> Timeline:
+    """One chunk after another: encoded, decided on, and answered to the end before the next is touched."""
+    del decoder
+    clock = _Clock(samples)
+    streaming = StreamingEncoder(encoder.encoder)
+    timeline = Timeline(len(clock.chunks))
+    for number, chunk in enumerate(clock.chunks):
+        clock.wait_for(number)
+        timeline.backlog = max(timeline.backlog, clock.heard() - number)
+        respond, _ = session.drain([streaming.encode(chunk)])
+        since_s = last_s = clock.now_s()
+        timeline.decisions.append((since_s, number))
+        while session.responding:
+            session.next_token()
+            now_s = clock.now_s()
+            timeline.token_gaps_s.append(now_s - last_s)
+            last_s = now_s
+        if respond:
+            timeline.responses.append((since_s, last_s))
+        session.tidy()
+    return timeline
+
+
+def _encoded(number: int, vectors: Tensor) -> EncodedChunk:
+    at = number * CHUNK_SAMPLES
+    return EncodedChunk(0, number, at, 0, at * NS_PER_SAMPLE, -30.0, vectors)
+
+
+SCHEDULERS: dict[str, Any] = {'fifo': fifo, 'synchronous': synchronous}

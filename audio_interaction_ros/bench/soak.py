@@ -1,0 +1,168 @@
+"""`audio-interaction bench soak`: hours of sound as fast as they go. Does memory grow, do decisions slow down?"""
+
+from __future__ import annotations
+
+import html
+import json
+import os
+import resource
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from audio_interaction_ros.audio import CHUNK_S, CHUNK_SAMPLES
+from audio_interaction_ros.audio.formats import Samples
+from audio_interaction_ros.audio.timeline import NS_PER_SAMPLE
+from audio_interaction_ros.model.checkpoint import DecoderHalf, EncoderHalf
+from audio_interaction_ros.model.encoder import StreamingEncoder
+from audio_interaction_ros.streaming.fifo import ChunkQueue, EncodedChunk
+from audio_interaction_ros.streaming.loop import Decision, ListeningLoop, Response, make_session
+
+_CHUNKS_AN_HOUR = round(3_600 / CHUNK_S)
+_PAUSE_CHUNKS = 5  # of silence before and after the probe
+
+
+def run(
+    encoder: EncoderHalf,
+    decoder: DecoderHalf,
+    samples: Samples,
+    hours: float,
+    instruction: str | None = None,
+    probe: Samples | None = None,
+) -> dict[str, Any]:
+    """`samples` over and over, as one stream, through one session that always keeps up.
+
+    `probe` is played once at the start and once more at the end: what it is answered shows whether `instruction` still
+    holds. `by_hour` has a row for every hour or part of one.
+    """
+    session = make_session(decoder, instruction=instruction)
+    queue = ChunkQueue(max_chunks=4)
+    ear = _Ear(StreamingEncoder(encoder.encoder), queue, ListeningLoop(queue, session, decoder))
+    first = ear.hear_apart(probe)
+    loop = _chunks_of(samples)
+    total = max(1, round(hours * _CHUNKS_AN_HOUR))
+    rows: list[dict[str, Any]] = []
+    with tqdm(total=total, desc='sound', unit='chunk') as progress:
+        for begin in range(0, total, _CHUNKS_AN_HOUR):
+            count = min(_CHUNKS_AN_HOUR, total - begin)
+            ear.forget_figures()
+            compacted = session.compactions
+            for number in range(begin, begin + count):
+                ear.hear(loop[number % len(loop)])
+                progress.update()
+            rows.append(
+                {
+                    'hour': len(rows) + 1,
+                    'decisions': len(ear.times_s),
+                    'skipped': count - ear.covered,
+                    'responses': ear.finished,
+                    'compactions': session.compactions - compacted,
+                    'decision_p50_ms': round(1_000 * float(np.percentile(ear.times_s, 50)), 3),
+                    'decision_p99_ms': round(1_000 * float(np.percentile(ear.times_s, 99)), 3),
+                    'memory_mb': round(_memory_mb(), 1),
+                }
+            )
+    last = ear.hear_apart(probe)
+    result: dict[str, Any] = {
+        'hours': round(total / _CHUNKS_AN_HOUR, 3),
+        'decisions': sum(row['decisions'] for row in rows),
+        'decisions_skipped': sum(row['skipped'] for row in rows),
+        'responses': sum(row['responses'] for row in rows),
+        'compactions': session.compactions,
+        'decision_p99_ms_first_hour': rows[0]['decision_p99_ms'],
+        'decision_p99_ms_last_hour': rows[-1]['decision_p99_ms'],
+        'decision_p99_last_to_first': round(rows[-1]['decision_p99_ms'] / rows[0]['decision_p99_ms'], 3),
+        'memory_growth_mb': round(rows[-1]['memory_mb'] - rows[0]['memory_mb'], 1),
+    }
+    if probe is not None:
+        result |= {'probe_answered_first': first, 'probe_answered_last': last}
+    return result | {'by_hour': rows}
+
+
+class _Ear:
+    """Chunks into one session, and what came of them since the figures were last forgotten."""
+
+    def __init__(self, encoder: StreamingEncoder, queue: ChunkQueue, loop: ListeningLoop) -> None:
+        self._encoder, self._queue, self._loop = encoder, queue, loop
+        self._number = 0
+        self.forget_figures()
+
+    def forget_figures(self) -> None:
+        self.times_s: list[float] = []
+        self.covered = self.finished = 0
+        self._said: list[str] = []
+
+    def hear(self, chunk: torch.Tensor) -> None:
+        at = self._number * CHUNK_SAMPLES
+        self._queue.push(EncodedChunk(0, self._number, at, 0, at * NS_PER_SAMPLE, -30.0, self._encoder.encode(chunk)))
+        self._number += 1
+        for event in self._loop.run_until_idle():
+            if isinstance(event, Decision):
+                self.times_s.append(event.compute_time_s)
+                self.covered += event.chunks_drained
+            elif isinstance(event, Response) and event.final:
+                self.finished += 1
+                self._said = [*self._said[-20:], event.text]
+
+    def hear_apart(self, probe: Samples | None) -> list[str]:
+        """What a probe is answered, with silence before and after it."""
+        if probe is None:
+            return []
+        silence = np.zeros(_PAUSE_CHUNKS * CHUNK_SAMPLES, np.float32)
+        self.forget_figures()
+        for chunk in _chunks_of(np.concatenate([silence, probe, silence])):
+            self.hear(chunk)
+        return self._said
+
+
+def _chunks_of(samples: Samples) -> torch.Tensor:
+    padded = np.pad(samples, (0, -len(samples) % CHUNK_SAMPLES))
+    return torch.from_numpy(padded).unflatten(0, (-1, CHUNK_SAMPLES))
+
+
+def _memory_mb() -> float:
+    """Resident now, where the system tells; the most it ever was, elsewhere."""
+    try:
+        return int(Path('/proc/self/statm').read_text().split()[1]) * os.sysconf('SC_PAGE_SIZE') / 1e6
+    except OSError:
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1_000
+
+
+def write(result: dict[str, Any], folder: Path) -> None:
+    """soak.json with everything and soak.html to look at."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / 'soak.json').write_text(json.dumps(result, indent=1, ensure_ascii=False) + '\n')
+    rows = result['by_hour']
+    plots = [
+        _plot('Time for a decision, 99th percentile, ms', [row['decision_p99_ms'] for row in rows]),
+        _plot('Time for a decision, median, ms', [row['decision_p50_ms'] for row in rows]),
+        _plot('Memory, MB', [row['memory_mb'] for row in rows]),
+    ]
+    figures = ''.join(
+        f'<tr><td>{html.escape(name.replace("_", " "))}</td><td>{html.escape(str(value))}</td></tr>'
+        for name, value in result.items()
+        if name != 'by_hour'
+    )
+    (folder / 'soak.html').write_text(
+        '<!doctype html><meta charset="utf-8"><title>Soak</title>'
+        '<style>body{font:15px sans-serif;margin:2em auto;max-width:50em}td{padding:.15em 1em}</style>'
+        f'<h1>{result["hours"]:g} hours of sound</h1><table>{figures}</table>{"".join(plots)}'
+    )
+
+
+def _plot(title: str, values: Sequence[float], width: int = 720, height: int = 160) -> str:
+    """A line over the hours, from zero, as SVG."""
+    top = 1.1 * max(values) or 1.0
+    step = width / max(1, len(values) - 1)
+    points = ' '.join(f'{number * step:.1f},{height * (1 - value / top):.1f}' for number, value in enumerate(values))
+    return (
+        f'<h2>{html.escape(title)}</h2><svg viewBox="-60 -10 {width + 80} {height + 40}" width="{width}">'
+        f'<path d="M0,0V{height}H{width}" fill="none" stroke="#999"/>'
+        f'<polyline points="{points}" fill="none" stroke="#06c" stroke-width="2"/>'
+        f'<text x="-8" y="8" text-anchor="end">{top:.3g}</text><text x="-8" y="{height}" text-anchor="end">0</text>'
+        f'<text x="{width}" y="{height + 20}" text-anchor="end">hour {len(values)}</text></svg>'
+    )

@@ -1,0 +1,123 @@
+"""`audio-interaction bench speed`: what a pass takes, and what it would take if only bytes and operations cost time."""
+
+from __future__ import annotations
+
+import resource
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+
+from audio_interaction_ros.audio import CHUNK_S, CHUNK_SAMPLES
+from audio_interaction_ros.audio.formats import Samples
+from audio_interaction_ros.model.checkpoint import DecoderHalf, EncoderHalf
+from audio_interaction_ros.model.encoder import StreamingEncoder
+from audio_interaction_ros.model.protocol import AUDIO_TOKENS_PER_CHUNK
+from audio_interaction_ros.streaming.engine import Engine
+from audio_interaction_ros.streaming.loop import listen, make_session
+
+_CONTEXT_CHUNKS = 30  # behind which a pass is timed
+_COPY_BYTES = 64 << 20
+_REAL_TIME_CHUNKS = 150
+
+
+def run(encoder: EncoderHalf, decoder: DecoderHalf, samples: Samples, repeats: int) -> dict[str, Any]:
+    """Every pass with its floor, the machine's rates, memory, and the real-time factor, on torch's threads."""
+    copy_bytes_s, flop_s = copy_rate(), matrix_rate(decoder.language_model.config.hidden_size)
+    passes: dict[str, dict[str, float]] = {}
+
+    def add(name: str, times_s: list[float], weights: int, cached: int, positions: int) -> None:
+        # Weights and cache are read once a pass; each weight is multiplied and added once a position.
+        floor_s = max((weights + cached) / copy_bytes_s, 2 * weights / itemsize * positions / flop_s)
+        p50, p99 = (1_000 * float(np.percentile(times_s, q)) for q in (50, 99))
+        floor_ms = 1_000 * floor_s
+        passes[name] = {
+            'p50_ms': round(p50, 3),
+            'p99_ms': round(p99, 3),
+            'floor_ms': round(floor_ms, 4),
+            'ratio': round(p50 / floor_ms, 2),
+        }
+
+    tower = encoder.encoder.audio_tower
+    itemsize = tower.dtype.itemsize
+    streaming = StreamingEncoder(encoder.encoder)
+    chunk = torch.from_numpy(samples[:CHUNK_SAMPLES])
+    add('encode_one_chunk', _times(lambda: streaming.encode(chunk), repeats), _bytes(tower), 0, 20)
+    model = decoder.language_model
+    engine = Engine(model)
+    itemsize = engine.dtype.itemsize
+    a_chunk = AUDIO_TOKENS_PER_CHUNK + 3
+    context = _CONTEXT_CHUNKS * a_chunk
+    cache = engine.new_cache(context + 9 * a_chunk)
+    engine.forward([cache], torch.zeros(1, context, engine.config.hidden_size, dtype=engine.dtype))
+    # The embedding table is looked up, not read.
+    weights = _bytes(model) - model.get_input_embeddings().weight.numel() * itemsize
+    cached = cache.keys[:, :, :context].numel() * 2 * itemsize
+
+    def step(positions: int) -> Callable[[], object]:
+        embedded = torch.zeros(1, positions, engine.config.hidden_size, dtype=engine.dtype)
+
+        def go() -> None:
+            engine.forward([cache], embedded)
+            cache.truncate(context)
+
+        return go
+
+    for chunks in (1, 2, 4, 8):
+        name = 'drain_one_chunk' if chunks == 1 else f'drain_{chunks}_chunks'
+        add(name, _times(step(chunks * a_chunk), repeats), weights, cached, chunks * a_chunk)
+    add('text_token', _times(step(1), repeats), weights, cached, 1)
+    return {
+        'passes': passes,
+        'real_time_factor': round(real_time_factor(encoder, decoder, samples), 1),
+        'memory': {
+            'weights_mb': round((_bytes(tower) + _bytes(model)) / 1e6, 1),
+            'cache_mb': round(make_session(decoder).cache_bytes / 1e6, 1),
+            'process_mb': round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1_000, 0),
+        },
+        'machine': {
+            'threads': torch.get_num_threads(),
+            'copy_gb_s': round(copy_bytes_s / 1e9, 1),
+            'matrix_gflop_s': round(flop_s / 1e9, 1),
+        },
+    }
+
+
+def copy_rate() -> float:
+    """Bytes a second that this machine reads and writes; the best of ten copies of 64 MiB, both ways counted."""
+    source = torch.ones(_COPY_BYTES // 4)
+    target = torch.empty_like(source)
+    return 2 * _COPY_BYTES / min(_times(lambda: target.copy_(source), 10))
+
+
+def matrix_rate(width: int) -> float:
+    """Operations a second in products of float32 matrices as wide as the model, or 512."""
+    size = max(512, width)
+    left, right = torch.ones(size, size), torch.ones(size, size)
+    return 2 * size**3 / min(_times(lambda: left @ right, 10))
+
+
+def real_time_factor(encoder: EncoderHalf, decoder: DecoderHalf, samples: Samples) -> float:
+    """Seconds of sound heard, decided on and answered in a second, a chunk at a time as on a robot that keeps up."""
+    heard = samples[: _REAL_TIME_CHUNKS * CHUNK_SAMPLES]
+    began = time.perf_counter()
+    for _ in listen(encoder, decoder, heard):
+        pass
+    return len(heard) // CHUNK_SAMPLES * CHUNK_S / (time.perf_counter() - began)
+
+
+def _times(work: Callable[[], object], repeats: int) -> list[float]:
+    for _ in range(3):
+        work()
+    times = []
+    for _ in range(repeats):
+        began = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - began)
+    return times
+
+
+def _bytes(module: torch.nn.Module) -> int:
+    return sum(parameter.numel() * parameter.element_size() for parameter in module.parameters())

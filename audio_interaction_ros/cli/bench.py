@@ -1,0 +1,168 @@
+"""`audio-interaction bench`: how fast this machine runs a checkpoint, each figure beside what would be possible."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from audio_interaction_ros.cli.errors import CommandError
+from audio_interaction_ros.cli.models import add_checkpoint_option, load_halves
+
+if TYPE_CHECKING:
+    from audio_interaction_ros.audio.formats import Samples
+
+_EPILOG = """\
+Each prints a table and ends with one line of JSON. What the figures mean: docs/performance.md.
+
+examples:
+  audio-interaction bench speed                     encoding, deciding, writing: times, floors, real-time factor
+  audio-interaction bench fifo                      the FIFO scheduler beside a synchronous one, in real time
+  audio-interaction bench fifo --pass-ms 2.2        the same as on a GPU that reads a 3B model in 2.2 ms
+  audio-interaction bench soak --hours 24 --out soak  a day of sound, as fast as it goes: memory, times, a page
+"""
+
+
+def add_parser(commands: Any) -> None:
+    """Adds the sub-command to argparse's sub-parsers."""
+    parser: argparse.ArgumentParser = commands.add_parser(
+        'bench',
+        help='how fast does it listen here?',
+        description='How fast this machine runs a checkpoint, each figure beside its floor.',
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    actions = parser.add_subparsers(metavar='ACTION', required=True)
+    speed = actions.add_parser('speed', help='times of one pass, memory, real-time factor')
+    speed.add_argument('--repeats', type=int, default=200, metavar='N', help='of each pass (default: 200)')
+    speed.set_defaults(run=run_speed)
+    fifo = actions.add_parser('fifo', help='FIFO against synchronous scheduling, side by side')
+    fifo.add_argument('--pairs', type=int, default=5, metavar='N', help='alternating runs of both (default: 5)')
+    fifo.add_argument('--seconds', type=float, default=40.0, metavar='S', help='of sound in each run (default: 40)')
+    fifo.add_argument(
+        '--pass-ms',
+        type=float,
+        default=30.0,
+        metavar='MS',
+        help='a pass of the language model takes at least this long (default: 30, a 3B model in bfloat16 read at '
+        '205 GB/s, the memory of a Jetson AGX Orin); 0: as long as it takes',
+    )
+    fifo.add_argument('--seed', type=int, default=0, help='of the scripted responses')
+    fifo.set_defaults(run=run_fifo)
+    soak = actions.add_parser('soak', help='hours of sound, as fast as it goes')
+    soak.add_argument('--hours', type=float, default=24.0, metavar='H', help='of sound (default: 24)')
+    soak.add_argument('--instruction', metavar='TEXT', help="the system instruction (default: the checkpoint's own)")
+    soak.add_argument('--probe', metavar='FILE', help='heard at the start and again at the end: is it answered alike?')
+    soak.add_argument('--out', type=Path, metavar='DIR', help='soak.html and soak.json go there')
+    soak.set_defaults(run=run_soak)
+    for action in (speed, fifo, soak):
+        add_checkpoint_option(action)
+        action.add_argument('--audio', metavar='FILE', help='what to hear, over and over (default: the demo scene)')
+
+
+def run_fifo(arguments: argparse.Namespace) -> int:
+    """0, always: the figures are for whoever asked."""
+    from tqdm import tqdm
+
+    from audio_interaction_ros.audio import SAMPLE_RATE_HZ
+    from audio_interaction_ros.bench import fifo
+
+    if arguments.pairs < 1 or arguments.seconds < 20 or arguments.pass_ms < 0:
+        raise CommandError('give at least one pair, 20 seconds, and a --pass-ms of 0 or more')
+    encoder, decoder = load_halves(arguments.checkpoint)
+    samples = _looped(_audio(arguments.audio), int(arguments.seconds * SAMPLE_RATE_HZ))
+    with tqdm(total=2 * arguments.pairs, desc='runs', unit='run') as progress:
+        result = fifo.run(
+            encoder, decoder, samples, arguments.pairs, arguments.pass_ms / 1_000, arguments.seed, progress
+        )
+    rows = [
+        ('', 'FIFO', 'synchronous'),
+        *(
+            (f'{label} ({q})', *(f'{result[name][key][q]:.1f} ms' for name in ('fifo', 'synchronous')))
+            for label, key in (
+                ('first-chunk latency', 'first_chunk_latency_ms'),
+                ('resume latency', 'resume_latency_ms'),
+                ('between two tokens', 'token_gap_ms'),
+            )
+            for q in ('p50', 'p99')
+        ),
+        ('stalled periods', *(f'{result[name]["stall_share"]:.1%}' for name in ('fifo', 'synchronous'))),
+        ('longest backlog', *(f'{result[name]["backlog_chunks"]:g} chunks' for name in ('fifo', 'synchronous'))),
+    ]
+    _print_rows(rows)
+    print(
+        f'listens again {result["resume_speedup"]} times as soon; passes of {result["pass_ms"]} ms, '
+        f'{result["slowed_by"]} times this model’s own; medians of {result["pairs"]} pairs'
+    )
+    print(json.dumps(result))
+    return 0
+
+
+def run_speed(arguments: argparse.Namespace) -> int:
+    """0, always."""
+    from audio_interaction_ros.bench import speed
+
+    if arguments.repeats < 3:
+        raise CommandError(f'--repeats is {arguments.repeats}; give at least 3')
+    encoder, decoder = load_halves(arguments.checkpoint)
+    result = speed.run(encoder, decoder, _audio(arguments.audio), arguments.repeats)
+    rows = [('pass', 'median', 'p99', 'floor', 'ratio')]
+    for name, row in result['passes'].items():
+        times = (f'{row[key]:.3f} ms' for key in ('p50_ms', 'p99_ms', 'floor_ms'))
+        rows.append((name.replace('_', ' '), *times, f'{row["ratio"]:.1f}'))
+    _print_rows(rows)
+    machine, memory = result['machine'], result['memory']
+    print(
+        f'one core: {result["real_time_factor"]:.0f} times real time; copies {machine["copy_gb_s"]} GB/s, multiplies '
+        f'{machine["matrix_gflop_s"]} GFLOP/s; {memory["weights_mb"]} MB of weights, {memory["cache_mb"]} MB a session'
+    )
+    print(json.dumps(result))
+    return 0
+
+
+def run_soak(arguments: argparse.Namespace) -> int:
+    """0 when nothing was skipped, else 1."""
+    from audio_interaction_ros.bench import soak
+
+    if arguments.hours <= 0:
+        raise CommandError(f'--hours is {arguments.hours:g}; give more than 0')
+    encoder, decoder = load_halves(arguments.checkpoint)
+    probe = _audio(arguments.probe) if arguments.probe else None
+    result = soak.run(encoder, decoder, _audio(arguments.audio), arguments.hours, arguments.instruction, probe)
+    if arguments.out is not None:
+        soak.write(result, arguments.out)
+        print(f'written: {arguments.out / "soak.html"}')
+    summary = {name: value for name, value in result.items() if name != 'by_hour'}
+    _print_rows([(name.replace('_', ' '), str(value)) for name, value in summary.items()])
+    print(json.dumps(summary))
+    return 1 if result['decisions_skipped'] else 0
+
+
+def _audio(file: str | None) -> Samples:
+    """float32 [n] at 16 kHz. Raises CommandError."""
+    from audio_interaction_ros.audio.formats import AudioFormatError, read_audio_file
+    from audio_interaction_ros.audio.resample import to_mono_16k
+    from audio_interaction_ros.resources import shared_path
+
+    path = file or shared_path('demo/scene.flac')
+    if path is None:
+        raise CommandError('the demo scene is not installed; give a recording with --audio')
+    try:
+        return to_mono_16k(*read_audio_file(str(path)))
+    except AudioFormatError as error:
+        raise CommandError(str(error)) from error
+
+
+def _looped(samples: Samples, length: int) -> Samples:
+    import numpy as np
+
+    return np.resize(samples, length)
+
+
+def _print_rows(rows: Sequence[tuple[str, ...]]) -> None:
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    for row in rows:
+        cells = [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
+        print(row[0].ljust(widths[0]), *cells, sep='  ')
