@@ -91,7 +91,7 @@ class StageData(_Section):
     )
     mix_ins: bool = Field(default=True, description='also streams that something was mixed into')
     late_share: float = Field(
-        default=0.0, ge=0, le=1, description='of the warnings to train on: given one to three drains after their moment'
+        default=0.0, ge=0, le=1, description='of the replies to train on: given one to three drains after their moment'
     )
     noise_share: float = Field(
         default=0.0, ge=0, le=1, description='of the streams to train on: with stationary noise added'

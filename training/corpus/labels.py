@@ -84,16 +84,30 @@ def schedule(replies: Sequence[Reply], chunks: int, aloud: bool, chunk_samples: 
     return drains
 
 
-def late(
-    drains: Sequence[Drain], movable: Collection[int], share: float, rng: np.random.Generator
-) -> tuple[list[Drain], set[int]]:
-    """(drains with a `share` of the `movable` replies one to three later, chunks until which either is right).
+def early(
+    drains: Sequence[Drain], replies: Sequence[Reply], warnings: Collection[int], chunk_samples: int = CHUNK_SAMPLES
+) -> set[int]:
+    """The chunks up to which one of the `warnings` could be given already, though nobody has to know yet.
+
+    How much of a sound is enough to know it by is a guess; silence until just then would be learnt as a rule, and so
+    would doubt at the moment itself.
+    """
+    undecided = set[int]()
+    for at, drain in enumerate(drains):
+        if drain.reply in warnings:
+            begins = replies[drain.reply].onset // chunk_samples
+            undecided |= {before.last for before in drains[:at] if before.reply is None and before.last >= begins}
+    return undecided
+
+
+def late(drains: Sequence[Drain], share: float, rng: np.random.Generator) -> tuple[list[Drain], set[int]]:
+    """(drains with a `share` of the replies one to three later, chunks until which either is right).
 
     A network that is only shown replies at the first possible moment never learns to speak after it missed that one.
     """
     moved, undecided = list(drains), set[int]()
     for at, drain in enumerate(drains):
-        if drain.reply not in movable or rng.random() >= share:
+        if drain.reply is None or rng.random() >= share:
             continue
         to = at + int(rng.integers(1, 4))
         if to < len(drains) and all(later.reply is None for later in moved[at + 1 : to + 1]):

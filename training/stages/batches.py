@@ -141,7 +141,8 @@ class Reader:
             undecided: set[int] = set()
             if step is not None:
                 rng = np.random.default_rng([75, step, int(place)])
-                drains, undecided = labels.late(drains, warnings(stream), self.data.late_share, rng)
+                drains, undecided = labels.late(drains, self.data.late_share, rng)
+                undecided |= labels.early(drains, stream.replies, warnings(stream), length)
                 if rng.random() < self.data.noise_share:
                     heard = in_noise(heard, rng)
             instruction = self.tokenizer.encode(stream.instruction or self.instruction, add_special_tokens=False).ids

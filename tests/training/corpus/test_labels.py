@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from audio_interaction_ros.audio import CHUNK_SAMPLES
-from training.corpus.labels import MASK, Drain, Reply, late, schedule, tokenise
+from training.corpus.labels import MASK, Drain, Reply, early, late, schedule, tokenise
 from training.tokens import make_tokenizer
 
 TEXTS = ['Bless you!', 'A baby is crying.', 'one two three']
@@ -74,20 +74,30 @@ def test_a_schedule_covers_every_chunk_once_and_never_answers_early_or_twice(rep
 
 
 @settings(max_examples=60, deadline=None)
-@given(replies=replies_lists, chunks=st.integers(1, 30), seed=st.integers(0, 99), movable=st.sets(st.integers(0, 7)))
-def test_late_replies_come_up_to_three_drains_later_in_the_same_order_and_the_wait_is_undecided(
-    replies, chunks, seed, movable
-):
+@given(replies=replies_lists, chunks=st.integers(1, 30), seed=st.integers(0, 99))
+def test_late_replies_come_up_to_three_drains_later_in_the_same_order_and_the_wait_is_undecided(replies, chunks, seed):
     drains = schedule(replies, chunks, aloud=False)
-    moved, undecided = late(drains, movable, 0.5, np.random.default_rng(seed))
+    moved, undecided = late(drains, 0.5, np.random.default_rng(seed))
     assert [(d.first, d.last) for d in moved] == [(d.first, d.last) for d in drains]
     before, after = ({d.reply: n for n, d in enumerate(each) if d.reply is not None} for each in (drains, moved))
     assert list(before) == list(after)
     waited = set()
     for number, at in before.items():
-        assert at <= after[number] <= (at + 3 if number in movable else at)
+        assert at <= after[number] <= at + 3
         waited |= {drains[n].last for n in range(at, after[number])}
     assert waited == undecided
+
+
+def test_a_warning_may_come_as_soon_as_its_sound_has_begun_and_nothing_else_may():
+    replies = [
+        Reply(onset=2 * CHUNK_SAMPLES + 10, due=5 * CHUNK_SAMPLES, text='Fire!'),
+        Reply(onset=6 * CHUNK_SAMPLES, due=9 * CHUNK_SAMPLES, text='It is noon.'),
+    ]
+    drains = schedule(replies, 10, aloud=False)
+    assert [d.last for d in drains if d.reply is not None] == [4, 8]
+    assert early(drains, replies, {0}) == {2, 3}
+    assert early(drains, replies, set()) == set()
+    assert early(drains, replies, {0, 1}) == {2, 3, 6, 7}
 
 
 @settings(max_examples=40, deadline=None)
