@@ -54,7 +54,7 @@ class DeclaredParameters:
 def _descriptor(name: str, field: Any) -> ParameterDescriptor:
     descriptor = ParameterDescriptor(
         name=name, description=field.description, read_only=name == 'autostart',
-        dynamic_typing=field.annotation not in (bool, int, float, str),
+        dynamic_typing=field.annotation == str | int,
     )  # fmt: skip
     low, high = bounds(field)
     if field.annotation is int and low is not None and high is not None:

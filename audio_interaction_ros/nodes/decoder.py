@@ -11,7 +11,8 @@ import torch
 from std_msgs.msg import String
 from std_srvs.srv import Trigger
 
-from audio_interaction_ros.model.checkpoint import digest_of, find_checkpoint, load_decoder
+from audio_interaction_ros.model.checkpoint import digest_of
+from audio_interaction_ros.model.precision import open_decoder
 from audio_interaction_ros.msg import AudioEmbedding
 from audio_interaction_ros.msg import Decision as DecisionMessage
 from audio_interaction_ros.msg import Response as ResponseMessage
@@ -36,7 +37,7 @@ class DecoderNode(ManagedNode[DecoderParameters]):
     def setup(self) -> None:
         given = self.parameters
         torch.set_num_threads(given.threads)
-        self._half = load_decoder(find_checkpoint(given.checkpoint))
+        self._half = open_decoder(given.checkpoint, given.device, given.precision)
         self._spec = EmbeddingSpec(self._half.config.encoder_digest, self._half.language_model.config.hidden_size)
         # Of both halves, as evidence of who said something: the encoder's digest, and one of the language model.
         self._digest = f'{self._spec.encoder_digest}-{digest_of(self._half.language_model.state_dict())}'

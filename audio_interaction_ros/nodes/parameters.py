@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 
 CHECKPOINT = 'Checkpoint directory, or `embedded` for the one that ships with the package.'
+DEVICE = 'Where PyTorch computes: `cpu`, `cuda`, `cuda:1` ….'
+PRECISION = 'Numbers to compute in: `stored`, as in the checkpoint, or `float32`, `bfloat16`, `float16`.'
 THREADS = 'CPU threads of PyTorch.'
 # Parameters that rclpy itself gives to every node.
 _RCLPY_NAMES = ('use_sim_time', 'start_type_description_service')
@@ -66,6 +68,8 @@ class ListenerParameters(NodeParameters):
 
 class ChunkEncoderParameters(ListenerParameters):
     checkpoint: str = Field('embedded', description=CHECKPOINT)
+    device: str = Field('cpu', description=DEVICE)
+    precision: Literal['stored', 'float32', 'bfloat16', 'float16'] = Field('stored', description=PRECISION)
     queue_max_messages: int = Field(
         100, ge=2, le=1000, description='Messages kept for encoding; at the limit the oldest is dropped and counted.'
     )
@@ -74,6 +78,10 @@ class ChunkEncoderParameters(ListenerParameters):
 
 class DecoderParameters(NodeParameters):
     checkpoint: str = Field('embedded', description=CHECKPOINT)
+    device: str = Field('cpu', description=DEVICE)
+    precision: Literal['stored', 'float32', 'bfloat16', 'float16', 'int8'] = Field(
+        'stored', description=f'{PRECISION} `int8`: weights of eight bits, the rest as stored.'
+    )
     response_threshold: float = Field(
         0.0, ge=0.0, lt=1.0, description="Respond from this probability on; 0 takes the checkpoint's own."
     )
@@ -191,6 +199,8 @@ def bounds(field: FieldInfo) -> tuple[float | None, float | None]:
 
 
 def _type_of(field: FieldInfo) -> str:
+    if get_origin(field.annotation) is Literal:
+        return 'one of ' + ', '.join(get_args(field.annotation))
     names = {bool: 'true or false', int: 'a whole number', float: 'a number', str: 'text'}
     return next((words for kind, words in names.items() if field.annotation is kind), 'text or a whole number')
 
