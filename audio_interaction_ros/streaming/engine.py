@@ -51,6 +51,7 @@ class Engine:
         """An empty cache for at most `capacity` positions."""
         return KvCache(self.config, capacity, self.device, self.dtype)
 
+    @torch.inference_mode()
     def embed(self, tokens: Sequence[int]) -> Tensor:
         """Ids → [n, hidden]."""
         embedded: Tensor = self.embeddings(torch.tensor(tokens, device=self.device))
