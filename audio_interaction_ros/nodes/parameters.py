@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal, get_args, get_origin
 
@@ -19,6 +20,7 @@ THREADS = 'CPU threads of PyTorch.'
 # Parameters that rclpy itself gives to every node.
 _RCLPY_NAMES = ('use_sim_time', 'start_type_description_service')
 _RCLPY_PREFIXES = ('qos_overrides.',)
+_NAMESPACE = re.compile(r'[A-Za-z]\w*(/[A-Za-z]\w*)*', re.ASCII)
 
 
 class ParameterError(ValueError):
@@ -85,6 +87,11 @@ class DecoderParameters(NodeParameters):
     response_threshold: float = Field(
         0.0, ge=0.0, lt=1.0, description="Respond from this probability on; 0 takes the checkpoint's own."
     )
+    sources: list[str] = Field(
+        [''],
+        description='Namespaces to listen to, each with a context of its own: `left` hears `left/ai/embeddings` and '
+        'answers on `left/ai/response`; empty is the node’s own.',
+    )
     rearm_below: float = Field(
         1.0, gt=0.0, le=1.0,
         description='After a response, wait with the next until the probability was as low as this; 1 does not wait.',
@@ -105,6 +112,17 @@ class DecoderParameters(NodeParameters):
         25, ge=1, le=1000, description='Chunks of 400 ms kept; at the limit the oldest is dropped and counted.'
     )
     threads: int = Field(1, ge=1, le=64, description=THREADS)
+
+    @model_validator(mode='after')
+    def _sources_are_namespaces(self) -> DecoderParameters:
+        for source in self.sources:
+            if source and not _NAMESPACE.fullmatch(source):
+                raise ValueError(
+                    f"sources has '{source}'; give namespaces like left or robot_1/left, without '/' first"
+                )
+        if not self.sources or len(set(self.sources)) < len(self.sources):
+            raise ValueError(f'sources is {self.sources}; name at least one, and each once')
+        return self
 
 
 class SafetyAlertParameters(ListenerParameters):
@@ -201,6 +219,8 @@ def bounds(field: FieldInfo) -> tuple[float | None, float | None]:
 def _type_of(field: FieldInfo) -> str:
     if get_origin(field.annotation) is Literal:
         return 'one of ' + ', '.join(get_args(field.annotation))
+    if get_origin(field.annotation) is list:
+        return 'a list of texts'
     names = {bool: 'true or false', int: 'a whole number', float: 'a number', str: 'text'}
     return next((words for kind, words in names.items() if field.annotation is kind), 'text or a whole number')
 
