@@ -16,12 +16,10 @@ from transformers import Qwen2Config, Qwen2ForCausalLM
 class KvCache:
     """Keys and values of one session, [layers, kv_heads, capacity, head_dim] each; `length` positions of them count."""
 
-    def __init__(self, config: Qwen2Config, capacity: int, device: torch.device, dtype: torch.dtype) -> None:
-        head_dim = config.hidden_size // config.num_attention_heads
-        shape = (config.num_hidden_layers, config.num_key_value_heads, capacity, head_dim)
+    def __init__(self, shape: tuple[int, int, int, int], device: torch.device, dtype: torch.dtype) -> None:
         self.keys = torch.zeros(shape, device=device, dtype=dtype)
         self.values = torch.zeros(shape, device=device, dtype=dtype)
-        self.capacity = capacity
+        self.capacity = shape[2]
         self.length = 0
 
     def truncate(self, length: int) -> None:
@@ -49,7 +47,12 @@ class Engine:
 
     def new_cache(self, capacity: int) -> KvCache:
         """An empty cache for at most `capacity` positions."""
-        return KvCache(self.config, capacity, self.device, self.dtype)
+        return KvCache(self.cache_shape(capacity), self.device, self.dtype)
+
+    def cache_shape(self, capacity: int) -> tuple[int, int, int, int]:
+        """The shape of a cache's keys, and of its values."""
+        head_dim = self.config.hidden_size // self.config.num_attention_heads
+        return self.config.num_hidden_layers, self._kv_heads, capacity, head_dim
 
     @torch.inference_mode()
     def embed(self, tokens: Sequence[int]) -> Tensor:
@@ -77,7 +80,7 @@ class Engine:
                 projection(normed).unflatten(-1, (-1, cos.shape[-1]))  # [sessions, n, heads, head_dim]
                 for projection in (attention.q_proj, attention.k_proj, attention.v_proj)
             )
-            query, key = _rotate(query, cos, sin), _rotate(key, cos, sin)
+            query, key = rotate(query, cos, sin), rotate(key, cos, sin)
             mixed = []
             for row, (cache, place) in enumerate(zip(caches, at, strict=True)):
                 cache.keys[number, :, place] = key[row].transpose(0, 1)
@@ -108,7 +111,7 @@ class Engine:
         return mixed.reshape(heads, new, -1).transpose(0, 1).flatten(1)
 
 
-def _rotate(states: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+def rotate(states: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     """Rotary positions (Su et al., 2021), halves as Qwen2 pairs them."""
     first, second = states.chunk(2, dim=-1)
     return states * cos + torch.cat((-second, first), dim=-1) * sin

@@ -7,6 +7,7 @@ import torch
 from transformers import DynamicCache, Qwen2Config, Qwen2ForCausalLM
 
 from audio_interaction_ros.streaming.engine import Engine
+from audio_interaction_ros.streaming.graphs import GraphEngine
 
 WINDOW = 7
 
@@ -74,3 +75,22 @@ def test_a_full_cache_says_how_full_and_stays_as_it_is(model):
     with pytest.raises(RuntimeError, match='20 positions holds 18; 3 more do not fit'):
         engine.forward([cache], pieces((3,))[0])
     assert cache.length == 18
+
+
+def test_passes_of_fixed_shape_give_the_plain_ones(model):
+    """One session and all of them, text tokens and drains, and lengths that have no fixed shape; behind each other."""
+    plain, fixed = Engine(model), GraphEngine(model, sessions=3, capacity=200)
+    fixed.warm_up()
+    ours, theirs = ([engine.new_cache(200) for _ in range(3)] for engine in (fixed, plain))
+    for number, length in enumerate((5, 17, 9)):
+        (x,) = pieces((length,), number)
+        for engine, cache in ((fixed, ours[number]), (plain, theirs[number])):
+            engine.forward([cache], x)
+    for sessions, length in ((1, 1), (1, 13), (3, 13), (3, 1), (2, 13), (1, 25), (3, 25), (3, 7), (1, 49)):
+        x = torch.cat([pieces((length,), 10 * length + number)[0] for number in range(sessions)])
+        assert torch.allclose(fixed.forward(ours[:sessions], x), plain.forward(theirs[:sessions], x), atol=1e-4)
+    ours[0].truncate(20), theirs[0].truncate(20)
+    (x,) = pieces((13,), 99)
+    assert torch.allclose(fixed.forward(ours[:1], x), plain.forward(theirs[:1], x), atol=1e-4)
+    with pytest.raises(RuntimeError, match='all 3 caches are in use'):
+        fixed.new_cache(200)
