@@ -75,24 +75,28 @@ class ChunkEncoder(nn.Module):
 
 
 class StreamingEncoder:
-    """Encodes one stream chunk by chunk; its state is the last 240 samples and the loudest log-mel value so far."""
+    """Encodes a stream chunk by chunk; its state is the last 240 samples and the loudest log-mel value so far.
 
-    def __init__(self, encoder: ChunkEncoder) -> None:
+    With `streams`, so many at once, a chunk of each.
+    """
+
+    def __init__(self, encoder: ChunkEncoder, streams: int | None = None) -> None:
         self._encoder = encoder
+        self._shape = () if streams is None else (streams,)
         self.reset()
 
     def reset(self) -> None:
         """The next chunk does not continue the last one (new stream, or after a gap)."""
-        self._history = torch.zeros(HISTORY_SAMPLES)
-        self._peak = torch.tensor(-torch.inf)
+        self._history = torch.zeros(*self._shape, HISTORY_SAMPLES)
+        self._peak = torch.full(self._shape, -torch.inf)
 
     @torch.inference_mode()
     def encode(self, samples: Tensor) -> Tensor:
-        """float32 [6400] → [10, dim] on the encoder's device."""
+        """float32 [6400] → [10, dim] on the encoder's device; [streams, 6400] → [streams, 10, dim]."""
         tower = self._encoder.audio_tower
         samples = samples.to(tower.device)
         mel = self._encoder.logmel(samples, self._history.to(tower.device), self._peak.to(tower.device))
-        self._history = samples[-HISTORY_SAMPLES:].clone()
-        self._peak = mel.amax().maximum(self._peak.to(tower.device))
-        vectors: Tensor = tower.encode_chunks(mel[None])[0]
-        return vectors
+        self._history = samples[..., -HISTORY_SAMPLES:].clone()
+        self._peak = mel.amax((-2, -1)).maximum(self._peak.to(tower.device))
+        vectors: Tensor = tower.encode_chunks(mel.reshape(-1, *mel.shape[-2:]))
+        return vectors.unflatten(0, (1, *self._shape)).squeeze(0)

@@ -16,7 +16,7 @@ from audio_interaction_ros.nodes.embeddings import EmbeddingSpec
 from audio_interaction_ros.nodes.lifecycle import ManagedNode, run
 from audio_interaction_ros.nodes.parameters import DecoderParameters
 from audio_interaction_ros.streaming.brain import Brain
-from audio_interaction_ros.streaming.engine import Engine
+from audio_interaction_ros.streaming.graphs import make_engine
 from audio_interaction_ros.streaming.loop import Decision, Response, make_session
 
 _POLL_S = 0.2
@@ -34,7 +34,7 @@ class DecoderNode(ManagedNode[DecoderParameters]):
         spec = EmbeddingSpec(half.config.encoder_digest, half.language_model.config.hidden_size)
         # Of both halves, as evidence of who said something: the encoder's digest, and one of the language model.
         digest = f'{spec.encoder_digest}-{digest_of(half.language_model.state_dict())}'
-        self._engine = Engine(half.language_model)
+        self._engine = make_engine(half.language_model, len(given.sources), given.graphs)
         self._something = Event()
         self._ears: dict[str, Ear] = {}
         for source in given.sources:

@@ -87,6 +87,7 @@ class DecoderParameters(NodeParameters):
     response_threshold: float = Field(
         0.0, ge=0.0, lt=1.0, description="Respond from this probability on; 0 takes the checkpoint's own."
     )
+    graphs: bool = Field(True, description='On a GPU, capture the passes as CUDA graphs; false runs them one by one.')
     sources: list[str] = Field(
         [''],
         description='Namespaces to listen to, each with a context of its own: `left` hears `left/ai/embeddings` and '

@@ -16,6 +16,7 @@ from audio_interaction_ros.model.protocol import AUDIO_TOKENS_PER_CHUNK
 from audio_interaction_ros.streaming.engine import Engine, KvCache, rotate
 
 _DRAINS = (1, 2, 4, 8)  # chunks
+_LONGEST_POSITIONS = 2_048  # of a session: 60 chunks with what is said between them; attention looks at all of them
 
 
 class _Slot(KvCache):
@@ -132,3 +133,12 @@ class GraphEngine(Engine):
             return logits.clone()
 
         return replay
+
+
+def make_engine(model: Qwen2ForCausalLM, sessions: int, graphs: bool = True) -> Engine:
+    """For so many sessions at most: with graphs on a GPU, warmed up; plain elsewhere, or without `graphs`."""
+    if model.device.type != 'cuda' or not graphs:
+        return Engine(model)
+    engine = GraphEngine(model, sessions, _LONGEST_POSITIONS)
+    engine.warm_up()
+    return engine

@@ -108,3 +108,12 @@ def test_after_a_reset_a_stream_begins_anew(encoder_half, waveform):
 def test_an_encoder_of_other_chunks_is_refused():
     with pytest.raises(ValueError, match='n_window is 50'):
         ChunkEncoder(Qwen2_5OmniAudioEncoderConfig(d_model=32, encoder_layers=1, n_window=50))
+
+
+def test_streams_encoded_together_are_encoded_as_alone(encoder_half):
+    sound = torch.randn(3, 4 * CHUNK_SAMPLES, generator=torch.Generator().manual_seed(5)) * 0.1
+    together = StreamingEncoder(encoder_half.encoder, streams=3)
+    alone = [StreamingEncoder(encoder_half.encoder) for _ in range(3)]
+    for chunk in sound.unflatten(1, (4, CHUNK_SAMPLES)).unbind(1):
+        expected = torch.stack([streaming.encode(row) for streaming, row in zip(alone, chunk, strict=True)])
+        assert torch.allclose(together.encode(chunk), expected, atol=1e-5)
