@@ -156,6 +156,9 @@ class TrainingRecipe(_Section):
     optimiser: Optimiser = Optimiser()
     encoder: ListeningStage | None = Field(default=None, description='stage 0, where nothing pretrained is at hand')
     stages: tuple[Stage, Stage, Stage, Stage]
+    false_responses_per_hour: float = Field(
+        default=12.0, ge=0, description='on the validation side: what the response threshold is chosen by'
+    )
     validation_streams: int = Field(default=200, ge=1, description='at most so many of the validation side')
     validate_every: int = Field(default=200, ge=1, description='steps')
     save_every_minutes: float = Field(default=2.0, ge=0)

@@ -49,6 +49,7 @@ from training.stages.shards import Shards, index_corpus, shard_names
 from training.stages.trainer import run_stage as run_encoder_stage
 from training.tokens import make_tokenizer
 
+_MAY_CHANGE = {'validation_streams', 'validate_every', 'save_every_minutes', 'false_responses_per_hour'}
 _RUN, CLASSES, INDEX, ENCODER = 'run.json', 'event-classes.json', 'index', 'encoder.safetensors'  # of a run
 WEIGHTS, _FIGURES = 'model.safetensors', 'figures.json'  # of a stage that was finished
 
@@ -145,7 +146,7 @@ def _prepare(recipe: TrainingRecipe, files: Files) -> None:
     names = shard_names(files.corpus)
     sizes = [(files.corpus / 'shar' / f'recording.{name}.tar').stat().st_size for name in names]
     # `validate_every` and the like may change in the middle of a run; what the weights depend on may not.
-    kept = recipe.model_dump(mode='json', exclude={'validation_streams', 'validate_every', 'save_every_minutes'})
+    kept = recipe.model_dump(mode='json', exclude=_MAY_CHANGE)
     made_from = {
         'recipe': kept,
         'corpus': hashlib.sha256(json.dumps([names, sizes]).encode()).hexdigest(),
