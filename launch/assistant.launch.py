@@ -18,6 +18,7 @@ PARAMETERS = {
     'file': ('file', ('audio_capture',)),
     'listening': ('listening', ('audio_capture',)),
     'event_log': ('path', ('event_log',)),
+    'profile': ('profile', ('safety_alert',)),
 }
 ARGUMENTS = {
     'namespace': ('', "Put before every node and topic, for example 'robot1'."),
@@ -34,6 +35,7 @@ ARGUMENTS = {
     'file': ('', 'A WAV or FLAC file to play in place of the microphone.'),
     'listening': ('', 'true or false: listen from the start, or only when ai/set_listening says so.'),
     'event_log': ('', 'An SQLite file that keeps what was said and why; empty keeps nothing.'),
+    'profile': ('', 'Of safety alerts: home, industrial, vehicle, tutoring or care.'),
     'composed': ('false', 'One process for the five nodes.'),
 }
 

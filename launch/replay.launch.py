@@ -50,7 +50,7 @@ def _actions(context: LaunchContext) -> list[object]:
             executable=name,
             name=name,
             namespace=given['namespace'],
-            parameters=[given['params_file'], {'use_sim_time': True, **({} if name == 'safety_alert' else checkpoint)}],
+            parameters=[given['params_file'], {'use_sim_time': True, **({'supervise': False} if name == 'safety_alert' else checkpoint)}],
             ros_arguments=['--log-level', given['log_level']],
             output='screen',
         )

@@ -135,6 +135,15 @@ class SafetyAlertParameters(ListenerParameters):
     clear_after_s: float = Field(
         30.0, gt=0.0, le=86_400.0, description='An alert is cleared when its hazard was not heard for this long.'
     )
+    profile: str = Field(
+        '', description='A profile of that file: `home`, `industrial`, `vehicle`, `tutoring` or `care`; empty: none.'
+    )
+    language: str = Field(
+        '', description="Of the alerts' sentences, where the file has them: `english`, `chinese`; empty: as was heard."
+    )
+    supervise: bool = Field(
+        True, description='Raise `listening_lost` when sound stops coming, or is not encoded or decided on any more.'
+    )
     alarm_signatures: bool = Field(
         True,
         description='Hear smoke, carbon monoxide and evacuation alarms and sirens on the raw sound too, without the '

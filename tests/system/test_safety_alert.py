@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import time
 
 import numpy as np
 import pytest
@@ -11,9 +12,10 @@ from audio_common_msgs.msg import AudioData, AudioDataStamped, AudioInfo
 from std_msgs.msg import Header
 
 from audio_interaction_ros.audio.formats import encode_s16le
-from audio_interaction_ros.msg import Response, SafetyAlert
+from audio_interaction_ros.msg import AudioEmbedding, Decision, Response, SafetyAlert
 from audio_interaction_ros.nodes import qos
 from audio_interaction_ros.nodes.messages import bytes_array, nanoseconds_of, stamp_of
+from audio_interaction_ros.srv import AcknowledgeAlert
 from tests.alarm_sounds import in_noise, temporal_four, temporal_three
 
 pytestmark = pytest.mark.system
@@ -117,8 +119,8 @@ def test_what_the_model_says_of_the_same_alarm_joins_the_alert(ros):
     assert process.end() == 0
 
 
-def test_the_signatures_can_be_turned_off(ros):
-    process = ros.start_active('safety_alert', alarm_signatures='false')
+def test_signatures_and_supervision_can_be_turned_off(ros):
+    process = ros.start_active('safety_alert', alarm_signatures='false', supervise='false')
     assert ros.node.count_subscribers('audio_stamped') == 0
     assert process.end() == 0
 
@@ -164,4 +166,81 @@ def test_the_death_of_the_model_does_not_silence_an_alarm(ros, tiny_checkpoint, 
     for model in models.values():
         assert model.end(signal.SIGKILL) == -signal.SIGKILL
     ros.until(lambda: [alert for alert in alerts if alert.heard_by & SafetyAlert.SIGNATURE], process, 30.0)
+    assert process.end() == 0
+
+
+class Assistant:
+    """What a healthy one publishes, in real time, less what is switched off."""
+
+    def __init__(self, ros):
+        self.ros, self.alarm = ros, Alarm(ros)
+        self.embeddings = ros.talk('ai/embeddings', AudioEmbedding, qos.EMBEDDINGS)
+        self.decisions = ros.talk('ai/decision', Decision, qos.EVENTS)
+        self.off = set()
+        self.sound = np.random.default_rng(0).uniform(-0.1, 0.1, 1_600).astype(np.float32)
+        self.step = 0
+        self.alarm.describe()
+
+    def run_until(self, condition, at_most_s):
+        """How long it took, in seconds."""
+        began = time.monotonic()
+        while not condition():
+            assert time.monotonic() - began < at_most_s, 'it did not come'
+            self.step += 1
+            if 'capture' not in self.off:
+                sound = np.zeros_like(self.sound) if 'silence' in self.off else self.sound
+                self.alarm.audio.publish(
+                    AudioDataStamped(
+                        header=Header(stamp=self.ros.node.get_clock().now().to_msg(), frame_id='mic'),
+                        audio=AudioData(data=bytes_array(encode_s16le(sound))),
+                    )
+                )
+            if self.step % 4 == 0 and not {'capture', 'encoder'} & self.off:
+                self.embeddings.publish(AudioEmbedding())
+                if 'decoder' not in self.off:
+                    self.decisions.publish(Decision())
+            self.ros.spin(0.1)
+        return time.monotonic() - began
+
+
+def test_an_assistant_that_has_gone_deaf_says_so_within_two_seconds_and_takes_it_back(ros):
+    process = ros.start_active('safety_alert')
+    alerts = ros.hear('ai/safety_alert', SafetyAlert, qos.ALERTS)
+    assistant = Assistant(ros)
+    began = time.monotonic()
+    assistant.run_until(lambda: time.monotonic() > began + 4.0, 10.0)
+    assert not alerts
+    for stage, words in (
+        ('capture', 'no sound comes'),
+        ('encoder', 'is not encoded'),
+        ('decoder', 'nothing is decided'),
+        ('silence', 'digital silence'),
+    ):
+        assistant.off = {stage}
+        assert assistant.run_until(lambda: alerts, 4.0) < 2.0
+        (alert,) = alerts
+        assert (alert.hazard, alert.state, alert.severity) == ('listening_lost', SafetyAlert.RAISED, SafetyAlert.DANGER)
+        assert alert.heard_by == SafetyAlert.SUPERVISION
+        assert words in alert.message
+        assistant.off = set()
+        assistant.run_until(lambda: alerts[-1].state == SafetyAlert.CLEARED, 4.0)
+        assert {heard.id for heard in alerts} == {alert.id}
+        alerts.clear()
+    assert process.end() == 0
+
+
+def test_an_alert_is_acknowledged_by_its_id(ros):
+    process = ros.start_active('safety_alert', profile='care', language='chinese', supervise='false')
+    alerts = ros.hear('ai/safety_alert', SafetyAlert, qos.ALERTS)
+    responses = ros.talk('ai/response', Response, qos.EVENTS)
+    responses.publish(response('1', 'A chainsaw is running.'))  # ignored by this profile
+    responses.publish(response('2', 'Fire!'))
+    ros.until(lambda: alerts, 'no alert was raised')
+    assert (alerts[0].hazard, alerts[0].message, alerts[0].acknowledged) == ('fire', '我听到火烧的声音。', False)
+    wrong = ros.call(AcknowledgeAlert, 'ai/acknowledge_alert', AcknowledgeAlert.Request(id='nonesuch'), 5.0)
+    assert not wrong.success
+    answer = ros.call(AcknowledgeAlert, 'ai/acknowledge_alert', AcknowledgeAlert.Request(id=alerts[0].id), 5.0)
+    assert answer.success
+    ros.until(lambda: len(alerts) == 2, 'the acknowledgement was not published')
+    assert alerts[1].acknowledged
     assert process.end() == 0
