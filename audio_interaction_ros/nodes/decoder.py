@@ -40,12 +40,9 @@ class DecoderNode(ManagedNode[DecoderParameters]):
         for source in given.sources:
             session = make_session(
                 half,
-                given.response_threshold or None,
-                given.instruction or None,
-                self._engine,
+                instruction=given.instruction or None,
+                engine=self._engine,
                 max_response_tokens=given.max_response_tokens,
-                rearm_below=given.rearm_below,
-                temperature=given.temperature,
                 seed=given.seed,
             )
             self._ears[source] = Ear(self, source, half, session, spec, digest, self._something.set)
@@ -54,6 +51,11 @@ class DecoderNode(ManagedNode[DecoderParameters]):
     def start(self) -> None:
         self._brain = Brain(self._engine, {source: ear.start() for source, ear in self._ears.items()})
         self.work(self._listen_until)
+
+    def apply(self) -> None:
+        if self.active:
+            for ear in self._ears.values():
+                ear.apply()
 
     def stop(self) -> None:
         for ear in self._ears.values():

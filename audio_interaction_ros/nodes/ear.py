@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from threading import Event
 from typing import TYPE_CHECKING
 
@@ -58,12 +59,23 @@ class Ear:
     def start(self) -> ListeningLoop:
         """From a fresh start, whatever was heard before."""
         self._session.reset()
-        given = self._node.parameters
-        self._loop = ListeningLoop(self.queue, self._session, self._half, given.max_response_s, given.preempt)
+        self._loop = ListeningLoop(self.queue, self._session, self._half)
         self.losses = LossCounter()
+        self.apply()
         self._frame_id = ''
         self._said = ('', '')
         return self._loop
+
+    def apply(self) -> None:
+        """The live parameters, from the next decision on."""
+        given = self._node.parameters
+        self._session.settings = replace(
+            self._session.settings,
+            response_threshold=given.response_threshold or self._half.config.streaming.response_threshold,
+            rearm_below=given.rearm_below,
+            temperature=given.temperature,
+        )
+        self._loop.max_response_s, self._loop.preempt = given.max_response_s, given.preempt
 
     @property
     def chunks_lost(self) -> int:

@@ -29,8 +29,9 @@ class ManagedNode(LifecycleNode, Generic[P]):
     """A lifecycle node with validated parameters and diagnostics.
 
     Subclasses implement hooks that mirror each other: `setup` and `teardown` (configure, clean up), `start` and
-    `stop` (activate, deactivate). A hook that raises makes its transition fail, with the exception's sentence in
-    the log; `stop` and `teardown` then undo what was done, so they must bear a half-done `start` or `setup`.
+    `stop` (activate, deactivate); and `apply`, for parameters that may change in between. A hook that raises makes its
+    transition fail, with the exception's sentence in the log; `stop` and `teardown` then undo what was done, so they
+    must bear a half-done `start` or `setup`.
     Publishers, subscriptions, services and timers made with `publish_on`, `listen_to`, `serve` and `every` in
     `setup`, and the thread given to `work` in `start`, are undone here.
     """
@@ -40,7 +41,7 @@ class ManagedNode(LifecycleNode, Generic[P]):
     def __init__(self, also_known: Sequence[str] = ()) -> None:
         """`also_known`: parameter names of other nodes in this process."""
         super().__init__(self.NAME)
-        self._declared = DeclaredParameters(self, NODES[self.NAME], also_known)
+        self._declared = DeclaredParameters(self, NODES[self.NAME], self._apply, also_known)
         self._undo: list[Callable[[], object]] = []
         self._worker: Worker | None = None
         self.active = False
@@ -55,6 +56,9 @@ class ManagedNode(LifecycleNode, Generic[P]):
 
     def start(self) -> None:
         pass
+
+    def apply(self) -> None:
+        """Live parameters were set while the node is configured: take them from `parameters`."""
 
     def stop(self) -> None:
         pass
@@ -138,6 +142,10 @@ class ManagedNode(LifecycleNode, Generic[P]):
         self.parameters = self._declared.read()  # type: ignore[assignment]
         self._declared.changeable = False
         self.setup()
+
+    def _apply(self) -> None:
+        self.parameters = self._declared.read()  # type: ignore[assignment]
+        self.apply()
 
     def _clean_up(self) -> None:
         self.teardown()

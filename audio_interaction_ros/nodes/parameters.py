@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 
 CHECKPOINT = 'Checkpoint directory, or `embedded` for the one that ships with the package.'
@@ -21,6 +21,9 @@ THREADS = 'CPU threads of PyTorch.'
 _RCLPY_NAMES = ('use_sim_time', 'start_type_description_service')
 _RCLPY_PREFIXES = ('qos_overrides.',)
 _NAMESPACE = re.compile(r'[A-Za-z]\w*(/[A-Za-z]\w*)*', re.ASCII)
+
+
+_LIVE: dict[str, JsonValue] = {'live': True}  # may be set while the node works
 
 
 class ParameterError(ValueError):
@@ -85,7 +88,11 @@ class DecoderParameters(NodeParameters):
         'stored', description=f'{PRECISION} `int8`: weights of eight bits, the rest as stored.'
     )
     response_threshold: float = Field(
-        0.0, ge=0.0, lt=1.0, description="Respond from this probability on; 0 takes the checkpoint's own."
+        0.0,
+        ge=0.0,
+        lt=1.0,
+        description="Respond from this probability on; 0 takes the checkpoint's own.",
+        json_schema_extra=_LIVE,
     )
     graphs: bool = Field(True, description='On a GPU, capture the passes as CUDA graphs; false runs them one by one.')
     sources: list[str] = Field(
@@ -96,17 +103,28 @@ class DecoderParameters(NodeParameters):
     rearm_below: float = Field(
         1.0, gt=0.0, le=1.0,
         description='After a response, wait with the next until the probability was as low as this; 1 does not wait.',
+        json_schema_extra=_LIVE,
     )  # fmt: skip
     instruction: str = Field('', description="The system instruction; empty takes the checkpoint's own.")
     max_response_tokens: int = Field(64, ge=2, le=1024, description='A longer response is ended.')
     max_response_s: float = Field(
-        30.0, gt=0.0, le=600.0, description='A response that is written for longer is cut short and marked `cancelled`.'
+        30.0,
+        gt=0.0,
+        le=600.0,
+        description='A response written for longer is cut short and marked `cancelled`.',
+        json_schema_extra=_LIVE,
     )
     preempt: bool = Field(
-        True, description='Cut a response short when what is heard meanwhile calls for an urgent one.'
+        True,
+        description='Cut a response short when what is heard meanwhile calls for an urgent one.',
+        json_schema_extra=_LIVE,
     )
     temperature: float = Field(
-        0.0, ge=0.0, le=2.0, description='0 writes the likeliest words; more than that draws among them.'
+        0.0,
+        ge=0.0,
+        le=2.0,
+        description='0 writes the likeliest words; more than that draws among them.',
+        json_schema_extra=_LIVE,
     )
     seed: int = Field(0, ge=0, le=2**31 - 1, description='Of those draws.')
     queue_max_chunks: int = Field(
@@ -131,15 +149,22 @@ class SafetyAlertParameters(ListenerParameters):
     cooldown_s: float = Field(
         60.0, ge=0.0, le=86_400.0,
         description='A hazard heard again within this time updates its alert and raises no new one.',
+        json_schema_extra=_LIVE,
     )  # fmt: skip
     clear_after_s: float = Field(
-        30.0, gt=0.0, le=86_400.0, description='An alert is cleared when its hazard was not heard for this long.'
+        30.0,
+        gt=0.0,
+        le=86_400.0,
+        description='An alert is cleared when its hazard was not heard for this long.',
+        json_schema_extra=_LIVE,
     )
     profile: str = Field(
         '', description='A profile of that file: `home`, `industrial`, `vehicle`, `tutoring` or `care`; empty: none.'
     )
     language: str = Field(
-        '', description="Of the alerts' sentences, where the file has them: `english`, `chinese`; empty: as was heard."
+        '',
+        description="Of the alerts' sentences, where the file has them: `english`, `chinese`; else as was heard.",
+        json_schema_extra=_LIVE,
     )
     supervise: bool = Field(
         True, description='Raise `listening_lost` when sound stops coming, or is not encoded or decided on any more.'
@@ -217,6 +242,11 @@ def validated(cls: type[NodeParameters], given: Mapping[str, Any], also_known: I
         ) from error
 
 
+def is_live(field: FieldInfo) -> bool:
+    """Whether it may be set while the node works, and then counts at once."""
+    return field.json_schema_extra == _LIVE
+
+
 def bounds(field: FieldInfo) -> tuple[float | None, float | None]:
     """The lowest and the highest value; None where there is no limit."""
     low = high = None
@@ -251,7 +281,8 @@ def markdown_table(cls: type[NodeParameters]) -> str:
     rows = ['| parameter | default | range | meaning |', '|---|---|---|---|']
     for name, field in cls.model_fields.items():
         default = str(field.default).lower() if isinstance(field.default, bool) else repr(field.default)
-        rows.append(f'| `{name}` | `{default}` | {_range_of(field)} | {field.description} |')
+        live = ' *Live.*' if is_live(field) else ''
+        rows.append(f'| `{name}` | `{default}` | {_range_of(field)} | {field.description}{live} |')
     return '\n'.join(rows)
 
 

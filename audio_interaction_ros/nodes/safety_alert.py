@@ -68,6 +68,11 @@ class SafetyAlertNode(ManagedNode[SafetyAlertParameters]):
         self._was_on = True
         self._ignored = 0
 
+    def apply(self) -> None:
+        if self.active:
+            self._policy.cooldown_s = self.parameters.cooldown_s
+            self._policy.clear_after_s = self.parameters.clear_after_s
+
     def stop(self) -> None:
         for alert in self._policy.clear_all():
             self._publish(alert)

@@ -51,8 +51,8 @@ class AlertPolicy:
     """
 
     def __init__(self, cooldown_s: float, clear_after_s: float) -> None:
-        self._cooldown_s = cooldown_s
-        self._clear_after_s = clear_after_s
+        self.cooldown_s = cooldown_s
+        self.clear_after_s = clear_after_s
         self._latest: dict[str, Alert] = {}
         self._heard_s: dict[str, float] = {}
         self._escalated_s: dict[str, float] = {}
@@ -74,7 +74,7 @@ class AlertPolicy:
         if heard_by is HeardBy.SIGNATURE:
             self._rename(hazard)
         known = self._latest.get(hazard.name)
-        cooldown_s = self._cooldown_s if hazard.cooldown_s is None else hazard.cooldown_s
+        cooldown_s = self.cooldown_s if hazard.cooldown_s is None else hazard.cooldown_s
         over = known is not None and known.state is AlertState.CLEARED
         if known is None or (over and now_s - self._heard_s[hazard.name] > cooldown_s):
             id_ = f'{hazard.name}-{response_id or round(1e3 * now_s)}'
@@ -104,7 +104,7 @@ class AlertPolicy:
         """The alerts whose hazard was not heard for `clear_after_s`, now cleared."""
         for name, heard_s in self._heard_s.items():  # a bag played again sets simulated time back
             self._heard_s[name] = min(heard_s, now_s)
-        return [self._clear(name) for name in self._open() if now_s - self._heard_s[name] >= self._clear_after_s]
+        return [self._clear(name) for name in self._open() if now_s - self._heard_s[name] >= self.clear_after_s]
 
     def escalate(self, now_s: float) -> list[Alert]:
         """The open alerts that were left unacknowledged for too long, one severity higher."""

@@ -62,8 +62,8 @@ class ListeningLoop:
     ) -> None:
         self._queue = queue
         self._session = session
-        self._max_response_s = max_response_s
-        self._preempt = preempt
+        self.max_response_s = max_response_s
+        self.preempt = preempt
         self._began = 0.0
         self._looked_at = 0  # chunks in the queue when it was last asked whether they are urgent
         self._tokenizer: Tokenizer = decoder.tokenizer
@@ -127,7 +127,7 @@ class ListeningLoop:
 
     def _speak(self) -> Work[Response]:
         assert self._trigger is not None  # responding implies a decision made it so
-        too_long = time.monotonic() - self._began > self._max_response_s
+        too_long = time.monotonic() - self._began > self.max_response_s
         if too_long or (yield from self._something_urgent()):
             cut_short = self.cancel()
             assert cut_short is not None
@@ -143,7 +143,7 @@ class ListeningLoop:
 
     def _something_urgent(self) -> Work[bool]:
         """Asked once for every chunk that comes in during a response that is not urgent itself."""
-        if not self._preempt or self._emotion == 'urgent' or len(self._queue) == self._looked_at:
+        if not self.preempt or self._emotion == 'urgent' or len(self._queue) == self._looked_at:
             return False
         waiting = [chunk.vectors for chunk in self._queue.peek() if chunk.stream_id == self._stream_id]
         self._looked_at = len(self._queue)

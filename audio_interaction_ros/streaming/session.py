@@ -71,7 +71,7 @@ class Session:
         self._engine = engine
         self._protocol = protocol
         self._prefix = list(prefix)
-        self._settings = settings
+        self.settings = settings
         self._a_chunk = AUDIO_TOKENS_PER_CHUNK + 2 + settings.silent_between_chunks  # positions, without the answer
         longest = settings.max_context_chunks * (self._a_chunk + 2 + settings.max_response_tokens)
         capacity = min(engine.config.max_position_embeddings, len(self._prefix) + longest)
@@ -133,7 +133,7 @@ class Session:
         """As `drain`."""
         if self.responding:
             raise RuntimeError('drain() during a response; call next_token() until it returns eos, or cancel()')
-        vectors = list(vectors)[-self._settings.max_context_chunks // 2 :]
+        vectors = list(vectors)[-self.settings.max_context_chunks // 2 :]
         if not self._room_for(len(vectors)):
             yield from self._compact(len(vectors))
         turn = _Turn([chunk.to(self._engine.device, self._engine.dtype) for chunk in vectors])
@@ -156,7 +156,7 @@ class Session:
         """As `next_token`."""
         tokens = self._turns[-1].tokens
         full = self._cache.length + len(self._unread) + 1 >= self._cache.capacity
-        if full or len(tokens) > self._settings.max_response_tokens or loops(tokens):
+        if full or len(tokens) > self.settings.max_response_tokens or loops(tokens):
             return self.cancel()
         logits = yield self._engine.embed(self._unread)
         token = self._choose(logits.masked_fill(self._not_first if len(tokens) == 1 else self._not_text, -torch.inf))
@@ -187,7 +187,7 @@ class Session:
         ended = self._engine.embed([*self._unread, self._protocol.eos])
         logits = yield torch.cat([ended, *self._chunk_embeddings(turn)])
         urgent = False
-        if self._p_response(logits) >= self._settings.response_threshold:
+        if self._p_response(logits) >= self.settings.response_threshold:
             logits = yield self._engine.embed([self._protocol.response])
             first = int(logits.masked_fill(self._not_first, -torch.inf).argmax())
             urgent = first == self._protocol.emotions.get('urgent')
@@ -200,7 +200,7 @@ class Session:
 
     def tidy_work(self) -> Work[None]:
         """As `tidy`."""
-        spare = max(1, self._settings.max_context_chunks // _SPARE_SHARE)
+        spare = max(1, self.settings.max_context_chunks // _SPARE_SHARE)
         if not self.responding and not self._room_for(spare):
             yield from self._compact(spare)
 
@@ -239,7 +239,7 @@ class Session:
 
     def _kept(self, needed_chunks: int) -> set[int]:
         """Which turns stay, as places in `_turns`."""
-        chunks = self._settings.max_context_chunks // 2 - needed_chunks
+        chunks = self.settings.max_context_chunks // 2 - needed_chunks
         positions = (self._cache.capacity - len(self._prefix)) // 2 - needed_chunks * (self._a_chunk + 1)
         exchanges = [number for number, turn in enumerate(self._turns) if len(turn.tokens) > 1]
         newest = list(range(len(self._turns) - 1, -1, -1))
@@ -275,20 +275,20 @@ class Session:
 
     def _room_for(self, chunks: int) -> bool:
         positions = self._cache.length + len(self._unread) + chunks * (self._a_chunk + 1)
-        fits = positions + self._settings.max_response_tokens + 2 <= self._cache.capacity
+        fits = positions + self.settings.max_response_tokens + 2 <= self._cache.capacity
         # A capacity too small for a whole response is cut short there rather than compacted for ever.
         fits |= not self._turns
-        return fits and self.context_chunks + chunks <= self._settings.max_context_chunks
+        return fits and self.context_chunks + chunks <= self.settings.max_context_chunks
 
     def _responds(self, probability: float) -> bool:
-        respond = self._armed and probability >= self._settings.response_threshold
-        self._armed = probability <= self._settings.rearm_below or (self._armed and not respond)
+        respond = self._armed and probability >= self.settings.response_threshold
+        self._armed = probability <= self.settings.rearm_below or (self._armed and not respond)
         return respond
 
     def _choose(self, logits: Tensor) -> int:
-        if self._settings.temperature == 0:
+        if self.settings.temperature == 0:
             return int(logits.argmax())
-        shares = (logits.cpu() / self._settings.temperature).softmax(-1)
+        shares = (logits.cpu() / self.settings.temperature).softmax(-1)
         return int(torch.multinomial(shares, 1, generator=self._draws))
 
     def _p_response(self, logits: Tensor) -> float:

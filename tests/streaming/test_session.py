@@ -154,7 +154,7 @@ def test_a_full_context_keeps_the_newest_chunks_and_what_was_said(decoder_half, 
     said = [decoder_half.protocol.response]
     while session.responding:
         said.append(session.next_token())
-    session._settings = replace(session._settings, response_threshold=NEVER)  # silent from here on
+    session.settings = replace(session.settings, response_threshold=NEVER)  # silent from here on
     for i in range(1, MAX_CONTEXT_CHUNKS):
         session.drain(vectors[i : i + 1])
     _, probability = session.drain(vectors[MAX_CONTEXT_CHUNKS : MAX_CONTEXT_CHUNKS + 1])
