@@ -36,6 +36,7 @@ ARGUMENTS = {
     'listening': ('', 'true or false: listen from the start, or only when ai/set_listening says so.'),
     'event_log': ('', 'An SQLite file that keeps what was said and why; empty keeps nothing.'),
     'profile': ('', 'Of safety alerts: home, industrial, vehicle, tutoring or care.'),
+    'enclave': ('', 'Of a secured graph (docs/deploy.md).'),
     'composed': ('false', 'One process for the five nodes.'),
 }
 
@@ -63,6 +64,7 @@ def _nodes(context: LaunchContext) -> list[Node]:
                 value = _flag(argument, given[argument])
             for name in nodes:
                 given_parameters[name][parameter] = value
+    secured = ['--enclave', given['enclave']] if given['enclave'] else []
     if flags['composed']:
         # The nodes of one process pass over what only the others know.
         given_parameters = {'assistant': {k: v for values in given_parameters.values() for k, v in values.items()}}
@@ -73,7 +75,7 @@ def _nodes(context: LaunchContext) -> list[Node]:
             name=None if flags['composed'] else executable,
             namespace=given['namespace'],
             parameters=[given['params_file'], values],
-            ros_arguments=['--log-level', given['log_level']],
+            ros_arguments=['--log-level', given['log_level'], *secured],
             respawn=flags['use_respawn'],
             respawn_delay=2.0,
             output='screen',

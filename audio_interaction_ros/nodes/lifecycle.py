@@ -14,8 +14,10 @@ from rclpy.executors import Executor, MultiThreadedExecutor, SingleThreadedExecu
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.publisher import Publisher
 from rclpy.qos import QoSProfile
+from rclpy.qos_overriding_options import QoSOverridingOptions
 from rclpy.signals import SignalHandlerOptions
 
+from audio_interaction_ros.nodes.compatible import publisher_events, subscription_events
 from audio_interaction_ros.nodes.declare import DeclaredParameters
 from audio_interaction_ros.nodes.diagnostics import Diagnostics
 from audio_interaction_ros.nodes.parameters import NODES, NodeParameters
@@ -64,7 +66,13 @@ class ManagedNode(LifecycleNode, Generic[P]):
         pass
 
     def publish_on(self, topic: str, message_type: type[Any], profile: QoSProfile) -> Publisher:
-        publisher = self.create_publisher(message_type, topic, profile)
+        publisher = self.create_publisher(
+            message_type,
+            topic,
+            profile,
+            event_callbacks=publisher_events(self, topic, profile),
+            qos_overriding_options=QoSOverridingOptions.with_default_policies(),
+        )
         self._undo.append(lambda: self.destroy_publisher(publisher))
         return publisher
 
@@ -82,6 +90,8 @@ class ManagedNode(LifecycleNode, Generic[P]):
             topic,
             lambda message: callback(message) if self.active or when_inactive else None,
             profile,
+            event_callbacks=subscription_events(self, topic, profile),
+            qos_overriding_options=QoSOverridingOptions.with_default_policies(),
         )
         self._undo.append(lambda: self.destroy_subscription(subscription))
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 from audio_common_msgs.msg import AudioData, AudioDataStamped, AudioInfo
+from rclpy.qos import QoSProfile, ReliabilityPolicy
 from std_msgs.msg import Header
 
 from audio_interaction_ros.audio.formats import encode_s16le
@@ -243,4 +244,25 @@ def test_an_alert_is_acknowledged_by_its_id(ros):
     assert answer.success
     ros.until(lambda: len(alerts) == 2, 'the acknowledgement was not published')
     assert alerts[1].acknowledged
+    assert process.end() == 0
+
+
+def test_a_publisher_whose_messages_cannot_pass_is_named_with_both_sides(ros):
+    """Best effort, as sensor drivers like it; one subscription is overridden to take that."""
+    process = ros.start_active('safety_alert', supervise='false')
+    best_effort = QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)
+    publisher = ros.node.create_publisher(Response, 'ai/response', best_effort)
+    ros.until(lambda: 'incompatible_qos' in process.log, f'nothing was said: {process.log}')
+    sentence = next(line for line in process.log.splitlines() if 'incompatible_qos' in line)
+    assert "'/ai/response': this node subscribes with reliable volatile" in sentence
+    assert 'best_effort volatile' in sentence and f'/{ros.node.get_name()}' in sentence
+    assert process.end() == 0
+    topic = ros.node.resolve_topic_name('ai/response')
+    process = ros.start_active(
+        'safety_alert', supervise='false', **{f'qos_overrides.{topic}.subscription.reliability': 'best_effort'}
+    )
+    alerts = ros.hear('ai/safety_alert', SafetyAlert, qos.ALERTS)
+    ros.until(publisher.get_subscription_count, process)
+    publisher.publish(response('1', 'Fire!'))
+    ros.until(lambda: alerts, f'the override did not count: {process.log}')
     assert process.end() == 0
