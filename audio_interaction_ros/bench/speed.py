@@ -25,6 +25,7 @@ _REAL_TIME_CHUNKS = 150
 
 def run(encoder: EncoderHalf, decoder: DecoderHalf, samples: Samples, repeats: int) -> dict[str, Any]:
     """Every pass with its floor, the machine's rates, memory, and the real-time factor, on torch's threads."""
+    process_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # before there is anything but the model
     device, dtype = decoder.language_model.device, decoder.language_model.dtype
     copy_bytes_s, flop_s = copy_rate(device), matrix_rate(decoder.language_model.config.hidden_size, device, dtype)
     passes: dict[str, dict[str, float]] = {}
@@ -76,7 +77,7 @@ def run(encoder: EncoderHalf, decoder: DecoderHalf, samples: Samples, repeats: i
         'memory': {
             'weights_mb': round((_bytes(tower) + _bytes(model)) / 1e6, 1),
             'cache_mb': round(make_session(decoder).cache_bytes / 1e6, 1),
-            'process_mb': round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1_000, 0),
+            'process_mb': round(process_kb / 1_000, 0),
         },
         'machine': {
             'threads': torch.get_num_threads(),
