@@ -77,7 +77,7 @@ def _nodes(context: LaunchContext) -> list[Node]:
             parameters=[given['params_file'], values],
             ros_arguments=['--log-level', given['log_level'], *secured],
             respawn=flags['use_respawn'],
-            respawn_delay=2.0,
+            respawn_delay=0.5,
             output='screen',
         )
         for executable, values in given_parameters.items()
