@@ -73,6 +73,10 @@ class Record:
             self.undeclared += max(0, missing - (decision.chunks_lost - self._declared))
         self._stream, self._newest, self._declared = decision.stream_id, decision.chunk_index, decision.chunks_lost
 
+    def decoder_began(self) -> None:
+        """A new decoder hears from now on; of what came before it knows nothing, and neither does it say so."""
+        self._stream = None
+
     def response(self, response: Response, age_s: float) -> None:
         if response.id not in self._begun:
             self._begun.add(response.id)
@@ -96,8 +100,9 @@ class Record:
 class Keeper:
     """The nodes' processes, started again when they end."""
 
-    def __init__(self, ros: Ros, parameters: dict[str, dict[str, object]]) -> None:
-        self._ros, self._parameters = ros, parameters
+    def __init__(self, ros: Ros, parameters: dict[str, dict[str, object]], began: Callable[[str], None]) -> None:
+        """`began` is told the name of every node that is started."""
+        self._ros, self._parameters, self._began = ros, parameters, began
         self.processes: dict[str, Process] = {}
         self._ended_s: dict[str, float] = {}
         self._memory: dict[str, list[tuple[float, float]]] = defaultdict(list)
@@ -106,6 +111,7 @@ class Keeper:
     def start(self, name: str) -> None:
         self.processes[name] = self._ros.start(name, **self._parameters.get(name, {}))
         self._memory[name] = []
+        self._began(name)
 
     def look(self, now_s: float) -> None:
         for name, process in self.processes.items():
@@ -200,10 +206,11 @@ def run(minutes: float, seed: int, faults: int, checkpoint: str, sound: Path) ->
             return done.stdout
 
         with Ros(Path(folder), environment) as ros, _playing(sound, environment) as keep_playing:
-            keeper = Keeper(ros, {
+            parameters: dict[str, dict[str, object]] = {
                 'decoder': {'checkpoint': checkpoint}, 'chunk_encoder': {'checkpoint': checkpoint},
                 'audio_capture': {'device': 'pulse'}, 'event_log': {'path': f'{folder}/events.db'},
-            })  # fmt: skip
+            }  # fmt: skip
+            keeper = Keeper(ros, parameters, lambda name: record.decoder_began() if name == 'decoder' else None)
             for name in NODES:
                 keeper.start(name)
             for name in NODES:

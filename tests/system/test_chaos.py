@@ -32,6 +32,14 @@ def test_only_what_was_not_declared_is_lost(rows, undeclared):
     assert decisions(*rows).undeclared == undeclared
 
 
+def test_a_new_decoder_in_the_same_stream_has_lost_nothing_of_before_it():
+    record = decisions((1, 7, 1, 0))
+    record.decoder_began()
+    record.decision(Decision(stream_id=1, chunk_index=40, chunks_drained=1), 9.0)
+    record.decision(Decision(stream_id=1, chunk_index=43, chunks_drained=1), 9.4)
+    assert record.undeclared == 2
+
+
 def test_a_response_is_as_stale_as_when_it_began():
     record = Record()
     for id_, age_s in (('a', 0.5), ('a', 9.0), ('b', 3.5)):
