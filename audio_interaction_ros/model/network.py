@@ -1,8 +1,8 @@
 """The two networks, as modules under the parameter names that checkpoints have.
 
-They are Qwen2.5-Omni's audio tower and Qwen2's language model, with the numbers of transformers' classes (tests hold them
-equal), in which training sees them. Here they stand alone because a node that was killed must hear again within seconds,
-and importing those classes takes six.
+They are Qwen2.5-Omni's audio tower and Qwen2's language model, with the numbers of transformers' classes (tests hold
+them equal), in which training sees the language model. Here they stand alone because a node that was killed must hear
+again within seconds, and importing those classes takes six.
 """
 
 from __future__ import annotations
@@ -156,7 +156,7 @@ class _Body(nn.Module):
 
 
 class LanguageModel(nn.Module):
-    """`Qwen2ForCausalLM`: parameters and shapes; `streaming/engine.py` computes with them."""
+    """`Qwen2ForCausalLM`: parameters and shapes; `model/engine.py` computes with them."""
 
     def __init__(self, config: TextConfig) -> None:
         super().__init__()
