@@ -9,6 +9,8 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from transformers.models.qwen2_5_omni.configuration_qwen2_5_omni import Qwen2_5OmniAudioEncoderConfig
+from transformers.models.qwen2_5_omni.modeling_qwen2_5_omni import Qwen2_5OmniAudioEncoder
 
 from audio_interaction_ros.audio import CHUNK_SAMPLES
 from audio_interaction_ros.audio.logmel import CausalLogMel
@@ -133,7 +135,9 @@ def test_the_encoder_is_the_stock_one_with_a_window_of_that_length(name, length)
     torch.manual_seed(1)
     encoder = ChunkEncoder(AudioConfig(**recipe(name).audio), frames_per_chunk=length // 160).eval()
     mel = encoder.logmel(0.3 * torch.randn(4 * length))
-    stock = encoder.audio_tower(
+    tower = Qwen2_5OmniAudioEncoder(Qwen2_5OmniAudioEncoderConfig(**recipe(name).audio)).eval()
+    tower.load_state_dict(encoder.audio_tower.state_dict())
+    stock = tower(
         mel, feature_lens=torch.tensor([mel.shape[1]]), aftercnn_lens=torch.tensor([mel.shape[1] // 2])
     ).last_hidden_state
     vectors = encoder.encode_mel(mel)
