@@ -92,7 +92,7 @@ def test_with_all_heads_it_is_what_the_runtime_computes(checkpoint, batch, score
     for row in range(len(batch.ids)):
         length, chunks = int(batch.lengths[row]), int(batch.heard[row].sum())
         ids = batch.ids[row, :length]
-        embedded = engine.embed(ids.tolist())
+        embedded = engine.embed(ids.tolist()).clone()
         embedded[ids == decoder.protocol.audio] = encoder(batch.waveforms[row, : chunks * 6_400]).flatten(0, 1)
         logits = engine.logits(engine.read([engine.new_cache(length)], embedded[None]))[0]
         own = batch.stream_of == row
