@@ -12,7 +12,6 @@ from audio_interaction_ros.model.network import LanguageModel
 from audio_interaction_ros.model.precision import require_device
 from audio_interaction_ros.model.shapes import AudioConfig, TextConfig
 
-NAME = 'random-3b'
 # Qwen2.5-Omni-3B's thinker, with the 400 ms chunks of this package.
 _AUDIO = AudioConfig(
     num_mel_bins=128, d_model=1_280, encoder_layers=32, encoder_attention_heads=20,

@@ -55,7 +55,6 @@ class ScriptedSession(Session):
         self._waiting = sorted(script.items())
         self._heard = 0
         self._to_say = 0
-        self._emotion = next(iter(decoder.protocol.emotions.values()))
         self._eos = decoder.protocol.eos
         words = set(range(decoder.tokenizer.get_vocab_size())) - decoder.protocol.special_ids()
         self._words = sorted(words)
@@ -138,7 +137,7 @@ def fifo(encoder: EncoderHalf, decoder: DecoderHalf, session: Session, samples: 
             timeline.decisions.append((now_s, event.chunk.index))
             since_s = now_s
         elif isinstance(event, Response):
-            timeline.token_gaps_s.append(now_s - max(last_s, since_s))
+            timeline.token_gaps_s.append(now_s - last_s)
             if event.final:
                 timeline.responses.append((since_s, now_s))
         last_s = now_s

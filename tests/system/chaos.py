@@ -38,7 +38,7 @@ from audio_interaction_ros.msg import AudioEmbedding, Decision, Response, Safety
 from audio_interaction_ros.nodes import qos
 from audio_interaction_ros.nodes.messages import bytes_array, nanoseconds_of
 from tests.system.pulse import SINK, pulse_null_sink
-from tests.system.ros import Process, Ros
+from tests.system.ros import Process, Ros, resident_bytes
 
 NODES = ('event_log', 'safety_alert', 'decoder', 'chunk_encoder', 'audio_capture')
 ON_THE_WAY = ('audio_capture', 'chunk_encoder', 'decoder')  # of the sound
@@ -303,10 +303,9 @@ def _playing(sound: Path, environment: dict[str, str]) -> Iterator[Callable[[], 
 
 def _resident_mb(pid: int) -> float:
     try:
-        pages = int(Path(f'/proc/{pid}/statm').read_text().split()[1])
+        return resident_bytes(pid) / 1e6
     except (OSError, IndexError):  # it has just ended
         return 0.0
-    return pages * os.sysconf('SC_PAGE_SIZE') / 1e6
 
 
 def main() -> None:

@@ -49,6 +49,15 @@ class Feeder:
         for heard in (self.decisions, self.responses, self.texts):
             heard.clear()
 
+    def make_it_respond(self):
+        """A new stream, chunk by chunk until one of them is answered."""
+        self.begin_stream()
+        for index in range(8):
+            self.feed(index)
+            self.ros.until(lambda index=index: len(self.decisions) > index, self.process)
+            if self.decisions[-1].decision:
+                break
+
     def quiet(self):
         """Until nothing more is said."""
         count = -1
@@ -146,12 +155,7 @@ def test_a_response_is_cancelled_by_service_and_listening_goes_on(feeder):
 
     def cancelled():
         """True if a response was under way when the service was called."""
-        feeder.begin_stream()
-        for index in range(8):
-            feeder.feed(index)
-            feeder.ros.until(lambda index=index: len(feeder.decisions) > index, feeder.process)
-            if feeder.decisions[-1].decision:
-                break
+        feeder.make_it_respond()
         answer = cancel()
         feeder.ros.until(lambda: any(response.final for response in feeder.responses), feeder.process)
         last = feeder.responses[-1]
@@ -201,12 +205,7 @@ def test_switched_off_it_cuts_its_response_short_and_does_not_speak_it(feeder):
         """True if a response was under way when the switch was heard."""
         listening.publish(Bool(data=True))
         feeder.ros.spin(0.3)
-        feeder.begin_stream()
-        for index in range(8):
-            feeder.feed(index)
-            feeder.ros.until(lambda index=index: len(feeder.decisions) > index, feeder.process)
-            if feeder.decisions[-1].decision:
-                break
+        feeder.make_it_respond()
         listening.publish(Bool(data=False))  # some 60 tokens are still to come
         feeder.ros.until(lambda: any(response.final for response in feeder.responses), feeder.process)
         return feeder.responses[-1].cancelled
