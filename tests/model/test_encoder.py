@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
+from transformers import WhisperFeatureExtractor
 
 from audio_interaction_ros.audio import CHUNK_SAMPLES
-from audio_interaction_ros.audio.logmel import HISTORY_SAMPLES, HOP_SAMPLES, CausalLogMel
+from audio_interaction_ros.audio.logmel import HISTORY_SAMPLES, HOP_SAMPLES, CausalLogMel, mel_filters
 from audio_interaction_ros.model.encoder import ChunkEncoder, StreamingEncoder
 from audio_interaction_ros.model.shapes import AudioConfig
 from tests.tiny_checkpoint import DIM, make_encoder
@@ -79,6 +81,11 @@ def test_a_running_maximum_is_whispers_once_the_loudest_has_been_heard(uneven):
 
 
 @torch.inference_mode()
+@pytest.mark.parametrize('mel_bins', [32, 64, 80, 128])
+def test_the_mel_filters_are_whispers(mel_bins):
+    assert np.allclose(mel_filters(mel_bins), WhisperFeatureExtractor(feature_size=mel_bins).mel_filters, atol=1e-9)
+
+
 def test_a_running_maximum_is_causal(uneven):
     logmel, position = CausalLogMel(64, 'running_maximum'), 3_200
     changed = uneven.clone()
