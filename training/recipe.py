@@ -66,8 +66,8 @@ class Recipe(_Section):
     seed: int
     instruction: str
     vocabulary_size: int = Field(ge=300)
-    audio: dict[str, Any] = Field(description='Qwen2_5OmniAudioEncoderConfig')
-    text: dict[str, Any] = Field(description='Qwen2Config')
+    audio: dict[str, Any] = Field(description='AudioConfig, of model/shapes.py')
+    text: dict[str, Any] = Field(description='TextConfig, of model/shapes.py')
     corpus: CorpusSettings
     streams_corpus: dict[str, Any] = Field(default_factory=dict, description='CorpusRecipe, of `corpus build`')
     encoder: EncoderStage
@@ -143,8 +143,8 @@ class TrainingRecipe(_Section):
     vocabulary_size: int | None = Field(
         default=None, ge=300, description='learnt from the corpus; null: the tokenizer of the checkpoint to start from'
     )
-    audio: dict[str, Any] = Field(description='Qwen2_5OmniAudioEncoderConfig')
-    text: dict[str, Any] = Field(description='Qwen2Config')
+    audio: dict[str, Any] = Field(description='AudioConfig, of model/shapes.py')
+    text: dict[str, Any] = Field(description='TextConfig, of model/shapes.py')
     log_mel: Literal['fixed', 'running_maximum'] = Field(
         default='fixed', description="running_maximum for an encoder that was trained on Whisper's spectrogram"
     )

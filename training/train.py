@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import torch
 from transformers import Qwen2Config, Qwen2ForCausalLM
-from transformers.models.qwen2_5_omni.configuration_qwen2_5_omni import Qwen2_5OmniAudioEncoderConfig
 
 from audio_interaction_ros.model.checkpoint import StreamingDefaults, save_checkpoint
 from audio_interaction_ros.model.encoder import ChunkEncoder
+from audio_interaction_ros.model.shapes import AudioConfig, TextConfig
 from training.corpus import sounds, speech
 from training.corpus.clips import load_library, split, write_attributions
 from training.corpus.one_clip import OneClip, one_clip_streams
@@ -47,7 +47,7 @@ def train(recipe_file: Path, library: Path, run: Path, out: Path) -> None:
     run.mkdir(parents=True, exist_ok=True)
     pool, validation = sound_pools(recipe, library, run)
     torch.manual_seed(recipe.seed)
-    encoder = ChunkEncoder(Qwen2_5OmniAudioEncoderConfig(**recipe.audio))
+    encoder = ChunkEncoder(AudioConfig(**recipe.audio))
     classifier = SoundClassifier(encoder, pool.categories)
     run_stage(
         'encoder',
@@ -85,6 +85,7 @@ def train(recipe_file: Path, library: Path, run: Path, out: Path) -> None:
         out,
         encoder,
         language_model,
+        TextConfig(**language_model.config.to_diff_dict()),
         tokenizer,
         protocol,
         StreamingDefaults(

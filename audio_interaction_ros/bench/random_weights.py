@@ -5,22 +5,22 @@ from __future__ import annotations
 import dataclasses
 
 import torch
-from transformers import Qwen2Config, Qwen2ForCausalLM
-from transformers.models.qwen2_5_omni.configuration_qwen2_5_omni import Qwen2_5OmniAudioEncoderConfig
 
 from audio_interaction_ros.model.checkpoint import DecoderHalf, EncoderHalf, find_checkpoint, load_decoder
 from audio_interaction_ros.model.encoder import ChunkEncoder
+from audio_interaction_ros.model.network import LanguageModel
 from audio_interaction_ros.model.precision import require_device
+from audio_interaction_ros.model.shapes import AudioConfig, TextConfig
 
 # Qwen2.5-Omni-3B's thinker, with the 400 ms chunks of this package.
-_AUDIO = {
-    'num_mel_bins': 128, 'd_model': 1_280, 'encoder_layers': 32, 'encoder_attention_heads': 20,
-    'encoder_ffn_dim': 5_120, 'n_window': 20, 'max_source_positions': 20, 'output_dim': 2_048,
-}  # fmt: skip
-_TEXT = {
-    'hidden_size': 2_048, 'intermediate_size': 11_008, 'num_hidden_layers': 36, 'num_attention_heads': 16,
-    'num_key_value_heads': 2, 'vocab_size': 151_936, 'max_position_embeddings': 32_768, 'rope_theta': 1e6,
-}  # fmt: skip
+_AUDIO = AudioConfig(
+    num_mel_bins=128, d_model=1_280, encoder_layers=32, encoder_attention_heads=20,
+    encoder_ffn_dim=5_120, n_window=20, max_source_positions=20, output_dim=2_048,
+)  # fmt: skip
+_TEXT = TextConfig(
+    hidden_size=2_048, intermediate_size=11_008, num_hidden_layers=36, num_attention_heads=16,
+    num_key_value_heads=2, vocab_size=151_936, max_position_embeddings=32_768, rope_theta=1e6,
+)  # fmt: skip
 
 
 def random_halves(device: str, dtype: torch.dtype = torch.bfloat16) -> tuple[EncoderHalf, DecoderHalf]:
@@ -30,8 +30,8 @@ def random_halves(device: str, dtype: torch.dtype = torch.bfloat16) -> tuple[Enc
     torch.set_default_dtype(dtype)
     try:
         with torch.device(device):
-            encoder = ChunkEncoder(Qwen2_5OmniAudioEncoderConfig(**_AUDIO))
-            model = Qwen2ForCausalLM(Qwen2Config(**_TEXT))
+            encoder = ChunkEncoder(_AUDIO)
+            model = LanguageModel(_TEXT)
     finally:
         torch.set_default_dtype(before)
     encoder.logmel.float()

@@ -20,7 +20,7 @@ from audio_interaction_ros.audio.formats import Samples
 from audio_interaction_ros.audio.timeline import NS_PER_SAMPLE
 from audio_interaction_ros.model.checkpoint import DecoderHalf, EncoderHalf
 from audio_interaction_ros.model.encoder import StreamingEncoder
-from audio_interaction_ros.streaming.engine import Engine, KvCache
+from audio_interaction_ros.model.engine import Engine, KvCache
 from audio_interaction_ros.streaming.fifo import ChunkQueue, EncodedChunk
 from audio_interaction_ros.streaming.loop import Decision, ListeningLoop, Response
 from audio_interaction_ros.streaming.session import Session, SessionSettings, Work

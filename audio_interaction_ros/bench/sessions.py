@@ -13,9 +13,9 @@ from audio_interaction_ros.audio.formats import Samples
 from audio_interaction_ros.audio.timeline import NS_PER_SAMPLE
 from audio_interaction_ros.model.checkpoint import DecoderHalf, EncoderHalf
 from audio_interaction_ros.model.encoder import StreamingEncoder
+from audio_interaction_ros.model.graphs import make_engine
 from audio_interaction_ros.streaming.brain import Brain
 from audio_interaction_ros.streaming.fifo import ChunkQueue, EncodedChunk
-from audio_interaction_ros.streaming.graphs import make_engine
 from audio_interaction_ros.streaming.loop import Decision, ListeningLoop, make_session
 
 

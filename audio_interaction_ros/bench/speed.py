@@ -14,8 +14,8 @@ from audio_interaction_ros.audio import CHUNK_S, CHUNK_SAMPLES
 from audio_interaction_ros.audio.formats import Samples
 from audio_interaction_ros.model.checkpoint import DecoderHalf, EncoderHalf
 from audio_interaction_ros.model.encoder import StreamingEncoder
+from audio_interaction_ros.model.graphs import make_engine
 from audio_interaction_ros.model.protocol import AUDIO_TOKENS_PER_CHUNK
-from audio_interaction_ros.streaming.graphs import make_engine
 from audio_interaction_ros.streaming.loop import listen, make_session
 
 _CONTEXT_CHUNKS = 30  # behind which a pass is timed
@@ -55,7 +55,7 @@ def run(encoder: EncoderHalf, decoder: DecoderHalf, samples: Samples, repeats: i
     cache = engine.new_cache(context + 9 * a_chunk)
     engine.forward([cache], torch.zeros(1, context, engine.config.hidden_size, device=device, dtype=dtype))
     # The embedding table is looked up, not read.
-    weights = _bytes(model) - model.get_input_embeddings().weight.numel() * itemsize
+    weights = _bytes(model) - model.model.embed_tokens.weight.numel() * itemsize
     cached = cache.keys[:, :, :context].numel() * 2 * itemsize
 
     def step(positions: int) -> Callable[[], object]:

@@ -23,22 +23,25 @@ def subscription_events(node: ManagedNode[Any], topic: str, profile: QoSProfile)
 
 
 def _report(node: ManagedNode[Any], topic: str, profile: QoSProfile, publishes: bool) -> Callable[[Any], None]:
-    def report(event: Any) -> None:
-        name = node.resolve_topic_name(topic)
+    def others() -> list[str]:
         find = node.get_subscriptions_info_by_topic if publishes else node.get_publishers_info_by_topic
-        others = [
+        return [
             f'{other.node_namespace.rstrip("/")}/{other.node_name} with {_words(other.qos_profile)}'
-            for other in find(name)
+            for other in find(node.resolve_topic_name(topic))
             if not _fit(profile, other.qos_profile, publishes)
         ]
+
+    def say() -> None:
+        name = node.resolve_topic_name(topic)
         does, do = ('publishes', 'subscribe') if publishes else ('subscribes', 'publish')
         node.diagnostics.trouble(
             'incompatible_qos',
             f"'{name}': this node {does} with {_words(profile)}, others {do} incompatibly "
-            f'({"; ".join(others) or "and have gone"}), so nothing passes; set qos_overrides.{name}.… on one side',
+            f'({"; ".join(others()) or "and have gone"}), so nothing passes; set qos_overrides.{name}.… on one side',
         )
 
-    return report
+    # DDS finds a topic's other end before ROS knows whose it is, and what has no ROS node behind it stays nameless.
+    return lambda event: node.once(say, lambda: not any('_UNKNOWN_' in other for other in others()), patience_s=3.0)
 
 
 def _fit(ours: QoSProfile, theirs: QoSProfile, publishes: bool) -> bool:

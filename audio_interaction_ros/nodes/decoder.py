@@ -10,13 +10,13 @@ from threading import Event
 import torch
 
 from audio_interaction_ros.model.checkpoint import digest_of
+from audio_interaction_ros.model.graphs import make_engine
 from audio_interaction_ros.model.precision import open_decoder
 from audio_interaction_ros.nodes.ear import Ear
 from audio_interaction_ros.nodes.embeddings import EmbeddingSpec
 from audio_interaction_ros.nodes.lifecycle import ManagedNode, run
 from audio_interaction_ros.nodes.parameters import DecoderParameters
 from audio_interaction_ros.streaming.brain import Brain
-from audio_interaction_ros.streaming.graphs import make_engine
 from audio_interaction_ros.streaming.loop import Decision, Response, make_session
 
 _POLL_S = 0.2

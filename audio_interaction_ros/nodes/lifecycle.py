@@ -5,11 +5,13 @@ from __future__ import annotations
 import signal
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Generic, TypeVar
 
 import rclpy
+from rclpy.clock import Clock, ClockType
 from rclpy.executors import Executor, MultiThreadedExecutor, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.publisher import Publisher
@@ -104,6 +106,17 @@ class ManagedNode(LifecycleNode, Generic[P]):
         """`callback` is called while the node is active."""
         timer = self.create_timer(period_s, lambda: callback() if self.active else None)
         self._undo.append(lambda: self.destroy_timer(timer))
+
+    def once(self, callback: Callable[[], None], ready: Callable[[], bool], patience_s: float) -> None:
+        """`callback` is called once, when `ready` or when patience is over; asked ten times a second."""
+        until = time.monotonic() + patience_s
+
+        def ask() -> None:
+            if ready() or time.monotonic() >= until:
+                self.destroy_timer(timer)
+                callback()
+
+        timer = self.create_timer(0.1, ask, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
     def work(self, work: Callable[[threading.Event], None]) -> None:
         """Run `work(stop)` in a thread while the node is active; it must return soon after `stop` is set."""

@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 import torch
 from torch import Tensor
 
-from audio_interaction_ros.streaming.engine import Engine
+from audio_interaction_ros.model.engine import Engine
 from audio_interaction_ros.streaming.loop import Decision, ListeningLoop, Response
 
 Name = TypeVar('Name')

@@ -9,8 +9,8 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
+from audio_interaction_ros.model.engine import Engine, KvCache
 from audio_interaction_ros.model.protocol import AUDIO_TOKENS_PER_CHUNK, Protocol
-from audio_interaction_ros.streaming.engine import Engine, KvCache
 
 T = TypeVar('T')
 Work = Generator[Tensor, Tensor, T]  # yields embeddings [n, hidden] to read, is sent logits [vocabulary], returns T

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
+from audio_interaction_ros.model.engine import Engine
 from audio_interaction_ros.streaming.brain import Brain
-from audio_interaction_ros.streaming.engine import Engine
 from audio_interaction_ros.streaming.fifo import ChunkQueue, EncodedChunk
 from audio_interaction_ros.streaming.loop import Decision, ListeningLoop, make_session
 from tests.tiny_checkpoint import DIM

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 from transformers import Qwen2Config, Qwen2ForCausalLM
-from transformers.models.qwen2_5_omni.configuration_qwen2_5_omni import Qwen2_5OmniAudioEncoderConfig
 
 from audio_interaction_ros.audio import CHUNK_SAMPLES
 from audio_interaction_ros.model.encoder import ChunkEncoder
+from audio_interaction_ros.model.shapes import AudioConfig, TextConfig
 from training.corpus.compose import EVIDENCE_S, compose
 from training.corpus.labels import MASK
 from training.corpus.sounds import Sound, SoundPool, load_answers, load_sounds, save_sounds
@@ -91,7 +91,7 @@ def test_sounds_survive_the_disk(tmp_path, pool):
 @pytest.fixture
 def model(pool):
     torch.manual_seed(0)
-    audio = Qwen2_5OmniAudioEncoderConfig(
+    audio = AudioConfig(
         num_mel_bins=64, d_model=32, encoder_layers=1, encoder_attention_heads=2, encoder_ffn_dim=64, n_window=20,
         max_source_positions=20, output_dim=32,
     )  # fmt: skip
@@ -142,7 +142,8 @@ def test_response_probabilities_are_what_a_session_would_compute(pool, model, tm
     from training.recipe import recipe_path
 
     save_checkpoint(
-        tmp_path, model.encoder, model.language_model, TOKENIZER, PROTOCOL,
+        tmp_path, model.encoder, model.language_model, TextConfig(**model.language_model.config.to_diff_dict()),
+        TOKENIZER, PROTOCOL,
         StreamingDefaults(instruction='Listen.', response_threshold=0.999, max_context_chunks=CHUNKS),
         recipe_path('embedded'),
     )  # fmt: skip

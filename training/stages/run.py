@@ -17,7 +17,6 @@ import torch
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
 from torch import Tensor
-from transformers.models.qwen2_5_omni.configuration_qwen2_5_omni import Qwen2_5OmniAudioEncoderConfig
 
 from audio_interaction_ros.audio import CHUNK_S, CHUNK_SAMPLES
 from audio_interaction_ros.audio.logmel import HOP_SAMPLES, CausalLogMel
@@ -31,6 +30,7 @@ from audio_interaction_ros.model.checkpoint import (
 )
 from audio_interaction_ros.model.encoder import ChunkEncoder
 from audio_interaction_ros.model.protocol import Protocol
+from audio_interaction_ros.model.shapes import AudioConfig, TextConfig
 from training.corpus.build import read_streams
 from training.corpus.clips import write_attributions
 from training.corpus.jobs import write_whole
@@ -272,14 +272,15 @@ def _export(
     threshold: float,
 ) -> None:
     """The runtime's directory; the auxiliary head stays behind."""
-    encoder = ChunkEncoder(Qwen2_5OmniAudioEncoderConfig(**recipe.audio), logmel.normalisation)
+    encoder = ChunkEncoder(AudioConfig(**recipe.audio), logmel.normalisation)
     encoder.audio_tower = model.audio_tower
     defaults = StreamingDefaults(
         instruction=recipe.instruction,
         response_threshold=round(min(max(threshold, 0.001), 0.999), 3),
         max_context_chunks=max(4, int(shards.rows['chunks'].max())),
     )
-    save_checkpoint(out, encoder, model.language_model, tokenizer, protocol, defaults, files.recipe)
+    text = TextConfig(**(recipe.text | {'vocab_size': model.language_model.config.vocab_size}))
+    save_checkpoint(out, encoder, model.language_model, text, tokenizer, protocol, defaults, files.recipe)
     library = files.corpus / 'library' / 'clips'
     if library.is_dir():
         write_attributions(of_split(Library(library).clips, 'train'), out / 'ATTRIBUTIONS.csv')

@@ -6,8 +6,9 @@ import pytest
 import torch
 from transformers import DynamicCache, Qwen2Config, Qwen2ForCausalLM
 
-from audio_interaction_ros.streaming.engine import Engine
-from audio_interaction_ros.streaming.graphs import GraphEngine
+from audio_interaction_ros.model.engine import Engine
+from audio_interaction_ros.model.graphs import GraphEngine
+from audio_interaction_ros.model.stock import lean_model
 
 WINDOW = 7
 
@@ -36,7 +37,7 @@ def reference(model, inputs):
 
 def test_every_pass_gives_the_logits_of_transformers_own_cache(model):
     inputs = pieces((20, 12, 1, 1, 13, 1, 30, 12, 1))
-    engine = Engine(model)
+    engine = Engine(lean_model(model))
     cache = engine.new_cache(128)
     for ours, theirs in zip((engine.forward([cache], x) for x in inputs), reference(model, inputs), strict=True):
         assert torch.allclose(ours, theirs, atol=1e-4)
@@ -44,7 +45,7 @@ def test_every_pass_gives_the_logits_of_transformers_own_cache(model):
 
 
 def test_sessions_of_different_lengths_share_a_pass_and_nothing_else(model):
-    engine = Engine(model)
+    engine = Engine(lean_model(model))
     apart = [engine.new_cache(64) for _ in range(3)]
     together = [engine.new_cache(64) for _ in range(3)]
     for number, length in enumerate((5, 17, 9)):
@@ -58,7 +59,7 @@ def test_sessions_of_different_lengths_share_a_pass_and_nothing_else(model):
 
 
 def test_what_is_cut_back_was_never_there(model):
-    engine = Engine(model)
+    engine = Engine(lean_model(model))
     first, second, third = pieces((15, 20, 8))
     cache = engine.new_cache(64)
     engine.forward([cache], first)
@@ -69,7 +70,7 @@ def test_what_is_cut_back_was_never_there(model):
 
 
 def test_a_full_cache_says_how_full_and_stays_as_it_is(model):
-    engine = Engine(model)
+    engine = Engine(lean_model(model))
     cache = engine.new_cache(20)
     engine.forward([cache], pieces((18,))[0])
     with pytest.raises(RuntimeError, match='20 positions holds 18; 3 more do not fit'):
@@ -79,7 +80,7 @@ def test_a_full_cache_says_how_full_and_stays_as_it_is(model):
 
 def test_passes_of_fixed_shape_give_the_plain_ones(model):
     """One session and all of them, text tokens and drains, and lengths that have no fixed shape; behind each other."""
-    plain, fixed = Engine(model), GraphEngine(model, sessions=3, capacity=200)
+    plain, fixed = Engine(lean_model(model)), GraphEngine(lean_model(model), sessions=3, capacity=200)
     fixed.warm_up()
     ours, theirs = ([engine.new_cache(200) for _ in range(3)] for engine in (fixed, plain))
     for number, length in enumerate((5, 17, 9)):

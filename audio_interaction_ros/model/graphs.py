@@ -10,10 +10,10 @@ from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
-from transformers import Qwen2ForCausalLM
 
+from audio_interaction_ros.model.engine import Engine, KvCache, rotate
+from audio_interaction_ros.model.network import LanguageModel
 from audio_interaction_ros.model.protocol import AUDIO_TOKENS_PER_CHUNK
-from audio_interaction_ros.streaming.engine import Engine, KvCache, rotate
 
 _DRAINS = (1, 2, 4, 8)  # chunks
 _LONGEST_POSITIONS = 2_048  # of a session: 60 chunks with what is said between them; attention looks at all of them
@@ -36,7 +36,7 @@ class GraphEngine(Engine):
     a GPU they are captured by `warm_up`. On a CPU the same code runs as it is.
     """
 
-    def __init__(self, model: Qwen2ForCausalLM, sessions: int, capacity: int) -> None:
+    def __init__(self, model: LanguageModel, sessions: int, capacity: int) -> None:
         super().__init__(model)
         capacity = min(capacity, self.config.max_position_embeddings)
         layers, *one = self.cache_shape(capacity)
@@ -135,7 +135,7 @@ class GraphEngine(Engine):
         return replay
 
 
-def make_engine(model: Qwen2ForCausalLM, sessions: int, graphs: bool = True) -> Engine:
+def make_engine(model: LanguageModel, sessions: int, graphs: bool = True) -> Engine:
     """For so many sessions at most: with graphs on a GPU, warmed up; plain elsewhere, or without `graphs`."""
     if model.device.type != 'cuda' or not graphs:
         return Engine(model)
