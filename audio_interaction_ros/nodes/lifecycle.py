@@ -49,7 +49,7 @@ class ManagedNode(LifecycleNode, Generic[P]):
         self._undo: list[Callable[[], object]] = []
         self._worker: Worker | None = None
         self.active = False
-        self.diagnostics = Diagnostics(self, lambda: self.measurements() if self.active else {})
+        self.diagnostics = Diagnostics(self, lambda: self.measurements() if self.active else {}, self._problem)
         self.parameters: P
 
     def setup(self) -> None:
@@ -103,8 +103,9 @@ class ManagedNode(LifecycleNode, Generic[P]):
         self._undo.append(lambda: self.destroy_service(server))
 
     def every(self, period_s: float, callback: Callable[[], None]) -> None:
-        """`callback` is called while the node is active."""
-        timer = self.create_timer(period_s, lambda: callback() if self.active else None)
+        """`callback` is called while the node is active; whoever sets the clock does not change how often."""
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        timer = self.create_timer(period_s, lambda: callback() if self.active else None, clock=steady)
         self._undo.append(lambda: self.destroy_timer(timer))
 
     def once(self, callback: Callable[[], None], ready: Callable[[], bool], patience_s: float) -> None:
@@ -131,6 +132,10 @@ class ManagedNode(LifecycleNode, Generic[P]):
     def measurements(self) -> Mapping[str, object]:
         """What diagnostics show beside the counters."""
         return {}
+
+    def problem(self) -> str:
+        """What keeps the active node from its job just now, in a sentence; empty where nothing does."""
+        return ''
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         return self._attempt(self._configure, undo=self._clean_up)
@@ -160,6 +165,9 @@ class ManagedNode(LifecycleNode, Generic[P]):
         if not self.get_parameter('autostart').value:
             return True
         return self.trigger_configure() == _Result.SUCCESS and self.trigger_activate() == _Result.SUCCESS
+
+    def _problem(self) -> str:
+        return self.problem() if self.active else ''
 
     def _configure(self) -> None:
         self.parameters = self._declared.read()  # type: ignore[assignment]

@@ -17,6 +17,7 @@ from std_msgs.msg import Header
 from audio_interaction_ros.audio.formats import AudioFormatError, PcmFormat
 from audio_interaction_ros.msg import AudioEmbedding, Decision, Response, SafetyAlert
 from audio_interaction_ros.nodes import qos
+from audio_interaction_ros.nodes.health import Health
 from audio_interaction_ros.nodes.lifecycle import ManagedNode, run
 from audio_interaction_ros.nodes.listening import Listening
 from audio_interaction_ros.nodes.messages import alert_message, nanoseconds_of, stamp_of
@@ -55,6 +56,7 @@ class SafetyAlertNode(ManagedNode[SafetyAlertParameters]):
             self.listen_to('ai/embeddings', AudioEmbedding, self._on_embedding, qos.EMBEDDINGS)
             self.listen_to('ai/decision', Decision, self._on_decision, qos.EVENTS)
             self.listen_to('audio_end', Header, self._on_end, qos.LATCHED)
+            self._health = Health(self, self._steady_s)
         self.serve('ai/acknowledge_alert', AcknowledgeAlert, self._on_acknowledge)
         self.every(_LOOK_EVERY_S, self._look)
 
@@ -64,7 +66,7 @@ class SafetyAlertNode(ManagedNode[SafetyAlertParameters]):
         self._alarms = AlarmListener()
         self._unreadable = 0
         self._supervisor = Supervisor(self._steady_s())
-        self._problem: str | None = None
+        self._deaf: str | None = None
         self._was_on = True
         self._ignored = 0
 
@@ -82,9 +84,11 @@ class SafetyAlertNode(ManagedNode[SafetyAlertParameters]):
             'open_alerts': self._policy.open_alerts,
             'gaps': self._alarms.gaps,
             'listening': self._listening.on,
-            'hearing': self._problem or 'ok',
             'ignored_by_profile': self._ignored,
         }
+
+    def problem(self) -> str:
+        return self._deaf or ''
 
     def _forget(self) -> None:
         """Silence is wanted now, and no trouble. Open alerts stay until quiet clears them, as ever."""
@@ -154,7 +158,8 @@ class SafetyAlertNode(ManagedNode[SafetyAlertParameters]):
         return response
 
     def _look(self) -> None:
-        for alert in (*self._policy.clear_quiet(self._now_s()), *self._policy.escalate(self._now_s())):
+        now_s = self._steady_s()
+        for alert in (*self._policy.clear_quiet(now_s), *self._policy.escalate(now_s)):
             self._publish(alert)
         if self.parameters.supervise:
             self._supervise()
@@ -167,14 +172,15 @@ class SafetyAlertNode(ManagedNode[SafetyAlertParameters]):
         self._was_on = on
         problem = self._supervisor.problem(self._steady_s()) if on else None
         deafness = self._taxonomy.listening_lost
-        if problem and problem != self._problem:
+        if problem and problem != self._deaf:
             header = Header(stamp=self.get_clock().now().to_msg())
             self._heard(deafness, problem, 1.0, '', HeardBy.SUPERVISION, header)
         elif problem:
-            self._policy.goes_on(deafness.name, self._now_s())
-        elif self._problem:
+            self._policy.goes_on(deafness.name, self._steady_s())
+        elif self._deaf:
             self._publish(self._policy.clear(deafness.name))
-        self._problem = problem
+        self._deaf = problem
+        self._health.publish(on, self._supervisor.begun, problem)
 
     def _heard(
         self, hazard: Hazard, message: str, confidence: float, response_id: str, heard_by: HeardBy, header: Header
@@ -183,7 +189,7 @@ class SafetyAlertNode(ManagedNode[SafetyAlertParameters]):
             self._ignored += 1
             return
         message = hazard.messages.get(self.parameters.language, message)
-        alert = self._policy.heard(hazard, message, confidence, response_id, self._now_s(), heard_by)
+        alert = self._policy.heard(hazard, message, confidence, response_id, self._steady_s(), heard_by)
         self._headers[alert.hazard] = header
         self._publish(alert)
 
@@ -193,11 +199,10 @@ class SafetyAlertNode(ManagedNode[SafetyAlertParameters]):
         self.get_logger().warning(f'{alert.state.name} {alert.hazard} ({who}): {alert.message}')
 
     def _steady_s(self) -> float:
-        """For deadlines: simulated time where there is one, else a clock that nobody sets."""
-        return self._now_s() if self.get_parameter('use_sim_time').value else time.monotonic()
-
-    def _now_s(self) -> float:
-        return float(self.get_clock().now().nanoseconds) * 1e-9
+        """Simulated time where there is one, else a clock that nobody sets."""
+        if self.get_parameter('use_sim_time').value:
+            return float(self.get_clock().now().nanoseconds) * 1e-9
+        return time.monotonic()
 
 
 def main(args: list[str] | None = None) -> int:

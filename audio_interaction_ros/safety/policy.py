@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from dataclasses import dataclass, replace
 from enum import IntEnum, IntFlag
 
@@ -77,7 +78,7 @@ class AlertPolicy:
         cooldown_s = self.cooldown_s if hazard.cooldown_s is None else hazard.cooldown_s
         over = known is not None and known.state is AlertState.CLEARED
         if known is None or (over and now_s - self._heard_s[hazard.name] > cooldown_s):
-            id_ = f'{hazard.name}-{response_id or round(1e3 * now_s)}'
+            id_ = f'{hazard.name}-{response_id or secrets.token_hex(4)}'
             alert = Alert(
                 id_, hazard.name, hazard.severity, AlertState.RAISED, message, confidence, response_id, heard_by
             )

@@ -47,6 +47,11 @@ class Supervisor:
         """The file has ended: silence is as it should be."""
         self._over = True
 
+    @property
+    def begun(self) -> bool:
+        """A decision has come since the start, or since the end of the last file."""
+        return self._expected
+
     def problem(self, now_s: float) -> str | None:
         """What is wrong, in a sentence; None where all is well or nothing is expected."""
         if self._over:

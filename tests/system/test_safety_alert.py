@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 import soundfile
 from audio_common_msgs.msg import AudioData, AudioDataStamped, AudioInfo
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from std_msgs.msg import Header
 
 from audio_interaction_ros.audio.formats import encode_s16le
-from audio_interaction_ros.msg import AudioEmbedding, Decision, Response, SafetyAlert
+from audio_interaction_ros.msg import AudioEmbedding, Decision, Health, Response, SafetyAlert
 from audio_interaction_ros.nodes import qos
 from audio_interaction_ros.nodes.messages import bytes_array, nanoseconds_of, stamp_of
 from audio_interaction_ros.srv import AcknowledgeAlert
@@ -21,6 +22,12 @@ from tests.alarm_sounds import in_noise, temporal_four, temporal_three
 
 pytestmark = pytest.mark.system
 START_NS = 1_700_000_000_000_000_000
+
+
+def said_of(name, reports):
+    """The newest level and message of a node on /diagnostics."""
+    said = [(status.level, status.message) for report in reports for status in report.status if status.name == name]
+    return said[-1] if said else None
 
 
 def response(id_, text, urgent=True, final=True):
@@ -207,6 +214,10 @@ class Assistant:
 def test_an_assistant_that_has_gone_deaf_says_so_within_two_seconds_and_takes_it_back(ros):
     process = ros.start_active('safety_alert')
     alerts = ros.hear('ai/safety_alert', SafetyAlert, qos.ALERTS)
+    health = ros.hear('ai/health', Health, qos.LATCHED)
+    reports = ros.hear('/diagnostics', DiagnosticArray, qos.DIAGNOSTICS)
+    ros.until(lambda: health, process)
+    assert health[-1].state == Health.STARTING
     assistant = Assistant(ros)
     began = time.monotonic()
     assistant.run_until(lambda: time.monotonic() > began + 4.0, 10.0)
@@ -220,10 +231,15 @@ def test_an_assistant_that_has_gone_deaf_says_so_within_two_seconds_and_takes_it
         assistant.off = {stage}
         assert assistant.run_until(lambda: alerts, 4.0) < 2.0
         (alert,) = alerts
+        assert assistant.run_until(lambda: health[-1].state == Health.DEAF, 4.0) < 0.5
+        assert list(health[-1].reasons) == [alert.message]
+        wanted = (DiagnosticStatus.ERROR, alert.message)
+        assert assistant.run_until(lambda wanted=wanted: said_of('/safety_alert', reports) == wanted, 4.0) < 1.0
         assert (alert.hazard, alert.state, alert.severity) == ('listening_lost', SafetyAlert.RAISED, SafetyAlert.DANGER)
         assert alert.heard_by == SafetyAlert.SUPERVISION
         assert words in alert.message
         assistant.off = set()
+        assistant.run_until(lambda: health[-1].state == Health.HEARING, 4.0)
         assistant.run_until(lambda: alerts[-1].state == SafetyAlert.CLEARED, 4.0)
         assert {heard.id for heard in alerts} == {alert.id}
         alerts.clear()
@@ -265,4 +281,35 @@ def test_a_publisher_whose_messages_cannot_pass_is_named_with_both_sides(ros):
     ros.until(publisher.get_subscription_count, process)
     publisher.publish(response('1', 'Fire!'))
     ros.until(lambda: alerts, f'the override did not count: {process.log}')
+    assert process.end() == 0
+
+
+def test_a_node_that_falls_silent_or_complains_degrades_the_assistant(ros):
+    process = ros.start_active('safety_alert')
+    health = ros.hear('ai/health', Health, qos.LATCHED)
+    diagnostics = ros.talk('/diagnostics', DiagnosticArray, qos.DIAGNOSTICS)
+    assistant = Assistant(ros)
+
+    def report(name, level=DiagnosticStatus.OK, message='ok'):
+        diagnostics.publish(DiagnosticArray(status=[DiagnosticStatus(level=level, name=name, message=message)]))
+
+    report('/decoder')
+    report('/elsewhere/decoder', DiagnosticStatus.ERROR, 'another robot is ill')
+    assistant.run_until(lambda: health and health[-1].state == Health.HEARING, 5.0)
+    report('/decoder', DiagnosticStatus.WARN, 'growing: dropped_chunks')
+    assert assistant.run_until(lambda: health[-1].state == Health.DEGRADED, 4.0) < 1.0
+    assert list(health[-1].reasons) == ['decoder: growing: dropped_chunks']
+    report('/decoder')
+    assistant.run_until(lambda: health[-1].state == Health.HEARING, 4.0)
+    taken_s = assistant.run_until(lambda: health[-1].state == Health.DEGRADED, 4.0)
+    assert taken_s < 2.0 and list(health[-1].reasons) == ['decoder does not report any more.']
+    assert process.end() == 0
+
+
+def test_timers_go_on_while_simulated_time_stands_still(ros):
+    """As they do when somebody sets the machine's clock back: they are of the steady clock."""
+    process = ros.start_active('safety_alert', use_sim_time='true')
+    health = ros.hear('ai/health', Health, qos.LATCHED)
+    ros.until(lambda: len(health) > 8, process)
+    assert {message.header.stamp.sec for message in health} == {0}
     assert process.end() == 0
