@@ -2,7 +2,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo test setup setup-dev setup-train clean
+.PHONY: help demo test chaos setup setup-dev setup-train clean
 
 # Only given on the command line or in the environment; tools/setup.sh has the default.
 export PYTHON
@@ -18,6 +18,7 @@ help:
 	@echo 'make test         ruff, mypy and pytest; PYTEST_ARGS="-k decoder" for some'
 	@echo 'make setup        only the environment, in .venv'
 	@echo 'make setup-train  the same with what training needs'
+	@echo 'make chaos        half an hour of things breaking; MINUTES=30 SEED=1'
 	@echo 'make clean        remove the environment and everything built'
 	@echo 'PYTHON=python3.12 chooses the interpreter (3.10 to 3.13)'
 
@@ -28,6 +29,11 @@ test: setup-dev
 	.venv/bin/ruff check .
 	.venv/bin/mypy
 	.venv/bin/python -m pytest $(PYTEST_ARGS)
+
+MINUTES ?= 30
+SEED ?= 1
+chaos: setup-dev
+	@.venv/bin/python -m tests.system.chaos --minutes $(MINUTES) --seed $(SEED)
 
 setup:
 	@tools/setup.sh

@@ -18,6 +18,7 @@ PARAMETERS = {
     'file': ('file', ('audio_capture',)),
     'listening': ('listening', ('audio_capture',)),
     'event_log': ('path', ('event_log',)),
+    'profile': ('profile', ('safety_alert',)),
 }
 ARGUMENTS = {
     'namespace': ('', "Put before every node and topic, for example 'robot1'."),
@@ -34,6 +35,8 @@ ARGUMENTS = {
     'file': ('', 'A WAV or FLAC file to play in place of the microphone.'),
     'listening': ('', 'true or false: listen from the start, or only when ai/set_listening says so.'),
     'event_log': ('', 'An SQLite file that keeps what was said and why; empty keeps nothing.'),
+    'profile': ('', 'Of safety alerts: home, industrial, vehicle, tutoring or care.'),
+    'enclave': ('', 'Of a secured graph (docs/deploy.md).'),
     'composed': ('false', 'One process for the five nodes.'),
 }
 
@@ -61,6 +64,7 @@ def _nodes(context: LaunchContext) -> list[Node]:
                 value = _flag(argument, given[argument])
             for name in nodes:
                 given_parameters[name][parameter] = value
+    secured = ['--enclave', given['enclave']] if given['enclave'] else []
     if flags['composed']:
         # The nodes of one process pass over what only the others know.
         given_parameters = {'assistant': {k: v for values in given_parameters.values() for k, v in values.items()}}
@@ -71,9 +75,9 @@ def _nodes(context: LaunchContext) -> list[Node]:
             name=None if flags['composed'] else executable,
             namespace=given['namespace'],
             parameters=[given['params_file'], values],
-            ros_arguments=['--log-level', given['log_level']],
+            ros_arguments=['--log-level', given['log_level'], *secured],
             respawn=flags['use_respawn'],
-            respawn_delay=2.0,
+            respawn_delay=0.5,
             output='screen',
         )
         for executable, values in given_parameters.items()

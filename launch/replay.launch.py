@@ -44,13 +44,14 @@ def generate_launch_description() -> LaunchDescription:
 def _actions(context: LaunchContext) -> list[object]:
     given = {name: LaunchConfiguration(name).perform(context) for name in ARGUMENTS}
     checkpoint = {'checkpoint': given['checkpoint']} if given['checkpoint'] else {}
+    own = {'safety_alert': {'supervise': False}}  # a bag that has ended is no deafness
     nodes = [
         Node(
             package=PACKAGE,
             executable=name,
             name=name,
             namespace=given['namespace'],
-            parameters=[given['params_file'], {'use_sim_time': True, **({} if name == 'safety_alert' else checkpoint)}],
+            parameters=[given['params_file'], {'use_sim_time': True, **own.get(name, checkpoint)}],
             ros_arguments=['--log-level', given['log_level']],
             output='screen',
         )

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import torch
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
-from transformers import Qwen2Config, Qwen2ForCausalLM
-from transformers.models.qwen2_5_omni.configuration_qwen2_5_omni import Qwen2_5OmniAudioEncoderConfig
 
 from audio_interaction_ros.model.checkpoint import StreamingDefaults, save_checkpoint
 from audio_interaction_ros.model.encoder import ChunkEncoder
+from audio_interaction_ros.model.network import LanguageModel
 from audio_interaction_ros.model.protocol import Protocol
+from audio_interaction_ros.model.shapes import AudioConfig, TextConfig
 
 SPECIAL = (
     'online', 'system', 'chunk_begin', 'chunk_end', 'audio', 'silent', 'response', 'eos', 'english', 'normal', 'urgent',
@@ -38,7 +38,7 @@ def make_protocol(tokenizer: Tokenizer) -> Protocol:
 
 
 def make_encoder() -> ChunkEncoder:
-    config = Qwen2_5OmniAudioEncoderConfig(
+    config = AudioConfig(
         d_model=32,
         encoder_layers=1,
         encoder_attention_heads=2,
@@ -51,8 +51,8 @@ def make_encoder() -> ChunkEncoder:
     return ChunkEncoder(config).eval()
 
 
-def make_language_model(vocabulary_size: int) -> Qwen2ForCausalLM:
-    config = Qwen2Config(
+def make_language_model(vocabulary_size: int) -> LanguageModel:
+    config = TextConfig(
         hidden_size=DIM,
         intermediate_size=64,
         num_hidden_layers=1,
@@ -60,9 +60,12 @@ def make_language_model(vocabulary_size: int) -> Qwen2ForCausalLM:
         num_key_value_heads=2,
         vocab_size=vocabulary_size + 5,  # padded, as real ones are
         max_position_embeddings=2048,
-        initializer_range=0.5,  # wide, so that different inputs give clearly different outputs
     )
-    return Qwen2ForCausalLM(config).eval()
+    model = LanguageModel(config)
+    for name, parameter in model.named_parameters():
+        if 'norm' not in name:  # wide, so that different inputs give clearly different outputs
+            torch.nn.init.normal_(parameter, std=0.5) if parameter.ndim > 1 else torch.nn.init.zeros_(parameter)
+    return model.eval()
 
 
 def write_tiny_checkpoint(
@@ -73,12 +76,14 @@ def write_tiny_checkpoint(
 ) -> Path:
     torch.manual_seed(seed)
     tokenizer = make_tokenizer()
+    language_model = make_language_model(tokenizer.get_vocab_size())
     recipe = directory.parent / f'{directory.name}.yaml'
     recipe.write_text('recipe: tiny\n')
     save_checkpoint(
         directory,
         make_encoder(),
-        make_language_model(tokenizer.get_vocab_size()),
+        language_model,
+        language_model.config,
         tokenizer,
         make_protocol(tokenizer),
         StreamingDefaults(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import ctypes
 import json
 import os
 import sys
@@ -14,6 +16,7 @@ from training.evaluate import command as evaluate_command
 from training.inspect import command as inspect_command
 from training.stages import command as stages_command
 
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
 LIBRARY = Path(__file__).resolve().parents[2] / 'shared' / 'clips'  # beside the checkout
 
 
@@ -77,6 +80,18 @@ def _share_cores(command: str) -> None:
     processes = int(os.environ.get('LOCAL_WORLD_SIZE') or os.environ.get('LOCAL_SIZE') or 1)
     threads = len(os.sched_getaffinity(0)) // processes
     torch.set_num_threads(1 if command == 'evaluate' else max(1, threads))
+    _keep_memory()
+
+
+def _keep_memory() -> None:
+    """Have glibc, where it is, keep freed memory for the next step.
+
+    It would give every large tensor back to the kernel, which clears the pages each time: a quarter of a step's time.
+    """
+    with contextlib.suppress(OSError, AttributeError):
+        mallopt = ctypes.CDLL(None).mallopt
+        mallopt(_M_MMAP_THRESHOLD, 32 << 20)  # the most it takes
+        mallopt(_M_TRIM_THRESHOLD, (1 << 31) - 1)
 
 
 def _mendable() -> tuple[type[Exception], ...]:

@@ -94,8 +94,8 @@ class TrainingRecipe(_Section):
     vocabulary_size: int | None = Field(
         default=None, ge=300, description='learnt from the corpus; null: the tokenizer of the checkpoint to start from'
     )
-    audio: dict[str, Any] = Field(description='Qwen2_5OmniAudioEncoderConfig')
-    text: dict[str, Any] = Field(description='Qwen2Config')
+    audio: dict[str, Any] = Field(description='AudioConfig, of model/shapes.py')
+    text: dict[str, Any] = Field(description='TextConfig, of model/shapes.py')
     log_mel: Literal['fixed', 'running_maximum'] = Field(
         default='fixed', description="running_maximum for an encoder that was trained on Whisper's spectrogram"
     )
@@ -107,6 +107,9 @@ class TrainingRecipe(_Section):
     optimiser: Optimiser = Optimiser()
     encoder: ListeningStage | None = Field(default=None, description='stage 0, where nothing pretrained is at hand')
     stages: tuple[Stage, Stage, Stage, Stage]
+    false_responses_per_hour: float = Field(
+        default=12.0, ge=0, description='on the validation side: what the response threshold is chosen by'
+    )
     validation_streams: int = Field(default=200, ge=1, description='at most so many of the validation side')
     validate_every: int = Field(default=200, ge=1, description='steps')
     save_every_minutes: float = Field(default=2.0, ge=0)

@@ -7,7 +7,6 @@ from typing import Literal
 import numpy as np
 import torch
 from torch import Tensor, nn
-from transformers.audio_utils import mel_filter_bank
 
 from audio_interaction_ros.audio import CHUNK_SAMPLES, SAMPLE_RATE_HZ
 
@@ -23,6 +22,18 @@ _WHISPER_RANGE = 2.0  # 80 dB under the maximum, in normalised units
 Normalisation = Literal['fixed', 'running_maximum']
 
 
+def mel_filters(mel_bins: int) -> np.ndarray:
+    """Whisper's: triangles of equal area on Slaney's scale from 0 to 8 kHz. float64 [201 frequencies, mel_bins]"""
+    # Linear up to 1 kHz, 15 mel; from there 27 mel for a factor of 6.4 (Slaney, Auditory Toolbox, 1998).
+    highest_mel = 15.0 + 27.0 * np.log(SAMPLE_RATE_HZ / 2 / 1_000.0) / np.log(6.4)
+    mel = np.linspace(0.0, highest_mel, mel_bins + 2)
+    edges_hz = np.where(mel < 15.0, mel * 200.0 / 3.0, 1_000.0 * np.exp(np.log(6.4) / 27.0 * (mel - 15.0)))
+    frequencies_hz = np.linspace(0, SAMPLE_RATE_HZ / 2, 1 + WINDOW_SAMPLES // 2)[:, None]
+    rising = (frequencies_hz - edges_hz[:-2]) / np.diff(edges_hz)[:-1]
+    falling = (edges_hz[2:] - frequencies_hz) / np.diff(edges_hz)[1:]
+    return np.maximum(0.0, np.minimum(rising, falling)) * 2.0 / (edges_hz[2:] - edges_hz[:-2])
+
+
 class CausalLogMel(nn.Module):
     """Whisper's log-mel, (log10(power) + 4) / 4, with the window ending at the newest sample.
 
@@ -34,15 +45,7 @@ class CausalLogMel(nn.Module):
     def __init__(self, mel_bins: int, normalisation: Normalisation = 'fixed') -> None:
         super().__init__()
         self.normalisation = normalisation
-        filters = mel_filter_bank(
-            1 + WINDOW_SAMPLES // 2,
-            mel_bins,
-            0.0,
-            SAMPLE_RATE_HZ / 2,
-            SAMPLE_RATE_HZ,
-            norm='slaney',
-            mel_scale='slaney',
-        )
+        filters = mel_filters(mel_bins)
         self.register_buffer('filters', torch.from_numpy(filters.astype(np.float32)), persistent=False)
         self.register_buffer('window', torch.hann_window(WINDOW_SAMPLES), persistent=False)
 

@@ -13,7 +13,7 @@ from audio_interaction_ros.audio import CHUNK_S
 from audio_interaction_ros.audio.formats import Samples
 from audio_interaction_ros.bench.schedulers import SCHEDULERS, ScriptedSession, Timeline
 from audio_interaction_ros.model.checkpoint import DecoderHalf, EncoderHalf
-from audio_interaction_ros.streaming.engine import Engine
+from audio_interaction_ros.model.engine import Engine
 
 # A response every 12 seconds, of 40 to 200 tokens: a sentence to a paragraph.
 _EVERY, _FIRST, _TOKENS = 30, 6, (40, 200)

@@ -20,10 +20,10 @@ from audio_interaction_ros.audio.formats import Samples
 from audio_interaction_ros.audio.timeline import NS_PER_SAMPLE
 from audio_interaction_ros.model.checkpoint import DecoderHalf, EncoderHalf
 from audio_interaction_ros.model.encoder import StreamingEncoder
-from audio_interaction_ros.streaming.engine import Engine, KvCache
+from audio_interaction_ros.model.engine import Engine, KvCache
 from audio_interaction_ros.streaming.fifo import ChunkQueue, EncodedChunk
 from audio_interaction_ros.streaming.loop import Decision, ListeningLoop, Response
-from audio_interaction_ros.streaming.session import Session, SessionSettings
+from audio_interaction_ros.streaming.session import Session, SessionSettings, Work
 
 
 class PacedEngine(Engine):
@@ -55,14 +55,13 @@ class ScriptedSession(Session):
         self._waiting = sorted(script.items())
         self._heard = 0
         self._to_say = 0
-        self._emotion = next(iter(decoder.protocol.emotions.values()))
         self._eos = decoder.protocol.eos
         words = set(range(decoder.tokenizer.get_vocab_size())) - decoder.protocol.special_ids()
         self._words = sorted(words)
 
-    def drain(self, vectors: Sequence[Tensor]) -> tuple[bool, float]:
+    def drain_work(self, vectors: Sequence[Tensor]) -> Work[tuple[bool, float]]:
         self._heard += len(vectors)
-        return super().drain(vectors)
+        return super().drain_work(vectors)
 
     def _responds(self, probability: float) -> bool:
         due = [tokens for chunk, tokens in self._waiting if chunk < self._heard]
@@ -138,7 +137,7 @@ def fifo(encoder: EncoderHalf, decoder: DecoderHalf, session: Session, samples: 
             timeline.decisions.append((now_s, event.chunk.index))
             since_s = now_s
         elif isinstance(event, Response):
-            timeline.token_gaps_s.append(now_s - max(last_s, since_s))
+            timeline.token_gaps_s.append(now_s - last_s)
             if event.final:
                 timeline.responses.append((since_s, now_s))
         last_s = now_s

@@ -14,18 +14,20 @@ from audio_interaction_ros.audio import CHUNK_S, CHUNK_SAMPLES
 from audio_interaction_ros.audio.formats import Samples
 from audio_interaction_ros.model.checkpoint import DecoderHalf, EncoderHalf
 from audio_interaction_ros.model.encoder import StreamingEncoder
+from audio_interaction_ros.model.graphs import make_engine
 from audio_interaction_ros.model.protocol import AUDIO_TOKENS_PER_CHUNK
-from audio_interaction_ros.streaming.engine import Engine
 from audio_interaction_ros.streaming.loop import listen, make_session
 
 _CONTEXT_CHUNKS = 30  # behind which a pass is timed
-_COPY_BYTES = 64 << 20
+_COPY_BYTES = 256 << 20
 _REAL_TIME_CHUNKS = 150
 
 
 def run(encoder: EncoderHalf, decoder: DecoderHalf, samples: Samples, repeats: int) -> dict[str, Any]:
     """Every pass with its floor, the machine's rates, memory, and the real-time factor, on torch's threads."""
-    copy_bytes_s, flop_s = copy_rate(), matrix_rate(decoder.language_model.config.hidden_size)
+    process_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # before there is anything but the model
+    device, dtype = decoder.language_model.device, decoder.language_model.dtype
+    copy_bytes_s, flop_s = copy_rate(device), matrix_rate(decoder.language_model.config.hidden_size, device, dtype)
     passes: dict[str, dict[str, float]] = {}
 
     def add(name: str, times_s: list[float], weights: int, cached: int, positions: int) -> None:
@@ -44,20 +46,20 @@ def run(encoder: EncoderHalf, decoder: DecoderHalf, samples: Samples, repeats: i
     itemsize = tower.dtype.itemsize
     streaming = StreamingEncoder(encoder.encoder)
     chunk = torch.from_numpy(samples[:CHUNK_SAMPLES])
-    add('encode_one_chunk', _times(lambda: streaming.encode(chunk), repeats), _bytes(tower), 0, 20)
+    add('encode_one_chunk', _times(lambda: streaming.encode(chunk), repeats, device), _bytes(tower), 0, 20)
     model = decoder.language_model
-    engine = Engine(model)
+    engine = make_engine(model, sessions=2)
     itemsize = engine.dtype.itemsize
     a_chunk = AUDIO_TOKENS_PER_CHUNK + 3
     context = _CONTEXT_CHUNKS * a_chunk
     cache = engine.new_cache(context + 9 * a_chunk)
-    engine.forward([cache], torch.zeros(1, context, engine.config.hidden_size, dtype=engine.dtype))
+    engine.forward([cache], torch.zeros(1, context, engine.config.hidden_size, device=device, dtype=dtype))
     # The embedding table is looked up, not read.
-    weights = _bytes(model) - model.get_input_embeddings().weight.numel() * itemsize
+    weights = _bytes(model) - model.model.embed_tokens.weight.numel() * itemsize
     cached = cache.keys[:, :, :context].numel() * 2 * itemsize
 
     def step(positions: int) -> Callable[[], object]:
-        embedded = torch.zeros(1, positions, engine.config.hidden_size, dtype=engine.dtype)
+        embedded = torch.zeros(1, positions, engine.config.hidden_size, device=device, dtype=dtype)
 
         def go() -> None:
             engine.forward([cache], embedded)
@@ -67,15 +69,15 @@ def run(encoder: EncoderHalf, decoder: DecoderHalf, samples: Samples, repeats: i
 
     for chunks in (1, 2, 4, 8):
         name = 'drain_one_chunk' if chunks == 1 else f'drain_{chunks}_chunks'
-        add(name, _times(step(chunks * a_chunk), repeats), weights, cached, chunks * a_chunk)
-    add('text_token', _times(step(1), repeats), weights, cached, 1)
+        add(name, _times(step(1 + chunks * (a_chunk - 1)), repeats, device), weights, cached, chunks * a_chunk)
+    add('text_token', _times(step(1), repeats, device), weights, cached, 1)
     return {
         'passes': passes,
         'real_time_factor': round(real_time_factor(encoder, decoder, samples), 1),
         'memory': {
             'weights_mb': round((_bytes(tower) + _bytes(model)) / 1e6, 1),
             'cache_mb': round(make_session(decoder).cache_bytes / 1e6, 1),
-            'process_mb': round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1_000, 0),
+            'process_mb': round(process_kb / 1_000, 0),
         },
         'machine': {
             'threads': torch.get_num_threads(),
@@ -85,18 +87,18 @@ def run(encoder: EncoderHalf, decoder: DecoderHalf, samples: Samples, repeats: i
     }
 
 
-def copy_rate() -> float:
-    """Bytes a second that this machine reads and writes; the best of ten copies of 64 MiB, both ways counted."""
-    source = torch.ones(_COPY_BYTES // 4)
+def copy_rate(device: torch.device) -> float:
+    """Bytes a second that a device reads and writes; the best of ten copies of 256 MiB, both ways counted."""
+    source = torch.ones(_COPY_BYTES // 4, device=device)
     target = torch.empty_like(source)
-    return 2 * _COPY_BYTES / min(_times(lambda: target.copy_(source), 10))
+    return 2 * _COPY_BYTES / min(_times(lambda: target.copy_(source), 10, device))
 
 
-def matrix_rate(width: int) -> float:
-    """Operations a second in products of float32 matrices as wide as the model, or 512."""
+def matrix_rate(width: int, device: torch.device, dtype: torch.dtype) -> float:
+    """Operations a second in products of square matrices as wide as the model, or 512."""
     size = max(512, width)
-    left, right = torch.ones(size, size), torch.ones(size, size)
-    return 2 * size**3 / min(_times(lambda: left @ right, 10))
+    left, right = (torch.ones(size, size, device=device, dtype=dtype) for _ in range(2))
+    return 2 * size**3 / min(_times(lambda: left @ right, 10, device))
 
 
 def real_time_factor(encoder: EncoderHalf, decoder: DecoderHalf, samples: Samples) -> float:
@@ -108,13 +110,19 @@ def real_time_factor(encoder: EncoderHalf, decoder: DecoderHalf, samples: Sample
     return len(heard) // CHUNK_SAMPLES * CHUNK_S / (time.perf_counter() - began)
 
 
-def _times(work: Callable[[], object], repeats: int) -> list[float]:
+def _times(work: Callable[[], object], repeats: int, device: torch.device) -> list[float]:
+    def finish() -> None:
+        if device.type == 'cuda':  # which otherwise has only been told what to do
+            torch.cuda.synchronize(device)
+
     for _ in range(3):
         work()
     times = []
     for _ in range(repeats):
+        finish()
         began = time.perf_counter()
         work()
+        finish()
         times.append(time.perf_counter() - began)
     return times
 

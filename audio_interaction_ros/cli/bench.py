@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from audio_interaction_ros.cli.errors import CommandError
-from audio_interaction_ros.cli.models import add_checkpoint_option, load_halves
+from audio_interaction_ros.cli.models import add_checkpoint_option, add_device_options, load_halves
 
 if TYPE_CHECKING:
     from audio_interaction_ros.audio.formats import Samples
@@ -20,7 +20,9 @@ Each prints a table and ends with one line of JSON. What the figures mean: docs/
 examples:
   audio-interaction bench speed                     encoding, deciding, writing: times, floors, real-time factor
   audio-interaction bench fifo                      the FIFO scheduler beside a synchronous one, in real time
+  audio-interaction bench speed --checkpoint random-3b --device cuda   the released size, whatever it learnt
   audio-interaction bench fifo --pass-ms 2.2        the same as on a GPU that reads a 3B model in 2.2 ms
+  audio-interaction bench sessions                  how many microphones can this machine hear at once?
   audio-interaction bench soak --hours 24 --out soak  a day of sound, as fast as it goes: memory, times, a page
 """
 
@@ -57,8 +59,13 @@ def add_parser(commands: Any) -> None:
     soak.add_argument('--probe', metavar='FILE', help='heard at the start and again at the end: is it answered alike?')
     soak.add_argument('--out', type=Path, metavar='DIR', help='soak.html and soak.json go there')
     soak.set_defaults(run=run_soak)
-    for action in (speed, fifo, soak):
+    sessions = actions.add_parser('sessions', help='how many streams can one process hear?')
+    sessions.add_argument('--periods', type=int, default=25, metavar='N', help='of 400 ms, each number (default: 25)')
+    sessions.add_argument('--threads', type=int, default=2, metavar='N', help='CPU threads (default: 2)')
+    sessions.set_defaults(run=run_sessions)
+    for action in (speed, fifo, soak, sessions):
         add_checkpoint_option(action)
+        add_device_options(action)
         action.add_argument('--audio', metavar='FILE', help='what to hear, over and over (default: the demo scene)')
 
 
@@ -71,7 +78,7 @@ def run_fifo(arguments: argparse.Namespace) -> int:
 
     if arguments.pairs < 1 or arguments.seconds < 20 or arguments.pass_ms < 0:
         raise CommandError('give at least one pair, 20 seconds, and a --pass-ms of 0 or more')
-    encoder, decoder = load_halves(arguments.checkpoint)
+    encoder, decoder = load_halves(arguments.checkpoint, arguments.device, arguments.precision)
     samples = _looped(_audio(arguments.audio), int(arguments.seconds * SAMPLE_RATE_HZ))
     with tqdm(total=2 * arguments.pairs, desc='runs', unit='run') as progress:
         result = fifo.run(
@@ -106,7 +113,7 @@ def run_speed(arguments: argparse.Namespace) -> int:
 
     if arguments.repeats < 3:
         raise CommandError(f'--repeats is {arguments.repeats}; give at least 3')
-    encoder, decoder = load_halves(arguments.checkpoint)
+    encoder, decoder = load_halves(arguments.checkpoint, arguments.device, arguments.precision)
     result = speed.run(encoder, decoder, _audio(arguments.audio), arguments.repeats)
     rows = [('pass', 'median', 'p99', 'floor', 'ratio')]
     for name, row in result['passes'].items():
@@ -122,13 +129,33 @@ def run_speed(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def run_sessions(arguments: argparse.Namespace) -> int:
+    """0, always."""
+    import torch
+
+    from audio_interaction_ros.bench import sessions
+
+    if arguments.periods < 2 or arguments.threads < 1:
+        raise CommandError('give --periods of at least 2 and --threads of at least 1')
+    encoder, decoder = load_halves(arguments.checkpoint, arguments.device, arguments.precision)
+    torch.set_num_threads(arguments.threads)
+    result = sessions.run(encoder, decoder, _audio(arguments.audio), arguments.periods)
+    rows = [('streams', 'median', 'p99', 'stalls')]
+    for number, row in result['tried'].items():
+        rows.append((number, f'{row["p50_ms"]} ms', f'{row["p99_ms"]} ms', f'{row["stall_share"]:.0%}'))
+    _print_rows(rows)
+    print(f'{result["sessions"]} streams without a stall, on {result["threads"]} threads')
+    print(json.dumps(result))
+    return 0
+
+
 def run_soak(arguments: argparse.Namespace) -> int:
     """0 when nothing was skipped, else 1."""
     from audio_interaction_ros.bench import soak
 
     if arguments.hours <= 0:
         raise CommandError(f'--hours is {arguments.hours:g}; give more than 0')
-    encoder, decoder = load_halves(arguments.checkpoint)
+    encoder, decoder = load_halves(arguments.checkpoint, arguments.device, arguments.precision)
     probe = _audio(arguments.probe) if arguments.probe else None
     result = soak.run(encoder, decoder, _audio(arguments.audio), arguments.hours, arguments.instruction, probe)
     if arguments.out is not None:

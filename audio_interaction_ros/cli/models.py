@@ -21,22 +21,32 @@ def add_checkpoint_option(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def load_halves(checkpoint: str) -> tuple[EncoderHalf, DecoderHalf]:
-    """Both halves, on one CPU thread. Raises CommandError when the checkpoint is missing or damaged."""
+def add_device_options(parser: argparse.ArgumentParser) -> None:
+    """`--device` and `--precision`."""
+    parser.add_argument('--device', default='cpu', help='cpu, cuda, cuda:1 … (default: cpu)')
+    parser.add_argument(
+        '--precision',
+        default='stored',
+        choices=('stored', 'float32', 'bfloat16', 'float16', 'int8'),
+        help='int8: weights of the language model in eight bits (default: as stored)',
+    )
+
+
+def load_halves(checkpoint: str, device: str = 'cpu', precision: str = 'stored') -> tuple[EncoderHalf, DecoderHalf]:
+    """Both halves, on one CPU thread. Raises CommandError when the checkpoint is missing or damaged, or the device."""
     import torch
 
-    from audio_interaction_ros.model.checkpoint import (
-        CheckpointError,
-        find_checkpoint,
-        load_decoder,
-        load_encoder,
-    )
+    from audio_interaction_ros.model.precision import open_decoder, open_encoder
 
     # As in the nodes: the models are small, more threads only wait for each other, and the numbers would
     # depend on how many cores there are.
     torch.set_num_threads(1)
     try:
-        directory = find_checkpoint(checkpoint)
-        return load_encoder(directory), load_decoder(directory)
-    except CheckpointError as error:
+        if checkpoint == 'random-3b':
+            from audio_interaction_ros.bench.random_weights import random_halves
+
+            return random_halves(device)
+        encoder = open_encoder(checkpoint, device, 'stored' if precision == 'int8' else precision)
+        return encoder, open_decoder(checkpoint, device, precision)
+    except ValueError as error:  # of the checkpoint or the device
         raise CommandError(str(error)) from error

@@ -17,21 +17,18 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from huggingface_hub.errors import StrictDataclassError
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from safetensors.torch import save_file
 from tokenizers import Tokenizer
 from torch import Tensor, nn
-from transformers import Qwen2Config, Qwen2ForCausalLM
-from transformers.models.qwen2.modeling_qwen2 import Qwen2RotaryEmbedding
-from transformers.models.qwen2_5_omni.configuration_qwen2_5_omni import Qwen2_5OmniAudioEncoderConfig
-from transformers.models.qwen2_5_omni.modeling_qwen2_5_omni import SinusoidsPositionEmbedding
 
 from audio_interaction_ros.audio.logmel import CausalLogMel, Normalisation
 from audio_interaction_ros.model.checks import read_tokenizer, require_control_tokens, require_fit
 from audio_interaction_ros.model.encoder import ChunkEncoder
 from audio_interaction_ros.model.memory import require_memory
+from audio_interaction_ros.model.network import LanguageModel, sinusoids
 from audio_interaction_ros.model.protocol import Protocol, ProtocolError
+from audio_interaction_ros.model.shapes import AudioConfig, TextConfig
 from audio_interaction_ros.model.weights import ENCODER_PREFIX, LANGUAGE_PREFIX, WEIGHTS, Weights, open_weights
 from audio_interaction_ros.model.weights import CheckpointError as CheckpointError
 from audio_interaction_ros.resources import shared_path
@@ -39,7 +36,7 @@ from audio_interaction_ros.resources import shared_path
 CONFIG, PROTOCOL, TOKENIZER, RECIPE = 'config.json', 'protocol.json', 'tokenizer.json', 'recipe.yaml'
 FORMAT_VERSION = 1
 
-_BAD_SHAPE = (StrictDataclassError, AttributeError, KeyError, RuntimeError, TypeError, ValueError, ZeroDivisionError)
+_BAD_SHAPE = (RuntimeError, TypeError, ValueError)
 
 
 class StreamingDefaults(BaseModel):
@@ -105,15 +102,15 @@ class CheckpointConfig(BaseModel):
         """The encoder without weights, on the `meta` device. Raises CheckpointError for an impossible shape."""
         try:
             with torch.device('meta'):
-                return ChunkEncoder(Qwen2_5OmniAudioEncoderConfig(**self.audio_config), self.log_mel)
+                return ChunkEncoder(AudioConfig(**self.audio_config), self.log_mel)
         except _BAD_SHAPE as error:
             raise CheckpointError(f'audio_config in {CONFIG} describes no encoder; restore it: {error}') from error
 
-    def language_model_outline(self) -> Qwen2ForCausalLM:
+    def language_model_outline(self) -> LanguageModel:
         """The language model without weights, on the `meta` device. Raises CheckpointError for an impossible shape."""
         try:
             with torch.device('meta'):
-                return Qwen2ForCausalLM(Qwen2Config(**self.text_config))
+                return LanguageModel(TextConfig(**self.text_config))
         except _BAD_SHAPE as error:
             raise CheckpointError(
                 f'text_config in {CONFIG} describes no language model; restore it: {error}'
@@ -132,7 +129,7 @@ class EncoderHalf:
 class DecoderHalf:
     """What `decoder` needs."""
 
-    language_model: Qwen2ForCausalLM
+    language_model: LanguageModel
     tokenizer: Tokenizer
     protocol: Protocol
     config: CheckpointConfig
@@ -183,7 +180,7 @@ def load_encoder(directory: Path, device: str = 'cpu', dtype: torch.dtype | None
     require_digest(config, weights, directory)
     # What is computed, not stored, has no values on the meta device.
     encoder.logmel = CausalLogMel(tower.config.num_mel_bins, config.log_mel)
-    tower.positional_embedding = SinusoidsPositionEmbedding(tower.config.max_source_positions, tower.config.d_model)
+    tower.positions = sinusoids(tower.config.max_source_positions, tower.config.d_model)
     _fill(tower, weights, device, dtype)
     return EncoderHalf(encoder.to(device).eval().requires_grad_(False), config.encoder_digest)
 
@@ -197,7 +194,6 @@ def load_decoder(directory: Path, device: str = 'cpu', dtype: torch.dtype | None
     require_fit(model, weights.outlines, directory)
     dtype = dtype or _stored_dtype(weights)
     require_memory(_bytes(weights, dtype), f"the language model of '{directory}'", device)
-    model.model.rotary_emb = Qwen2RotaryEmbedding(model.config)
     _fill(model, weights, device, dtype)
     return DecoderHalf(model.to(device).eval().requires_grad_(False), tokenizer, protocol, config)
 
@@ -240,26 +236,31 @@ def _fill(module: nn.Module, weights: Weights, device: str, dtype: torch.dtype) 
 def save_checkpoint(
     directory: Path,
     encoder: ChunkEncoder,
-    language_model: Qwen2ForCausalLM,
+    language_model: nn.Module,
+    text: TextConfig,
     tokenizer: Tokenizer,
     protocol: Protocol,
     streaming: StreamingDefaults,
     recipe: Path,
 ) -> None:
-    """Write the whole directory; `recipe` is the YAML file that made the model and travels with it."""
+    """Write the whole directory.
+
+    `language_model` is any of `text`'s shape with the parameter names of `LanguageModel`, transformers' one among them;
+    `recipe` is the YAML file that made the model and travels with it.
+    """
     directory.mkdir(parents=True, exist_ok=True)
     audio = {name: tensor.contiguous() for name, tensor in encoder.audio_tower.state_dict().items()}
-    text = {name: tensor.contiguous() for name, tensor in language_model.state_dict().items()}
+    language = {name: tensor.contiguous() for name, tensor in language_model.state_dict().items()}
     config = CheckpointConfig(
         format_version=FORMAT_VERSION,
-        audio_config=encoder.audio_tower.config.to_diff_dict(),
-        text_config=language_model.config.to_diff_dict(),
+        audio_config=encoder.audio_tower.config.model_dump(mode='json'),
+        text_config=text.model_dump(mode='json'),
         encoder_digest=digest_of(audio),
         log_mel=encoder.logmel.normalisation,
         streaming=streaming,
     )
     tensors = {ENCODER_PREFIX + name: tensor for name, tensor in audio.items()}
-    tensors |= {LANGUAGE_PREFIX + name: tensor for name, tensor in text.items()}
+    tensors |= {LANGUAGE_PREFIX + name: tensor for name, tensor in language.items()}
     save_file(tensors, directory / WEIGHTS, metadata={'format': 'pt'})
     protocol.save(directory / PROTOCOL)
     tokenizer.save(str(directory / TOKENIZER))

@@ -4,42 +4,10 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from transformers.models.qwen2_5_omni.configuration_qwen2_5_omni import Qwen2_5OmniAudioEncoderConfig
-from transformers.models.qwen2_5_omni.modeling_qwen2_5_omni import Qwen2_5OmniAudioEncoder
 
 from audio_interaction_ros.audio.logmel import FRAMES_PER_CHUNK, HISTORY_SAMPLES, CausalLogMel, Normalisation
-
-
-class AudioTower(Qwen2_5OmniAudioEncoder):
-    """The stock tower with the chunks as the batch dimension.
-
-    Same parameters and, in float32, same outputs as the stock forward with n_window = 20, which loops over
-    chunks in Python and is four times slower (a test holds the equality).
-    """
-
-    def encode_chunks(self, mel: Tensor) -> Tensor:
-        """float32 [chunks, mel_bins, 40] → [chunks, 10, output_dim]; no chunk sees another (paper §5.3)."""
-        x = nn.functional.gelu(self.conv1(mel.to(self.conv1.weight.dtype)))
-        x = nn.functional.gelu(self.conv2(x)).transpose(1, 2)
-        x = x + self.positional_embedding(x.shape[1]).to(x.dtype)
-        for layer in self.layers:
-            x = x + self._attend(layer.self_attn, layer.self_attn_layer_norm(x))
-            x = x + layer.fc2(layer.activation_fn(layer.fc1(layer.final_layer_norm(x))))
-        x = self.avg_pooler(x.transpose(1, 2)).transpose(1, 2)
-        projected: Tensor = self.proj(self.ln_post(x))
-        return projected
-
-    @staticmethod
-    def _attend(attention: nn.Module, x: Tensor) -> Tensor:
-        batch, time, width = x.shape
-        heads = (batch, time, attention.num_heads, -1)
-        query, key, value = (
-            projection(x).view(heads).transpose(1, 2)
-            for projection in (attention.q_proj, attention.k_proj, attention.v_proj)
-        )
-        mixed = nn.functional.scaled_dot_product_attention(query, key, value)
-        projected: Tensor = attention.out_proj(mixed.transpose(1, 2).reshape(batch, time, width))
-        return projected
+from audio_interaction_ros.model.network import AudioTower
+from audio_interaction_ros.model.shapes import AudioConfig
 
 
 class ChunkEncoder(nn.Module):
@@ -50,7 +18,7 @@ class ChunkEncoder(nn.Module):
 
     def __init__(
         self,
-        config: Qwen2_5OmniAudioEncoderConfig,
+        config: AudioConfig,
         normalisation: Normalisation = 'fixed',
         frames_per_chunk: int = FRAMES_PER_CHUNK,
     ) -> None:
@@ -75,24 +43,28 @@ class ChunkEncoder(nn.Module):
 
 
 class StreamingEncoder:
-    """Encodes one stream chunk by chunk; its state is the last 240 samples and the loudest log-mel value so far."""
+    """Encodes a stream chunk by chunk; its state is the last 240 samples and the loudest log-mel value so far.
 
-    def __init__(self, encoder: ChunkEncoder) -> None:
+    With `streams`, so many at once, a chunk of each.
+    """
+
+    def __init__(self, encoder: ChunkEncoder, streams: int | None = None) -> None:
         self._encoder = encoder
+        self._shape = () if streams is None else (streams,)
         self.reset()
 
     def reset(self) -> None:
         """The next chunk does not continue the last one (new stream, or after a gap)."""
-        self._history = torch.zeros(HISTORY_SAMPLES)
-        self._peak = torch.tensor(-torch.inf)
+        self._history = torch.zeros(*self._shape, HISTORY_SAMPLES)
+        self._peak = torch.full(self._shape, -torch.inf)
 
     @torch.inference_mode()
     def encode(self, samples: Tensor) -> Tensor:
-        """float32 [6400] → [10, dim] on the encoder's device."""
+        """float32 [6400] → [10, dim] on the encoder's device; [streams, 6400] → [streams, 10, dim]."""
         tower = self._encoder.audio_tower
         samples = samples.to(tower.device)
         mel = self._encoder.logmel(samples, self._history.to(tower.device), self._peak.to(tower.device))
-        self._history = samples[-HISTORY_SAMPLES:].clone()
-        self._peak = mel.amax().maximum(self._peak.to(tower.device))
-        vectors: Tensor = tower.encode_chunks(mel[None])[0]
-        return vectors
+        self._history = samples[..., -HISTORY_SAMPLES:].clone()
+        self._peak = mel.amax((-2, -1)).maximum(self._peak.to(tower.device))
+        vectors: Tensor = tower.encode_chunks(mel.reshape(-1, *mel.shape[-2:]))
+        return vectors.unflatten(0, (1, *self._shape)).squeeze(0)

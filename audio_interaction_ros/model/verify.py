@@ -18,6 +18,7 @@ from audio_interaction_ros.model.checkpoint import (
 )
 from audio_interaction_ros.model.checks import require_fit
 from audio_interaction_ros.model.convert import is_checkpoint, open_source
+from audio_interaction_ros.model.engine import Engine
 from audio_interaction_ros.model.weights import ENCODER_PREFIX, LANGUAGE_PREFIX, open_weights
 
 
@@ -67,12 +68,10 @@ def _require_finite_silence(directory: Path) -> None:
     if not vectors.isfinite().all():
         raise CheckpointError(f"the encoder in '{directory}' answers silence with NaN or infinity; restore its weights")
     half = load_decoder(directory)
-    model, protocol = half.language_model, half.protocol
-    embed = model.get_input_embeddings()
-    before = embed(torch.tensor([*half.instruction_prefix(half.config.streaming.instruction), protocol.chunk_begin]))
-    after = embed(torch.tensor([protocol.chunk_end]))
-    heard = torch.cat([before, vectors.to(before.dtype), after])
-    if not model(inputs_embeds=heard[None], logits_to_keep=1).logits.isfinite().all():
+    engine, protocol = Engine(half.language_model), half.protocol
+    before = engine.embed([*half.instruction_prefix(half.config.streaming.instruction), protocol.chunk_begin])
+    heard = torch.cat([before, vectors.to(before.dtype), engine.embed([protocol.chunk_end])])
+    if not engine.forward([engine.new_cache(len(heard))], heard[None]).isfinite().all():
         raise CheckpointError(
             f"the language model in '{directory}' answers silence with NaN or infinity; restore its weights"
         )

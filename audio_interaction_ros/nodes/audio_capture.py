@@ -26,7 +26,7 @@ _POLL_S = 0.05
 _OTHERS_S = 30.0
 _SETTLE_S = 3.0  # a listener finds us later than we find it, by seconds on a loaded machine, and nobody says when
 _SAFETY_ALERT = 'safety_alert'
-_FIRST_RETRY_S, _MAX_RETRY_S = 1.0, 30.0
+_FIRST_RETRY_S, _MAX_RETRY_S = 0.25, 2.0  # looking for a device again takes some 50 ms
 
 
 class AudioCaptureNode(ManagedNode[AudioCaptureParameters]):
@@ -36,6 +36,7 @@ class AudioCaptureNode(ManagedNode[AudioCaptureParameters]):
 
     def setup(self) -> None:
         given = self.parameters
+        self._lost = ''
         self._switch = ListeningSwitch(given.listening, given.listening_file)
         self._source: Microphone | FileSource = (
             FileSource(given.file, given.block_ms) if given.file else self._microphone()
@@ -60,6 +61,9 @@ class AudioCaptureNode(ManagedNode[AudioCaptureParameters]):
             {'device': self._source.name} if isinstance(self._source, Microphone) else {'file': self.parameters.file}
         )
         return {**source, 'listening': self._listens}
+
+    def problem(self) -> str:
+        return self._lost
 
     def _on_set_listening(self, request: Any, response: Any) -> Any:
         """Off is done when this returns: the device is closed, and nothing more is published."""
@@ -92,6 +96,7 @@ class AudioCaptureNode(ManagedNode[AudioCaptureParameters]):
         self.rest()
         if isinstance(self._source, Microphone):
             self._source.close()
+        self._lost = ''
         self._say_listening(False)
 
     def _say_listening(self, listens: bool) -> None:
@@ -110,11 +115,13 @@ class AudioCaptureNode(ManagedNode[AudioCaptureParameters]):
         while not stop.is_set():
             try:
                 for block in self._source.blocks(stop):
+                    self._lost = ''
                     self._publish(block)
                     self._report_losses(self._source)
                     retry_s = _FIRST_RETRY_S
             except DeviceLost as error:
-                self.diagnostics.trouble('device_losses', f'{error} Trying again every {retry_s:.0f} s.')
+                self._lost = str(error)
+                self.diagnostics.trouble('device_losses', f'{error} Trying again, at least every {_MAX_RETRY_S:.0f} s.')
                 retry_s = self._reopen(stop, retry_s)
 
     def _reopen(self, stop: Event, retry_s: float) -> float:

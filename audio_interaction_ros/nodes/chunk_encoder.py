@@ -13,7 +13,7 @@ from audio_common_msgs.msg import AudioDataStamped, AudioInfo
 from audio_interaction_ros.audio import CHUNK_SAMPLES
 from audio_interaction_ros.audio.bounded import BoundedQueue
 from audio_interaction_ros.audio.formats import AudioFormatError, PcmFormat
-from audio_interaction_ros.model.checkpoint import find_checkpoint, load_encoder
+from audio_interaction_ros.model.precision import open_encoder
 from audio_interaction_ros.msg import AudioEmbedding
 from audio_interaction_ros.nodes import qos
 from audio_interaction_ros.nodes.embeddings import embedding_message
@@ -40,7 +40,7 @@ class ChunkEncoderNode(ManagedNode[ChunkEncoderParameters]):
         if self._pcm is not None:
             self._format_known.set()
         torch.set_num_threads(given.threads)
-        self._half = load_encoder(find_checkpoint(given.checkpoint))
+        self._half = open_encoder(given.checkpoint, given.device, given.precision)
         with torch.inference_mode():
             self._half.encoder(torch.zeros(CHUNK_SAMPLES))  # the first pass is slow: not with the first chunk
         self._messages: BoundedQueue[AudioDataStamped] = BoundedQueue(given.queue_max_messages)

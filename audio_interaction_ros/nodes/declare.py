@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor, SetParametersResult
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
-from audio_interaction_ros.nodes.parameters import NodeParameters, ParameterError, bounds, validated
+from audio_interaction_ros.nodes.parameters import NodeParameters, ParameterError, bounds, is_live, validated
 
 
 class DeclaredParameters:
-    """Declares the parameters of `cls` on a node, so that `ros2 param` shows them even when a given one is wrong."""
+    """Declares the parameters of `cls` on a node, so that `ros2 param` shows them even when a given one is wrong.
 
-    def __init__(self, node: Node, cls: type[NodeParameters], also_known: Iterable[str] = ()) -> None:
+    While `changeable` all can be set; otherwise those that are live, and `applied` is called after that.
+    """
+
+    def __init__(
+        self, node: Node, cls: type[NodeParameters], applied: Callable[[], None], also_known: Iterable[str] = ()
+    ) -> None:
         self._node = node
         self._cls = cls
+        self.changeable = True
         # rclpy ignores overrides of undeclared names without a word, and raises on the first unfitting one.
         given = {name: parameter.value for name, parameter in node._parameter_overrides.items()}
         self._complaint: ParameterError | None = None
@@ -29,7 +35,7 @@ class DeclaredParameters:
         for name, field in cls.model_fields.items():
             node.declare_parameter(name, getattr(values, name), _descriptor(name, field), ignore_override=True)
         node.add_on_set_parameters_callback(self._check_change)
-        self.changeable = True
+        node.add_post_set_parameters_callback(lambda changes: None if self.changeable else applied())
 
     def read(self) -> NodeParameters:
         """The values now. Raises ParameterError if those given at start were wrong."""
@@ -39,9 +45,10 @@ class DeclaredParameters:
 
     def _check_change(self, changes: list[Parameter]) -> SetParametersResult:
         ours = {parameter.name: parameter.value for parameter in changes if parameter.name in self._cls.model_fields}
-        if ours and not self.changeable:
+        if not self.changeable and (fixed := [name for name in ours if not is_live(self._cls.model_fields[name])]):
             return SetParametersResult(
-                successful=False, reason='parameters are read at configure; deactivate and clean up the node first'
+                successful=False,
+                reason=f'{", ".join(fixed)}: read at configure; deactivate and clean up the node first',
             )
         try:
             current: dict[str, Any] = {name: self._node.get_parameter(name).value for name in self._cls.model_fields}
@@ -54,7 +61,7 @@ class DeclaredParameters:
 def _descriptor(name: str, field: Any) -> ParameterDescriptor:
     descriptor = ParameterDescriptor(
         name=name, description=field.description, read_only=name == 'autostart',
-        dynamic_typing=field.annotation not in (bool, int, float, str),
+        dynamic_typing=field.annotation == str | int,
     )  # fmt: skip
     low, high = bounds(field)
     if field.annotation is int and low is not None and high is not None:

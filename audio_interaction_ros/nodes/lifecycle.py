@@ -5,17 +5,21 @@ from __future__ import annotations
 import signal
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Generic, TypeVar
 
 import rclpy
+from rclpy.clock import Clock, ClockType
 from rclpy.executors import Executor, MultiThreadedExecutor, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.publisher import Publisher
 from rclpy.qos import QoSProfile
+from rclpy.qos_overriding_options import QoSOverridingOptions
 from rclpy.signals import SignalHandlerOptions
 
+from audio_interaction_ros.nodes.compatible import publisher_events, subscription_events
 from audio_interaction_ros.nodes.declare import DeclaredParameters
 from audio_interaction_ros.nodes.diagnostics import Diagnostics
 from audio_interaction_ros.nodes.parameters import NODES, NodeParameters
@@ -29,8 +33,9 @@ class ManagedNode(LifecycleNode, Generic[P]):
     """A lifecycle node with validated parameters and diagnostics.
 
     Subclasses implement hooks that mirror each other: `setup` and `teardown` (configure, clean up), `start` and
-    `stop` (activate, deactivate). A hook that raises makes its transition fail, with the exception's sentence in
-    the log; `stop` and `teardown` then undo what was done, so they must bear a half-done `start` or `setup`.
+    `stop` (activate, deactivate); and `apply`, for parameters that may change in between. A hook that raises makes its
+    transition fail, with the exception's sentence in the log; `stop` and `teardown` then undo what was done, so they
+    must bear a half-done `start` or `setup`.
     Publishers, subscriptions, services and timers made with `publish_on`, `listen_to`, `serve` and `every` in
     `setup`, and the thread given to `work` in `start`, are undone here.
     """
@@ -40,11 +45,11 @@ class ManagedNode(LifecycleNode, Generic[P]):
     def __init__(self, also_known: Sequence[str] = ()) -> None:
         """`also_known`: parameter names of other nodes in this process."""
         super().__init__(self.NAME)
-        self._declared = DeclaredParameters(self, NODES[self.NAME], also_known)
+        self._declared = DeclaredParameters(self, NODES[self.NAME], self._apply, also_known)
         self._undo: list[Callable[[], object]] = []
         self._worker: Worker | None = None
         self.active = False
-        self.diagnostics = Diagnostics(self, lambda: self.measurements() if self.active else {})
+        self.diagnostics = Diagnostics(self, lambda: self.measurements() if self.active else {}, self._problem)
         self.parameters: P
 
     def setup(self) -> None:
@@ -56,11 +61,20 @@ class ManagedNode(LifecycleNode, Generic[P]):
     def start(self) -> None:
         pass
 
+    def apply(self) -> None:
+        """Live parameters were set while the node is configured: take them from `parameters`."""
+
     def stop(self) -> None:
         pass
 
     def publish_on(self, topic: str, message_type: type[Any], profile: QoSProfile) -> Publisher:
-        publisher = self.create_publisher(message_type, topic, profile)
+        publisher = self.create_publisher(
+            message_type,
+            topic,
+            profile,
+            event_callbacks=publisher_events(self, topic, profile),
+            qos_overriding_options=QoSOverridingOptions.with_default_policies(),
+        )
         self._undo.append(lambda: self.destroy_publisher(publisher))
         return publisher
 
@@ -78,6 +92,8 @@ class ManagedNode(LifecycleNode, Generic[P]):
             topic,
             lambda message: callback(message) if self.active or when_inactive else None,
             profile,
+            event_callbacks=subscription_events(self, topic, profile),
+            qos_overriding_options=QoSOverridingOptions.with_default_policies(),
         )
         self._undo.append(lambda: self.destroy_subscription(subscription))
 
@@ -87,9 +103,21 @@ class ManagedNode(LifecycleNode, Generic[P]):
         self._undo.append(lambda: self.destroy_service(server))
 
     def every(self, period_s: float, callback: Callable[[], None]) -> None:
-        """`callback` is called while the node is active."""
-        timer = self.create_timer(period_s, lambda: callback() if self.active else None)
+        """`callback` is called while the node is active; whoever sets the clock does not change how often."""
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        timer = self.create_timer(period_s, lambda: callback() if self.active else None, clock=steady)
         self._undo.append(lambda: self.destroy_timer(timer))
+
+    def once(self, callback: Callable[[], None], ready: Callable[[], bool], patience_s: float) -> None:
+        """`callback` is called once, when `ready` or when patience is over; asked ten times a second."""
+        until = time.monotonic() + patience_s
+
+        def ask() -> None:
+            if ready() or time.monotonic() >= until:
+                self.destroy_timer(timer)
+                callback()
+
+        timer = self.create_timer(0.1, ask, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
     def work(self, work: Callable[[threading.Event], None]) -> None:
         """Run `work(stop)` in a thread while the node is active; it must return soon after `stop` is set."""
@@ -104,6 +132,10 @@ class ManagedNode(LifecycleNode, Generic[P]):
     def measurements(self) -> Mapping[str, object]:
         """What diagnostics show beside the counters."""
         return {}
+
+    def problem(self) -> str:
+        """What keeps the active node from its job just now, in a sentence; empty where nothing does."""
+        return ''
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         return self._attempt(self._configure, undo=self._clean_up)
@@ -134,10 +166,17 @@ class ManagedNode(LifecycleNode, Generic[P]):
             return True
         return self.trigger_configure() == _Result.SUCCESS and self.trigger_activate() == _Result.SUCCESS
 
+    def _problem(self) -> str:
+        return self.problem() if self.active else ''
+
     def _configure(self) -> None:
         self.parameters = self._declared.read()  # type: ignore[assignment]
         self._declared.changeable = False
         self.setup()
+
+    def _apply(self) -> None:
+        self.parameters = self._declared.read()  # type: ignore[assignment]
+        self.apply()
 
     def _clean_up(self) -> None:
         self.teardown()

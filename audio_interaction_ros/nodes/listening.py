@@ -18,13 +18,16 @@ TOPIC = 'ai/listening'
 class Listening:
     """`on` is false while the microphone is closed on purpose: what still arrives was heard before that."""
 
-    def __init__(self, node: ManagedNode[Any], forget: Callable[[], None]) -> None:
-        """Call in `setup`. `forget` is called whenever it is switched off, active or not."""
+    def __init__(self, node: ManagedNode[Any], forget: Callable[[], None], within: str = '') -> None:
+        """Call in `setup`. `forget` is called whenever it is switched off, active or not.
+
+        `within`: a namespace below the node's own, with a slash at its end.
+        """
         self._node = node
-        self._topic = node.resolve_topic_name(TOPIC)
+        self._topic = node.resolve_topic_name(within + TOPIC)
         self._said = True
         self._forget = forget
-        node.listen_to(TOPIC, Bool, self._on_message, qos.SWITCH, when_inactive=True)
+        node.listen_to(within + TOPIC, Bool, self._on_message, qos.SWITCH, when_inactive=True)
 
     @property
     def on(self) -> bool:

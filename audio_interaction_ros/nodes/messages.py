@@ -90,6 +90,8 @@ def alert_message(alert: Alert, header: Header) -> SafetyAlert:
         confidence=alert.confidence,
         response_id=alert.response_id,
         heard_by=int(alert.heard_by),
+        acknowledged=alert.acknowledged,
+        escalations=alert.escalations,
     )
 
 

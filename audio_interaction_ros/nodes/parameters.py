@@ -6,17 +6,24 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Literal, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 
 CHECKPOINT = 'Checkpoint directory, or `embedded` for the one that ships with the package.'
+DEVICE = 'Where PyTorch computes: `cpu`, `cuda`, `cuda:1` ….'
+PRECISION = 'Numbers to compute in: `stored`, as in the checkpoint, or `float32`, `bfloat16`, `float16`.'
 THREADS = 'CPU threads of PyTorch.'
 # Parameters that rclpy itself gives to every node.
 _RCLPY_NAMES = ('use_sim_time', 'start_type_description_service')
 _RCLPY_PREFIXES = ('qos_overrides.',)
+_NAMESPACE = re.compile(r'[A-Za-z]\w*(/[A-Za-z]\w*)*', re.ASCII)
+
+
+_LIVE: dict[str, JsonValue] = {'live': True}  # may be set while the node works
 
 
 class ParameterError(ValueError):
@@ -66,6 +73,8 @@ class ListenerParameters(NodeParameters):
 
 class ChunkEncoderParameters(ListenerParameters):
     checkpoint: str = Field('embedded', description=CHECKPOINT)
+    device: str = Field('cpu', description=DEVICE)
+    precision: Literal['stored', 'float32', 'bfloat16', 'float16'] = Field('stored', description=PRECISION)
     queue_max_messages: int = Field(
         100, ge=2, le=1000, description='Messages kept for encoding; at the limit the oldest is dropped and counted.'
     )
@@ -74,23 +83,48 @@ class ChunkEncoderParameters(ListenerParameters):
 
 class DecoderParameters(NodeParameters):
     checkpoint: str = Field('embedded', description=CHECKPOINT)
+    device: str = Field('cpu', description=DEVICE)
+    precision: Literal['stored', 'float32', 'bfloat16', 'float16', 'int8'] = Field(
+        'stored', description=f'{PRECISION} `int8`: weights of eight bits, the rest as stored.'
+    )
     response_threshold: float = Field(
-        0.0, ge=0.0, lt=1.0, description="Respond from this probability on; 0 takes the checkpoint's own."
+        0.0,
+        ge=0.0,
+        lt=1.0,
+        description="Respond from this probability on; 0 takes the checkpoint's own.",
+        json_schema_extra=_LIVE,
+    )
+    graphs: bool = Field(True, description='On a GPU, capture the passes as CUDA graphs; false runs them one by one.')
+    sources: list[str] = Field(
+        [''],
+        description='Namespaces to listen to, each with a context of its own: `left` hears `left/ai/embeddings` and '
+        'answers on `left/ai/response`; empty is the node’s own.',
     )
     rearm_below: float = Field(
         1.0, gt=0.0, le=1.0,
         description='After a response, wait with the next until the probability was as low as this; 1 does not wait.',
+        json_schema_extra=_LIVE,
     )  # fmt: skip
     instruction: str = Field('', description="The system instruction; empty takes the checkpoint's own.")
     max_response_tokens: int = Field(64, ge=2, le=1024, description='A longer response is ended.')
     max_response_s: float = Field(
-        30.0, gt=0.0, le=600.0, description='A response that is written for longer is cut short and marked `cancelled`.'
+        30.0,
+        gt=0.0,
+        le=600.0,
+        description='A response written for longer is cut short and marked `cancelled`.',
+        json_schema_extra=_LIVE,
     )
     preempt: bool = Field(
-        True, description='Cut a response short when what is heard meanwhile calls for an urgent one.'
+        True,
+        description='Cut a response short when what is heard meanwhile calls for an urgent one.',
+        json_schema_extra=_LIVE,
     )
     temperature: float = Field(
-        0.0, ge=0.0, le=2.0, description='0 writes the likeliest words; more than that draws among them.'
+        0.0,
+        ge=0.0,
+        le=2.0,
+        description='0 writes the likeliest words; more than that draws among them.',
+        json_schema_extra=_LIVE,
     )
     seed: int = Field(0, ge=0, le=2**31 - 1, description='Of those draws.')
     queue_max_chunks: int = Field(
@@ -98,15 +132,42 @@ class DecoderParameters(NodeParameters):
     )
     threads: int = Field(1, ge=1, le=64, description=THREADS)
 
+    @model_validator(mode='after')
+    def _sources_are_namespaces(self) -> DecoderParameters:
+        for source in self.sources:
+            if source and not _NAMESPACE.fullmatch(source):
+                raise ValueError(
+                    f"sources has '{source}'; give namespaces like left or robot_1/left, without '/' first"
+                )
+        if not self.sources or len(set(self.sources)) < len(self.sources):
+            raise ValueError(f'sources is {self.sources}; name at least one, and each once')
+        return self
+
 
 class SafetyAlertParameters(ListenerParameters):
     hazards_file: str = Field('', description="Hazard taxonomy (YAML); empty takes the package's `config/safety.yaml`.")
     cooldown_s: float = Field(
         60.0, ge=0.0, le=86_400.0,
         description='A hazard heard again within this time updates its alert and raises no new one.',
+        json_schema_extra=_LIVE,
     )  # fmt: skip
     clear_after_s: float = Field(
-        30.0, gt=0.0, le=86_400.0, description='An alert is cleared when its hazard was not heard for this long.'
+        30.0,
+        gt=0.0,
+        le=86_400.0,
+        description='An alert is cleared when its hazard was not heard for this long.',
+        json_schema_extra=_LIVE,
+    )
+    profile: str = Field(
+        '', description='A profile of that file: `home`, `industrial`, `vehicle`, `tutoring` or `care`; empty: none.'
+    )
+    language: str = Field(
+        '',
+        description="Of the alerts' sentences, where the file has them: `english`, `chinese`; else as was heard.",
+        json_schema_extra=_LIVE,
+    )
+    supervise: bool = Field(
+        True, description='Raise `listening_lost` when sound stops coming, or is not encoded or decided on any more.'
     )
     alarm_signatures: bool = Field(
         True,
@@ -181,6 +242,11 @@ def validated(cls: type[NodeParameters], given: Mapping[str, Any], also_known: I
         ) from error
 
 
+def is_live(field: FieldInfo) -> bool:
+    """Whether it may be set while the node works, and then counts at once."""
+    return field.json_schema_extra == _LIVE
+
+
 def bounds(field: FieldInfo) -> tuple[float | None, float | None]:
     """The lowest and the highest value; None where there is no limit."""
     low = high = None
@@ -191,6 +257,10 @@ def bounds(field: FieldInfo) -> tuple[float | None, float | None]:
 
 
 def _type_of(field: FieldInfo) -> str:
+    if get_origin(field.annotation) is Literal:
+        return 'one of ' + ', '.join(get_args(field.annotation))
+    if get_origin(field.annotation) is list:
+        return 'a list of texts'
     names = {bool: 'true or false', int: 'a whole number', float: 'a number', str: 'text'}
     return next((words for kind, words in names.items() if field.annotation is kind), 'text or a whole number')
 
@@ -211,7 +281,8 @@ def markdown_table(cls: type[NodeParameters]) -> str:
     rows = ['| parameter | default | range | meaning |', '|---|---|---|---|']
     for name, field in cls.model_fields.items():
         default = str(field.default).lower() if isinstance(field.default, bool) else repr(field.default)
-        rows.append(f'| `{name}` | `{default}` | {_range_of(field)} | {field.description} |')
+        live = ' *Live.*' if is_live(field) else ''
+        rows.append(f'| `{name}` | `{default}` | {_range_of(field)} | {field.description}{live} |')
     return '\n'.join(rows)
 
 

@@ -7,6 +7,7 @@ no model. Whoever hears a hazard, it becomes one alert on ai/safety_alert that s
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -14,19 +15,23 @@ from audio_common_msgs.msg import AudioDataStamped, AudioInfo
 from std_msgs.msg import Header
 
 from audio_interaction_ros.audio.formats import AudioFormatError, PcmFormat
-from audio_interaction_ros.msg import Response, SafetyAlert
+from audio_interaction_ros.msg import AudioEmbedding, Decision, Response, SafetyAlert
 from audio_interaction_ros.nodes import qos
+from audio_interaction_ros.nodes.health import Health
 from audio_interaction_ros.nodes.lifecycle import ManagedNode, run
 from audio_interaction_ros.nodes.listening import Listening
 from audio_interaction_ros.nodes.messages import alert_message, nanoseconds_of, stamp_of
 from audio_interaction_ros.nodes.parameters import SafetyAlertParameters
 from audio_interaction_ros.safety.alarm_listener import AlarmListener
 from audio_interaction_ros.safety.alarm_signatures import Evidence
-from audio_interaction_ros.safety.hazards import HazardTaxonomy, default_taxonomy_path
+from audio_interaction_ros.safety.hazards import Hazard, HazardTaxonomy, default_taxonomy_path
 from audio_interaction_ros.safety.policy import Alert, AlertPolicy, HeardBy
+from audio_interaction_ros.safety.supervision import Supervisor
+from audio_interaction_ros.srv import AcknowledgeAlert
 
 # Sound may arrive before its format does. An alarm outlasts that; a format that never comes is a fault.
 _UNREADABLE_MESSAGES = 100
+_LOOK_EVERY_S = 0.25
 
 
 class SafetyAlertNode(ManagedNode[SafetyAlertParameters]):
@@ -37,23 +42,38 @@ class SafetyAlertNode(ManagedNode[SafetyAlertParameters]):
     def setup(self) -> None:
         given = self.parameters
         path = Path(given.hazards_file).expanduser() if given.hazards_file else default_taxonomy_path()
-        self._taxonomy = HazardTaxonomy.load(path)
+        self._taxonomy = HazardTaxonomy.load(path, given.profile)
         self._pcm: PcmFormat | None = None
         if given.sample_rate:
             self._pcm = PcmFormat(given.sample_rate, given.channels, given.sample_format.upper())
         self._publisher = self.publish_on('ai/safety_alert', SafetyAlert, qos.ALERTS)
         self._listening = Listening(self, self._forget)
         self.listen_to('ai/response', Response, self._on_response, qos.EVENTS)
-        if given.alarm_signatures:
+        if given.alarm_signatures or given.supervise:
             self.listen_to('audio_info', AudioInfo, self._on_info, qos.LATCHED, when_inactive=True)
             self.listen_to('audio_stamped', AudioDataStamped, self._on_audio, qos.AUDIO)
-        self.every(0.5, self._clear_quiet)
+        if given.supervise:
+            self.listen_to('ai/embeddings', AudioEmbedding, self._on_embedding, qos.EMBEDDINGS)
+            self.listen_to('ai/decision', Decision, self._on_decision, qos.EVENTS)
+            self.listen_to('audio_end', Header, self._on_end, qos.LATCHED)
+            self._health = Health(self, self._steady_s)
+        self.serve('ai/acknowledge_alert', AcknowledgeAlert, self._on_acknowledge)
+        self.every(_LOOK_EVERY_S, self._look)
 
     def start(self) -> None:
         self._policy = AlertPolicy(self.parameters.cooldown_s, self.parameters.clear_after_s)
         self._headers: dict[str, Header] = {}
         self._alarms = AlarmListener()
         self._unreadable = 0
+        self._supervisor = Supervisor(self._steady_s())
+        self._deaf: str | None = None
+        self._was_on = True
+        self._ignored = 0
+
+    def apply(self) -> None:
+        if self.active:
+            self._policy.cooldown_s = self.parameters.cooldown_s
+            self._policy.clear_after_s = self.parameters.clear_after_s
 
     def stop(self) -> None:
         for alert in self._policy.clear_all():
@@ -64,7 +84,11 @@ class SafetyAlertNode(ManagedNode[SafetyAlertParameters]):
             'open_alerts': self._policy.open_alerts,
             'gaps': self._alarms.gaps,
             'listening': self._listening.on,
+            'ignored_by_profile': self._ignored,
         }
+
+    def problem(self) -> str:
+        return self._deaf or ''
 
     def _forget(self) -> None:
         """Silence is wanted now, and no trouble. Open alerts stay until quiet clears them, as ever."""
@@ -73,11 +97,11 @@ class SafetyAlertNode(ManagedNode[SafetyAlertParameters]):
             self._unreadable = 0
 
     def _on_response(self, response: Response) -> None:
+        self._supervisor.spoke(self._steady_s())
         if not (response.urgent and response.final) or response.cancelled:
             return
         hazard = self._taxonomy.hazard_of(response.text)
-        alert = self._policy.heard(hazard, response.text, response.probability, response.id, self._now_s())
-        self._raise(alert, response.header)
+        self._heard(hazard, response.text, response.probability, response.id, HeardBy.MODEL, response.header)
 
     def _on_info(self, info: AudioInfo) -> None:
         try:
@@ -101,6 +125,9 @@ class SafetyAlertNode(ManagedNode[SafetyAlertParameters]):
             return
         try:
             samples = self._pcm.decode(message.audio.data)
+            self._supervisor.sound(self._steady_s(), all_zero=not samples.any())
+            if not self.parameters.alarm_signatures:
+                return
             for evidence, stamp_ns in self._alarms.push(samples, self._pcm, nanoseconds_of(message.header.stamp)):
                 self._on_signature(evidence, Header(stamp=stamp_of(stamp_ns), frame_id=message.header.frame_id))
         except AudioFormatError as error:
@@ -109,14 +136,60 @@ class SafetyAlertNode(ManagedNode[SafetyAlertParameters]):
 
     def _on_signature(self, evidence: Evidence, header: Header) -> None:
         hazard = self._taxonomy.hazard_of_signature(evidence.signature)
-        alert = self._policy.heard(hazard, evidence.sentence, evidence.confidence, '', self._now_s(), HeardBy.SIGNATURE)
-        self._raise(alert, header)
+        self._heard(hazard, evidence.sentence, evidence.confidence, '', HeardBy.SIGNATURE, header)
 
-    def _clear_quiet(self) -> None:
-        for alert in self._policy.clear_quiet(self._now_s()):
+    def _on_embedding(self, message: AudioEmbedding) -> None:
+        self._supervisor.encoded(self._steady_s())
+
+    def _on_decision(self, message: Decision) -> None:
+        self._supervisor.decided(self._steady_s())
+
+    def _on_end(self, message: Header) -> None:
+        self._supervisor.over()
+
+    def _on_acknowledge(
+        self, request: AcknowledgeAlert.Request, response: AcknowledgeAlert.Response
+    ) -> AcknowledgeAlert.Response:
+        found = self._policy.acknowledge(request.id) if self.active else []
+        for alert in found:
             self._publish(alert)
+        response.success = bool(found)
+        response.message = f'{len(found)} acknowledged' if found else 'there is no such open alert'
+        return response
 
-    def _raise(self, alert: Alert, header: Header) -> None:
+    def _look(self) -> None:
+        now_s = self._steady_s()
+        for alert in (*self._policy.clear_quiet(now_s), *self._policy.escalate(now_s)):
+            self._publish(alert)
+        if self.parameters.supervise:
+            self._supervise()
+
+    def _supervise(self) -> None:
+        """Deafness is an alert of its own: raised when it begins, cleared when sound is decided on again."""
+        on = self._listening.on
+        if on and not self._was_on:
+            self._supervisor = Supervisor(self._steady_s())
+        self._was_on = on
+        problem = self._supervisor.problem(self._steady_s()) if on else None
+        deafness = self._taxonomy.listening_lost
+        if problem and problem != self._deaf:
+            header = Header(stamp=self.get_clock().now().to_msg())
+            self._heard(deafness, problem, 1.0, '', HeardBy.SUPERVISION, header)
+        elif problem:
+            self._policy.goes_on(deafness.name, self._steady_s())
+        elif self._deaf:
+            self._publish(self._policy.clear(deafness.name))
+        self._deaf = problem
+        self._health.publish(on, self._supervisor.begun, problem)
+
+    def _heard(
+        self, hazard: Hazard, message: str, confidence: float, response_id: str, heard_by: HeardBy, header: Header
+    ) -> None:
+        if hazard.ignored:
+            self._ignored += 1
+            return
+        message = hazard.messages.get(self.parameters.language, message)
+        alert = self._policy.heard(hazard, message, confidence, response_id, self._steady_s(), heard_by)
         self._headers[alert.hazard] = header
         self._publish(alert)
 
@@ -125,8 +198,11 @@ class SafetyAlertNode(ManagedNode[SafetyAlertParameters]):
         who = f'{alert.severity.name}, heard by {alert.heard_by.name}'
         self.get_logger().warning(f'{alert.state.name} {alert.hazard} ({who}): {alert.message}')
 
-    def _now_s(self) -> float:
-        return float(self.get_clock().now().nanoseconds) * 1e-9
+    def _steady_s(self) -> float:
+        """Simulated time where there is one, else a clock that nobody sets."""
+        if self.get_parameter('use_sim_time').value:
+            return float(self.get_clock().now().nanoseconds) * 1e-9
+        return time.monotonic()
 
 
 def main(args: list[str] | None = None) -> int:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import IntEnum
 from pathlib import Path
+from typing import Annotated
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from audio_interaction_ros.resources import shared_path
 from audio_interaction_ros.safety.alarm_signatures import SIGNATURES
+
+LISTENING_LOST = 'listening_lost'  # the hazard of an assistant that has gone deaf
 
 
 class HazardFileError(ValueError):
@@ -28,20 +32,36 @@ class Severity(IntEnum):
 
 @dataclass(frozen=True)
 class Hazard:
-    """`also_called`: hazards that a model may take its sound for, where a signature knows better."""
+    """What is known about a hazard before it is heard.
+
+    `also_called`: hazards that a model may take its sound for, where a signature knows better. `cooldown_s`: None takes
+    the node's. `escalate_after_s`: 0 never does. `messages`: what to say, by language. `ignored`: it raises no alert.
+    """
 
     name: str
     severity: Severity
     also_called: frozenset[str] = frozenset()
+    cooldown_s: float | None = None
+    escalate_after_s: float = 0.0
+    messages: Mapping[str, str] = field(default_factory=dict)
+    ignored: bool = False
+
+
+_SEVERITY = '^(INFO|WARNING|DANGER)$'
+_Severity = Annotated[str, Field(pattern=_SEVERITY)]
+_Seconds = Annotated[float, Field(ge=0.0, le=86_400.0)]
 
 
 class _Entry(BaseModel):
     model_config = ConfigDict(extra='forbid')
 
-    severity: str = Field(pattern='^(INFO|WARNING|DANGER)$')
+    severity: _Severity
     keywords: list[str] = Field(min_length=1)
     signatures: list[str] = Field(default_factory=list)
     also_called: list[str] = Field(default_factory=list)
+    cooldown_s: _Seconds | None = None
+    escalate_after_s: _Seconds | None = None
+    messages: dict[str, str] = Field(default_factory=dict)
 
     @field_validator('signatures')
     @classmethod
@@ -51,18 +71,59 @@ class _Entry(BaseModel):
         return names
 
 
+class _Profile(BaseModel):
+    """What differs from the rest of the file; numbers are for every hazard that has none of its own."""
+
+    model_config = ConfigDict(extra='forbid')
+
+    severities: dict[str, _Severity] = Field(default_factory=dict)
+    ignored: list[str] = Field(default_factory=list)
+    unknown_severity: _Severity | None = None
+    cooldown_s: _Seconds | None = None
+    escalate_after_s: _Seconds | None = None
+
+
 class _File(BaseModel):
     model_config = ConfigDict(extra='forbid')
 
     hazards: dict[str, _Entry] = Field(min_length=1)
-    unknown_severity: str = Field(pattern='^(INFO|WARNING|DANGER)$')
+    unknown_severity: _Severity
+    listening_lost_severity: _Severity = 'DANGER'
+    escalate_after_s: _Seconds = 0.0
+    profiles: dict[str, _Profile] = Field(default_factory=dict)
+
+    @model_validator(mode='after')
+    def _profiles_know_the_hazards(self) -> _File:
+        for name, profile in self.profiles.items():
+            if unknown := sorted({*profile.severities, *profile.ignored} - set(self.hazards)):
+                raise ValueError(f"profile '{name}' names hazards that the file does not have: {unknown}")
+        return self
+
+    def hazard(self, name: str, profile: _Profile) -> Hazard:
+        entry = self.hazards[name]
+
+        def first(*given: float | None) -> float | None:
+            return next((value for value in given if value is not None), None)
+
+        return Hazard(
+            name,
+            Severity[profile.severities.get(name, entry.severity)],
+            frozenset(entry.also_called),
+            first(entry.cooldown_s, profile.cooldown_s),
+            first(entry.escalate_after_s, profile.escalate_after_s, self.escalate_after_s) or 0.0,
+            entry.messages,
+            name in profile.ignored,
+        )
 
 
 class HazardTaxonomy:
     """Finds the hazard of a sentence: the keyword that comes first in it; of two at one place, the longer."""
 
-    def __init__(self, keywords: dict[str, Hazard], signatures: dict[str, Hazard], unknown: Hazard) -> None:
+    def __init__(
+        self, keywords: dict[str, Hazard], signatures: dict[str, Hazard], unknown: Hazard, listening_lost: Hazard
+    ) -> None:
         """`keywords`: lower-case word or phrase → hazard; `signatures`: name in SIGNATURES → hazard."""
+        self.listening_lost = listening_lost
         self._hazards = keywords
         self._signatures = signatures
         self._unknown = unknown
@@ -79,21 +140,37 @@ class HazardTaxonomy:
         return self._signatures.get(name, self._unknown)
 
     @classmethod
-    def load(cls, path: Path) -> HazardTaxonomy:
-        """Raises HazardFileError, naming the file and what is wrong in it."""
+    def load(cls, path: Path, profile: str = '') -> HazardTaxonomy:
+        """Raises HazardFileError, naming the file and what is wrong in it, or the profiles that it has."""
         try:
             content = _File.model_validate(yaml.safe_load(path.read_text()))
         except (OSError, UnicodeDecodeError, yaml.YAMLError, ValidationError) as error:
             raise HazardFileError(
                 f"'{path}' is no hazard taxonomy; restore it or leave hazards_file empty: {error}"
             ) from error
-        hazards = {
-            name: Hazard(name, Severity[entry.severity], frozenset(entry.also_called))
-            for name, entry in content.hazards.items()
-        }
+        if profile and profile not in content.profiles:
+            raise HazardFileError(
+                f"profile is '{profile}', '{path}' has {', '.join(content.profiles) or 'none'}; give one of those, or "
+                'leave it empty'
+            )
+        chosen = content.profiles[profile] if profile else _Profile()
+        hazards = {name: content.hazard(name, chosen) for name in content.hazards}
         keywords = {word.lower(): hazards[name] for name, entry in content.hazards.items() for word in entry.keywords}
         signatures = {one: hazards[name] for name, entry in content.hazards.items() for one in entry.signatures}
-        return cls(keywords, signatures, Hazard('unknown', Severity[content.unknown_severity]))
+        unknown = Hazard(
+            'unknown',
+            Severity[chosen.unknown_severity or content.unknown_severity],
+            cooldown_s=chosen.cooldown_s,
+            escalate_after_s=chosen.escalate_after_s or content.escalate_after_s,
+        )
+        # Not heard but missed, so it has no words; deafness that comes back is a new one.
+        deaf = Hazard(
+            LISTENING_LOST,
+            Severity[content.listening_lost_severity],
+            cooldown_s=0.0,
+            escalate_after_s=unknown.escalate_after_s,
+        )
+        return cls(keywords, signatures, unknown, deaf)
 
 
 def default_taxonomy_path() -> Path:

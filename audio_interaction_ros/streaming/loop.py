@@ -18,9 +18,9 @@ from audio_interaction_ros.audio.formats import Samples
 from audio_interaction_ros.audio.timeline import NS_PER_SAMPLE
 from audio_interaction_ros.model.checkpoint import DecoderHalf, EncoderHalf
 from audio_interaction_ros.model.encoder import StreamingEncoder
-from audio_interaction_ros.streaming.engine import Engine
+from audio_interaction_ros.model.engine import Engine
 from audio_interaction_ros.streaming.fifo import ChunkQueue, EncodedChunk
-from audio_interaction_ros.streaming.session import Session, SessionSettings
+from audio_interaction_ros.streaming.session import Session, SessionSettings, Work
 
 
 @dataclass(frozen=True)
@@ -62,8 +62,8 @@ class ListeningLoop:
     ) -> None:
         self._queue = queue
         self._session = session
-        self._max_response_s = max_response_s
-        self._preempt = preempt
+        self.max_response_s = max_response_s
+        self.preempt = preempt
         self._began = 0.0
         self._looked_at = 0  # chunks in the queue when it was last asked whether they are urgent
         self._tokenizer: Tokenizer = decoder.tokenizer
@@ -73,8 +73,16 @@ class ListeningLoop:
         self._emotion = 'normal'
         self._text_ids: list[int] = []
 
+    @property
+    def session(self) -> Session:
+        return self._session
+
     def step(self) -> Decision | Response | None:
         """One step of Algorithm 3; None when there is nothing to do (idle and the queue empty)."""
+        return self._session.alone(self.step_work())
+
+    def step_work(self) -> Work[Decision | Response | None]:
+        """As `step`, for a `Brain`."""
         return self._speak() if self._session.responding else self._listen()
 
     def run_until_idle(self) -> Iterator[Decision | Response]:
@@ -98,10 +106,10 @@ class ListeningLoop:
         self._text_ids = []
         return cut_short
 
-    def _listen(self) -> Decision | None:
+    def _listen(self) -> Work[Decision | None]:
         chunks = self._queue.flush()
         if not chunks:
-            self._session.tidy()
+            yield from self._session.tidy_work()
             return None
         started = time.monotonic()
         newest = chunks[-1]
@@ -110,20 +118,21 @@ class ListeningLoop:
         if newest.stream_id != self._stream_id:
             self._session.reset()
             self._stream_id = newest.stream_id
-        respond, probability = self._session.drain([chunk.vectors for chunk in chunks])
+        respond, probability = yield from self._session.drain_work([chunk.vectors for chunk in chunks])
         decision = Decision(newest, len(chunks), respond, probability, time.monotonic() - started)
         if respond:
             self._trigger, self._emotion, self._text_ids = decision, 'normal', []
             self._began, self._looked_at = started, 0
         return decision
 
-    def _speak(self) -> Response:
+    def _speak(self) -> Work[Response]:
         assert self._trigger is not None  # responding implies a decision made it so
-        if time.monotonic() - self._began > self._max_response_s or self._something_urgent():
+        too_long = time.monotonic() - self._began > self.max_response_s
+        if too_long or (yield from self._something_urgent()):
             cut_short = self.cancel()
             assert cut_short is not None
             return cut_short
-        token = self._session.next_token()
+        token = yield from self._session.next_token_work()
         if token == self._protocol.eos:
             return Response(self._trigger, self._text(), self._emotion, final=True)
         if emotion := self._protocol.emotion_of(token):
@@ -132,13 +141,13 @@ class ListeningLoop:
             self._text_ids.append(token)
         return Response(self._trigger, self._text(), self._emotion, final=False)
 
-    def _something_urgent(self) -> bool:
+    def _something_urgent(self) -> Work[bool]:
         """Asked once for every chunk that comes in during a response that is not urgent itself."""
-        if not self._preempt or self._emotion == 'urgent' or len(self._queue) == self._looked_at:
+        if not self.preempt or self._emotion == 'urgent' or len(self._queue) == self._looked_at:
             return False
         waiting = [chunk.vectors for chunk in self._queue.peek() if chunk.stream_id == self._stream_id]
         self._looked_at = len(self._queue)
-        return bool(waiting) and self._session.would_interrupt(waiting)
+        return bool(waiting) and (yield from self._session.would_interrupt_work(waiting))
 
     def _text(self) -> str:
         text: str = self._tokenizer.decode(self._text_ids)
@@ -159,12 +168,13 @@ def make_session(
     decoder: DecoderHalf,
     response_threshold: float | None = None,
     instruction: str | None = None,
+    engine: Engine | None = None,
     **limits: Unpack[Limits],
 ) -> Session:
-    """A fresh session with the checkpoint's own threshold and instruction unless others are given."""
+    """A fresh session with the checkpoint's own threshold and instruction, and an engine of its own, unless given."""
     defaults = decoder.config.streaming
     return Session(
-        Engine(decoder.language_model),
+        engine or Engine(decoder.language_model),
         decoder.protocol,
         decoder.instruction_prefix(instruction or defaults.instruction),
         decoder.tokenizer.get_vocab_size(),

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
+from audio_interaction_ros.model.engine import Engine, KvCache
 from audio_interaction_ros.model.protocol import AUDIO_TOKENS_PER_CHUNK, Protocol
-from audio_interaction_ros.streaming.engine import Engine
+
+T = TypeVar('T')
+Work = Generator[Tensor, Tensor, T]  # yields embeddings [n, hidden] to read, is sent logits [vocabulary], returns T
 
 _LONGEST_CYCLE, _REPEATS, _FEWEST_LOOPED = 8, 4, 8  # tokens; times; tokens that a loop has before it is cut off
 _BEFORE_A_RESPONSE = 8  # chunks kept with a response that is remembered: about as long as a request takes
@@ -22,7 +26,7 @@ class SessionSettings:
 
     `response_threshold`: respond when P(response) among the two control tokens reaches it.
     `rearm_below`: after a response, the next has to wait until P(response) was as low as this once; 1 never waits.
-    `max_context_chunks`: the longest context the model was trained on; past it, `Session.compact` makes room.
+    `max_context_chunks`: the longest context the model was trained on; past it, the session makes room.
     `max_response_tokens`: a longer response is ended with `eos`.
     `temperature`: 0 takes the likeliest token, more than that draws, by `seed`.
     `silent_between_chunks`: within a drain every chunk but the last is followed by `silent`, unasked, for a model that
@@ -51,6 +55,8 @@ class Session:
 
     The last token emitted is not in the cache yet: it enters with the next forward pass, so a drain and a text
     step cost one pass each.
+
+    The methods that need passes come twice: alone, and as `Work` for a `Brain` that runs many sessions' passes at once.
     """
 
     def __init__(
@@ -65,7 +71,7 @@ class Session:
         self._engine = engine
         self._protocol = protocol
         self._prefix = list(prefix)
-        self._settings = settings
+        self.settings = settings
         self._a_chunk = AUDIO_TOKENS_PER_CHUNK + 2 + settings.silent_between_chunks  # positions, without the answer
         longest = settings.max_context_chunks * (self._a_chunk + 2 + settings.max_response_tokens)
         capacity = min(engine.config.max_position_embeddings, len(self._prefix) + longest)
@@ -81,9 +87,8 @@ class Session:
         self._not_first[protocol.eos] = True
         self._draws = torch.Generator().manual_seed(settings.seed)
         silence = [protocol.silent] if settings.silent_between_chunks else []
-        with torch.inference_mode():
-            self._begin, self._end = engine.embed([protocol.chunk_begin]), engine.embed([protocol.chunk_end])
-            self._between = engine.embed([protocol.chunk_end, *silence, protocol.chunk_begin])
+        self._begin, self._end = engine.embed([protocol.chunk_begin]), engine.embed([protocol.chunk_end])
+        self._between = engine.embed([protocol.chunk_end, *silence, protocol.chunk_begin])
         self.compactions = 0
         self.reset()
 
@@ -108,42 +113,53 @@ class Session:
         return sum(len(turn.vectors) for turn in self._turns)
 
     @property
+    def cache(self) -> KvCache:
+        """What `Work` is read into."""
+        return self._cache
+
+    @property
     def cache_bytes(self) -> int:
         """What the cache takes, full or empty."""
         return self._cache.keys.nbytes + self._cache.values.nbytes
 
-    @torch.inference_mode()
     def drain(self, vectors: Sequence[Tensor]) -> tuple[bool, float]:
         """Chunks of [10, dim] → (respond?, probability of `response`).
 
         Raises RuntimeError while a response is under way: that would break the protocol.
         """
+        return self.alone(self.drain_work(vectors))
+
+    def drain_work(self, vectors: Sequence[Tensor]) -> Work[tuple[bool, float]]:
+        """As `drain`."""
         if self.responding:
             raise RuntimeError('drain() during a response; call next_token() until it returns eos, or cancel()')
-        vectors = list(vectors)[-self._settings.max_context_chunks // 2 :]
+        vectors = list(vectors)[-self.settings.max_context_chunks // 2 :]
         if not self._room_for(len(vectors)):
-            self.compact(len(vectors))
+            yield from self._compact(len(vectors))
         turn = _Turn([chunk.to(self._engine.device, self._engine.dtype) for chunk in vectors])
-        probability = self._p_response(self._read([self._engine.embed(self._unread), *self._chunk_embeddings(turn)]))
+        logits = yield torch.cat([self._engine.embed(self._unread), *self._chunk_embeddings(turn)])
+        probability = self._p_response(logits)
         respond = self._responds(probability)
         turn.tokens.append(self._protocol.response if respond else self._protocol.silent)
         self._turns.append(turn)
         self._unread = turn.tokens[-1:]
         return respond, probability
 
-    @torch.inference_mode()
     def next_token(self) -> int:
         """The next token of the response under way; `eos` ends it.
 
         `eos` also where the response is too long, goes round in circles, or leaves no room in the context.
         """
+        return self.alone(self.next_token_work())
+
+    def next_token_work(self) -> Work[int]:
+        """As `next_token`."""
         tokens = self._turns[-1].tokens
         full = self._cache.length + len(self._unread) + 1 >= self._cache.capacity
-        if full or len(tokens) > self._settings.max_response_tokens or loops(tokens):
+        if full or len(tokens) > self.settings.max_response_tokens or loops(tokens):
             return self.cancel()
-        logits = self._read([self._engine.embed(self._unread)])
-        logits[self._not_first if len(tokens) == 1 else self._not_text] = -torch.inf
-        token = self._choose(logits)
+        logits = yield self._engine.embed(self._unread)
+        token = self._choose(logits.masked_fill(self._not_first if len(tokens) == 1 else self._not_text, -torch.inf))
         tokens.append(token)
         self._unread = [token]
         return token
@@ -155,34 +171,51 @@ class Session:
             self._unread = [*self._unread, self._protocol.eos]
         return self._protocol.eos
 
-    @torch.inference_mode()
     def would_interrupt(self, vectors: Sequence[Tensor]) -> bool:
         """Whether these chunks would get an urgent response if the one under way ended here. Changes nothing.
 
         False where they do not fit into the context any more.
         """
+        return self.alone(self.would_interrupt_work(vectors))
+
+    def would_interrupt_work(self, vectors: Sequence[Tensor]) -> Work[bool]:
+        """As `would_interrupt`."""
         turn = _Turn([chunk.to(self._engine.device, self._engine.dtype) for chunk in vectors])
         length = self._cache.length
         if length + len(self._unread) + 2 + len(vectors) * (self._a_chunk + 1) > self._cache.capacity:
             return False
         ended = self._engine.embed([*self._unread, self._protocol.eos])
-        probability = self._p_response(self._read([ended, *self._chunk_embeddings(turn)]))
+        logits = yield torch.cat([ended, *self._chunk_embeddings(turn)])
         urgent = False
-        if probability >= self._settings.response_threshold:
-            logits = self._read([self._engine.embed([self._protocol.response])])
-            logits[self._not_first] = -torch.inf
-            urgent = int(logits.argmax()) == self._protocol.emotions.get('urgent')
+        if self._p_response(logits) >= self.settings.response_threshold:
+            logits = yield self._engine.embed([self._protocol.response])
+            first = int(logits.masked_fill(self._not_first, -torch.inf).argmax())
+            urgent = first == self._protocol.emotions.get('urgent')
         self._cache.truncate(length)
         return urgent
 
     def tidy(self) -> None:
         """Make room while there is nothing else to do, so that no decision has to wait for it."""
-        spare = max(1, self._settings.max_context_chunks // _SPARE_SHARE)
-        if not self.responding and not self._room_for(spare):
-            self.compact(spare)
+        self.alone(self.tidy_work())
 
-    @torch.inference_mode()
-    def compact(self, needed_chunks: int) -> None:
+    def tidy_work(self) -> Work[None]:
+        """As `tidy`."""
+        spare = max(1, self.settings.max_context_chunks // _SPARE_SHARE)
+        if not self.responding and not self._room_for(spare):
+            yield from self._compact(spare)
+
+    def alone(self, work: Work[T]) -> T:
+        """Do work at once."""
+        logits: Tensor | None = None
+        try:
+            while True:
+                embedded = next(work) if logits is None else work.send(logits)
+                logits = self._engine.forward([self._cache], embedded[None])[0]
+        except StopIteration as done:
+            result: T = done.value
+            return result
+
+    def _compact(self, needed_chunks: int) -> Work[None]:
         """Build the cache anew from what is worth keeping, in the order in which it came.
 
         Kept are the instruction and, of half of what the context holds, the newest chunks and then, as far as there is
@@ -200,13 +233,13 @@ class Session:
         for turn in turns:
             embeddings += [*self._chunk_embeddings(turn), self._engine.embed(turn.tokens)]
         # Everything but the last token goes into the cache now; that one is read with the next chunks.
-        self._read([torch.cat(embeddings)[:-1]])
+        yield torch.cat(embeddings)[:-1]
         self._turns = turns
         self._unread = turns[-1].tokens[-1:]
 
     def _kept(self, needed_chunks: int) -> set[int]:
         """Which turns stay, as places in `_turns`."""
-        chunks = self._settings.max_context_chunks // 2 - needed_chunks
+        chunks = self.settings.max_context_chunks // 2 - needed_chunks
         positions = (self._cache.capacity - len(self._prefix)) // 2 - needed_chunks * (self._a_chunk + 1)
         exchanges = [number for number, turn in enumerate(self._turns) if len(turn.tokens) > 1]
         newest = list(range(len(self._turns) - 1, -1, -1))
@@ -242,20 +275,20 @@ class Session:
 
     def _room_for(self, chunks: int) -> bool:
         positions = self._cache.length + len(self._unread) + chunks * (self._a_chunk + 1)
-        fits = positions + self._settings.max_response_tokens + 2 <= self._cache.capacity
+        fits = positions + self.settings.max_response_tokens + 2 <= self._cache.capacity
         # A capacity too small for a whole response is cut short there rather than compacted for ever.
         fits |= not self._turns
-        return fits and self.context_chunks + chunks <= self._settings.max_context_chunks
+        return fits and self.context_chunks + chunks <= self.settings.max_context_chunks
 
     def _responds(self, probability: float) -> bool:
-        respond = self._armed and probability >= self._settings.response_threshold
-        self._armed = probability <= self._settings.rearm_below or (self._armed and not respond)
+        respond = self._armed and probability >= self.settings.response_threshold
+        self._armed = probability <= self.settings.rearm_below or (self._armed and not respond)
         return respond
 
     def _choose(self, logits: Tensor) -> int:
-        if self._settings.temperature == 0:
+        if self.settings.temperature == 0:
             return int(logits.argmax())
-        shares = (logits.cpu() / self._settings.temperature).softmax(-1)
+        shares = (logits.cpu() / self.settings.temperature).softmax(-1)
         return int(torch.multinomial(shares, 1, generator=self._draws))
 
     def _p_response(self, logits: Tensor) -> float:
@@ -264,10 +297,6 @@ class Session:
     def _chunk_embeddings(self, turn: _Turn) -> list[Tensor]:
         parts = [part for chunk in turn.vectors for part in (self._between, chunk)]
         return [self._begin, *parts[1:], self._end]
-
-    def _read(self, embeddings: list[Tensor]) -> Tensor:
-        """One pass; logits [vocabulary] after its last position."""
-        return self._engine.forward([self._cache], torch.cat(embeddings)[None])[0]
 
 
 def loops(tokens: Sequence[int]) -> bool:

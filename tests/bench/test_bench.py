@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from audio_interaction_ros.audio import CHUNK_S, CHUNK_SAMPLES
-from audio_interaction_ros.bench import fifo, soak, speed
+from audio_interaction_ros.bench import fifo, sessions, soak, speed
 from audio_interaction_ros.bench.schedulers import SCHEDULERS, ScriptedSession, Timeline
 
 
@@ -87,3 +87,8 @@ def test_a_soak_skips_nothing_and_writes_a_page(encoder_half, decoder_half, soun
     soak.write(result, tmp_path / 'soak')
     assert json.loads((tmp_path / 'soak' / 'soak.json').read_text())['decisions'] == 270
     assert '<svg' in (tmp_path / 'soak' / 'soak.html').read_text()
+
+
+def test_streams_that_share_a_process_are_all_heard_in_every_period(encoder_half, decoder_half, sound):
+    work_s = sessions.listen(encoder_half, decoder_half, sound, sessions=3, periods=4)
+    assert len(work_s) == 4 and min(work_s) > 0

@@ -11,7 +11,8 @@ import soundfile
 
 from audio_interaction_ros.cli import main
 
-NOISE = np.random.default_rng(1).normal(0, 0.1, 20_000).astype(np.float32)
+# Whole numbers, which both formats keep as they are.
+NOISE = (np.random.default_rng(1).normal(0, 0.1, 20_000) * 32_767).astype(np.int16)
 
 
 def test_each_file_is_heard_from_a_fresh_start(tmp_path, capsys, tiny_checkpoint):

@@ -13,6 +13,7 @@ from audio_interaction_ros.audio import CHUNK_SAMPLES
 from audio_interaction_ros.model.checkpoint import CheckpointError, load_decoder, load_encoder
 from audio_interaction_ros.model.convert import convert
 from audio_interaction_ros.model.convert_source import RELEASED_PROTOCOL
+from audio_interaction_ros.model.engine import Engine
 from tests.model.miniatures import ROWS, audio_config
 
 WIDTH = 32
@@ -73,9 +74,9 @@ def test_sound_and_text_give_the_thinkers_logits(omni):
         input_features=mel[None],
         feature_attention_mask=torch.ones(1, 40, dtype=torch.long),
     ).logits[0]
-    embed = decoder.language_model.get_input_embeddings()
-    heard = [embed(torch.tensor([151644, 151647])), encoder(sound)[0], embed(torch.tensor([151648, *said]))]
-    found = decoder.language_model(inputs_embeds=torch.cat(heard)[None]).logits[0]
+    engine = Engine(decoder.language_model)
+    heard = torch.cat([engine.embed([151644, 151647]), encoder(sound)[0], engine.embed([151648, *said])])
+    found = engine.logits(engine.read([engine.new_cache(len(heard))], heard[None]))[0]
     others = torch.ones(ROWS, dtype=torch.bool)
     others[CONTROL_WORDS] = False
     assert expected.std() > 0.1
@@ -87,7 +88,7 @@ def test_a_control_token_begins_as_the_mean_of_the_words_that_name_it(omni):
     _, ours, thinker = omni
     half = load_decoder(ours)
     tables = (
-        (thinker.get_input_embeddings().weight, half.language_model.get_input_embeddings().weight),
+        (thinker.get_input_embeddings().weight, half.language_model.model.embed_tokens.weight),
         (thinker.lm_head.weight, half.language_model.lm_head.weight),
     )
     for before, after in tables:
@@ -113,8 +114,8 @@ def test_a_tied_table_becomes_two_equal_ones(tmp_path, qwen_tokenizer):
     assert 'thinker.lm_head.weight' not in index['weight_map']
     convert(tmp_path / 'foreign', tmp_path / 'ours')
     model = load_decoder(tmp_path / 'ours').language_model
-    assert torch.equal(model.lm_head.weight, model.get_input_embeddings().weight)
-    assert model.lm_head.weight is not model.get_input_embeddings().weight
+    assert torch.equal(model.lm_head.weight, model.model.embed_tokens.weight)
+    assert model.lm_head.weight is not model.model.embed_tokens.weight
 
 
 def test_a_directory_without_the_thinker_is_refused(omni, tmp_path):

@@ -14,6 +14,7 @@ import yaml
 from audio_interaction_ros.audio import CHUNK_SAMPLES
 from audio_interaction_ros.model.checkpoint import CheckpointError, load_decoder, load_encoder
 from audio_interaction_ros.model.convert import convert
+from audio_interaction_ros.model.engine import Engine
 from audio_interaction_ros.streaming.loop import make_session
 from tests.model.miniatures import ROWS, Shape, audio_config, write_release
 
@@ -67,9 +68,9 @@ def test_both_packings_give_the_logits_of_an_independent_forward(
 ):
     write_release(tmp_path / 'release', qwen_tokenizer, language_weights, Shape(), interleaved)
     convert(tmp_path / 'release', tmp_path / 'ours', shard_bytes=100_000)
-    model = load_decoder(tmp_path / 'ours').language_model
+    engine = Engine(load_decoder(tmp_path / 'ours').language_model)
     heard = torch.cat([language_weights.embeddings[[7, 8, RELEASED['AUDIO_BEGIN']]], vectors.flatten(0, 1)])
-    ours = model(inputs_embeds=heard[None]).logits[0, -1]
+    ours = engine.forward([engine.new_cache(len(heard))], heard[None])[0]
     expected = reference_logits(language_weights, Shape(), heard)
     assert ours.shape == (ROWS,)
     assert expected.std() > 0.1

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
-from transformers.models.qwen2_5_omni.configuration_qwen2_5_omni import Qwen2_5OmniAudioEncoderConfig
+from transformers import WhisperFeatureExtractor
 
 from audio_interaction_ros.audio import CHUNK_SAMPLES
-from audio_interaction_ros.audio.logmel import HISTORY_SAMPLES, HOP_SAMPLES, CausalLogMel
+from audio_interaction_ros.audio.logmel import HISTORY_SAMPLES, HOP_SAMPLES, CausalLogMel, mel_filters
 from audio_interaction_ros.model.encoder import ChunkEncoder, StreamingEncoder
+from audio_interaction_ros.model.shapes import AudioConfig
 from tests.tiny_checkpoint import DIM, make_encoder
 
 CHUNKS = 5
@@ -26,16 +28,6 @@ def test_streaming_equals_offline(encoder_half, waveform):
     chunks = torch.stack([streaming.encode(chunk) for chunk in waveform.split(CHUNK_SAMPLES)])
     assert offline.shape == chunks.shape == (CHUNKS, 10, DIM)
     torch.testing.assert_close(chunks, offline, atol=1e-5, rtol=0)
-
-
-@torch.inference_mode()
-def test_the_batched_tower_equals_the_stock_forward(encoder_half, waveform):
-    encoder = encoder_half.encoder
-    mel = encoder.logmel(waveform)
-    stock = encoder.audio_tower(
-        mel, feature_lens=torch.tensor([mel.shape[1]]), aftercnn_lens=torch.tensor([mel.shape[1] // 2])
-    ).last_hidden_state
-    torch.testing.assert_close(encoder(waveform).flatten(0, 1), stock, atol=1e-5, rtol=0)
 
 
 @torch.inference_mode()
@@ -89,6 +81,11 @@ def test_a_running_maximum_is_whispers_once_the_loudest_has_been_heard(uneven):
 
 
 @torch.inference_mode()
+@pytest.mark.parametrize('mel_bins', [32, 64, 80, 128])
+def test_the_mel_filters_are_whispers(mel_bins):
+    assert np.allclose(mel_filters(mel_bins), WhisperFeatureExtractor(feature_size=mel_bins).mel_filters, atol=1e-9)
+
+
 def test_a_running_maximum_is_causal(uneven):
     logmel, position = CausalLogMel(64, 'running_maximum'), 3_200
     changed = uneven.clone()
@@ -107,4 +104,13 @@ def test_after_a_reset_a_stream_begins_anew(encoder_half, waveform):
 
 def test_an_encoder_of_other_chunks_is_refused():
     with pytest.raises(ValueError, match='n_window is 50'):
-        ChunkEncoder(Qwen2_5OmniAudioEncoderConfig(d_model=32, encoder_layers=1, n_window=50))
+        ChunkEncoder(AudioConfig(d_model=40, encoder_layers=1, n_window=50))
+
+
+def test_streams_encoded_together_are_encoded_as_alone(encoder_half):
+    sound = torch.randn(3, 4 * CHUNK_SAMPLES, generator=torch.Generator().manual_seed(5)) * 0.1
+    together = StreamingEncoder(encoder_half.encoder, streams=3)
+    alone = [StreamingEncoder(encoder_half.encoder) for _ in range(3)]
+    for chunk in sound.unflatten(1, (4, CHUNK_SAMPLES)).unbind(1):
+        expected = torch.stack([streaming.encode(row) for streaming, row in zip(alone, chunk, strict=True)])
+        assert torch.allclose(together.encode(chunk), expected, atol=1e-5)

@@ -185,3 +185,123 @@ def test_ids_of_alerts_without_a_response_differ():
     first = policy.heard(FIRE, 'Fire!', 0.9, '', 0.0, HeardBy.SIGNATURE)
     policy.clear_quiet(20.0)
     assert policy.heard(FIRE, 'Fire!', 0.9, '', 100.0, HeardBy.SIGNATURE).id != first.id
+
+
+STUBBORN = Hazard('crash', Severity.INFO, escalate_after_s=5.0)
+
+
+def test_an_alert_that_nobody_acknowledges_grows_more_severe_and_is_told_again():
+    policy = make_policy()
+    raised = policy.heard(STUBBORN, 'Crash!', 0.9, 'r1', 0.0)
+    policy.heard(FIRE, 'Fire!', 0.9, 'r2', 0.0)  # which does not escalate
+    assert policy.escalate(4.9) == []
+    policy.heard(STUBBORN, 'Crash!', 0.9, 'r3', 5.0)
+    told = [alert for now in (5.0, 7.0, 10.0, 15.0) for alert in policy.escalate(now)]
+    assert [alert.severity for alert in told] == [Severity.WARNING, Severity.DANGER, Severity.DANGER]
+    assert [alert.escalations for alert in told] == [1, 2, 3]
+    assert {(alert.id, alert.state) for alert in told} == {(raised.id, AlertState.UPDATED)}
+    # Heard again it stays as severe as it has become.
+    assert policy.heard(STUBBORN, 'Crash!', 0.9, 'r4', 16.0).severity is Severity.DANGER
+
+
+def test_an_acknowledged_alert_rests_until_its_hazard_comes_back():
+    policy = make_policy()
+    raised = policy.heard(STUBBORN, 'Crash!', 0.9, 'r1', 0.0)
+    assert policy.acknowledge('another') == []
+    (noticed,) = policy.acknowledge(raised.id)
+    assert (noticed.acknowledged, noticed.state) == (True, AlertState.UPDATED)
+    assert policy.escalate(100.0) == []
+    assert policy.clear_quiet(100.0)[0].acknowledged
+    assert policy.acknowledge('') == []  # nothing is open
+    policy = make_policy()
+    policy.heard(STUBBORN, 'Crash!', 0.9, 'r1', 0.0)
+    policy.acknowledge('')
+    policy.clear_quiet(20.0)
+    back = policy.heard(STUBBORN, 'Crash!', 0.9, 'r2', 30.0)
+    assert (back.state, back.acknowledged) == (AlertState.UPDATED, False)
+    assert [alert.escalations for alert in policy.escalate(35.0)] == [1]
+
+
+def test_a_hazard_with_a_cool_down_of_its_own_is_new_again_sooner():
+    policy = make_policy()
+    quick = Hazard('siren', Severity.WARNING, cooldown_s=0.0)
+    first = policy.heard(quick, 'Siren!', 0.9, 'r1', 0.0)
+    assert policy.heard(quick, 'Siren!', 0.9, 'r2', 3.0).id == first.id  # it is still open
+    policy.clear('siren')
+    again = policy.heard(quick, 'Siren!', 0.9, 'r3', 4.0)
+    assert (again.state, again.id != first.id) == (AlertState.RAISED, True)
+
+
+def test_what_goes_on_is_not_cleared_as_quiet():
+    policy = make_policy()
+    policy.heard(FIRE, 'Fire!', 0.9, 'r1', 0.0)
+    for now in range(1, 40):
+        policy.goes_on('fire', float(now))
+        assert policy.clear_quiet(float(now)) == []
+    assert len(policy.clear_quiet(50.0)) == 1
+
+
+PROFILES = ('home', 'industrial', 'vehicle', 'tutoring', 'care')
+
+
+def test_the_profiles_differ_as_the_places_do():
+    loaded = {name: HazardTaxonomy.load(default_taxonomy_path(), name) for name in ('', *PROFILES)}
+    said = {name: taxonomy.hazard_of for name, taxonomy in loaded.items()}
+    fire = {name: hazard_of('Fire!').severity for name, hazard_of in said.items()}
+    assert set(fire.values()) == {Severity.DANGER}
+    assert not any(hazard_of('A smoke alarm!').ignored or hazard_of('Fire!').ignored for hazard_of in said.values())
+    # A home lets the street be; a factory and a car do not, and a factory does not let go.
+    horn = {name: hazard_of('A car horn!') for name, hazard_of in said.items()}
+    assert horn['home'].ignored and horn['vehicle'].severity is Severity.DANGER and not horn['vehicle'].ignored
+    assert said['industrial']('A crash!').severity > said['']('A crash!').severity
+    assert said['industrial']('A crash!').escalate_after_s > 0 == said['home']('A crash!').escalate_after_s
+    # A learner is left in peace longest, with the fewest reasons to be interrupted.
+    ignored = {name: sum(said[name](f'{word}!').ignored for word in WORDS) for name in PROFILES}
+    assert max(ignored, key=ignored.get) == 'tutoring' and min(ignored, key=ignored.get) == 'industrial'
+    assert max(PROFILES, key=lambda name: said[name]('Fire!').cooldown_s) == 'tutoring'
+    # Somebody has to confirm having noticed where a person may be unable to call.
+    assert said['care']('A baby is crying!').severity is Severity.WARNING
+    assert said['care']('Fire!').escalate_after_s > 0
+
+
+WORDS = (
+    'fire',
+    'smoke alarm',
+    'siren',
+    'glass',
+    'car horn',
+    'chainsaw',
+    'scream',
+    'gunshot',
+    'explosion',
+    'crash',
+    'baby',
+)
+
+
+def test_every_hazard_has_its_sentence_in_both_languages(taxonomy):
+    for word in WORDS:
+        messages = taxonomy.hazard_of(f'{word}!').messages
+        assert set(messages) == {'english', 'chinese'}
+        # The sentence names its own hazard, for whoever reads alerts by their words.
+        assert taxonomy.hazard_of(messages['english']).name == taxonomy.hazard_of(f'{word}!').name
+
+
+@pytest.mark.parametrize(
+    ('content', 'match'),
+    [
+        ('profiles: {home: {ignored: [flood]}}', r"'home' names hazards that the file does not have: \['flood'\]"),
+        ('profiles: {home: {severities: {fire: BAD}}}', 'BAD'),
+        ('profiles: {home: {cooldown_s: -1}}', 'cooldown_s'),
+    ],
+)
+def test_a_profile_that_cannot_work_is_one_sentence(tmp_path, content, match):
+    path = tmp_path / 'safety.yaml'
+    path.write_text(f'unknown_severity: INFO\nhazards: {{fire: {{severity: DANGER, keywords: [fire]}}}}\n{content}')
+    with pytest.raises(HazardFileError, match=match):
+        HazardTaxonomy.load(path)
+
+
+def test_a_profile_that_is_not_there_is_named_with_those_that_are():
+    with pytest.raises(HazardFileError, match=r"profile is 'hoem'.*home, industrial, vehicle, tutoring, care"):
+        HazardTaxonomy.load(default_taxonomy_path(), 'hoem')

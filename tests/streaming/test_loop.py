@@ -145,7 +145,13 @@ def test_something_urgent_ends_a_response_that_is_not_and_is_answered_next(decod
     session = make_session(decoder_half, ALWAYS)
     loop = ListeningLoop(queue, session, decoder_half, preempt=True)
     asked = []
-    monkeypatch.setattr(session, 'would_interrupt', lambda waiting: asked.append(len(waiting)) or urgent)
+
+    def would_interrupt(waiting):
+        asked.append(len(waiting))
+        yield from ()
+        return urgent
+
+    monkeypatch.setattr(session, 'would_interrupt_work', would_interrupt)
     queue.push(chunk(0))
     loop.step()
     loop.step()

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import copy
 from dataclasses import replace
 
 import pytest
 import torch
 
-from audio_interaction_ros.streaming.engine import Engine
+from audio_interaction_ros.model.engine import Engine
+from audio_interaction_ros.model.stock import stock_model
 from audio_interaction_ros.streaming.session import Session, SessionSettings, loops
 from tests.tiny_checkpoint import DIM, MAX_CONTEXT_CHUNKS
 
@@ -35,12 +35,12 @@ class Reference:
     """The same protocol without a cache: the whole sequence through the model every time."""
 
     def __init__(self, half):
-        self.half = half
+        self.half, self.model = half, stock_model(half.language_model)
         self.parts = []
         self.add_tokens(half.instruction_prefix('Warn of danger.'))
 
     def add_tokens(self, ids):
-        self.parts.append(self.half.language_model.get_input_embeddings()(torch.tensor(ids)))
+        self.parts.append(self.model.get_input_embeddings()(torch.tensor(ids)))
 
     def add_chunks(self, chunks):
         for chunk in chunks:
@@ -50,7 +50,7 @@ class Reference:
 
     @torch.inference_mode()
     def logits(self):
-        return self.half.language_model(inputs_embeds=torch.cat(self.parts)[None]).logits[0, -1]
+        return self.model(inputs_embeds=torch.cat(self.parts)[None]).logits[0, -1]
 
     def p_response(self):
         protocol = self.half.protocol
@@ -154,7 +154,7 @@ def test_a_full_context_keeps_the_newest_chunks_and_what_was_said(decoder_half, 
     said = [decoder_half.protocol.response]
     while session.responding:
         said.append(session.next_token())
-    session._settings = replace(session._settings, response_threshold=NEVER)  # silent from here on
+    session.settings = replace(session.settings, response_threshold=NEVER)  # silent from here on
     for i in range(1, MAX_CONTEXT_CHUNKS):
         session.drain(vectors[i : i + 1])
     _, probability = session.drain(vectors[MAX_CONTEXT_CHUNKS : MAX_CONTEXT_CHUNKS + 1])
@@ -261,9 +261,8 @@ def test_going_round_in_circles_is_noticed(tokens, looped):
 def test_a_full_cache_ends_the_response_and_listening_goes_on(decoder_half, vectors):
     """As little room as a model of few positions has."""
     engine = Engine(decoder_half.language_model)
-    engine.config = copy.deepcopy(engine.config)
     prefix = decoder_half.instruction_prefix('Warn.')
-    engine.config.max_position_embeddings = len(prefix) + 60
+    engine.config = engine.config.model_copy(update={'max_position_embeddings': len(prefix) + 60})
     settings = SessionSettings(ALWAYS, MAX_CONTEXT_CHUNKS, max_response_tokens=200)
     session = Session(engine, decoder_half.protocol, prefix, decoder_half.tokenizer.get_vocab_size(), settings)
     for i in range(12):

@@ -22,6 +22,11 @@ START_TIMEOUT_S = 100.0  # importing PyTorch takes its time on a busy machine
 _used_domains = 0
 
 
+def resident_bytes(pid: int) -> int:
+    """Of a process that is alive."""
+    return int(Path(f'/proc/{pid}/statm').read_text().split()[1]) * os.sysconf('SC_PAGE_SIZE')
+
+
 class Process:
     """A node's process and its log."""
 

@@ -18,7 +18,7 @@ from audio_interaction_ros.cli.scoring import spread
 from audio_interaction_ros.msg import Decision
 from audio_interaction_ros.nodes.messages import nanoseconds_of
 from tests.system.pulse import SINK, pulse_null_sink
-from tests.system.ros import Ros
+from tests.system.ros import Ros, resident_bytes
 
 
 def main() -> None:
@@ -64,8 +64,7 @@ def main() -> None:
 
 
 def resident_mib(pid: int) -> float:
-    pages = int(Path(f'/proc/{pid}/statm').read_text().split()[1])
-    return round(pages * os.sysconf('SC_PAGE_SIZE') / 2**20, 1)
+    return round(resident_bytes(pid) / 2**20, 1)
 
 
 if __name__ == '__main__':

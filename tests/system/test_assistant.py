@@ -7,8 +7,11 @@ import signal
 import numpy as np
 import pytest
 import soundfile
+from std_srvs.srv import SetBool
 
-from audio_interaction_ros.msg import Decision, Response
+from audio_interaction_ros.msg import Decision, Health, Response
+from audio_interaction_ros.nodes import qos
+from audio_interaction_ros.nodes.parameters import NODES
 from tests.tiny_checkpoint import write_tiny_checkpoint
 
 pytestmark = [pytest.mark.system, pytest.mark.slow]
@@ -66,6 +69,30 @@ def test_four_processes_hear_a_file_and_survive_the_death_of_one(ros, patient_ch
     for name in ('decoder', 'safety_alert'):
         assert processes[name].end(signal.SIGTERM) == 0
         assert 'Traceback' not in processes[name].log
+
+
+def test_two_assistants_on_one_machine_hear_their_own_sound_alone(ros, patient_checkpoint, recording):
+    names = ('left', 'right')
+    given = {'checkpoint': patient_checkpoint, 'file': recording, 'listening': 'false'}
+    processes = {name: ros.start('assistant', '-r', f'__ns:=/{name}', **given) for name in names}
+    for name, process in processes.items():
+        for node in NODES:
+            ros.wait_state(f'/{name}/{node}', 'active', process)
+    decisions = {name: ros.hear(f'/{name}/ai/decision', Decision) for name in names}
+    health = {name: ros.hear(f'/{name}/ai/health', Health, qos.LATCHED) for name in names}
+
+    assert ros.call(SetBool, '/left/ai/set_listening', SetBool.Request(data=True), 10.0).success
+    ros.until(lambda: chunks_decided(decisions['left']) == 12, processes['left'], 90.0)
+    assert not decisions['right']
+    assert health['right'][-1].state == Health.SWITCHED_OFF
+    assert any(message.state == Health.HEARING for message in health['left'])
+
+    assert ros.call(SetBool, '/right/ai/set_listening', SetBool.Request(data=True), 10.0).success
+    ros.until(lambda: chunks_decided(decisions['right']) == 12, processes['right'], 90.0)
+    assert chunks_decided(decisions['left']) == 12
+    for process in processes.values():
+        assert process.end() == 0
+        assert 'Traceback' not in process.log
 
 
 def test_one_process_holds_all_five(ros, patient_checkpoint, recording):

@@ -49,6 +49,15 @@ class Feeder:
         for heard in (self.decisions, self.responses, self.texts):
             heard.clear()
 
+    def make_it_respond(self):
+        """A new stream, chunk by chunk until one of them is answered."""
+        self.begin_stream()
+        for index in range(8):
+            self.feed(index)
+            self.ros.until(lambda index=index: len(self.decisions) > index, self.process)
+            if self.decisions[-1].decision:
+                break
+
     def quiet(self):
         """Until nothing more is said."""
         count = -1
@@ -146,12 +155,7 @@ def test_a_response_is_cancelled_by_service_and_listening_goes_on(feeder):
 
     def cancelled():
         """True if a response was under way when the service was called."""
-        feeder.begin_stream()
-        for index in range(8):
-            feeder.feed(index)
-            feeder.ros.until(lambda index=index: len(feeder.decisions) > index, feeder.process)
-            if feeder.decisions[-1].decision:
-                break
+        feeder.make_it_respond()
         answer = cancel()
         feeder.ros.until(lambda: any(response.final for response in feeder.responses), feeder.process)
         last = feeder.responses[-1]
@@ -170,6 +174,30 @@ def test_a_response_is_cancelled_by_service_and_listening_goes_on(feeder):
     feeder.ros.node.destroy_client(client)
 
 
+def test_two_sources_are_heard_apart_by_one_decoder(shared_ros, tiny_checkpoint, decoder_half):
+    """Each gets the decisions it would get alone, though their chunks come in turn."""
+    process = shared_ros.start_active('decoder', checkpoint=tiny_checkpoint, sources=['left', 'fleet/robot_2'])
+    digest = decoder_half.config.encoder_digest
+    heard, talking, alone = {}, {}, {}
+    for number, source in enumerate(('left', 'fleet/robot_2')):
+        heard[source] = shared_ros.hear(f'{source}/ai/decision', Decision)
+        talking[source] = shared_ros.talk(f'{source}/ai/embeddings', AudioEmbedding, qos.EMBEDDINGS)
+        queue = ChunkQueue(8)
+        loop = ListeningLoop(queue, make_session(decoder_half), decoder_half)
+        alone[source] = []
+        for index in range(4):
+            queue.push(chunk(10 * number + index, 1))
+            alone[source] += [e.probability for e in loop.run_until_idle() if isinstance(e, LoopDecision)]
+    for index in range(4):
+        for number, source in enumerate(heard):
+            talking[source].publish(embedding_message(chunk(10 * number + index, 1), digest, 'mic'))
+        shared_ros.until(lambda index=index: all(len(d) > index for d in heard.values()), process)
+        shared_ros.spin(0.7)
+    for source, decisions in heard.items():
+        assert [d.probability for d in decisions] == pytest.approx(alone[source], abs=1e-4)
+    assert process.end() == 0
+
+
 def test_switched_off_it_cuts_its_response_short_and_does_not_speak_it(feeder):
     listening = feeder.ros.talk('ai/listening', Bool, qos.LATCHED)
 
@@ -177,12 +205,7 @@ def test_switched_off_it_cuts_its_response_short_and_does_not_speak_it(feeder):
         """True if a response was under way when the switch was heard."""
         listening.publish(Bool(data=True))
         feeder.ros.spin(0.3)
-        feeder.begin_stream()
-        for index in range(8):
-            feeder.feed(index)
-            feeder.ros.until(lambda index=index: len(feeder.decisions) > index, feeder.process)
-            if feeder.decisions[-1].decision:
-                break
+        feeder.make_it_respond()
         listening.publish(Bool(data=False))  # some 60 tokens are still to come
         feeder.ros.until(lambda: any(response.final for response in feeder.responses), feeder.process)
         return feeder.responses[-1].cancelled

@@ -9,6 +9,8 @@ import yaml
 from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
 from rcl_interfaces.srv import SetParameters
 
+from audio_interaction_ros.msg import Response, SafetyAlert
+from audio_interaction_ros.nodes import qos
 from audio_interaction_ros.nodes.parameters import (
     NODES,
     AudioCaptureParameters,
@@ -80,23 +82,37 @@ def test_a_node_with_a_wrong_parameter_says_so_and_ends(ros, parameters, sentenc
 
 
 @pytest.mark.system
-def test_parameters_change_only_while_the_node_is_unconfigured(ros):
-    process = ros.start_active('safety_alert')
+def test_live_parameters_count_at_once_and_others_while_the_node_is_unconfigured(ros):
+    process = ros.start_active('safety_alert', supervise='false', clear_after_s=3_000.0, cooldown_s=5_000.0)
+    alerts = ros.hear('ai/safety_alert', SafetyAlert, qos.ALERTS)
+    responses = ros.talk('ai/response', Response, qos.EVENTS)
 
-    def change(value):
-        parameter = Parameter(
-            name='cooldown_s', value=ParameterValue(type=ParameterType.PARAMETER_DOUBLE, double_value=value)
-        )
+    def change(name, kind, **value):
+        parameter = Parameter(name=name, value=ParameterValue(type=kind, **value))
         request = SetParameters.Request(parameters=[parameter])
         return ros.call(SetParameters, 'safety_alert/set_parameters', request, timeout_s=10.0).results[0]
 
-    refused = change(90.0)
+    def change_seconds(name, value):
+        return change(name, ParameterType.PARAMETER_DOUBLE, double_value=value)
+
+    responses.publish(Response(id='1', text='Fire!', urgent=True, final=True))
+    ros.until(lambda: len(alerts) == 1, 'no alert was raised')
+    assert 'set cooldown_s to at least clear_after_s' in change_seconds('cooldown_s', 5.0).reason
+    assert 'out of range' in change_seconds('clear_after_s', -1.0).reason
+    assert change_seconds('clear_after_s', 0.5).successful
+    ros.until(lambda: len(alerts) == 2, 'the alert was not cleared after the new time')
+    assert alerts[1].state == SafetyAlert.CLEARED
+    assert change('language', ParameterType.PARAMETER_STRING, string_value='chinese').successful
+    responses.publish(Response(id='2', text='Fire!', urgent=True, final=True))
+    ros.until(lambda: len(alerts) >= 3, 'no alert was raised')
+    assert alerts[2].message == '我听到火烧的声音。'
+    refused = change('supervise', ParameterType.PARAMETER_BOOL, bool_value=True)
     assert not refused.successful
-    assert 'clean up the node first' in refused.reason
+    assert 'supervise: read at configure; deactivate and clean up the node first' in refused.reason
     assert ros.change_state('safety_alert', 'deactivate')
+    assert change_seconds('cooldown_s', 90.0).successful
     assert ros.change_state('safety_alert', 'cleanup')
-    assert 'clear_after_s' in change(5.0).reason
-    assert change(90.0).successful
+    assert change('supervise', ParameterType.PARAMETER_BOOL, bool_value=True).successful
     assert ros.change_state('safety_alert', 'configure')
     assert ros.change_state('safety_alert', 'activate')
     assert ros.state('safety_alert') == 'active'

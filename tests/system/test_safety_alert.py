@@ -3,21 +3,31 @@
 from __future__ import annotations
 
 import signal
+import time
 
 import numpy as np
 import pytest
 import soundfile
 from audio_common_msgs.msg import AudioData, AudioDataStamped, AudioInfo
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from rclpy.qos import QoSProfile, ReliabilityPolicy
 from std_msgs.msg import Header
 
 from audio_interaction_ros.audio.formats import encode_s16le
-from audio_interaction_ros.msg import Response, SafetyAlert
+from audio_interaction_ros.msg import AudioEmbedding, Decision, Health, Response, SafetyAlert
 from audio_interaction_ros.nodes import qos
 from audio_interaction_ros.nodes.messages import bytes_array, nanoseconds_of, stamp_of
+from audio_interaction_ros.srv import AcknowledgeAlert
 from tests.alarm_sounds import in_noise, temporal_four, temporal_three
 
 pytestmark = pytest.mark.system
 START_NS = 1_700_000_000_000_000_000
+
+
+def said_of(name, reports):
+    """The newest level and message of a node on /diagnostics."""
+    said = [(status.level, status.message) for report in reports for status in report.status if status.name == name]
+    return said[-1] if said else None
 
 
 def response(id_, text, urgent=True, final=True):
@@ -117,8 +127,8 @@ def test_what_the_model_says_of_the_same_alarm_joins_the_alert(ros):
     assert process.end() == 0
 
 
-def test_the_signatures_can_be_turned_off(ros):
-    process = ros.start_active('safety_alert', alarm_signatures='false')
+def test_signatures_and_supervision_can_be_turned_off(ros):
+    process = ros.start_active('safety_alert', alarm_signatures='false', supervise='false')
     assert ros.node.count_subscribers('audio_stamped') == 0
     assert process.end() == 0
 
@@ -164,4 +174,142 @@ def test_the_death_of_the_model_does_not_silence_an_alarm(ros, tiny_checkpoint, 
     for model in models.values():
         assert model.end(signal.SIGKILL) == -signal.SIGKILL
     ros.until(lambda: [alert for alert in alerts if alert.heard_by & SafetyAlert.SIGNATURE], process, 30.0)
+    assert process.end() == 0
+
+
+class Assistant:
+    """What a healthy one publishes, in real time, less what is switched off."""
+
+    def __init__(self, ros):
+        self.ros, self.alarm = ros, Alarm(ros)
+        self.embeddings = ros.talk('ai/embeddings', AudioEmbedding, qos.EMBEDDINGS)
+        self.decisions = ros.talk('ai/decision', Decision, qos.EVENTS)
+        self.off = set()
+        self.sound = np.random.default_rng(0).uniform(-0.1, 0.1, 1_600).astype(np.float32)
+        self.step = 0
+        self.alarm.describe()
+
+    def run_until(self, condition, at_most_s):
+        """How long it took, in seconds."""
+        began = time.monotonic()
+        while not condition():
+            assert time.monotonic() - began < at_most_s, 'it did not come'
+            self.step += 1
+            if 'capture' not in self.off:
+                sound = np.zeros_like(self.sound) if 'silence' in self.off else self.sound
+                self.alarm.audio.publish(
+                    AudioDataStamped(
+                        header=Header(stamp=self.ros.node.get_clock().now().to_msg(), frame_id='mic'),
+                        audio=AudioData(data=bytes_array(encode_s16le(sound))),
+                    )
+                )
+            if self.step % 4 == 0 and not {'capture', 'encoder'} & self.off:
+                self.embeddings.publish(AudioEmbedding())
+                if 'decoder' not in self.off:
+                    self.decisions.publish(Decision())
+            self.ros.spin(0.1)
+        return time.monotonic() - began
+
+
+def test_an_assistant_that_has_gone_deaf_says_so_within_two_seconds_and_takes_it_back(ros):
+    process = ros.start_active('safety_alert')
+    alerts = ros.hear('ai/safety_alert', SafetyAlert, qos.ALERTS)
+    health = ros.hear('ai/health', Health, qos.LATCHED)
+    reports = ros.hear('/diagnostics', DiagnosticArray, qos.DIAGNOSTICS)
+    ros.until(lambda: health, process)
+    assert health[-1].state == Health.STARTING
+    assistant = Assistant(ros)
+    began = time.monotonic()
+    assistant.run_until(lambda: time.monotonic() > began + 4.0, 10.0)
+    assert not alerts
+    for stage, words in (
+        ('capture', 'no sound comes'),
+        ('encoder', 'is not encoded'),
+        ('decoder', 'nothing is decided'),
+        ('silence', 'digital silence'),
+    ):
+        assistant.off = {stage}
+        assert assistant.run_until(lambda: alerts, 4.0) < 2.0
+        (alert,) = alerts
+        assert assistant.run_until(lambda: health[-1].state == Health.DEAF, 4.0) < 0.5
+        assert list(health[-1].reasons) == [alert.message]
+        wanted = (DiagnosticStatus.ERROR, alert.message)
+        assert assistant.run_until(lambda wanted=wanted: said_of('/safety_alert', reports) == wanted, 4.0) < 1.0
+        assert (alert.hazard, alert.state, alert.severity) == ('listening_lost', SafetyAlert.RAISED, SafetyAlert.DANGER)
+        assert alert.heard_by == SafetyAlert.SUPERVISION
+        assert words in alert.message
+        assistant.off = set()
+        assistant.run_until(lambda: health[-1].state == Health.HEARING, 4.0)
+        assistant.run_until(lambda: alerts[-1].state == SafetyAlert.CLEARED, 4.0)
+        assert {heard.id for heard in alerts} == {alert.id}
+        alerts.clear()
+    assert process.end() == 0
+
+
+def test_an_alert_is_acknowledged_by_its_id(ros):
+    process = ros.start_active('safety_alert', profile='care', language='chinese', supervise='false')
+    alerts = ros.hear('ai/safety_alert', SafetyAlert, qos.ALERTS)
+    responses = ros.talk('ai/response', Response, qos.EVENTS)
+    responses.publish(response('1', 'A chainsaw is running.'))  # ignored by this profile
+    responses.publish(response('2', 'Fire!'))
+    ros.until(lambda: alerts, 'no alert was raised')
+    assert (alerts[0].hazard, alerts[0].message, alerts[0].acknowledged) == ('fire', '我听到火烧的声音。', False)
+    wrong = ros.call(AcknowledgeAlert, 'ai/acknowledge_alert', AcknowledgeAlert.Request(id='nonesuch'), 5.0)
+    assert not wrong.success
+    answer = ros.call(AcknowledgeAlert, 'ai/acknowledge_alert', AcknowledgeAlert.Request(id=alerts[0].id), 5.0)
+    assert answer.success
+    ros.until(lambda: len(alerts) == 2, 'the acknowledgement was not published')
+    assert alerts[1].acknowledged
+    assert process.end() == 0
+
+
+def test_a_publisher_whose_messages_cannot_pass_is_named_with_both_sides(ros):
+    """Best effort, as sensor drivers like it; one subscription is overridden to take that."""
+    process = ros.start_active('safety_alert', supervise='false')
+    best_effort = QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)
+    publisher = ros.node.create_publisher(Response, 'ai/response', best_effort)
+    ros.until(lambda: 'incompatible_qos' in process.log, f'nothing was said: {process.log}')
+    sentence = next(line for line in process.log.splitlines() if 'incompatible_qos' in line)
+    assert "'/ai/response': this node subscribes with reliable volatile" in sentence
+    assert 'best_effort volatile' in sentence and f'/{ros.node.get_name()}' in sentence
+    assert process.end() == 0
+    topic = ros.node.resolve_topic_name('ai/response')
+    process = ros.start_active(
+        'safety_alert', supervise='false', **{f'qos_overrides.{topic}.subscription.reliability': 'best_effort'}
+    )
+    alerts = ros.hear('ai/safety_alert', SafetyAlert, qos.ALERTS)
+    ros.until(publisher.get_subscription_count, process)
+    publisher.publish(response('1', 'Fire!'))
+    ros.until(lambda: alerts, f'the override did not count: {process.log}')
+    assert process.end() == 0
+
+
+def test_a_node_that_falls_silent_or_complains_degrades_the_assistant(ros):
+    process = ros.start_active('safety_alert')
+    health = ros.hear('ai/health', Health, qos.LATCHED)
+    diagnostics = ros.talk('/diagnostics', DiagnosticArray, qos.DIAGNOSTICS)
+    assistant = Assistant(ros)
+
+    def report(name, level=DiagnosticStatus.OK, message='ok'):
+        diagnostics.publish(DiagnosticArray(status=[DiagnosticStatus(level=level, name=name, message=message)]))
+
+    report('/decoder')
+    report('/elsewhere/decoder', DiagnosticStatus.ERROR, 'another robot is ill')
+    assistant.run_until(lambda: health and health[-1].state == Health.HEARING, 5.0)
+    report('/decoder', DiagnosticStatus.WARN, 'growing: dropped_chunks')
+    assert assistant.run_until(lambda: health[-1].state == Health.DEGRADED, 4.0) < 1.0
+    assert list(health[-1].reasons) == ['decoder: growing: dropped_chunks']
+    report('/decoder')
+    assistant.run_until(lambda: health[-1].state == Health.HEARING, 4.0)
+    taken_s = assistant.run_until(lambda: health[-1].state == Health.DEGRADED, 4.0)
+    assert taken_s < 2.0 and list(health[-1].reasons) == ['decoder does not report any more.']
+    assert process.end() == 0
+
+
+def test_timers_go_on_while_simulated_time_stands_still(ros):
+    """As they do when somebody sets the machine's clock back: they are of the steady clock."""
+    process = ros.start_active('safety_alert', use_sim_time='true')
+    health = ros.hear('ai/health', Health, qos.LATCHED)
+    ros.until(lambda: len(health) > 8, process)
+    assert {message.header.stamp.sec for message in health} == {0}
     assert process.end() == 0

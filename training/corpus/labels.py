@@ -94,9 +94,10 @@ def early(
     """
     undecided = set[int]()
     for at, drain in enumerate(drains):
-        if drain.reply in warnings:
-            begins = replies[drain.reply].onset // chunk_samples
-            undecided |= {before.last for before in drains[:at] if before.reply is None and before.last >= begins}
+        if drain.reply is None or drain.reply not in warnings:
+            continue
+        begins = replies[drain.reply].onset // chunk_samples
+        undecided |= {before.last for before in drains[:at] if before.reply is None and before.last >= begins}
     return undecided
 
 

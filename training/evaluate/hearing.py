@@ -15,6 +15,7 @@ from audio_interaction_ros.audio.formats import Samples
 from audio_interaction_ros.audio.logmel import HISTORY_SAMPLES
 from audio_interaction_ros.audio.timeline import NS_PER_SAMPLE
 from audio_interaction_ros.model.checkpoint import DecoderHalf, EncoderHalf, find_checkpoint, load_decoder, load_encoder
+from audio_interaction_ros.model.precision import require_device
 from audio_interaction_ros.streaming.fifo import ChunkQueue, EncodedChunk
 from audio_interaction_ros.streaming.loop import Decision, ListeningLoop, Response, make_session
 from training.corpus.labels import speaking_s
@@ -79,10 +80,9 @@ class Ear:
         Raises CheckpointError, and EvaluationError for a device that cannot be used.
         """
         try:
-            torch.zeros(1, device=device)
-        except (RuntimeError, AssertionError) as error:
-            reason = str(error).splitlines()[0]
-            raise EvaluationError(f"--device '{device}' cannot be used ({reason}); give cpu") from error
+            require_device(device)
+        except ValueError as error:
+            raise EvaluationError(f'--{error}') from error
         folder = find_checkpoint(str(checkpoint))
         return cls(load_encoder(folder, device), load_decoder(folder, device))
 

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from audio_interaction_ros.model.checkpoint import DecoderHalf
+from audio_interaction_ros.model.engine import Engine
 from audio_interaction_ros.streaming.fifo import EncodedChunk
 from training.corpus.labels import MASK, tokenise
 from training.corpus.perform import Stream
@@ -21,7 +22,7 @@ def response_probabilities(decoder: DecoderHalf, stream: Stream, chunks: Sequenc
     One pass over the whole stream (Algorithm 2's sequence): what a session computes, were every decision so far right.
     Raises EvaluationError for an emotion that the checkpoint has no token for.
     """
-    protocol, model = decoder.protocol, decoder.language_model
+    protocol, engine = decoder.protocol, Engine(decoder.language_model)
     prefix = decoder.instruction_prefix(stream.instruction or decoder.config.streaming.instruction)
     if unknown := {reply.emotion for reply in stream.replies} - set(protocol.emotions):
         raise EvaluationError(
@@ -29,11 +30,10 @@ def response_probabilities(decoder: DecoderHalf, stream: Stream, chunks: Sequenc
             'give a checkpoint of the same protocol'
         )
     tokens = tokenise(stream.drains, stream.replies, prefix, decoder.tokenizer, protocol)
-    ids = torch.tensor(tokens.ids, device=model.device)
-    embeddings = model.get_input_embeddings()(ids)
+    embeddings = engine.embed(tokens.ids)
     vectors = torch.cat([chunk.vectors for chunk in chunks]).to(embeddings)
-    embeddings[ids == protocol.audio] = vectors
+    embeddings[torch.tensor(tokens.ids, device=engine.device) == protocol.audio] = vectors
     places = [place for place, target in enumerate(tokens.stream_targets) if target != MASK]
-    logits = model(inputs_embeds=embeddings[None], use_cache=False).logits[0, places]
-    control = logits[:, [protocol.silent, protocol.response]].float()
+    hidden = engine.read([engine.new_cache(len(tokens.ids))], embeddings[None])[0, places]
+    control = engine.logits(hidden)[:, [protocol.silent, protocol.response]]
     return control.softmax(-1)[:, 1].double().cpu().numpy()

@@ -11,6 +11,7 @@ import torch
 from tqdm import tqdm
 
 from audio_interaction_ros.model.checkpoint import PROTOCOL, TOKENIZER, find_checkpoint
+from audio_interaction_ros.model.stock import stock_model
 from training.corpus.tasks.script import taxonomy
 from training.evaluate.hearing import Ear
 from training.inspect import InspectionError, continuity, heads
@@ -49,7 +50,7 @@ def inspect(checkpoint: str, device: str, corpus: Path, split: str, streams: int
     """
     folder = find_checkpoint(checkpoint)
     ear = Ear.load(folder, device)
-    language, instruction = ear.decoder.language_model, ear.decoder.config.streaming.instruction
+    language, instruction = stock_model(ear.decoder.language_model), ear.decoder.config.streaming.instruction
     # The same numbers, without what a sliding window never sees.
     language.set_attn_implementation(attention.NAME)
     model = StreamModel(ear.encoder.encoder.audio_tower, language, event_classes=0)

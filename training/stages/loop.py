@@ -241,16 +241,18 @@ class _Report:
 
 
 def response_threshold(model: StreamModel, run: StageRun) -> float:
-    """The P(response) from which most of the validation side's drains are decided right."""
-    from training.evaluate.figures import best_threshold
-
+    """The lowest P(response) at which the validation side's silences are broken as seldom as the recipe wants."""
     if run.validation is None:
         return 0.5
     model.eval()
-    wanted, scores = run.validation.scores(lambda batch: forward(model, run, batch))
-    if wanted.all() or not wanted.any():
+    scores, hours = run.validation.silences(lambda batch: forward(model, run, batch))
+    allowed = int(run.recipe.false_responses_per_hour * hours)
+    if len(scores) <= allowed:
         return 0.5
-    return best_threshold(wanted, scores, silence_weight=float((~wanted).sum() / wanted.sum()))
+    highest = np.sort(scores)[::-1][: allowed + 1]
+    # Halfway from the first that must stay silent to the last that may speak, or to certainty.
+    above = highest[allowed - 1] if allowed else 1.0
+    return float((highest[allowed] + above) / 2)
 
 
 def validation_of(reader: Reader, recipe: TrainingRecipe, stage: Stage, devices: Devices) -> Validation | None:

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from transformers import Qwen2Config, Qwen2ForCausalLM
-from transformers.models.qwen2_5_omni.configuration_qwen2_5_omni import Qwen2_5OmniAudioEncoderConfig
+from transformers import Qwen2ForCausalLM
 
-from audio_interaction_ros.model.encoder import AudioTower
+from audio_interaction_ros.model.network import AudioTower
+from audio_interaction_ros.model.shapes import AudioConfig, TextConfig
+from audio_interaction_ros.model.stock import stock_config
 from training.recipe import Stage, TrainingRecipe
 from training.stages import attention
 from training.stages.attention import short_sequences
@@ -50,8 +51,8 @@ class StreamModel(nn.Module):
 
 def build(recipe: TrainingRecipe, vocabulary_size: int, event_classes: int) -> StreamModel:
     """A new network of the recipe's shapes, on the default device."""
-    tower = AudioTower(Qwen2_5OmniAudioEncoderConfig(**recipe.audio))
-    text = Qwen2Config(**(recipe.text | {'vocab_size': vocabulary_size}))
+    tower = AudioTower(AudioConfig(**recipe.audio))
+    text = stock_config(TextConfig(**(recipe.text | {'vocab_size': vocabulary_size})))
     model = StreamModel(tower, Qwen2ForCausalLM(text), event_classes)
     model.language_model.set_attn_implementation(attention.NAME)
     if recipe.optimiser.gradient_checkpointing:

@@ -17,7 +17,6 @@ import torch
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
 from torch import Tensor
-from transformers.models.qwen2_5_omni.configuration_qwen2_5_omni import Qwen2_5OmniAudioEncoderConfig
 
 from audio_interaction_ros.audio import CHUNK_S, CHUNK_SAMPLES
 from audio_interaction_ros.audio.logmel import HOP_SAMPLES, CausalLogMel
@@ -31,6 +30,7 @@ from audio_interaction_ros.model.checkpoint import (
 )
 from audio_interaction_ros.model.encoder import ChunkEncoder
 from audio_interaction_ros.model.protocol import Protocol
+from audio_interaction_ros.model.shapes import AudioConfig, TextConfig
 from training.corpus.build import read_streams
 from training.corpus.clips import write_attributions
 from training.corpus.jobs import write_whole
@@ -49,6 +49,7 @@ from training.stages.model import StreamModel, build
 from training.stages.shards import Shards, index_corpus, shard_names
 from training.tokens import make_tokenizer
 
+_MAY_CHANGE = {'validation_streams', 'validate_every', 'save_every_minutes', 'false_responses_per_hour'}
 _RUN, CLASSES, INDEX, ENCODER = 'run.json', 'event-classes.json', 'index', 'encoder.safetensors'  # of a run
 WEIGHTS, _FIGURES = 'model.safetensors', 'figures.json'  # of a stage that was finished
 
@@ -145,7 +146,7 @@ def _prepare(recipe: TrainingRecipe, files: Files) -> None:
     names = shard_names(files.corpus)
     sizes = [(files.corpus / 'shar' / f'recording.{name}.tar').stat().st_size for name in names]
     # `validate_every` and the like may change in the middle of a run; what the weights depend on may not.
-    kept = recipe.model_dump(mode='json', exclude={'validation_streams', 'validate_every', 'save_every_minutes'})
+    kept = recipe.model_dump(mode='json', exclude=_MAY_CHANGE)
     made_from = {
         'recipe': kept,
         'corpus': hashlib.sha256(json.dumps([names, sizes]).encode()).hexdigest(),
@@ -271,14 +272,15 @@ def _export(
     threshold: float,
 ) -> None:
     """The runtime's directory; the auxiliary head stays behind."""
-    encoder = ChunkEncoder(Qwen2_5OmniAudioEncoderConfig(**recipe.audio), logmel.normalisation)
+    encoder = ChunkEncoder(AudioConfig(**recipe.audio), logmel.normalisation)
     encoder.audio_tower = model.audio_tower
     defaults = StreamingDefaults(
         instruction=recipe.instruction,
         response_threshold=round(min(max(threshold, 0.001), 0.999), 3),
         max_context_chunks=max(4, int(shards.rows['chunks'].max())),
     )
-    save_checkpoint(out, encoder, model.language_model, tokenizer, protocol, defaults, files.recipe)
+    text = TextConfig(**(recipe.text | {'vocab_size': model.language_model.config.vocab_size}))
+    save_checkpoint(out, encoder, model.language_model, text, tokenizer, protocol, defaults, files.recipe)
     library = files.corpus / 'library' / 'clips'
     if library.is_dir():
         write_attributions(of_split(Library(library).clips, 'train'), out / 'ATTRIBUTIONS.csv')

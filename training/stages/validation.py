@@ -9,8 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from audio_interaction_ros.audio import SAMPLE_RATE_HZ
+from training.corpus import labels
 from training.corpus.tasks.script import taxonomy
-from training.stages.batches import Batch, Reader
+from training.stages.batches import Batch, Reader, warnings
 from training.stages.engine import Devices
 
 Forward = Callable[[Batch], tuple[Tensor, Tensor, Tensor | None]]
@@ -48,13 +50,23 @@ class Validation:
             hits[1, :, _TEXT].index_add_(0, rows, torch.ones_like(text))
         return _figures(self.devices.sum(hits).cpu().numpy())
 
-    def scores(self, forward: Forward) -> tuple[np.ndarray, np.ndarray]:
-        """(True where a response is wanted, P(response) against silent) for every drain that this process read."""
-        wanted, scores = [], []
+    def silences(self, forward: Forward) -> tuple[np.ndarray, float]:
+        """P(response) against silent at every drain that wants silence, float32 [n], and hours of sound.
+
+        Of what this process read; without the drains at which a warning may come already.
+        """
+        found: list[np.ndarray] = []
+        chunks = 0
         for batch in self._batches():
-            wanted.append((batch.stream_targets == self.reader.protocol.response).cpu().numpy())
-            scores.append(response_scores(forward(batch)[0], self.reader).cpu().numpy())
-        return np.concatenate(wanted), np.concatenate(scores)
+            scores = response_scores(forward(batch)[0], self.reader).cpu().numpy()
+            rows = batch.stream_of.cpu().numpy()
+            chunks += int(batch.heard.sum())
+            for row, place in enumerate(batch.places.tolist()):
+                stream = self.reader.shards.record(place)
+                early = labels.early(stream.drains, stream.replies, warnings(stream), self.reader.shards.chunk_samples)
+                silent = [drain.reply is None and drain.last not in early for drain in stream.drains]
+                found.append(scores[rows == row][silent])
+        return np.concatenate(found), chunks * self.reader.shards.chunk_samples / SAMPLE_RATE_HZ / 3_600
 
     def _batches(self) -> Iterator[Batch]:
         parts = [self.places[at : at + self.batch] for at in range(0, len(self.places), self.batch)]

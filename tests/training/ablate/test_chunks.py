@@ -10,10 +10,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from transformers.models.qwen2_5_omni.configuration_qwen2_5_omni import Qwen2_5OmniAudioEncoderConfig
+from transformers.models.qwen2_5_omni.modeling_qwen2_5_omni import Qwen2_5OmniAudioEncoder
 
 from audio_interaction_ros.audio import CHUNK_SAMPLES
 from audio_interaction_ros.audio.logmel import CausalLogMel
 from audio_interaction_ros.model.encoder import ChunkEncoder
+from audio_interaction_ros.model.shapes import AudioConfig
 from tests.training.stages import micro
 from training.ablate.variants import VARIANTS, recipe_of
 from training.corpus.labels import Reply, schedule
@@ -131,9 +133,11 @@ def test_what_sounded_lately_is_named_for_as_long_as_before(name, length):
 @torch.inference_mode()
 def test_the_encoder_is_the_stock_one_with_a_window_of_that_length(name, length):
     torch.manual_seed(1)
-    encoder = ChunkEncoder(Qwen2_5OmniAudioEncoderConfig(**recipe(name).audio), frames_per_chunk=length // 160).eval()
+    encoder = ChunkEncoder(AudioConfig(**recipe(name).audio), frames_per_chunk=length // 160).eval()
     mel = encoder.logmel(0.3 * torch.randn(4 * length))
-    stock = encoder.audio_tower(
+    tower = Qwen2_5OmniAudioEncoder(Qwen2_5OmniAudioEncoderConfig(**recipe(name).audio)).eval()
+    tower.load_state_dict(encoder.audio_tower.state_dict())
+    stock = tower(
         mel, feature_lens=torch.tensor([mel.shape[1]]), aftercnn_lens=torch.tensor([mel.shape[1] // 2])
     ).last_hidden_state
     vectors = encoder.encode_mel(mel)
@@ -162,7 +166,7 @@ def test_the_network_is_given_the_vectors_of_each_chunk_where_they_belong(reader
 
 @EACH
 def test_stage_0_hears_two_seconds_in_whole_chunks(name, length):
-    encoder = ChunkEncoder(Qwen2_5OmniAudioEncoderConfig(**recipe(name).audio), frames_per_chunk=length // 160)
+    encoder = ChunkEncoder(AudioConfig(**recipe(name).audio), frames_per_chunk=length // 160)
     listener = Listener(encoder, ['a', 'b'], ['p']).eval()
     crop = crop_samples(listener)
     assert crop % length == 0 and 0 <= crop - 32_000 < length

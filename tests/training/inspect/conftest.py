@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from audio_interaction_ros.model.checkpoint import StreamingDefaults, save_checkpoint
 from audio_interaction_ros.model.encoder import ChunkEncoder
+from audio_interaction_ros.model.shapes import TextConfig
 from tests.training.stages import micro
 from tests.training.stages.conftest import corpus, one_thread, reader, threads_as_before  # noqa: F401
 from training.stages.batches import Batch, Reader
@@ -61,5 +62,6 @@ def checkpoint(model: StreamModel, reader: Reader, tmp_path: Path) -> Path:  # n
     streaming = StreamingDefaults(instruction=micro.INSTRUCTION, response_threshold=0.5, max_context_chunks=20)
     recipe = micro.write_recipe(tmp_path / 'recipe.yaml')
     folder = tmp_path / 'checkpoint'
-    save_checkpoint(folder, encoder, model.language_model, reader.tokenizer, reader.protocol, streaming, recipe)
+    text = TextConfig(**model.language_model.config.to_diff_dict())
+    save_checkpoint(folder, encoder, model.language_model, text, reader.tokenizer, reader.protocol, streaming, recipe)
     return folder

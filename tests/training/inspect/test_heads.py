@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from audio_interaction_ros.model.checkpoint import load_decoder, load_encoder
+from audio_interaction_ros.model.engine import Engine
 from tests.training.inspect.conftest import copy_inputs, silence
 from training.inspect import heads
 from training.inspect.heads import LOG_PROBABILITY, RESPONSE, SILENT, TOKEN_MATCH, HeadScores, without_head
@@ -86,13 +87,14 @@ def test_only_what_comes_after_a_head_is_computed_again_and_that_changes_nothing
 
 def test_with_all_heads_it_is_what_the_runtime_computes(checkpoint, batch, scores_of):
     encoder, decoder = load_encoder(checkpoint).encoder, load_decoder(checkpoint)
+    engine = Engine(decoder.language_model)
     probable, match = 0.0, 0
     for row in range(len(batch.ids)):
         length, chunks = int(batch.lengths[row]), int(batch.heard[row].sum())
         ids = batch.ids[row, :length]
-        embedded = decoder.language_model.get_input_embeddings()(ids)
+        embedded = engine.embed(ids.tolist()).clone()
         embedded[ids == decoder.protocol.audio] = encoder(batch.waveforms[row, : chunks * 6_400]).flatten(0, 1)
-        logits = decoder.language_model(inputs_embeds=embedded[None]).logits[0]
+        logits = engine.logits(engine.read([engine.new_cache(length)], embedded[None]))[0]
         own = batch.stream_of == row
         places = batch.stream_at[own] - row * batch.ids.shape[1]
         targets = batch.stream_targets[own]

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import pytest
 import torch
-from transformers import Qwen2Config, Qwen2ForCausalLM
 
 from audio_interaction_ros.audio.logmel import CausalLogMel
+from audio_interaction_ros.model.engine import Engine
+from audio_interaction_ros.model.network import LanguageModel
+from audio_interaction_ros.model.shapes import TextConfig
+from audio_interaction_ros.model.stock import stock_model
 from tests.training.stages import micro
 from training.stages import attention
 from training.stages.model import build, heard_chunks, losses
@@ -81,11 +84,13 @@ def test_the_loss_reaches_encoder_adapter_language_model_and_event_head(model, r
 @pytest.mark.parametrize('length', [7, 40, 41, 133])
 def test_training_attends_as_the_runtime_does(length):
     torch.manual_seed(1)
-    config = Qwen2Config(**micro.RECIPE['text'], vocab_size=50)
-    runtime = Qwen2ForCausalLM(config).eval()
-    training = Qwen2ForCausalLM(Qwen2Config(**micro.RECIPE['text'], vocab_size=50)).eval()
-    training.load_state_dict(runtime.state_dict())
+    runtime = LanguageModel(TextConfig(**micro.RECIPE['text'], vocab_size=50)).eval()
+    training = stock_model(runtime)
     training.set_attn_implementation(attention.NAME)
+    engine = Engine(runtime)
     ids = torch.randint(0, 50, (2, length))
     with torch.no_grad():
-        torch.testing.assert_close(training(ids).logits, runtime(ids).logits, rtol=1e-4, atol=1e-5)
+        read = engine.read(
+            [engine.new_cache(length) for _ in ids], torch.stack([engine.embed(row) for row in ids.tolist()])
+        )
+        torch.testing.assert_close(training(ids).logits, engine.logits(read), rtol=1e-4, atol=1e-5)

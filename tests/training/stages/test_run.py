@@ -187,7 +187,7 @@ def test_two_ranks_of_zero_2_do_the_same_and_survive_kill_minus_9(undisturbed, c
     assert set(one) == set(two)
     # Not to the bit: sums over two processes are added in another order.
     for key, value in one.items():
-        assert two[key] == pytest.approx(value, rel=1e-5, abs=1e-6), key
+        assert two[key] == pytest.approx(value, rel=5e-5, abs=1e-6), key
     shards = list((made.run / '4-interaction').glob('step-*/*optim_states.pt'))
     assert len(shards) == 2  # each keeps its half of the optimiser's state
     load_decoder(made.out)

@@ -1,7 +1,7 @@
 """The language model with memory: new positions in, logits after the last of them out, nothing computed twice.
 
-The network is transformers' `Qwen2ForCausalLM` and the numbers are its own (a test holds them equal); what is ours is
-the cache, allocated once and cut back at will, and a pass without the work that a step of one token does not need.
+The numbers are those of transformers' `Qwen2ForCausalLM` (a test holds them equal), with a cache that is allocated once
+and cut back at will, and without the work that a step of one token does not need.
 """
 
 from __future__ import annotations
@@ -10,18 +10,17 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
-from transformers import Qwen2Config, Qwen2ForCausalLM
+
+from audio_interaction_ros.model.network import LanguageModel, rotary
 
 
 class KvCache:
     """Keys and values of one session, [layers, kv_heads, capacity, head_dim] each; `length` positions of them count."""
 
-    def __init__(self, config: Qwen2Config, capacity: int, device: torch.device, dtype: torch.dtype) -> None:
-        head_dim = config.hidden_size // config.num_attention_heads
-        shape = (config.num_hidden_layers, config.num_key_value_heads, capacity, head_dim)
+    def __init__(self, shape: tuple[int, int, int, int], device: torch.device, dtype: torch.dtype) -> None:
         self.keys = torch.zeros(shape, device=device, dtype=dtype)
         self.values = torch.zeros(shape, device=device, dtype=dtype)
-        self.capacity = capacity
+        self.capacity = shape[2]
         self.length = 0
 
     def truncate(self, length: int) -> None:
@@ -32,28 +31,28 @@ class KvCache:
 class Engine:
     """Runs one language model for any number of sessions, each with a cache of its own."""
 
-    def __init__(self, model: Qwen2ForCausalLM) -> None:
-        self.config: Qwen2Config = model.config
+    def __init__(self, model: LanguageModel) -> None:
+        self.config = model.config
         self.device, self.dtype = model.device, model.dtype
-        self.embeddings = model.get_input_embeddings()
         self._model = model.model
         self._head = model.lm_head
-        self._windows = [
-            self.config.sliding_window if kind == 'sliding_attention' else None for kind in self.config.layer_types
-        ]
+        self._windows = self.config.windows
         self._kv_heads = self.config.num_key_value_heads
-        self._scale = (self.config.hidden_size // self.config.num_attention_heads) ** -0.5
-        positions = torch.arange(self.config.max_position_embeddings, device=self.device)[None]
-        cos, sin = model.model.rotary_emb(torch.zeros(1, device=self.device, dtype=self.dtype), positions)
-        self._cos, self._sin = cos[0], sin[0]  # [positions, head_dim]
+        self._scale = self.config.head_dim**-0.5
+        self._cos, self._sin = rotary(self.config, self.device, self.dtype)
 
     def new_cache(self, capacity: int) -> KvCache:
         """An empty cache for at most `capacity` positions."""
-        return KvCache(self.config, capacity, self.device, self.dtype)
+        return KvCache(self.cache_shape(capacity), self.device, self.dtype)
 
+    def cache_shape(self, capacity: int) -> tuple[int, int, int, int]:
+        """The shape of a cache's keys, and of its values."""
+        return self.config.num_hidden_layers, self._kv_heads, capacity, self.config.head_dim
+
+    @torch.inference_mode()
     def embed(self, tokens: Sequence[int]) -> Tensor:
         """Ids → [n, hidden]."""
-        embedded: Tensor = self.embeddings(torch.tensor(tokens, device=self.device))
+        embedded: Tensor = self._model.embed_tokens(torch.tensor(tokens, device=self.device))
         return embedded
 
     @torch.inference_mode()
@@ -62,6 +61,17 @@ class Engine:
 
         What a session reads does not depend on the others in its batch. Raises RuntimeError where a cache is full.
         """
+        return self.logits(self.read(caches, embedded)[:, -1])
+
+    @torch.inference_mode()
+    def logits(self, hidden: Tensor) -> Tensor:
+        """Of what `read` gives, [..., hidden] → float32 [..., vocabulary]."""
+        logits: Tensor = self._head(self._model.norm(hidden))
+        return logits.float()
+
+    @torch.inference_mode()
+    def read(self, caches: Sequence[KvCache], embedded: Tensor) -> Tensor:
+        """As `forward`, but the hidden state at every position, [sessions, n, hidden]."""
         new = embedded.shape[1]
         if any(cache.length + new > cache.capacity for cache in caches):
             full = max(caches, key=lambda cache: cache.length - cache.capacity)
@@ -76,7 +86,7 @@ class Engine:
                 projection(normed).unflatten(-1, (-1, cos.shape[-1]))  # [sessions, n, heads, head_dim]
                 for projection in (attention.q_proj, attention.k_proj, attention.v_proj)
             )
-            query, key = _rotate(query, cos, sin), _rotate(key, cos, sin)
+            query, key = rotate(query, cos, sin), rotate(key, cos, sin)
             mixed = []
             for row, (cache, place) in enumerate(zip(caches, at, strict=True)):
                 cache.keys[number, :, place] = key[row].transpose(0, 1)
@@ -89,8 +99,7 @@ class Engine:
             hidden = hidden + layer.mlp(layer.post_attention_layernorm(hidden))
         for cache in caches:
             cache.length += new
-        logits: Tensor = self._head(self._model.norm(hidden[:, -1]))
-        return logits.float()
+        return hidden
 
     def _attend(self, query: Tensor, cache: KvCache, number: int, mask: Tensor | None) -> Tensor:
         """[n, heads, head_dim] → [n, heads × head_dim]; the queries of one group of heads share keys that lie still."""
@@ -107,7 +116,7 @@ class Engine:
         return mixed.reshape(heads, new, -1).transpose(0, 1).flatten(1)
 
 
-def _rotate(states: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+def rotate(states: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     """Rotary positions (Su et al., 2021), halves as Qwen2 pairs them."""
     first, second = states.chunk(2, dim=-1)
     return states * cos + torch.cat((-second, first), dim=-1) * sin

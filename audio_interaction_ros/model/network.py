@@ -1,0 +1,181 @@
+"""The two networks, as modules under the parameter names that checkpoints have.
+
+They are Qwen2.5-Omni's audio tower and Qwen2's language model, with the numbers of transformers' classes (tests hold
+them equal), in which training sees the language model. Here they stand alone because a node that was killed must hear
+again within seconds, and importing those classes takes six.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from audio_interaction_ros.model.shapes import AudioConfig, TextConfig
+
+
+class _AudioAttention(nn.Module):
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.num_heads = heads
+        self.k_proj = nn.Linear(width, width, bias=False)
+        self.v_proj = nn.Linear(width, width)
+        self.q_proj = nn.Linear(width, width)
+        self.out_proj = nn.Linear(width, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        batch, time, width = x.shape
+        query, key, value = (
+            projection(x).view(batch, time, self.num_heads, -1).transpose(1, 2)
+            for projection in (self.q_proj, self.k_proj, self.v_proj)
+        )
+        mixed = nn.functional.scaled_dot_product_attention(query, key, value)
+        projected: Tensor = self.out_proj(mixed.transpose(1, 2).reshape(batch, time, width))
+        return projected
+
+
+class _AudioLayer(nn.Module):
+    def __init__(self, config: AudioConfig) -> None:
+        super().__init__()
+        self.self_attn = _AudioAttention(config.d_model, config.encoder_attention_heads)
+        self.self_attn_layer_norm = nn.LayerNorm(config.d_model)
+        self.fc1 = nn.Linear(config.d_model, config.encoder_ffn_dim)
+        self.fc2 = nn.Linear(config.encoder_ffn_dim, config.d_model)
+        self.final_layer_norm = nn.LayerNorm(config.d_model)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x + self.self_attn(self.self_attn_layer_norm(x))
+        widened = nn.functional.gelu(self.fc1(self.final_layer_norm(x)))
+        x = x + self.fc2(widened)
+        return x
+
+
+class AudioTower(nn.Module):
+    """`Qwen2_5OmniAudioEncoder` with the chunks as the batch dimension: no chunk sees another (paper §5.3)."""
+
+    def __init__(self, config: AudioConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.conv1 = nn.Conv1d(config.num_mel_bins, config.d_model, kernel_size=3, padding=1)
+        self.conv2 = nn.Conv1d(config.d_model, config.d_model, kernel_size=3, stride=2, padding=1)
+        positions = sinusoids(config.max_source_positions, config.d_model)
+        self.register_buffer('positions', positions, persistent=False)
+        self.audio_bos_eos_token = nn.Embedding(2, config.output_dim)  # not used; part of the weights
+        self.layers = nn.ModuleList(_AudioLayer(config) for _ in range(config.encoder_layers))
+        self.ln_post = nn.LayerNorm(config.d_model)
+        self.avg_pooler = nn.AvgPool1d(2, stride=2)
+        self.proj = nn.Linear(config.d_model, config.output_dim)
+        for module in self.modules():
+            if isinstance(module, nn.Linear | nn.Conv1d):
+                nn.init.normal_(module.weight, std=0.02)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+
+    @property
+    def device(self) -> torch.device:
+        return self.conv1.weight.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return self.conv1.weight.dtype
+
+    def encode_chunks(self, mel: Tensor) -> Tensor:
+        """float32 [chunks, mel_bins, frames] → [chunks, frames / 4, output_dim]."""
+        x = nn.functional.gelu(self.conv1(mel.to(self.dtype)))
+        x = nn.functional.gelu(self.conv2(x)).transpose(1, 2)
+        x = x + self.positions[: x.shape[1]].to(x.dtype)
+        for layer in self.layers:
+            x = layer(x)
+        x = self.avg_pooler(x.transpose(1, 2)).transpose(1, 2)
+        projected: Tensor = self.proj(self.ln_post(x))
+        return projected
+
+
+def sinusoids(length: int, width: int) -> Tensor:
+    """Whisper's positions: sines, then cosines, of geometrically falling frequency. float32 [length, width]"""
+    falling = torch.exp(-math.log(10_000) / (width // 2 - 1) * torch.arange(width // 2).float())
+    angles = torch.arange(length)[:, None] * falling[None]
+    return torch.cat([angles.sin(), angles.cos()], dim=1)
+
+
+class RmsNorm(nn.Module):
+    """Root-mean-square norm, computed in float32 (Zhang and Sennrich, 2019)."""
+
+    def __init__(self, width: int, eps: float) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(width))
+        self.eps = eps
+
+    def forward(self, x: Tensor) -> Tensor:
+        wide = x.float()
+        normed = wide * torch.rsqrt(wide.square().mean(-1, keepdim=True) + self.eps)
+        scaled: Tensor = self.weight * normed.to(x.dtype)
+        return scaled
+
+
+class _Attention(nn.Module):
+    """The projections alone: what lies between them, the cache, is the engine's."""
+
+    def __init__(self, config: TextConfig) -> None:
+        super().__init__()
+        keys = config.num_key_value_heads * config.head_dim
+        self.q_proj = nn.Linear(config.hidden_size, config.hidden_size)
+        self.k_proj = nn.Linear(config.hidden_size, keys)
+        self.v_proj = nn.Linear(config.hidden_size, keys)
+        self.o_proj = nn.Linear(config.hidden_size, config.hidden_size, bias=False)
+
+
+class _Mlp(nn.Module):
+    def __init__(self, config: TextConfig) -> None:
+        super().__init__()
+        self.gate_proj = nn.Linear(config.hidden_size, config.intermediate_size, bias=False)
+        self.up_proj = nn.Linear(config.hidden_size, config.intermediate_size, bias=False)
+        self.down_proj = nn.Linear(config.intermediate_size, config.hidden_size, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        mixed: Tensor = self.down_proj(nn.functional.silu(self.gate_proj(x)) * self.up_proj(x))
+        return mixed
+
+
+class _Layer(nn.Module):
+    def __init__(self, config: TextConfig) -> None:
+        super().__init__()
+        self.self_attn = _Attention(config)
+        self.mlp = _Mlp(config)
+        self.input_layernorm = RmsNorm(config.hidden_size, config.rms_norm_eps)
+        self.post_attention_layernorm = RmsNorm(config.hidden_size, config.rms_norm_eps)
+
+
+class _Body(nn.Module):
+    def __init__(self, config: TextConfig) -> None:
+        super().__init__()
+        self.embed_tokens = nn.Embedding(config.vocab_size, config.hidden_size)
+        self.layers = nn.ModuleList(_Layer(config) for _ in range(config.num_hidden_layers))
+        self.norm = RmsNorm(config.hidden_size, config.rms_norm_eps)
+
+
+class LanguageModel(nn.Module):
+    """`Qwen2ForCausalLM`: parameters and shapes; `model/engine.py` computes with them."""
+
+    def __init__(self, config: TextConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.model = _Body(config)
+        self.lm_head = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
+
+    @property
+    def device(self) -> torch.device:
+        return self.model.embed_tokens.weight.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return self.model.embed_tokens.weight.dtype
+
+
+def rotary(config: TextConfig, device: torch.device, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """Cosines and sines of every position (Su et al., 2021), each [positions, head_dim]."""
+    falling = 1.0 / config.rope_theta ** (torch.arange(0, config.head_dim, 2, device=device).float() / config.head_dim)
+    angles = torch.arange(config.max_position_embeddings, device=device).float()[:, None] * falling[None]
+    both = torch.cat([angles, angles], dim=-1)
+    return both.cos().to(dtype), both.sin().to(dtype)

@@ -1,0 +1,63 @@
+"""Where and in which numbers a model runs: device, float type, or weights of eight bits."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from audio_interaction_ros.model.checkpoint import DecoderHalf, EncoderHalf, find_checkpoint, load_decoder, load_encoder
+
+_DTYPES = {'stored': None, 'float32': torch.float32, 'bfloat16': torch.bfloat16, 'float16': torch.float16}
+ENCODER_PRECISIONS = tuple(_DTYPES)
+DECODER_PRECISIONS = (*_DTYPES, 'int8')
+
+
+class Int8Linear(nn.Module):
+    """A linear layer whose weights are bytes, with a scale for each output; what goes in and out is not quantised."""
+
+    def __init__(self, linear: nn.Linear) -> None:
+        super().__init__()
+        weight = linear.weight.detach().float()
+        scales = weight.abs().amax(dim=1).clamp_min(1e-12) / 127
+        self.register_buffer('weight', (weight / scales[:, None]).round().to(torch.int8))
+        self.register_buffer('scales', scales.to(linear.weight.dtype))
+        self.bias = linear.bias
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[..., in] → [..., out]"""
+        y: Tensor = torch._weight_int8pack_mm(x.flatten(0, -2), self.weight, self.scales)
+        y = y.unflatten(0, x.shape[:-1])
+        return y if self.bias is None else y + self.bias
+
+
+def to_int8(module: nn.Module) -> None:
+    """Replace every linear layer within; embeddings and norms stay as they are."""
+    for name, child in list(module.named_children()):
+        if isinstance(child, nn.Linear):
+            setattr(module, name, Int8Linear(child))
+        else:
+            to_int8(child)
+
+
+def open_encoder(checkpoint: str, device: str = 'cpu', precision: str = 'stored') -> EncoderHalf:
+    """A checkpoint's encoder by name or directory. Raises CheckpointError, and ValueError for an unusable device."""
+    require_device(device)
+    return load_encoder(find_checkpoint(checkpoint), device, _DTYPES[precision])
+
+
+def open_decoder(checkpoint: str, device: str = 'cpu', precision: str = 'stored') -> DecoderHalf:
+    """A checkpoint's language model by name or directory. Raises as `open_encoder`."""
+    require_device(device)
+    half = load_decoder(find_checkpoint(checkpoint), device, _DTYPES.get(precision))
+    if precision == 'int8':
+        to_int8(half.language_model)
+    return half
+
+
+def require_device(device: str) -> None:
+    """Raises ValueError, one sentence, unless PyTorch can compute there."""
+    try:
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(f"device '{device}' cannot be used ({reason}); give cpu") from error

@@ -1,0 +1,159 @@
+"""One source of embeddings in the decoder: its topics, queue, session, and what is said about it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from threading import Event
+from typing import TYPE_CHECKING
+
+from std_msgs.msg import String
+from std_srvs.srv import Trigger
+
+from audio_interaction_ros.model.checkpoint import DecoderHalf
+from audio_interaction_ros.msg import AudioEmbedding
+from audio_interaction_ros.msg import Decision as DecisionMessage
+from audio_interaction_ros.msg import Response as ResponseMessage
+from audio_interaction_ros.nodes import qos
+from audio_interaction_ros.nodes.embeddings import EmbeddingError, EmbeddingSpec, chunk_of
+from audio_interaction_ros.nodes.listening import Listening
+from audio_interaction_ros.nodes.messages import decision_message, response_message, wire_text
+from audio_interaction_ros.streaming.fifo import ChunkQueue
+from audio_interaction_ros.streaming.loop import Decision, ListeningLoop, Response
+from audio_interaction_ros.streaming.losses import LossCounter
+from audio_interaction_ros.streaming.session import Session
+
+if TYPE_CHECKING:
+    from audio_interaction_ros.nodes.decoder import DecoderNode
+
+
+class Ear:
+    """`source` is a namespace, '' for the node's own: left/ai/embeddings is answered on left/ai/response."""
+
+    def __init__(
+        self,
+        node: DecoderNode,
+        source: str,
+        half: DecoderHalf,
+        session: Session,
+        spec: EmbeddingSpec,
+        digest: str,
+        arrived: Callable[[], None],
+    ) -> None:
+        """Call in `setup`. `arrived` is called when there is something new to do."""
+        self._node, self._half, self._session = node, half, session
+        self._spec, self._digest, self._arrived = spec, digest, arrived
+        within = f'{source}/' if source else ''
+        # A session reads at most half of its context at once; a longer queue would be dropped there, uncounted.
+        readable = half.config.streaming.max_context_chunks // 2
+        self.queue = ChunkQueue(min(node.parameters.queue_max_chunks, readable))
+        self._decisions = node.publish_on(f'{within}ai/decision', DecisionMessage, qos.EVENTS)
+        self._responses = node.publish_on(f'{within}ai/response', ResponseMessage, qos.EVENTS)
+        self._texts = node.publish_on(f'{within}ai/response_text', String, qos.EVENTS)
+        self._forgetting, self._cancelling = Event(), Event()
+        node.serve(f'{within}ai/cancel', Trigger, self._on_cancel)
+        self._listening = Listening(node, self._forget, within)
+        node.listen_to(f'{within}ai/embeddings', AudioEmbedding, self._on_embedding, qos.EMBEDDINGS)
+        self.losses = LossCounter()
+
+    def start(self) -> ListeningLoop:
+        """From a fresh start, whatever was heard before."""
+        self._session.reset()
+        self._loop = ListeningLoop(self.queue, self._session, self._half)
+        self.losses = LossCounter()
+        self.apply()
+        self._frame_id = ''
+        self._said = ('', '')
+        return self._loop
+
+    def apply(self) -> None:
+        """The live parameters, from the next decision on."""
+        given = self._node.parameters
+        self._session.settings = replace(
+            self._session.settings,
+            response_threshold=given.response_threshold or self._half.config.streaming.response_threshold,
+            rearm_below=given.rearm_below,
+            temperature=given.temperature,
+        )
+        self._loop.max_response_s, self._loop.preempt = given.max_response_s, given.preempt
+
+    @property
+    def chunks_lost(self) -> int:
+        return self.losses.lost(self.queue.dropped)
+
+    @property
+    def session(self) -> Session:
+        return self._session
+
+    def cut_short(self) -> Response | None:
+        """What was asked for by the switch or by ai/cancel, done in the thread that writes the response."""
+        if self._forgetting.is_set():
+            self._forgetting.clear()
+            return self._loop.forget()
+        if self._cancelling.is_set():
+            self._cancelling.clear()
+            return self._loop.cancel()
+        return None
+
+    def publish(self, event: Decision | Response) -> None:
+        """On this source's topics."""
+        if isinstance(event, Decision):
+            self._publish_decision(event)
+        else:
+            self._publish_response(event)
+
+    def _forget(self) -> None:
+        """Nothing of before a pause is answered after it."""
+        self.queue.flush()
+        self._forgetting.set()
+        self._arrived()
+
+    def _on_cancel(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        response.success = self._session.responding
+        if response.success:
+            self._cancelling.set()
+            response.message = 'the response ends with its next word'
+        else:
+            response.message = 'no response is under way'
+        return response
+
+    def _on_embedding(self, message: AudioEmbedding) -> None:
+        if not self._listening.on:
+            return
+        trouble = self._node.diagnostics.trouble
+        try:
+            chunk = chunk_of(message, self._spec)
+        except EmbeddingError as error:
+            trouble(f'refused_{error.kind}', f'embedding refused: {error}')
+            return
+        dropped = self.queue.dropped
+        lost = self.losses.lost(dropped)
+        if not self.losses.arrived(chunk, dropped):
+            trouble(
+                'refused_order', 'embedding refused: older than the one before it; is ai/embeddings published twice?'
+            )
+            return
+        self._frame_id = message.header.frame_id
+        self.queue.push(chunk)
+        self._arrived()
+        missing = self.chunks_lost - (lost if chunk.index else 0)
+        if missing > 0:
+            trouble('lost_chunks', 'sound was lost; see dropped_chunks and chunk_encoder', missing)
+
+    def _publish_decision(self, decision: Decision) -> None:
+        self._node.diagnostics.computed(decision.compute_time_s)
+        self._decisions.publish(
+            decision_message(decision, self._frame_id, len(self.queue), self.chunks_lost, self._digest)
+        )
+
+    def _publish_response(self, response: Response) -> None:
+        said = (response.text, response.emotion)
+        if said == self._said and not response.final:
+            return  # half of a character: nothing new to show
+        self._said = said
+        now_ns = self._node.get_clock().now().nanoseconds
+        self._responses.publish(response_message(response, self._frame_id, now_ns))
+        if response.final and not response.cancelled:
+            self._texts.publish(String(data=wire_text(response.text)))
+        if response.final:
+            self._said = ('', '')

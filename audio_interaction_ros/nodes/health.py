@@ -1,0 +1,52 @@
+"""ai/health: one message that says whether the assistant can be relied on, and if not, why."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from std_msgs.msg import Header
+
+from audio_interaction_ros.msg import Health as HealthMessage
+from audio_interaction_ros.nodes import qos
+from audio_interaction_ros.nodes.messages import wire_text
+from audio_interaction_ros.nodes.parameters import NODES
+from audio_interaction_ros.safety.health import NodeHealth
+
+if TYPE_CHECKING:
+    from audio_interaction_ros.nodes.lifecycle import ManagedNode
+
+
+class Health:
+    """Gathers what the nodes of this namespace say of themselves on /diagnostics."""
+
+    def __init__(self, node: ManagedNode[Any], now_s: Callable[[], float]) -> None:
+        """Call in `setup`."""
+        self._node, self._now_s = node, now_s
+        self._namespace = node.get_namespace().rstrip('/') + '/'
+        self._nodes = NodeHealth(NODES.keys() - {node.get_name()})
+        self._publisher = node.publish_on('ai/health', HealthMessage, qos.LATCHED)
+        node.listen_to('/diagnostics', DiagnosticArray, self._on_diagnostics, qos.DIAGNOSTICS)
+
+    def publish(self, on: bool, begun: bool, deaf: str | None) -> None:
+        """`on`: the off switch; `begun`: decisions have come; `deaf`: why nothing is heard."""
+        reasons = [*([deaf] if deaf else []), *self._nodes.reasons(self._now_s())]
+        if not on:
+            state = HealthMessage.SWITCHED_OFF
+        elif deaf:
+            state = HealthMessage.DEAF
+        elif not begun:
+            state = HealthMessage.STARTING
+        else:
+            state = HealthMessage.DEGRADED if reasons else HealthMessage.HEARING
+        header = Header(stamp=self._node.get_clock().now().to_msg())
+        self._publisher.publish(
+            HealthMessage(header=header, state=state, reasons=[wire_text(reason) for reason in reasons])
+        )
+
+    def _on_diagnostics(self, message: DiagnosticArray) -> None:
+        for status in message.status:
+            if status.name.startswith(self._namespace):
+                problem = '' if status.level == DiagnosticStatus.OK else status.message
+                self._nodes.reported(status.name.removeprefix(self._namespace), problem, self._now_s())

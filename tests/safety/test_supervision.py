@@ -1,0 +1,86 @@
+"""Deafness is named within two seconds, wherever it begins; quiet that is wanted is not."""
+
+from __future__ import annotations
+
+import pytest
+
+from audio_interaction_ros.safety.supervision import Supervisor
+
+STEP_S = 0.1
+
+
+class Assistant:
+    """What a healthy one emits, less what is switched off: sound every 0.1 s, vectors and decisions every 0.4 s."""
+
+    def __init__(self):
+        self.now_s, self.off, self.zero = 100.0, set(), False
+        self.supervisor = Supervisor(self.now_s)
+
+    def run(self, seconds):
+        """What is wrong after each step."""
+        problems = []
+        for _ in range(round(seconds / STEP_S)):
+            self.now_s += STEP_S
+            if 'capture' not in self.off:
+                self.supervisor.sound(self.now_s, self.zero)
+            if round(self.now_s / STEP_S) % 4 == 0 and 'capture' not in self.off and 'encoder' not in self.off:
+                self.supervisor.encoded(self.now_s)
+                if 'decoder' not in self.off:
+                    self.supervisor.decided(self.now_s)
+            problems.append(self.supervisor.problem(self.now_s))
+        return problems
+
+
+@pytest.fixture
+def assistant():
+    healthy = Assistant()
+    assert set(healthy.run(30.0)) == {None}
+    return healthy
+
+
+@pytest.mark.parametrize(
+    ('stage', 'words'),
+    [('capture', 'no sound comes'), ('encoder', 'is not encoded'), ('decoder', 'nothing is decided')],
+)
+def test_a_stage_that_dies_is_named_within_two_seconds_and_forgiven_when_it_returns(assistant, stage, words):
+    assistant.off = {stage}
+    problems = assistant.run(2.0)
+    assert problems[:10] == [None] * 10
+    assert words in problems[-1]
+    assistant.off = set()
+    assert assistant.run(0.5)[-1] is None
+
+
+def test_digital_silence_is_no_quiet_room(assistant):
+    assistant.zero = True
+    assert 'digital silence' in assistant.run(2.0)[-1]
+    assistant.zero = False
+    assert assistant.run(0.2)[-1] is None
+
+
+def test_a_long_response_is_a_sign_of_life(assistant):
+    assistant.off = {'decoder'}
+    for _ in range(60):
+        assistant.supervisor.spoke(assistant.now_s)  # a token every 0.1 s, and no decision meanwhile
+        assert assistant.run(0.1) == [None]
+
+
+def test_nothing_is_expected_after_the_end_of_a_file(assistant):
+    assistant.supervisor.over()
+    assistant.off = {'capture'}
+    assert set(assistant.run(300.0)) == {None}
+
+
+def test_another_file_after_the_first_is_watched_again(assistant):
+    assistant.supervisor.over()
+    assert set(assistant.run(5.0)) == {None}
+    assistant.off = {'encoder'}
+    assert 'not encoded' in assistant.run(2.0)[-1]
+
+
+def test_a_start_that_takes_too_long_is_named():
+    starting = Assistant()
+    starting.off = {'decoder'}
+    problems = starting.run(70.0)
+    assert problems[:590] == [None] * 590
+    assert 'has not begun' in problems[-1]

@@ -1,0 +1,324 @@
+"""A robot's bad day: `python -m tests.system.chaos --minutes 30 --seed 1`, or `make chaos MINUTES=30 SEED=1`.
+
+The five nodes as processes, started again when they end as launch does it (use_respawn), on real sound through a
+PulseAudio null sink. Every half a minute something breaks: a node is killed, frozen or restarted, the microphone is
+unplugged and plugged in again, messages are repeated, come late or are nonsense by the hundred. The last line is JSON:
+
+  faults, recovered    how many there were, and after how many sound was decided on again within a minute
+  recovery_s           from the end of a fault to the first decision on sound captured after it: p50 and p99
+  chunks_lost          chunks that are missing from the decisions without having been declared lost
+  stale_responses      responses to sound that was more than 3 s old when they began
+  alerts_missed        times without a decision for more than 2.5 s in which `listening_lost` was not raised
+  memory_slope_mb_per_h  of the node that grows fastest, over the time that it ran undisturbed for longest
+
+Run by hand, not by pytest: tests/system/test_chaos.py holds the bookkeeping.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from audio_common_msgs.msg import AudioDataStamped
+
+from audio_interaction_ros.msg import AudioEmbedding, Decision, Response, SafetyAlert
+from audio_interaction_ros.nodes import qos
+from audio_interaction_ros.nodes.messages import bytes_array, nanoseconds_of
+from tests.system.pulse import SINK, pulse_null_sink
+from tests.system.ros import Process, Ros, resident_bytes
+
+NODES = ('event_log', 'safety_alert', 'decoder', 'chunk_encoder', 'audio_capture')
+ON_THE_WAY = ('audio_capture', 'chunk_encoder', 'decoder')  # of the sound
+RESPAWN_S = 0.5  # as in assistant.launch.py
+FROZEN_S = 5.0
+UNPLUGGED_S = 5.0
+STALE_S = 3.0
+DEAF_S = 2.5  # 2 s for the alert, and what it takes to be heard here
+_RECOVERS_WITHIN_S = 60.0
+_FLOOD = 300
+
+
+@dataclass
+class Record:
+    """What was seen; times are of the steady clock."""
+
+    decided_s: list[float] = field(default_factory=list)
+    deaf_alerts_s: list[float] = field(default_factory=list)
+    responses: int = 0
+    stale_responses: int = 0
+    undeclared: int = 0
+    _stream: int | None = None
+    _newest: int = -1
+    _declared: int = 0
+    _begun: set[str] = field(default_factory=set)
+
+    def decision(self, decision: Decision, now_s: float) -> None:
+        """Within a stream, every chunk is drained or declared lost; a decoder that starts anew starts to count anew."""
+        self.decided_s.append(now_s)
+        if decision.stream_id == self._stream and decision.chunks_lost >= self._declared:
+            missing = decision.chunk_index - self._newest - decision.chunks_drained
+            self.undeclared += max(0, missing - (decision.chunks_lost - self._declared))
+        self._stream, self._newest, self._declared = decision.stream_id, decision.chunk_index, decision.chunks_lost
+
+    def decoder_began(self) -> None:
+        """A new decoder hears from now on; of what came before it knows nothing, and neither does it say so."""
+        self._stream = None
+
+    def response(self, response: Response, age_s: float) -> None:
+        if response.id not in self._begun:
+            self._begun.add(response.id)
+            self.responses += 1
+            self.stale_responses += age_s > STALE_S
+
+    def alert(self, alert: SafetyAlert, now_s: float) -> None:
+        if alert.hazard == 'listening_lost' and alert.state != SafetyAlert.CLEARED:
+            self.deaf_alerts_s.append(now_s)
+
+    def alerts_missed(self, excused: list[tuple[float, float]]) -> int:
+        """Gaps between decisions in which nobody said so; while safety_alert itself was out, nobody could."""
+        missed = 0
+        for before, after in zip(self.decided_s, self.decided_s[1:], strict=False):
+            silent = after - before > DEAF_S
+            told = any(before < at <= after for at in self.deaf_alerts_s)
+            missed += silent and not told and not any(begin < after and before < end for begin, end in excused)
+        return missed
+
+
+class Keeper:
+    """The nodes' processes, started again when they end."""
+
+    def __init__(self, ros: Ros, parameters: dict[str, dict[str, object]], began: Callable[[str], None]) -> None:
+        """`began` is told the name of every node that is started."""
+        self._ros, self._parameters, self._began = ros, parameters, began
+        self.processes: dict[str, Process] = {}
+        self._ended_s: dict[str, float] = {}
+        self._memory: dict[str, list[tuple[float, float]]] = defaultdict(list)
+        self.longest: dict[str, list[tuple[float, float]]] = {}
+
+    def start(self, name: str) -> None:
+        self.processes[name] = self._ros.start(name, **self._parameters.get(name, {}))
+        self._memory[name] = []
+        self._began(name)
+
+    def look(self, now_s: float) -> None:
+        for name, process in self.processes.items():
+            if process.alive:
+                self._memory[name].append((now_s, _resident_mb(process.popen.pid)))
+                if len(self._memory[name]) > len(self.longest.get(name, ())):
+                    self.longest[name] = self._memory[name]
+            elif now_s - self._ended_s.setdefault(name, now_s) >= RESPAWN_S:
+                del self._ended_s[name]
+                self.start(name)
+
+    def slope_mb_per_h(self) -> float:
+        """Of the node that grows fastest, without its first minute."""
+        slopes = [0.0]
+        for samples in self.longest.values():
+            settled = np.array([sample for sample in samples if sample[0] > samples[0][0] + 60.0])
+            if len(settled) > 20:
+                slopes.append(float(np.polyfit(settled[:, 0] / 3_600, settled[:, 1], 1)[0]))
+        return max(slopes)
+
+
+class Chaos:
+    """Does the breaking. Each fault is a generator: what comes before a `yield` breaks, what comes after it mends."""
+
+    def __init__(self, ros: Ros, keeper: Keeper, pactl: Callable[..., str]) -> None:
+        self._keeper, self._pactl = keeper, pactl
+        self._embeddings = ros.node.create_publisher(AudioEmbedding, 'ai/embeddings', qos.EMBEDDINGS)
+        self._audio = ros.node.create_publisher(AudioDataStamped, 'audio_stamped', qos.AUDIO)
+        self._heard: list[AudioEmbedding] = []
+        ros.node.create_subscription(AudioEmbedding, 'ai/embeddings', self._remember, qos.EMBEDDINGS)
+        self.kinds: dict[str, Callable[[], Iterator[float]]] = {
+            'unplug': self._unplug, 'repeat': self._repeat, 'reorder': self._reorder, 'flood': self._flood,
+        }  # fmt: skip
+        for name in NODES:
+            self.kinds |= {
+                f'kill {name}': lambda name=name: self._signal(name, signal.SIGKILL),
+                f'restart {name}': lambda name=name: self._signal(name, signal.SIGINT),
+                f'freeze {name}': lambda name=name: self._freeze(name),
+            }
+
+    def _remember(self, message: AudioEmbedding) -> None:
+        self._heard = [*self._heard[-20:], message]
+
+    def _signal(self, name: str, number: int) -> Iterator[float]:
+        self._keeper.processes[name].popen.send_signal(number)
+        yield 0.0
+
+    def _freeze(self, name: str) -> Iterator[float]:
+        process = self._keeper.processes[name].popen
+        process.send_signal(signal.SIGSTOP)
+        yield FROZEN_S
+        process.send_signal(signal.SIGCONT)
+
+    def _unplug(self) -> Iterator[float]:
+        for line in self._pactl('list', 'short', 'modules').splitlines():
+            if 'module-null-sink' in line:
+                self._pactl('unload-module', line.split()[0])
+        yield UNPLUGGED_S
+        self._pactl('load-module', 'module-null-sink', f'sink_name={SINK}', 'rate=16000', 'channels=1')
+
+    def _repeat(self) -> Iterator[float]:
+        for message in self._heard[-5:]:
+            self._embeddings.publish(message)
+        yield 0.0
+
+    def _reorder(self) -> Iterator[float]:
+        for message in reversed(self._heard[-5:]):
+            self._embeddings.publish(message)
+        yield 0.0
+
+    def _flood(self) -> Iterator[float]:
+        rng = np.random.default_rng(len(self._heard))
+        for _ in range(_FLOOD):
+            noise = rng.bytes(int(rng.integers(0, 4_000)))
+            self._embeddings.publish(AudioEmbedding(dtype='float32', tokens=10, dim=7, data=bytes_array(noise)))
+            audio = AudioDataStamped()
+            audio.audio.data = bytes_array(noise)
+            self._audio.publish(audio)
+        yield 0.0
+
+
+def run(minutes: float, seed: int, faults: int, checkpoint: str, sound: Path) -> dict[str, Any]:
+    """The whole day; see the module's docstring for what is returned."""
+    record, recoveries_s, counts = Record(), list[float](), Counter[str]()
+    excused: list[tuple[float, float]] = []
+    with tempfile.TemporaryDirectory() as folder, pulse_null_sink(Path(folder)) as environment:
+
+        def pactl(*arguments: str) -> str:
+            done = subprocess.run(
+                ['pactl', *arguments], env={**os.environ, **environment}, capture_output=True, text=True, timeout=10
+            )
+            return done.stdout
+
+        with Ros(Path(folder), environment) as ros, _playing(sound, environment) as keep_playing:
+            parameters: dict[str, dict[str, object]] = {
+                'decoder': {'checkpoint': checkpoint}, 'chunk_encoder': {'checkpoint': checkpoint},
+                'audio_capture': {'device': 'pulse'}, 'event_log': {'path': f'{folder}/events.db'},
+            }  # fmt: skip
+            keeper = Keeper(ros, parameters, lambda name: record.decoder_began() if name == 'decoder' else None)
+            for name in NODES:
+                keeper.start(name)
+            for name in NODES:
+                ros.wait_state(name, 'active', keeper.processes[name])
+            _watch(ros, record)
+            chaos = Chaos(ros, keeper, pactl)
+
+            def live(until: Callable[[], bool], at_most_s: float) -> float:
+                """Everything goes on until the condition holds; how long that was."""
+                began = time.monotonic()
+                while not until() and time.monotonic() - began < at_most_s:
+                    ros.spin(0.2)
+                    keeper.look(time.monotonic())
+                    keep_playing()
+                return time.monotonic() - began
+
+            live(lambda: len(record.decided_s) > 10, 60.0)
+            rng = np.random.default_rng(seed)
+            # Every kind once before any comes twice.
+            kinds = [kind for _ in range(-(-faults // len(chaos.kinds))) for kind in rng.permutation(list(chaos.kinds))]
+            began, every_s = time.monotonic(), 60.0 * minutes / faults
+            for number, kind in enumerate(kinds[:faults]):
+                live(lambda: False, max(1.0, began + number * every_s - time.monotonic()))
+                counts[kind.split()[0]] += 1
+                broken_s = time.monotonic()
+                fault = chaos.kinds[kind]()
+                live(lambda: False, next(fault))
+                next(fault, None)
+                mended_s = time.monotonic()
+                # Sound captured after the fault was over, and decided on.
+                live(lambda mended_s=mended_s: _fresh(record, mended_s), _RECOVERS_WITHIN_S)
+                if _fresh(record, mended_s):
+                    recoveries_s.append(next(at for at in record.decided_s if at > mended_s + 0.4) - mended_s)
+                if 'safety_alert' in kind:
+                    excused.append((broken_s - DEAF_S, time.monotonic() + 15.0))
+                print(f'{number + 1:3d}  {kind:24s} {recoveries_s[-1] if recoveries_s else -1:6.2f} s', file=sys.stderr)
+            live(lambda: False, every_s)
+            slope = keeper.slope_mb_per_h()
+    return {
+        'minutes': minutes,
+        'seed': seed,
+        'faults': faults,
+        'recovered': len(recoveries_s),
+        'recovery_s': {f'p{q}': round(float(np.percentile(recoveries_s or [-1.0], q)), 2) for q in (50, 99)},
+        'chunks_lost': record.undeclared,
+        'stale_responses': record.stale_responses,
+        'alerts_missed': record.alerts_missed(excused),
+        'memory_slope_mb_per_h': round(slope, 2),
+        'responses': record.responses,
+        'kinds': dict(counts),
+    }
+
+
+def _fresh(record: Record, after_s: float) -> bool:
+    return bool(record.decided_s) and record.decided_s[-1] > after_s + 0.4
+
+
+def _watch(ros: Ros, record: Record) -> None:
+    def age_s(stamp: Any) -> float:
+        return (time.time_ns() - nanoseconds_of(stamp)) * 1e-9
+
+    node = ros.node
+    node.create_subscription(
+        Decision, 'ai/decision', lambda decision: record.decision(decision, time.monotonic()), qos.EVENTS
+    )
+    node.create_subscription(
+        Response, 'ai/response', lambda response: record.response(response, age_s(response.header.stamp)), qos.EVENTS
+    )
+    node.create_subscription(
+        SafetyAlert, 'ai/safety_alert', lambda alert: record.alert(alert, time.monotonic()), qos.ALERTS
+    )
+
+
+@contextmanager
+def _playing(sound: Path, environment: dict[str, str]) -> Iterator[Callable[[], None]]:
+    """A function that starts the player again whenever it has ended, also because its sink went."""
+    player: list[subprocess.Popen[bytes]] = []
+
+    def keep_playing() -> None:
+        if not player or player[-1].poll() is not None:
+            command = ['paplay', '-d', SINK, str(sound.resolve())]
+            player.append(subprocess.Popen(command, env={**os.environ, **environment}, stderr=subprocess.DEVNULL))
+
+    try:
+        yield keep_playing
+    finally:
+        if player:
+            player[-1].kill()
+
+
+def _resident_mb(pid: int) -> float:
+    try:
+        return resident_bytes(pid) / 1e6
+    except (OSError, IndexError):  # it has just ended
+        return 0.0
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--minutes', type=float, default=30.0)
+    parser.add_argument('--seed', type=int, default=1)
+    parser.add_argument('--faults', type=int, default=None, help='default: two a minute')
+    parser.add_argument('--checkpoint', default='embedded')
+    parser.add_argument('--sound', type=Path, default=Path(__file__).parents[2] / 'demo' / 'scene.flac')
+    options = parser.parse_args()
+    faults = options.faults or max(1, round(2 * options.minutes))
+    print(json.dumps(run(options.minutes, options.seed, faults, options.checkpoint, options.sound)))
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,63 @@
+"""config/sros2 allows what the running nodes do, and nothing else; the service file and the image say what there is."""
+
+from __future__ import annotations
+
+import configparser
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from audio_interaction_ros.nodes.parameters import NODES
+
+ROOT = Path(__file__).parents[2]
+INCLUDE = '{http://www.w3.org/2001/XInclude}include'
+
+
+def allowed(name: str) -> dict[str, set[str]]:
+    """What the policy lets a node at the root publish, subscribe to and reply to."""
+    profiles = ElementTree.parse(ROOT / 'config' / 'sros2' / 'policy.xml').getroot().iter('profile')
+    profile = next(element for element in profiles if element.get('node') == name)
+    common = ElementTree.parse(ROOT / 'config' / 'sros2' / profile.find(INCLUDE).get('href')).getroot()
+    found: dict[str, set[str]] = {'publish': set(), 'subscribe': set(), 'reply': set()}
+    for group in (*profile, *common):
+        for kind in found:
+            if group.get(kind) == 'ALLOW':
+                texts = (element.text for element in group)
+                found[kind] |= {text if text[0] == '/' else f'/{text.replace("~", name)}' for text in texts}
+    return found
+
+
+@pytest.mark.system
+def test_the_policy_is_what_the_nodes_do(ros, tiny_checkpoint, tmp_path):
+    sound = tmp_path / 'sound.wav'
+    soundfile.write(sound, np.random.default_rng(0).uniform(-0.1, 0.1, 16_000 * 60), 16_000)
+    process = ros.start('assistant', checkpoint=tiny_checkpoint, file=sound, path=tmp_path / 'events.db', audio_s=2.0)
+    for name in NODES:
+        ros.wait_state(name, 'active', process)
+        expected, node = allowed(name), ros.node
+        ros.until(lambda node=node, name=name: node.get_publisher_names_and_types_by_node(name, '/'), process)
+        published = {topic for topic, _ in node.get_publisher_names_and_types_by_node(name, '/')}
+        subscribed = {topic for topic, _ in node.get_subscriber_names_and_types_by_node(name, '/')}
+        replied = {service for service, _ in node.get_service_names_and_types_by_node(name, '/')}
+        assert published == expected['publish'], name
+        # /clock is for use_sim_time; whether a node hears of parameters is rclpy's affair.
+        assert subscribed | {'/clock', '/parameter_events'} == expected['subscribe'], name
+        assert replied == expected['reply'], name
+    assert process.end() == 0
+
+
+def test_the_service_and_the_image_start_what_is_installed():
+    unit = configparser.ConfigParser(strict=False, interpolation=None)
+    unit.optionxform = str
+    unit.read_string((ROOT / 'deploy' / 'audio-interaction.service').read_text())
+    assert 'assistant.launch.py' in unit['Service']['ExecStart']
+    assert unit['Service']['KillSignal'] == 'SIGINT'
+    image = (ROOT / 'deploy' / 'Dockerfile').read_text()
+    assert image.count('assistant.launch.py') == 1
+    assert (ROOT / 'launch' / 'assistant.launch.py').exists()
+    for line in image.splitlines():
+        if line.startswith('COPY ') and not line.startswith('COPY . '):
+            assert (ROOT / line.split()[1]).exists()
