@@ -11,8 +11,11 @@ import soundfile
 
 Samples = npt.NDArray[np.float32]
 
-# audio_common_msgs/AudioInfo sample formats that are uncompressed, and their numpy dtype.
-_DTYPES = {'S16LE': '<i2', 'S16BE': '>i2', 'F32LE': '<f4', 'F32': '<f4', 'F32BE': '>f4'}
+# Sample formats that are uncompressed, as audio_common_msgs/AudioInfo names them, and their numpy dtype.
+_DTYPES = {
+    'S16LE': '<i2', 'S16BE': '>i2', 'F32LE': '<f4', 'F32': '<f4', 'F32BE': '>f4', 'S32LE': '<i4', 'S8': 'i1',
+    'U8': 'u1',
+}  # fmt: skip
 MIN_SAMPLE_RATE_HZ, MAX_SAMPLE_RATE_HZ = 4_000, 384_000
 MAX_CHANNELS = 64
 
@@ -71,7 +74,9 @@ class PcmFormat:
             )
         samples = buffer.view(_DTYPES[self.sample_format]).reshape(-1, self.channels)
         if samples.dtype.kind == 'i':
-            return samples.astype(np.float32) / 32_768.0
+            return samples.astype(np.float32) / -float(np.iinfo(samples.dtype).min)
+        if samples.dtype.kind == 'u':
+            return (samples.astype(np.float32) - 128.0) / 128.0
         # Full scale is 1; the clip keeps a broken driver's huge floats from overflowing the mel energies.
         if not np.isfinite(samples).all():
             raise AudioFormatError('NaN or infinite samples found, finite ones expected; check the audio driver')

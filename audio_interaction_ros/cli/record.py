@@ -57,6 +57,12 @@ def run(arguments: argparse.Namespace) -> int:
         import rclpy
     except ImportError as error:
         raise CommandError(f'record needs ROS 2 ({error}); run `make setup` or source a ROS 2 setup file') from error
+    from audio_interaction_ros.nodes.sound import DESCRIBES_ITSELF
+
+    if DESCRIBES_ITSELF:
+        raise CommandError(
+            "the installed audio_common_msgs is not ros-drivers', whose messages these bags hold; use `ros2 bag record`"
+        )
     from audio_interaction_ros.bags import BagError, BagWriter
 
     try:

@@ -10,17 +10,17 @@ from collections.abc import Mapping
 from threading import Event
 from typing import Any
 
-from audio_common_msgs.msg import AudioData, AudioDataStamped, AudioInfo
 from std_msgs.msg import Bool, Header
 from std_srvs.srv import SetBool
 
-from audio_interaction_ros.audio.formats import AudioFormatError, PcmFormat
+from audio_interaction_ros.audio.formats import AudioFormatError
 from audio_interaction_ros.audio.sources import Block, DeviceError, DeviceLost, FileSource, Microphone
 from audio_interaction_ros.audio.switch import ListeningSwitch, SwitchError
 from audio_interaction_ros.nodes import listening, qos
 from audio_interaction_ros.nodes.lifecycle import ManagedNode, run
-from audio_interaction_ros.nodes.messages import bytes_array, stamp_of
+from audio_interaction_ros.nodes.messages import stamp_of
 from audio_interaction_ros.nodes.parameters import AudioCaptureParameters
+from audio_interaction_ros.nodes.sound import SoundPublisher
 
 _POLL_S = 0.05
 _OTHERS_S = 30.0
@@ -41,8 +41,7 @@ class AudioCaptureNode(ManagedNode[AudioCaptureParameters]):
         self._source: Microphone | FileSource = (
             FileSource(given.file, given.block_ms) if given.file else self._microphone()
         )
-        self._info = self.publish_on('audio_info', AudioInfo, qos.LATCHED)
-        self._audio = self.publish_on('audio_stamped', AudioDataStamped, qos.AUDIO)
+        self._audio = SoundPublisher(self)
         # A file's end, stamped with it, so that a listener knows that no more will come.
         self._end = self.publish_on('audio_end', Header, qos.LATCHED)
         self._listening = self.publish_on(listening.TOPIC, Bool, qos.LATCHED)
@@ -88,7 +87,7 @@ class AudioCaptureNode(ManagedNode[AudioCaptureParameters]):
             self._source = self._microphone()  # found anew: it may have been unplugged and plugged in meanwhile
             self._source.open()
             self._reported = (0, 0)
-        self._publish_info(self._source.pcm)
+        self._audio.describe(self._source.pcm)
         self._say_listening(True)
         self.work(self._capture_until)
 
@@ -133,7 +132,7 @@ class AudioCaptureNode(ManagedNode[AudioCaptureParameters]):
                 self._source = self._microphone()
                 self._source.open()
                 self._reported = (0, 0)
-                self._publish_info(self._source.pcm)
+                self._audio.describe(self._source.pcm)
             except DeviceError as error:
                 self.get_logger().error(str(error))
         return min(2 * retry_s, _MAX_RETRY_S)
@@ -143,7 +142,7 @@ class AudioCaptureNode(ManagedNode[AudioCaptureParameters]):
         while not self._audience(waited_s):  # or nobody would hear the beginning
             if stop.wait(_POLL_S):
                 return
-            waited_s += _POLL_S if self._audio.get_subscription_count() else 0.0
+            waited_s += _POLL_S if self._audio.listeners else 0.0
         if stop.wait(_SETTLE_S):
             return
         self.get_logger().info(f"playing '{self.parameters.file}', {file.duration_s:.1f} s")
@@ -158,27 +157,16 @@ class AudioCaptureNode(ManagedNode[AudioCaptureParameters]):
 
     def _audience(self, waited_s: float) -> bool:
         """safety_alert listens within a second of its start; the others, who load a model, are waited for a while."""
-        matched = self._audio.get_subscription_count()
+        matched = self._audio.listeners
         if waited_s >= _OTHERS_S:
             return matched > 0
         # A listener is in the graph before samples reach it, and one of another QoS never gets any.
-        listeners = self.get_subscriptions_info_by_topic(self._audio.topic_name)
+        listeners = self.get_subscriptions_info_by_topic(self._audio.topic)
         return matched >= len(listeners) and any(listener.node_name != _SAFETY_ALERT for listener in listeners)
 
     def _publish(self, block: Block) -> None:
         header = Header(stamp=stamp_of(block.stamp_ns), frame_id=self.parameters.frame_id)
-        self._audio.publish(AudioDataStamped(header=header, audio=AudioData(data=bytes_array(block.data))))
-
-    def _publish_info(self, pcm: PcmFormat) -> None:
-        self._info.publish(
-            AudioInfo(
-                channels=pcm.channels,
-                sample_rate=pcm.sample_rate_hz,
-                sample_format=pcm.sample_format,
-                bitrate=pcm.sample_rate_hz * pcm.frame_bytes * 8,
-                coding_format='wave',
-            )
-        )
+        self._audio.publish(header, block.data)
 
     def _report_losses(self, microphone: Microphone) -> None:
         overflows, dropped = microphone.overflows - self._reported[0], microphone.dropped - self._reported[1]

@@ -6,13 +6,13 @@ import sys
 import time
 from collections.abc import Mapping
 from threading import Event
+from typing import Any
 
 import torch
-from audio_common_msgs.msg import AudioDataStamped, AudioInfo
 
 from audio_interaction_ros.audio import CHUNK_SAMPLES
 from audio_interaction_ros.audio.bounded import BoundedQueue
-from audio_interaction_ros.audio.formats import AudioFormatError, PcmFormat
+from audio_interaction_ros.audio.formats import AudioFormatError
 from audio_interaction_ros.model.precision import open_encoder
 from audio_interaction_ros.msg import AudioEmbedding
 from audio_interaction_ros.nodes import qos
@@ -21,6 +21,7 @@ from audio_interaction_ros.nodes.lifecycle import ManagedNode, run
 from audio_interaction_ros.nodes.listening import Listening
 from audio_interaction_ros.nodes.messages import nanoseconds_of
 from audio_interaction_ros.nodes.parameters import ChunkEncoderParameters
+from audio_interaction_ros.nodes.sound import SoundListener
 from audio_interaction_ros.streaming.ingest import AudioIngest
 
 _POLL_S = 0.2
@@ -33,22 +34,15 @@ class ChunkEncoderNode(ManagedNode[ChunkEncoderParameters]):
 
     def setup(self) -> None:
         given = self.parameters
-        self._pcm: PcmFormat | None = None
-        if given.sample_rate:
-            self._pcm = PcmFormat(given.sample_rate, given.channels, given.sample_format.upper())
-        self._format_known = Event()
-        if self._pcm is not None:
-            self._format_known.set()
         torch.set_num_threads(given.threads)
         self._half = open_encoder(given.checkpoint, given.device, given.precision)
         with torch.inference_mode():
             self._half.encoder(torch.zeros(CHUNK_SAMPLES))  # the first pass is slow: not with the first chunk
-        self._messages: BoundedQueue[AudioDataStamped] = BoundedQueue(given.queue_max_messages)
+        self._messages: BoundedQueue[Any] = BoundedQueue(given.queue_max_messages)
         self._publisher = self.publish_on('ai/embeddings', AudioEmbedding, qos.EMBEDDINGS)
-        self.listen_to('audio_info', AudioInfo, self._on_info, qos.LATCHED, when_inactive=True)
         self._forgetting = Event()
         self._listening = Listening(self, self._forget)
-        self.listen_to('audio_stamped', AudioDataStamped, self._on_audio, qos.AUDIO)
+        self._sound = SoundListener(self, given, self._on_audio)
 
     def start(self) -> None:
         self._ingest = AudioIngest(self._half, first_stream_id=time.time_ns())
@@ -60,33 +54,24 @@ class ChunkEncoderNode(ManagedNode[ChunkEncoderParameters]):
     def measurements(self) -> Mapping[str, object]:
         return {'queue_depth': len(self._messages), 'streams': self._ingest.streams, 'gaps': self._ingest.gaps}
 
-    def _on_info(self, info: AudioInfo) -> None:
-        try:
-            self._pcm = PcmFormat.from_info(info.sample_rate, info.channels, info.sample_format, info.coding_format)
-        except AudioFormatError as error:
-            # What follows is in a format that cannot be read: the old one must not be used on it.
-            self._pcm = None
-            self.diagnostics.trouble('refused_formats', f'audio_info refused: {error}')
-        self._format_known.set()
-
     def _forget(self) -> None:
         """A pause is the end of a stream, however short: nothing of before it is answered after it."""
         self._messages.clear()
         self._forgetting.set()
 
-    def _on_audio(self, message: AudioDataStamped) -> None:
+    def _on_audio(self, message: Any) -> None:
         if not self._listening.on:
             return
         if not self._messages.put(message):
             self._ingest.note_loss()
             why = 'audio comes faster than it is encoded; use a faster machine or a smaller checkpoint'
-            if not self._format_known.is_set():
+            if not self._sound.described.is_set():
                 why = 'no audio_info has come and sample_rate is not set; publish audio_info or set sample_rate'
             self.diagnostics.trouble('dropped_messages', f'audio dropped: {why}')
 
     def _encode_until(self, stop: Event) -> None:
         while not stop.is_set():
-            if not self._format_known.wait(_POLL_S):
+            if not self._sound.described.wait(_POLL_S):
                 continue
             message = self._messages.get(_POLL_S)
             if self._forgetting.is_set():
@@ -95,14 +80,10 @@ class ChunkEncoderNode(ManagedNode[ChunkEncoderParameters]):
             if message is not None:
                 self._encode(message)
 
-    def _encode(self, message: AudioDataStamped) -> None:
-        pcm = self._pcm
-        if pcm is None:
-            self.diagnostics.trouble('refused_messages', 'audio refused: audio_info describes no readable format')
-            return
+    def _encode(self, message: Any) -> None:
         started = time.monotonic()
         try:
-            samples = pcm.decode(message.audio.data)
+            samples, pcm = self._sound.read(message)
             for chunk in self._ingest.push(samples, pcm, nanoseconds_of(message.header.stamp)):
                 self._publisher.publish(embedding_message(chunk, self._half.digest, message.header.frame_id))
                 self.diagnostics.computed(time.monotonic() - started)

@@ -11,9 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from audio_common_msgs.msg import AudioDataStamped, AudioInfo
-
-from audio_interaction_ros.audio.formats import AudioFormatError, PcmFormat
+from audio_interaction_ros.audio.formats import AudioFormatError
 from audio_interaction_ros.events.explain import explain, printable
 from audio_interaction_ros.events.export import export_flagged, export_folder
 from audio_interaction_ros.events.log import Event, EventLog, EventLogError, Kind, Retention, Verdict
@@ -25,6 +23,7 @@ from audio_interaction_ros.nodes.lifecycle import ManagedNode, run
 from audio_interaction_ros.nodes.listening import Listening
 from audio_interaction_ros.nodes.messages import event_message, nanoseconds_of
 from audio_interaction_ros.nodes.parameters import EventLogParameters
+from audio_interaction_ros.nodes.sound import SoundListener
 from audio_interaction_ros.safety.hazards import Severity
 from audio_interaction_ros.safety.policy import AlertState, HeardBy
 from audio_interaction_ros.srv import DeleteEvents, ExplainEvent, ExportEvents, FlagEvent, ListEvents
@@ -149,28 +148,16 @@ class EventLogNode(ManagedNode[EventLogParameters]):
 
     def _listen_to_sound(self, log: EventLog, given: EventLogParameters) -> None:
         self._sound = SoundKeeper(log, given.audio_s)
-        self._pcm: PcmFormat | None = None
-        if given.sample_rate:
-            self._pcm = PcmFormat(given.sample_rate, given.channels, given.sample_format.upper())
         self._listening = Listening(self, self._forget)
-        self.listen_to('audio_info', AudioInfo, self._on_info, qos.LATCHED, when_inactive=True)
-        self.listen_to('audio_stamped', AudioDataStamped, self._on_audio, qos.AUDIO)
+        self._heard = SoundListener(self, given, self._on_audio, ', so no sound is kept')
         self.every(1.0, self._keep_ready)
 
-    def _on_info(self, info: AudioInfo) -> None:
-        try:
-            self._pcm = PcmFormat.from_info(info.sample_rate, info.channels, info.sample_format, info.coding_format)
-        except AudioFormatError as error:
-            # What follows is in a format that cannot be read: the old one must not be used on it.
-            self._pcm = None
-            self.diagnostics.trouble('refused_formats', f'audio_info refused, so no sound is kept: {error}')
-
-    def _on_audio(self, message: AudioDataStamped) -> None:
-        if self._sound is None or self._pcm is None or not self._listening.on:
+    def _on_audio(self, message: Any) -> None:
+        if self._sound is None or not self._heard.readable or not self._listening.on:
             return
         try:
-            samples = self._pcm.decode(message.audio.data)
-            self._sound.push(samples, self._pcm, nanoseconds_of(message.header.stamp), time.monotonic())
+            samples, pcm = self._heard.read(message)
+            self._sound.push(samples, pcm, nanoseconds_of(message.header.stamp), time.monotonic())
         except AudioFormatError as error:
             self._sound.note_loss()
             self.diagnostics.trouble('refused_messages', f'audio refused: {error}')

@@ -10,11 +10,11 @@ import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from audio_common_msgs.msg import AudioDataStamped, AudioInfo
 from std_msgs.msg import Header
 
-from audio_interaction_ros.audio.formats import AudioFormatError, PcmFormat
+from audio_interaction_ros.audio.formats import AudioFormatError
 from audio_interaction_ros.msg import AudioEmbedding, Decision, Response, SafetyAlert
 from audio_interaction_ros.nodes import qos
 from audio_interaction_ros.nodes.health import Health
@@ -22,6 +22,7 @@ from audio_interaction_ros.nodes.lifecycle import ManagedNode, run
 from audio_interaction_ros.nodes.listening import Listening
 from audio_interaction_ros.nodes.messages import alert_message, nanoseconds_of, stamp_of
 from audio_interaction_ros.nodes.parameters import SafetyAlertParameters
+from audio_interaction_ros.nodes.sound import SoundListener
 from audio_interaction_ros.safety.alarm_listener import AlarmListener
 from audio_interaction_ros.safety.alarm_signatures import Evidence
 from audio_interaction_ros.safety.hazards import Hazard, HazardTaxonomy, default_taxonomy_path
@@ -43,15 +44,11 @@ class SafetyAlertNode(ManagedNode[SafetyAlertParameters]):
         given = self.parameters
         path = Path(given.hazards_file).expanduser() if given.hazards_file else default_taxonomy_path()
         self._taxonomy = HazardTaxonomy.load(path, given.profile)
-        self._pcm: PcmFormat | None = None
-        if given.sample_rate:
-            self._pcm = PcmFormat(given.sample_rate, given.channels, given.sample_format.upper())
         self._publisher = self.publish_on('ai/safety_alert', SafetyAlert, qos.ALERTS)
         self._listening = Listening(self, self._forget)
         self.listen_to('ai/response', Response, self._on_response, qos.EVENTS)
         if given.alarm_signatures or given.supervise:
-            self.listen_to('audio_info', AudioInfo, self._on_info, qos.LATCHED, when_inactive=True)
-            self.listen_to('audio_stamped', AudioDataStamped, self._on_audio, qos.AUDIO)
+            self._sound = SoundListener(self, given, self._on_audio, ', so no alarm is heard')
         if given.supervise:
             self.listen_to('ai/embeddings', AudioEmbedding, self._on_embedding, qos.EMBEDDINGS)
             self.listen_to('ai/decision', Decision, self._on_decision, qos.EVENTS)
@@ -103,19 +100,11 @@ class SafetyAlertNode(ManagedNode[SafetyAlertParameters]):
         hazard = self._taxonomy.hazard_of(response.text)
         self._heard(hazard, response.text, response.probability, response.id, HeardBy.MODEL, response.header)
 
-    def _on_info(self, info: AudioInfo) -> None:
-        try:
-            self._pcm = PcmFormat.from_info(info.sample_rate, info.channels, info.sample_format, info.coding_format)
-        except AudioFormatError as error:
-            # What follows is in a format that cannot be read: the old one must not be used on it.
-            self._pcm = None
-            self.diagnostics.trouble('refused_formats', f'audio_info refused, so no alarm is heard: {error}')
-
-    def _on_audio(self, message: AudioDataStamped) -> None:
+    def _on_audio(self, message: Any) -> None:
         """At most one chunk is looked at, in some 3 ms: not worth a thread."""
         if not self._listening.on:
             return
-        if self._pcm is None:
+        if not self._sound.readable:
             self._unreadable += 1
             if self._unreadable > _UNREADABLE_MESSAGES:
                 why = (
@@ -124,11 +113,11 @@ class SafetyAlertNode(ManagedNode[SafetyAlertParameters]):
                 self.diagnostics.trouble('refused_messages', f'no alarm is heard: {why}')
             return
         try:
-            samples = self._pcm.decode(message.audio.data)
+            samples, pcm = self._sound.read(message)
             self._supervisor.sound(self._steady_s(), all_zero=not samples.any())
             if not self.parameters.alarm_signatures:
                 return
-            for evidence, stamp_ns in self._alarms.push(samples, self._pcm, nanoseconds_of(message.header.stamp)):
+            for evidence, stamp_ns in self._alarms.push(samples, pcm, nanoseconds_of(message.header.stamp)):
                 self._on_signature(evidence, Header(stamp=stamp_of(stamp_ns), frame_id=message.header.frame_id))
         except AudioFormatError as error:
             self._alarms.note_loss()

@@ -26,6 +26,15 @@ def test_floats_are_read_as_they_are(sample_format, dtype):
     np.testing.assert_array_equal(samples, [[0.5], [-0.25]])
 
 
+@pytest.mark.parametrize(
+    ('sample_format', 'dtype', 'values'),
+    [('S32LE', '<i4', [2**30, -(2**31)]), ('S8', 'i1', [64, -128]), ('U8', 'u1', [192, 0])],
+)
+def test_other_integers_have_their_own_full_scale(sample_format, dtype, values):
+    samples = PcmFormat(16_000, 1, sample_format).decode(np.array(values, dtype).tobytes())
+    np.testing.assert_array_equal(samples, [[0.5], [-1.0]])
+
+
 def test_big_endian_integers_are_swapped():
     assert PcmFormat(16_000, 1, 'S16BE').decode(b'\x40\x00')[0, 0] == 0.5
 
@@ -48,7 +57,7 @@ def test_samples_that_are_no_numbers_are_refused(bad):
         (16_000, 0, 'S16LE', 'wave', '0 channels'),
         (16_000, 65, 'S16LE', 'wave', '65 channels'),
         (100, 1, 'S16LE', 'wave', '100 Hz'),
-        (16_000, 1, 'U8', 'wave', "'U8'"),
+        (16_000, 1, 'S24LE', 'wave', "'S24LE'"),
         (16_000, 1, '', '', "''"),
     ],
 )

@@ -1,0 +1,146 @@
+"""Sound between nodes, in whichever audio_common_msgs is installed.
+
+Two packages have that name, so one machine has one of them: ros-drivers' (AudioDataStamped holds bytes, AudioInfo on a
+topic of its own describes them) and a PortAudio wrapper's (AudioStamped holds an array by the kind of sample, and
+describes it). They are told apart by their fields.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable
+from threading import Event
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from audio_common_msgs import msg as installed
+from std_msgs.msg import Header
+
+from audio_interaction_ros.audio.formats import AudioFormatError, PcmFormat, Samples
+from audio_interaction_ros.nodes import qos
+from audio_interaction_ros.nodes.messages import bytes_array
+
+if TYPE_CHECKING:
+    from audio_interaction_ros.nodes.lifecycle import ManagedNode
+
+TOPIC, INFO_TOPIC = 'audio_stamped', 'audio_info'
+
+# PortAudio's code → field of AudioData, and our name for it.
+_PORTAUDIO = {
+    1: ('float32_data', 'F32LE'), 2: ('int32_data', 'S32LE'), 8: ('int16_data', 'S16LE'), 16: ('int8_data', 'S8'),
+    32: ('uint8_data', 'U8'),
+}  # fmt: skip
+_INT16 = 8
+
+DESCRIBES_ITSELF = 'int16_data' in installed.AudioData.get_fields_and_field_types()
+SoundMessage = installed.AudioStamped if DESCRIBES_ITSELF else installed.AudioDataStamped
+
+
+class FormatParameters(Protocol):
+    """What a listener takes sound for until it is described; a rate of 0: nothing."""
+
+    sample_rate: int
+    channels: int
+    sample_format: str
+
+
+class SoundPublisher:
+    """Of 16-bit sound, with its description."""
+
+    def __init__(self, node: ManagedNode[Any]) -> None:
+        """Call in `setup`."""
+        if not DESCRIBES_ITSELF:
+            self._info = node.publish_on(INFO_TOPIC, installed.AudioInfo, qos.LATCHED)
+        self._sound = node.publish_on(TOPIC, SoundMessage, qos.AUDIO)
+
+    @property
+    def topic(self) -> str:
+        return str(self._sound.topic_name)
+
+    @property
+    def listeners(self) -> int:
+        """That messages reach."""
+        return int(self._sound.get_subscription_count())
+
+    def describe(self, pcm: PcmFormat) -> None:
+        """Before the first message, and whenever it changes. `pcm` is S16LE."""
+        self._pcm = pcm
+        if not DESCRIBES_ITSELF:
+            bitrate = pcm.sample_rate_hz * pcm.frame_bytes * 8
+            self._info.publish(
+                installed.AudioInfo(
+                    channels=pcm.channels, sample_rate=pcm.sample_rate_hz, sample_format=pcm.sample_format,
+                    bitrate=bitrate, coding_format='wave',
+                )
+            )  # fmt: skip
+
+    def publish(self, header: Header, data: bytes) -> None:
+        message = SoundMessage(header=header)
+        if DESCRIBES_ITSELF:
+            info, frames = message.audio.info, len(data) // self._pcm.frame_bytes
+            info.format, info.channels, info.rate, info.chunk = (
+                _INT16, self._pcm.channels, self._pcm.sample_rate_hz, frames,
+            )  # fmt: skip
+            _data_of(message.audio).int16_data = array('h', data)
+        else:
+            message.audio.data = bytes_array(data)
+        self._sound.publish(message)
+
+
+class SoundListener:
+    """Takes sound from its topic and knows, or learns, what its bytes mean."""
+
+    def __init__(
+        self, node: ManagedNode[Any], given: FormatParameters, callback: Callable[[Any], None], consequence: str = ''
+    ) -> None:
+        """Call in `setup`. `callback` gets every message; `consequence`: of a refused description, for the log."""
+        self._node, self._consequence = node, consequence
+        self._pcm: PcmFormat | None = None
+        self.described = Event()
+        if given.sample_rate:
+            self._pcm = PcmFormat(given.sample_rate, given.channels, given.sample_format.upper())
+        if DESCRIBES_ITSELF or self._pcm is not None:
+            self.described.set()
+        if not DESCRIBES_ITSELF:
+            node.listen_to(INFO_TOPIC, installed.AudioInfo, self._on_info, qos.LATCHED, when_inactive=True)
+        node.listen_to(TOPIC, SoundMessage, callback, qos.AUDIO)
+
+    @property
+    def readable(self) -> bool:
+        """Messages can be read: they say themselves what they hold, or a description came that made sense."""
+        return DESCRIBES_ITSELF or self._pcm is not None
+
+    def read(self, message: Any) -> tuple[Samples, PcmFormat]:
+        """float32 [frames, channels], and what it was. Raises AudioFormatError. From any thread."""
+        if DESCRIBES_ITSELF:
+            return read_self_described(message.audio)
+        pcm = self._pcm
+        if pcm is None:
+            raise AudioFormatError('audio_info describes no readable format')
+        return pcm.decode(message.audio.data), pcm
+
+    def _on_info(self, info: Any) -> None:
+        try:
+            self._pcm = PcmFormat.from_info(info.sample_rate, info.channels, info.sample_format, info.coding_format)
+        except AudioFormatError as error:
+            # What follows is in a format that cannot be read: the old one must not be used on it.
+            self._pcm = None
+            self._node.diagnostics.trouble('refused_formats', f'audio_info refused{self._consequence}: {error}')
+        self.described.set()
+
+
+def read_self_described(audio: Any) -> tuple[Samples, PcmFormat]:
+    """The PortAudio wrapper's Audio. Raises AudioFormatError."""
+    if audio.info.format not in _PORTAUDIO:
+        raise AudioFormatError(
+            f'PortAudio sample format {audio.info.format} found, one of {", ".join(map(str, _PORTAUDIO))} expected'
+        )
+    field, sample_format = _PORTAUDIO[audio.info.format]
+    pcm = PcmFormat(audio.info.rate, audio.info.channels, sample_format)
+    return pcm.decode(np.asarray(getattr(_data_of(audio), field)).view(np.uint8)), pcm
+
+
+def _data_of(audio: Any) -> Any:
+    # Releases of that package differ in the name of this one field.
+    fields = audio.get_fields_and_field_types()
+    return getattr(audio, next(name for name, kind in fields.items() if kind.endswith('/AudioData')))
