@@ -128,4 +128,5 @@ def _times(work: Callable[[], object], repeats: int, device: torch.device) -> li
 
 
 def _bytes(module: torch.nn.Module) -> int:
-    return sum(parameter.numel() * parameter.element_size() for parameter in module.parameters())
+    # Weights of eight bits are buffers, not parameters.
+    return sum(tensor.numel() * tensor.element_size() for tensor in module.state_dict().values())

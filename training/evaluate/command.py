@@ -20,6 +20,7 @@ _TITLES = {
     'psb': 'Proactive-Sound-Bench',
     'bag': 'Bag',
 }
+_PRECISIONS = ('stored', 'float32', 'bfloat16', 'float16', 'int8')  # as in model/precision.py, which takes seconds
 
 
 def add_parser(commands: argparse._SubParsersAction, library: Path) -> None:
@@ -65,6 +66,9 @@ def add_parser(commands: argparse._SubParsersAction, library: Path) -> None:
     for name, sub in (('clips', clips), ('corpus', corpus), ('psb', bench), ('bag', bag)):
         sub.add_argument('--checkpoint', default='embedded', help='a directory, or one that ships (default: embedded)')
         sub.add_argument('--device', default='cpu', help='such as cuda (default: cpu)')
+        sub.add_argument(
+            '--precision', default='stored', choices=_PRECISIONS, help="of the weights; int8: the language model's"
+        )
         sub.add_argument('--seed', type=int, default=1, help='of levels, noises, orders and resamples')
         beside = 'evaluation.html in the corpus' if name == 'corpus' else f'evaluation-{name}.html'
         sub.add_argument('--report', type=Path, help=f'the HTML page (default: {beside})')
@@ -89,7 +93,13 @@ def run(options: argparse.Namespace) -> int:
         write_report(page, f'{_TITLES[name]}: {options.checkpoint}', evaluation)
     except OSError as error:
         raise EvaluationError(f"'{page}' cannot be written ({error}); give another --report") from error
-    print(json.dumps(evaluation.figures | {'checkpoint': options.checkpoint, 'report': str(page)}, ensure_ascii=False))
+    print(
+        json.dumps(
+            evaluation.figures
+            | {'checkpoint': options.checkpoint, 'precision': options.precision, 'report': str(page)},
+            ensure_ascii=False,
+        )
+    )
     return 0
 
 
@@ -142,7 +152,7 @@ _EVALUATIONS = {'clips': _clips, 'corpus': _corpus, 'psb': _psb, 'bag': _bag}
 def _ear(options: argparse.Namespace) -> Ear:
     from training.evaluate.hearing import Ear
 
-    return Ear.load(options.checkpoint, options.device)
+    return Ear.load(options.checkpoint, options.device, options.precision)
 
 
 def _judge(options: argparse.Namespace) -> Judge | None:

@@ -14,8 +14,8 @@ from audio_interaction_ros.audio.chunker import level_dbfs
 from audio_interaction_ros.audio.formats import Samples
 from audio_interaction_ros.audio.logmel import HISTORY_SAMPLES
 from audio_interaction_ros.audio.timeline import NS_PER_SAMPLE
-from audio_interaction_ros.model.checkpoint import DecoderHalf, EncoderHalf, find_checkpoint, load_decoder, load_encoder
-from audio_interaction_ros.model.precision import require_device
+from audio_interaction_ros.model.checkpoint import DecoderHalf, EncoderHalf
+from audio_interaction_ros.model.precision import ENCODER_PRECISIONS, open_decoder, open_encoder, require_device
 from audio_interaction_ros.streaming.fifo import ChunkQueue, EncodedChunk
 from audio_interaction_ros.streaming.loop import Decision, ListeningLoop, Response, make_session
 from training.corpus.labels import speaking_s
@@ -74,17 +74,18 @@ class Ear:
         self.decoder = decoder
 
     @classmethod
-    def load(cls, checkpoint: str | Path, device: str) -> Ear:
-        """A directory, or the name of a checkpoint that ships.
+    def load(cls, checkpoint: str | Path, device: str, precision: str = 'stored') -> Ear:
+        """A directory, or the name of a checkpoint that ships; `precision`: of DECODER_PRECISIONS.
 
         Raises CheckpointError, and EvaluationError for a device that cannot be used.
         """
+        of_encoder = precision if precision in ENCODER_PRECISIONS else 'stored'
         try:
             require_device(device)
         except ValueError as error:
             raise EvaluationError(f'--{error}') from error
-        folder = find_checkpoint(str(checkpoint))
-        return cls(load_encoder(folder, device), load_decoder(folder, device))
+        name = str(checkpoint)
+        return cls(open_encoder(name, device, of_encoder), open_decoder(name, device, precision))
 
     @property
     def threshold(self) -> float:

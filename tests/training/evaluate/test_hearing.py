@@ -85,6 +85,14 @@ def test_after_a_reply_of_the_labels_the_probabilities_are_those_of_a_session_th
     assert not np.allclose(forced[first + 1 :], silent[first + 1 :], atol=1e-5)
 
 
+def test_another_precision_is_another_ear_that_hears_nearly_the_same(ear: Ear, tiny_checkpoint):
+    plain, coarse = Ear.load(tiny_checkpoint, 'cpu'), Ear.load(tiny_checkpoint, 'cpu', 'int8')
+    for one, other in zip(plain.encode(SOUND), coarse.encode(SOUND), strict=True):
+        torch.testing.assert_close(one.vectors, other.vectors)  # the encoder stays as it is
+    layers = [type(module).__name__ for module in coarse.decoder.language_model.modules()]
+    assert 'Int8Linear' in layers and 'Linear' not in layers
+
+
 def test_an_emotion_without_a_token_is_one_sentence(ear: Ear):
     reply = Reply(onset=0, due=CHUNK_SAMPLES, text='Oh!', emotion='surprise')
     with pytest.raises(EvaluationError, match='surprise'):
