@@ -108,7 +108,10 @@ class TrainingRecipe(_Section):
     encoder: ListeningStage | None = Field(default=None, description='stage 0, where nothing pretrained is at hand')
     stages: tuple[Stage, Stage, Stage, Stage]
     false_responses_per_hour: float = Field(
-        default=12.0, ge=0, description='on the validation side: what the response threshold is chosen by'
+        default=40.0,
+        ge=0,
+        description='on the validation side, by which the response threshold is chosen. Its streams are dense: an '
+        'hour of them holds what happens in many hours of a household',
     )
     validation_streams: int = Field(default=200, ge=1, description='at most so many of the validation side')
     validate_every: int = Field(default=200, ge=1, description='steps')
