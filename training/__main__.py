@@ -27,7 +27,7 @@ def main(argv: list[str] | None = None) -> int:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog='examples:\n'
-        '  python -m training train --recipe embedded-v1 --corpus corpus --out checkpoints/mine\n'
+        '  python -m training train --recipe embedded --corpus corpus --out checkpoints/mine\n'
         '  python -m training train --recipe paper --dry-run\n'
         '  python -m training evaluate clips ~/clips --checkpoint checkpoints/embedded\n'
         '  python -m training inspect --checkpoint checkpoints/embedded --corpus corpus\n'
@@ -41,8 +41,7 @@ def main(argv: list[str] | None = None) -> int:
     scene_parser = commands.add_parser('scene', help='make the demo scene from held-out recordings')
     scene_parser.add_argument('--out', type=Path, default=Path('demo'))
     scene_parser.add_argument('--seed', type=int, default=1)
-    for sub in (train_parser, scene_parser):
-        sub.add_argument('--clips', type=Path, default=LIBRARY, help='clip library (default: %(default)s)')
+    scene_parser.add_argument('--clips', type=Path, default=LIBRARY, help='clip library (default: %(default)s)')
     corpus_command.add_parser(commands, LIBRARY)
     evaluate_command.add_parser(commands, LIBRARY)
     ablate_parser = commands.add_parser('ablate', help='what each part of the method is worth; run again to resume')

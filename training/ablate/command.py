@@ -15,7 +15,7 @@ from training.stages import TrainingError
 
 def add_arguments(parser: argparse.ArgumentParser, library: Path) -> None:
     """What `ablate` takes."""
-    parser.add_argument('--recipe', default='embedded-v1', help='a YAML file, or a name in training/recipes')
+    parser.add_argument('--recipe', default='embedded', help='a YAML file, or a name in training/recipes')
     add_source_arguments(parser, library)
     parser.add_argument(
         '--hours', type=float, default=5.0, help='about so much sound in a corpus (default: %(default)s)'

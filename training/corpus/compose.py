@@ -1,8 +1,4 @@
-"""Streams out of sounds: events in a row over a noise bed, each labelled where it could first be known.
-
-A short form of the paper's Algorithm 4: foreground events with gaps and fades, an optional background sound 6–18 dB
-lower, a noise bed at 5–30 dB below the events.
-"""
+"""Single sounds: pieces of them, their level, the noise beneath, and when each could first be known."""
 
 from __future__ import annotations
 
@@ -14,7 +10,7 @@ import numpy as np
 from audio_interaction_ros.audio import CHUNK_SAMPLES, SAMPLE_RATE_HZ
 from audio_interaction_ros.audio.formats import Samples
 from training.corpus.clips import FRAME_SAMPLES as FRAME
-from training.corpus.sounds import Sound, SoundPool
+from training.corpus.sounds import Sound
 
 FADE_SAMPLES = 320  # 20 ms Hann taper (paper B.1, ω)
 EVIDENCE_S = 0.8  # of active sound before an answer can be expected; contract: within 2 s of the onset
@@ -44,14 +40,6 @@ class Event:
     @property
     def last_chunk(self) -> int:
         return (self.end - 1) // CHUNK_SAMPLES
-
-
-@dataclass(frozen=True)
-class Stream:
-    """float32 [n × 6400] at 16 kHz and what happens in it, in order of onset."""
-
-    samples: Samples
-    events: tuple[Event, ...]
 
 
 @functools.cache
@@ -116,36 +104,3 @@ def place(piece: Samples, frames: np.ndarray, sound: Sound, onset: int) -> Event
     chunk_of_frame = (onset + np.flatnonzero(frames) * FRAME) // CHUNK_SAMPLES
     active_chunks = tuple(int(chunk) for chunk in np.unique(chunk_of_frame))
     return Event(sound.category, sound.respond, sound.source_id, onset, onset + len(piece), known, active_chunks)
-
-
-def compose(pool: SoundPool, chunks: int, respond_share: float, rng: np.random.Generator) -> Stream:
-    """A stream of `chunks` × 400 ms; each event deserves an answer with probability `respond_share`."""
-    length = chunks * CHUNK_SAMPLES
-    centre_dbfs = rng.uniform(-40.0, -12.0)
-    bed_dbfs = -110.0 if rng.random() < 0.2 else centre_dbfs - rng.uniform(5.0, 30.0)
-    samples = noise_bed(length, bed_dbfs, rng)
-    if rng.random() < 0.35:
-        _lay_background(samples, pool, centre_dbfs - rng.uniform(8.0, 20.0), rng)
-    events: list[Event] = []
-    position = int(rng.uniform(0.0, 2.0) * SAMPLE_RATE_HZ) if rng.random() < 0.8 else 0
-    while position < length - CHUNK_SAMPLES:
-        sound = pool.draw(rng, respond=bool(rng.random() < respond_share))
-        piece, frames = cut(sound, rng.uniform(1.5, 6.0), rng)
-        level_dbfs = max(centre_dbfs + rng.uniform(-5.0, 5.0), bed_dbfs + 5.0)
-        piece = scale(piece, frames, level_dbfs)[: length - position]
-        frames = frames[: -(-len(piece) // FRAME)]
-        if len(piece) >= 800 and frames.any():
-            samples[position : position + len(piece)] += piece
-            events.append(place(piece, frames, sound, position))
-        pause_s = rng.uniform(-0.2, 0.4) if rng.random() < 0.3 else rng.uniform(0.4, 4.0)
-        position = max(position + len(piece) + int(pause_s * SAMPLE_RATE_HZ), position + 1_600)
-    return Stream(np.clip(samples, -1.0, 1.0), tuple(events))
-
-
-def _lay_background(samples: Samples, pool: SoundPool, level_dbfs: float, rng: np.random.Generator) -> None:
-    sound = pool.draw(rng, respond=False)
-    piece, frames = cut(sound, 20.0, rng)
-    piece = scale(piece, frames, level_dbfs)
-    at = int(rng.integers(max(1, len(samples) - len(piece))))
-    room = samples[at : at + len(piece)]
-    room += piece[: len(room)]

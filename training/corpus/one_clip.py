@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -49,8 +48,3 @@ def one_clip_stream(sound: Sound, number: int, seed: int, snr_db: float | None =
     event = place(piece, frames, sound, onset)
     deadline = min(event.end + int(AFTER_S * SAMPLE_RATE_HZ), len(samples) - 1)
     return OneClip(sound, np.clip(samples, -1, 1), snr_db, onset, deadline)
-
-
-def one_clip_streams(sounds: Sequence[Sound], seed: int) -> list[OneClip]:
-    """A stream of every sound, fixed by `seed` and the order."""
-    return [one_clip_stream(sound, number, seed) for number, sound in enumerate(sounds)]

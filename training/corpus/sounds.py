@@ -1,14 +1,9 @@
-"""The pool that streams are composed from: recordings in several acoustic variants, procedural sounds, speech.
-
-Variants are made once (speed, room, band limits, tone), because filtering on the fly would cost more than
-the model does.
-"""
+"""Sounds to learn from: altered copies of recordings, what is said about each category, and how often it is drawn."""
 
 from __future__ import annotations
 
 import functools
-import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,13 +12,10 @@ import scipy.fft
 import scipy.signal
 import soxr
 import yaml
-from tqdm import tqdm
 
 from audio_interaction_ros.audio import SAMPLE_RATE_HZ
 from audio_interaction_ros.audio.formats import Samples
-from training.corpus import procedural, speech
-from training.corpus.clips import FRAME_SAMPLES, NO_EVENT, Clip, activity
-from training.corpus.espeak import Speaker
+from training.corpus.clips import FRAME_SAMPLES, activity
 
 MADE = ('procedural:', 'espeak:')  # source_id prefixes of sounds that are rendered, not recorded
 
@@ -124,56 +116,6 @@ def load_answers() -> dict[str, Answer]:
     return {category: Answer(row['emotion'], tuple(row['sentences'])) for category, row in data.items()}
 
 
-def usable(clip: Clip) -> bool:
-    """True for a clip whose right treatment is known: silence, or an answer that answers.yaml has."""
-    if clip.respond is None or clip.category in NO_EVENT:
-        return False
-    return not clip.respond or clip.category in load_answers()
-
-
-def recorded(clips: Sequence[Clip], variants: int, seed: int) -> list[Sound]:
-    """Every usable clip as it is, plus `variants` altered copies."""
-    sounds = []
-    for number, clip in enumerate(tqdm(clips, desc='recordings', unit='clip')):
-        if not usable(clip):
-            continue
-        samples = clip.read()
-        rng = np.random.default_rng([seed, 1, number])
-        versions = [samples, *(vary(samples, rng) for _ in range(variants))]
-        sounds += [Sound.of(clip.category, bool(clip.respond), clip.source_id, version) for version in versions]
-    return [sound for sound in sounds if sound.audible]
-
-
-def procedurally_made(renders: int, varied_share: float, seed: int) -> list[Sound]:
-    """`renders` renders of every hazard and half as many of every ordinary procedural sound."""
-
-    def make(name: str, number: int) -> Samples:
-        rng = np.random.default_rng([seed, 2, number, *name.encode()])
-        samples = procedural.render(name, rng)
-        return vary(samples, rng) if rng.random() < varied_share else samples
-
-    kinds = procedural.SOUND_TYPES.values()
-    jobs = [(kind, n) for kind in kinds for n in range(renders if kind.respond else renders // 2)]
-    sounds = (
-        Sound.of(kind.category, kind.respond, f'procedural:{kind.name}:{n}', make(kind.name, n))
-        for kind, n in tqdm(jobs, desc='procedural sounds', unit='sound')
-    )
-    return [sound for sound in sounds if sound.audible]
-
-
-def spoken(utterances: int, voices: Sequence[speech.Voice], seed: int) -> list[Sound]:
-    """Everyday sentences to somebody else, by text-to-speech."""
-
-    def make(number: int, speaker: Speaker) -> Samples:
-        rng = np.random.default_rng([seed, 3, number])
-        samples = speech.ordinary_speech(rng, voices, speaker)
-        return vary(samples, rng) if rng.random() < 0.6 else samples
-
-    numbers = tqdm(range(utterances), desc='speech', unit='utterance')
-    with Speaker() as speaker:
-        return [Sound.of('speech', False, f'espeak:{number}', make(number, speaker)) for number in numbers]
-
-
 RENDERS_PER_RECORDING = 20  # so many renders of a procedural sound weigh as much as one recording
 ENOUGH_RECORDINGS = 30  # more of them do not make a category more important
 
@@ -208,26 +150,3 @@ class SoundPool:
         weights = np.array([self._weights[key] for key in keys])
         group = self._groups[keys[int(rng.choice(len(keys), p=weights / weights.sum()))]]
         return group[int(rng.integers(len(group)))]
-
-
-def save_sounds(sounds: Sequence[Sound], directory: Path) -> None:
-    """One array of samples and a JSON index; `load_sounds` reads them back without copying."""
-    directory.mkdir(parents=True, exist_ok=True)
-    index = [[s.category, s.respond, s.source_id, len(s.samples)] for s in sounds]
-    np.save(directory / 'samples.npy', np.concatenate([sound.samples for sound in sounds]))
-    np.save(directory / 'active.npy', np.concatenate([sound.active for sound in sounds]))
-    (directory / 'index.json').write_text(json.dumps(index))
-
-
-def load_sounds(directory: Path) -> list[Sound]:
-    """What `save_sounds` wrote; samples stay on disk until used."""
-    samples = np.load(directory / 'samples.npy', mmap_mode='r')
-    active = np.load(directory / 'active.npy')
-    sounds, at, frame_at = [], 0, 0
-    for category, respond, source_id, length in json.loads((directory / 'index.json').read_text()):
-        frames = -(-length // FRAME_SAMPLES)
-        sounds.append(
-            Sound(category, respond, source_id, samples[at : at + length], active[frame_at : frame_at + frames])
-        )
-        at, frame_at = at + length, frame_at + frames
-    return sounds

@@ -39,12 +39,7 @@ def run(options: argparse.Namespace) -> int:
         return 0
     folder = options.run or Path('runs') / path.stem
     if options.corpus is None:
-        if options.recipe != 'embedded':
-            raise TrainingError("no --corpus; make one with 'python -m training corpus build'")
-        from training.train import train as train_from_clips  # until embedded-v1 takes its place
-
-        train_from_clips(path, options.clips, folder, options.out or folder / 'checkpoint')
-        return 0
+        raise TrainingError("no --corpus; make one with 'python -m training corpus build'")
     from training.stages.run import Files, train
 
     minutes = options.stop_after_minutes

@@ -41,12 +41,12 @@ from training.recipe import ListeningStage, RecipeError, TrainingRecipe, load_tr
 from training.stages import TrainingError
 from training.stages.batches import Reader
 from training.stages.budget import check_numbers
+from training.stages.encoder_loop import run_encoder_stage
 from training.stages.engine import Devices
 from training.stages.listening import Lessons, Listener, Material, listening_figures
 from training.stages.loop import StageRun, response_threshold, run_stage, validate, validation_of
 from training.stages.model import StreamModel, build
 from training.stages.shards import Shards, index_corpus, shard_names
-from training.stages.trainer import run_stage as run_encoder_stage
 from training.tokens import make_tokenizer
 
 _MAY_CHANGE = {'validation_streams', 'validate_every', 'save_every_minutes', 'false_responses_per_hour'}

@@ -18,6 +18,7 @@ from training.stages.engine import Devices
 Forward = Callable[[Batch], tuple[Tensor, Tensor, Tensor | None]]
 
 _SILENT, _RESPONSE, _TEXT = range(3)
+_NEAR_DRAINS = 3
 
 
 @dataclass(frozen=True)
@@ -51,9 +52,10 @@ class Validation:
         return _figures(self.devices.sum(hits).cpu().numpy())
 
     def silences(self, forward: Forward) -> tuple[np.ndarray, float]:
-        """P(response) against silent at every drain that wants silence, float32 [n], and hours of sound.
+        """P(response) against silent at every drain where a response would be false, float32 [n], and hours of sound.
 
-        Of what this process read; without the drains at which a warning may come already.
+        Of what this process read; without the drains next to a reply, and those at which a warning may come already:
+        speaking there is a matter of timing.
         """
         found: list[np.ndarray] = []
         chunks = 0
@@ -64,7 +66,11 @@ class Validation:
             for row, place in enumerate(batch.places.tolist()):
                 stream = self.reader.shards.record(place)
                 early = labels.early(stream.drains, stream.replies, warnings(stream), self.reader.shards.chunk_samples)
-                silent = [drain.reply is None and drain.last not in early for drain in stream.drains]
+                replies = [at for at, drain in enumerate(stream.drains) if drain.reply is not None]
+                silent = [
+                    drain.last not in early and all(abs(at - reply) > _NEAR_DRAINS for reply in replies)
+                    for at, drain in enumerate(stream.drains)
+                ]
                 found.append(scores[rows == row][silent])
         return np.concatenate(found), chunks * self.reader.shards.chunk_samples / SAMPLE_RATE_HZ / 3_600
 

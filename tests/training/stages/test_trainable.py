@@ -43,7 +43,7 @@ PAPER = {
     ('recipe', 'expected'),
     [
         ('paper', PAPER),
-        ('embedded-v1', {
+        ('embedded', {
             'format': [*PAPER['format'], *EVENT_HEAD],
             'adapter': [*ADAPTER, *EVENT_HEAD],
             'core': [*PAPER['core'], *EVENT_HEAD],

@@ -1,4 +1,4 @@
-"""One loop for every stage: AdamW, warm-up and cosine, clipping, TensorBoard, exact resume."""
+"""The loop of stage 0, in one process: AdamW, warm-up and cosine, clipping, TensorBoard, exact resume."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
-from training.recipe import Optimisation
+from training.recipe import ListeningStage
 from training.stages import TrainingError
 
 WARM_UP = 0.03  # of the steps (paper, Table 11)
@@ -20,10 +20,10 @@ CLIP_NORM = 1.0
 SAVE_EVERY_S = 60.0
 
 
-def run_stage(
+def run_encoder_stage(
     name: str,
     module: nn.Module,
-    settings: Optimisation,
+    settings: ListeningStage,
     losses_at: Callable[[int], dict[str, Tensor]],
     run: Path,
     validate: Callable[[], dict[str, float]],

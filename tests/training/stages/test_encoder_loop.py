@@ -4,10 +4,11 @@ import pytest
 import torch
 from torch import nn
 
-from training.recipe import Optimisation, RecipeError, load_recipe, recipe_path
-from training.stages.trainer import TrainingError, run_stage
+from training.recipe import ListeningStage, RecipeError, load_training_recipe, recipe_path
+from training.stages import TrainingError
+from training.stages.encoder_loop import run_encoder_stage
 
-SETTINGS = Optimisation(steps=12, batch=4, learning_rate=1e-2, weight_decay=0.01)
+SETTINGS = ListeningStage(steps=12, batch=4, speech_batch=0, mixed_share=0.0, learning_rate=1e-2, weight_decay=0.01)
 
 
 class Killed(Exception):
@@ -27,12 +28,12 @@ def train(run, die_at=None):
         seen.append((step, float(loss.detach())))
         return {'total': loss}
 
-    run_stage('stage', module, SETTINGS, losses_at, run, dict, validate_every=100)
+    run_encoder_stage('stage', module, SETTINGS, losses_at, run, dict, validate_every=100)
     return seen, module
 
 
 def test_a_killed_run_goes_on_exactly(tmp_path, monkeypatch):
-    monkeypatch.setattr('training.stages.trainer.SAVE_EVERY_S', 0.0)
+    monkeypatch.setattr('training.stages.encoder_loop.SAVE_EVERY_S', 0.0)
     whole, module = train(tmp_path / 'whole')
     with pytest.raises(Killed):
         train(tmp_path / 'killed', die_at=7)
@@ -54,17 +55,17 @@ def test_a_loss_that_is_not_finite_is_one_sentence(tmp_path):
         return {'total': module(torch.full((1, 1), torch.inf)).sum()}
 
     with pytest.raises(TrainingError, match='stage step 0: the loss is not finite'):
-        run_stage('stage', module, SETTINGS, losses_at, tmp_path, dict, 100)
+        run_encoder_stage('stage', module, SETTINGS, losses_at, tmp_path, dict, 100)
 
 
 def test_the_recipes_that_ship_are_usable():
-    assert load_recipe(recipe_path('embedded')).name == 'embedded'
+    assert {load_training_recipe(recipe_path(name)).name for name in ('embedded', 'paper')} == {'embedded', 'paper'}
 
 
 def test_an_unknown_recipe_or_setting_is_named(tmp_path):
     with pytest.raises(RecipeError, match='embedded'):
-        load_recipe(recipe_path('nonesuch'))
+        load_training_recipe(recipe_path('nonesuch'))
     wrong = tmp_path / 'wrong.yaml'
     wrong.write_text(recipe_path('embedded').read_text().replace('mixed_share', 'mixd_share'))
     with pytest.raises(RecipeError, match='mixd_share'):
-        load_recipe(wrong)
+        load_training_recipe(wrong)
