@@ -129,8 +129,12 @@ class Credited(Protocol):
 
 
 def write_attributions(clips: Iterable[Credited], path: Path) -> None:
-    """Source, licence and credit line of every recording, for the checkpoint that was trained on them."""
-    rows = sorted({(clip.source, clip.source_id, clip.licence, clip.attribution) for clip in clips})
+    """Source, licence and credit line of every recording, for the checkpoint that was trained on them.
+
+    What is computed by this package needs no credit.
+    """
+    recorded = (clip for clip in clips if clip.source != 'procedural')
+    rows = sorted({(clip.source, clip.source_id, clip.licence, clip.attribution) for clip in recorded})
     with path.open('w', newline='') as file:
         writer = csv.writer(file, lineterminator='\n')
         writer.writerow(['source', 'source_id', 'licence', 'attribution'])
