@@ -17,7 +17,7 @@ def _script(task: str, criterion: str, shelf: Shelf, rng: np.random.Generator) -
     for wanted in (criterion, None)[: int(rng.integers(1, 3))]:
         lines.insert(int(rng.integers(len(lines) + 1)), shelf.warning(rng, wanted))
     for _ in range(int(rng.integers(3))):  # from anywhere: a robot moves, and a scene's sounds give away its place
-        lines.insert(int(rng.integers(len(lines) + 1)), shelf.silent(rng))
+        lines.insert(int(rng.integers(len(lines) + 1)), shelf.in_the_background(rng))
     if rng.random() < 0.5:
         lines.insert(int(rng.integers(len(lines) + 1)), small_talk(shelf.texts, rng))
     aloud = bool(rng.random() < 0.5)

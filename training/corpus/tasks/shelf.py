@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from training.corpus.llm import LlmClient
 
 SHORTEST_S = 0.25
+_MUSIC_SHARE = 0.15  # of what is in the background
 LONGEST_SAID_S = 10.0  # of recorded speech that is written down or translated; several must fit into a stream
 
 
@@ -71,6 +72,9 @@ class Shelf:
                 self._by['sound', 'any'][clip.category].append(clip)
             if clip.kind == 'event' and clip.respond is False:
                 self._by['event', 'silent'][clip.category].append(clip)
+            if clip.respond is False:
+                self._by['anything', 'silent'][clip.category].append(clip)
+                self._by['silent', clip.kind][clip.category].append(clip)
             if clip.respond and clip.category in answered:
                 self._by['event', 'respond'][clip.category].append(clip)
                 self._by['criterion', clip.criterion][clip.category].append(clip)
@@ -143,6 +147,13 @@ class Shelf:
     def silent(self, rng: np.random.Generator, longest_s: float = 3.0) -> Line:
         """An ordinary sound that deserves no word."""
         clip = self.draw(rng, 'event', 'silent')
+        return Line(hear=Sound(clip=clip.id, longest_s=longest_s), gap_s=pause_s(rng))
+
+    def in_the_background(self, rng: np.random.Generator, longest_s: float = 3.0) -> Line:
+        """The same, or music, or people who talk to others: recorded voices, beside the rendered ones of small talk."""
+        # Music has few recordings here and is on for hours in a home.
+        music = self.categories('silent', 'music') and rng.random() < _MUSIC_SHARE
+        clip = self.draw(rng, 'silent', 'music') if music else self.draw(rng, 'anything', 'silent')
         return Line(hear=Sound(clip=clip.id, longest_s=longest_s), gap_s=pause_s(rng))
 
     def warning(self, rng: np.random.Generator, criterion: str | None = None) -> Line:
