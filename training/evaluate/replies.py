@@ -155,7 +155,9 @@ def compare(stream: Stream, heard: Heard) -> Comparison:
 
 
 def _calling(stream: Stream, reply: Reply) -> Event:
-    return next(event for event in stream.events if event.onset <= reply.onset and reply.due <= event.end)
+    """What sounds in the background all the while began earlier."""
+    covering = (event for event in stream.events if event.onset <= reply.onset and reply.due <= event.end)
+    return max(covering, key=lambda event: event.onset)
 
 
 def from_history(stream: Stream) -> set[int]:

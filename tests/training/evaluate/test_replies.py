@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.training.evaluate.streams import event, heard, reply, stream
+from training.corpus.mixing import Role
 from training.evaluate.language import bleu, word_error_rate
 from training.evaluate.replies import compare, instructed_answers
 from training.evaluate.rightness import category_named, same_words
@@ -27,6 +28,14 @@ def test_right_answers_in_place_are_right_and_silence_at_the_rest_too():
     assert question.latency_s == pytest.approx(2.0 - 0.5)
     assert siren.latency_s == pytest.approx(5.2 - 4.0)
     assert (question.score, dog.score, dog.answered) == (0.9, 0.1, False)
+
+
+def test_what_sounds_in_the_background_all_the_while_calls_for_nothing():
+    rain = event(0.0, 12.0, 'rain', respond=False).model_copy(update={'role': Role.AMBIENT})
+    found = compare(stream([rain, SIREN], [ANSWERS[1]]), heard({12: 'I hear a siren, make way!'}))
+    (answer,) = found.answers
+    assert answer.event == SIREN and answer.right
+    assert found.trials()[0].latency_s == pytest.approx(5.2 - 4.0)
 
 
 def test_a_wrong_sentence_is_an_answer_but_not_a_right_one():
