@@ -68,6 +68,7 @@ class Ros:
             'ROS_DOMAIN_ID': str(self._domain),
             'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST',
             'PYTHONUNBUFFERED': '1',
+            'PYTHONFAULTHANDLER': '1',
         }
         self._processes: list[Process] = []
 

@@ -151,7 +151,7 @@ def test_a_malformed_message_is_counted_and_survived(talker, sample_format, data
 
 @pytest.mark.parametrize(
     ('description', 'sentence'),
-    [({'coding': 'mp3'}, "coded as 'mp3'"), ({'channels': 0}, '0 channels'), ({'sample_format': 'U8'}, "'U8'")],
+    [({'coding': 'mp3'}, "coded as 'mp3'"), ({'channels': 0}, '0 channels'), ({'sample_format': 'S24LE'}, "'S24LE'")],
 )
 def test_a_stream_of_another_kind_is_refused_until_it_changes(talker, description, sentence):
     before = talker.counter('refused_formats'), talker.counter('refused_messages')

@@ -82,7 +82,7 @@ def test_it_says_what_the_loop_says(feeder, decoder_half):
     queue = ChunkQueue(8)
     loop = ListeningLoop(queue, make_session(decoder_half), decoder_half)
     decided, said = [], []
-    for index in range(4):
+    for index in range(6):
         feeder.feed(index)
         queue.push(chunk(index))
         for event in loop.run_until_idle():
