@@ -12,12 +12,13 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 import rclpy
 from rclpy.clock import Clock, ClockType
-from rclpy.executors import Executor, MultiThreadedExecutor, SingleThreadedExecutor
+from rclpy.executors import SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.publisher import Publisher
 from rclpy.qos import QoSProfile
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from rclpy.signals import SignalHandlerOptions
+from rclpy.task import Future
 
 from audio_interaction_ros.nodes.compatible import publisher_events, subscription_events
 from audio_interaction_ros.nodes.declare import DeclaredParameters
@@ -207,9 +208,38 @@ class ManagedNode(LifecycleNode, Generic[P]):
         return _Result.SUCCESS
 
 
+class _Spinner:
+    """A node's callbacks, in a thread of their own.
+
+    One that raises is a bug: it ends the process, which launch starts anew.
+    """
+
+    def __init__(self, node: ManagedNode[Any], end: threading.Event) -> None:
+        self._node, self._end, self.failed = node, end, False
+        self._executor = SingleThreadedExecutor()
+        self._executor.add_node(node)
+        # To be told to end, not shut down: an executor that is shut down while it waits destroys what it waits for.
+        self._over: Future[None] = Future()
+        self._thread = threading.Thread(target=self._spin, name=f'{node.get_name()} executor', daemon=True)
+        self._thread.start()
+
+    def _spin(self) -> None:
+        try:
+            self._executor.spin_until_future_complete(self._over)
+        except Exception:
+            self.failed = True
+            self._node.get_logger().fatal(traceback.format_exc())
+            self._end.set()
+
+    def stop(self) -> None:
+        self._over.set_result(None)
+        self._thread.join(timeout=5.0)
+        self._executor.shutdown()
+
+
 def run(args: list[str] | None, *classes: type[ManagedNode[Any]]) -> int:
-    """Run nodes in this process until SIGINT or SIGTERM. The exit status: 0, 1 when one could not start, 2 for
-    arguments that ROS cannot read."""
+    """Run nodes in this process until SIGINT or SIGTERM. The exit status: 0, 1 when one could not start or
+    a callback failed, 2 for arguments that ROS cannot read."""
     stop = threading.Event()
     for signal_number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(signal_number, lambda *_: stop.set())
@@ -218,18 +248,15 @@ def run(args: list[str] | None, *classes: type[ManagedNode[Any]]) -> int:
     except Exception as error:  # rclpy has no common class for these
         print(f'ROS cannot read the arguments: {error}', file=sys.stderr)
         return 2
-    executor: Executor = SingleThreadedExecutor() if len(classes) == 1 else MultiThreadedExecutor(len(classes))
     also_known = sorted({name for cls in classes for name in NODES[cls.NAME].model_fields})
     nodes = [cls(also_known) for cls in classes]
-    for node in nodes:
-        executor.add_node(node)
     started = all(stop.is_set() or node.autostart() for node in nodes)
     if started:
-        spinner = threading.Thread(target=executor.spin, name='executor', daemon=True)
-        spinner.start()
+        spinners = [_Spinner(node, stop) for node in nodes]
         stop.wait()
-        executor.shutdown()
-        spinner.join(timeout=5.0)
+        for spinner in spinners:
+            spinner.stop()
+        started = not any(spinner.failed for spinner in spinners)
     for node in nodes:
         node.trigger_shutdown()
         node.destroy_node()
