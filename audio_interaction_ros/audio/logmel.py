@@ -47,7 +47,8 @@ class CausalLogMel(nn.Module):
         self.normalisation = normalisation
         filters = mel_filters(mel_bins)
         self.register_buffer('filters', torch.from_numpy(filters.astype(np.float32)), persistent=False)
-        self.register_buffer('window', torch.hann_window(WINDOW_SAMPLES), persistent=False)
+        # On the CPU also within `torch.device('meta')`: it is computed, not loaded.
+        self.register_buffer('window', torch.hann_window(WINDOW_SAMPLES, device='cpu'), persistent=False)
 
     def forward(self, samples: Tensor, history: Tensor | None = None, peak: Tensor | None = None) -> Tensor:
         """float32 [..., n × 160] → float32 [..., mel_bins, n].

@@ -30,7 +30,7 @@ def random_halves(device: str, dtype: torch.dtype = torch.bfloat16) -> tuple[Enc
     torch.set_default_dtype(dtype)
     try:
         with torch.device(device):
-            encoder = ChunkEncoder(_AUDIO)
+            encoder = ChunkEncoder(_AUDIO).to(device)
             model = LanguageModel(_TEXT)
     finally:
         torch.set_default_dtype(before)

@@ -21,12 +21,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from safetensors.torch import save_file
 from tokenizers import Tokenizer
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
-from audio_interaction_ros.audio.logmel import CausalLogMel, Normalisation
+from audio_interaction_ros.audio.logmel import Normalisation
 from audio_interaction_ros.model.checks import read_tokenizer, require_control_tokens, require_fit
 from audio_interaction_ros.model.encoder import ChunkEncoder
 from audio_interaction_ros.model.memory import require_memory
-from audio_interaction_ros.model.network import LanguageModel, sinusoids
+from audio_interaction_ros.model.network import LanguageModel
 from audio_interaction_ros.model.protocol import Protocol, ProtocolError
 from audio_interaction_ros.model.shapes import AudioConfig, TextConfig
 from audio_interaction_ros.model.weights import ENCODER_PREFIX, LANGUAGE_PREFIX, WEIGHTS, Weights, open_weights
@@ -52,6 +53,14 @@ class StreamingDefaults(BaseModel):
     response_threshold: float = Field(gt=0, lt=1)
     max_context_chunks: int = Field(ge=4)
     silent_between_chunks: bool = False
+
+
+class _NoValues(TorchFunctionMode):
+    """Makes `normal_` do nothing: on the meta device there is nothing to do, which PyTorch takes 3.5 s to find out."""
+
+    def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        return kwargs['tensor'] if function is nn.init.normal_ else function(*args, **kwargs)
 
 
 class CheckpointConfig(BaseModel):
@@ -101,7 +110,7 @@ class CheckpointConfig(BaseModel):
     def encoder_outline(self) -> ChunkEncoder:
         """The encoder without weights, on the `meta` device. Raises CheckpointError for an impossible shape."""
         try:
-            with torch.device('meta'):
+            with torch.device('meta'), _NoValues():
                 return ChunkEncoder(AudioConfig(**self.audio_config), self.log_mel)
         except _BAD_SHAPE as error:
             raise CheckpointError(f'audio_config in {CONFIG} describes no encoder; restore it: {error}') from error
@@ -109,7 +118,7 @@ class CheckpointConfig(BaseModel):
     def language_model_outline(self) -> LanguageModel:
         """The language model without weights, on the `meta` device. Raises CheckpointError for an impossible shape."""
         try:
-            with torch.device('meta'):
+            with torch.device('meta'), _NoValues():
                 return LanguageModel(TextConfig(**self.text_config))
         except _BAD_SHAPE as error:
             raise CheckpointError(
@@ -178,9 +187,6 @@ def load_encoder(directory: Path, device: str = 'cpu', dtype: torch.dtype | None
     dtype = dtype or _stored_dtype(weights)
     require_memory(_bytes(weights, dtype), f"the encoder of '{directory}'", device)
     require_digest(config, weights, directory)
-    # What is computed, not stored, has no values on the meta device.
-    encoder.logmel = CausalLogMel(tower.config.num_mel_bins, config.log_mel)
-    tower.positions = sinusoids(tower.config.max_source_positions, tower.config.d_model)
     _fill(tower, weights, device, dtype)
     return EncoderHalf(encoder.to(device).eval().requires_grad_(False), config.encoder_digest)
 

@@ -93,9 +93,9 @@ class AudioTower(nn.Module):
 
 
 def sinusoids(length: int, width: int) -> Tensor:
-    """Whisper's positions: sines, then cosines, of geometrically falling frequency. float32 [length, width]"""
-    falling = torch.exp(-math.log(10_000) / (width // 2 - 1) * torch.arange(width // 2).float())
-    angles = torch.arange(length)[:, None] * falling[None]
+    """Whisper's positions: sines, then cosines, of geometrically falling frequency. float32 [length, width], CPU"""
+    falling = torch.exp(-math.log(10_000) / (width // 2 - 1) * torch.arange(width // 2, device='cpu').float())
+    angles = torch.arange(length, device='cpu')[:, None] * falling[None]
     return torch.cat([angles.sin(), angles.cos()], dim=1)
 
 
