@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -165,17 +165,10 @@ def recipe_path(name: str) -> Path:
     return path if path.suffix else Path(__file__).parent / 'recipes' / f'{name}.yaml'
 
 
-Loaded = TypeVar('Loaded', bound=BaseModel)
-
-
 def load_training_recipe(path: Path) -> TrainingRecipe:
     """Raises RecipeError: what is wrong, and where."""
-    return _load(path, TrainingRecipe)
-
-
-def _load(path: Path, kind: type[Loaded]) -> Loaded:
     try:
-        return kind.model_validate(yaml.safe_load(path.read_text()))
+        return TrainingRecipe.model_validate(yaml.safe_load(path.read_text()))
     except OSError as error:
         known = sorted(file.stem for file in (Path(__file__).parent / 'recipes').glob('*.yaml'))
         raise RecipeError(f"no recipe at '{path}'; give a YAML file or one of {known}") from error

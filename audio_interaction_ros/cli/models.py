@@ -36,7 +36,7 @@ def load_halves(checkpoint: str, device: str = 'cpu', precision: str = 'stored')
     """Both halves, on one CPU thread. Raises CommandError when the checkpoint is missing or damaged, or the device."""
     import torch
 
-    from audio_interaction_ros.model.precision import open_decoder, open_encoder
+    from audio_interaction_ros.model.precision import open_halves
 
     # As in the nodes: the models are small, more threads only wait for each other, and the numbers would
     # depend on how many cores there are.
@@ -46,7 +46,6 @@ def load_halves(checkpoint: str, device: str = 'cpu', precision: str = 'stored')
             from audio_interaction_ros.bench.random_weights import random_halves
 
             return random_halves(device)
-        encoder = open_encoder(checkpoint, device, 'stored' if precision == 'int8' else precision)
-        return encoder, open_decoder(checkpoint, device, precision)
+        return open_halves(checkpoint, device, precision)
     except ValueError as error:  # of the checkpoint or the device
         raise CommandError(str(error)) from error

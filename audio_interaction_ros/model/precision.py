@@ -54,6 +54,12 @@ def open_decoder(checkpoint: str, device: str = 'cpu', precision: str = 'stored'
     return half
 
 
+def open_halves(checkpoint: str, device: str = 'cpu', precision: str = 'stored') -> tuple[EncoderHalf, DecoderHalf]:
+    """Both; `precision` is the language model's, and the encoder's where it can be. Raises as `open_encoder`."""
+    of_encoder = precision if precision in ENCODER_PRECISIONS else 'stored'
+    return open_encoder(checkpoint, device, of_encoder), open_decoder(checkpoint, device, precision)
+
+
 def require_device(device: str) -> None:
     """Raises ValueError, one sentence, unless PyTorch can compute there."""
     try:

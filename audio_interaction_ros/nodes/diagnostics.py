@@ -60,9 +60,10 @@ class Diagnostics:
             del self._compute_s[:-1000]
 
     def _publish(self) -> None:
+        now_s = time.monotonic()
         with self._lock:
             troubles = Counter(self._troubles)
-            growing = [kind for kind, grew_s in self._grew_s.items() if time.monotonic() - grew_s < _GROWING_S]
+            growing = [kind for kind, grew_s in self._grew_s.items() if now_s - grew_s < _GROWING_S]
             compute_s, self._compute_s = self._compute_s, []
         problem = self._problem()
         values = {**self._measurements(), **troubles}

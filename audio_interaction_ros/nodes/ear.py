@@ -19,6 +19,7 @@ from audio_interaction_ros.nodes.embeddings import EmbeddingError, EmbeddingSpec
 from audio_interaction_ros.nodes.listening import Listening
 from audio_interaction_ros.nodes.messages import decision_message, response_message, wire_text
 from audio_interaction_ros.streaming.fifo import ChunkQueue
+from audio_interaction_ros.streaming.lateness import LATE_S, Lateness
 from audio_interaction_ros.streaming.loop import Decision, ListeningLoop, Response
 from audio_interaction_ros.streaming.losses import LossCounter
 from audio_interaction_ros.streaming.session import Session
@@ -54,13 +55,13 @@ class Ear:
         node.serve(f'{within}ai/cancel', Trigger, self._on_cancel)
         self._listening = Listening(node, self._forget, within)
         node.listen_to(f'{within}ai/embeddings', AudioEmbedding, self._on_embedding, qos.EMBEDDINGS)
-        self.losses = LossCounter()
+        self.losses, self._lateness = LossCounter(), Lateness()
 
     def start(self) -> ListeningLoop:
         """From a fresh start, whatever was heard before."""
         self._session.reset()
         self._loop = ListeningLoop(self.queue, self._session, self._half)
-        self.losses = LossCounter()
+        self.losses, self._lateness = LossCounter(), Lateness()
         self.apply()
         self._frame_id = ''
         self._said = ('', '')
@@ -134,7 +135,10 @@ class Ear:
             )
             return
         self._frame_id = message.header.frame_id
-        self.queue.push(chunk)
+        late_s = self._lateness.late_s(chunk, self._node.steady_s())
+        self.queue.push(chunk, late=late_s > LATE_S)
+        if late_s > LATE_S:
+            trouble('late_chunks', f'sound comes {late_s:.1f} s late; it is decided on when it has caught up')
         self._arrived()
         missing = self.chunks_lost - (lost if chunk.index else 0)
         if missing > 0:

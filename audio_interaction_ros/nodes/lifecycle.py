@@ -50,7 +50,11 @@ class ManagedNode(LifecycleNode, Generic[P]):
         self._undo: list[Callable[[], object]] = []
         self._worker: Worker | None = None
         self.active = False
-        self.diagnostics = Diagnostics(self, lambda: self.measurements() if self.active else {}, self._problem)
+        self.diagnostics = Diagnostics(
+            self,
+            measurements=lambda: self.measurements() if self.active else {},
+            problem=lambda: self.problem() if self.active else '',
+        )
         self.parameters: P
 
     def setup(self) -> None:
@@ -167,8 +171,11 @@ class ManagedNode(LifecycleNode, Generic[P]):
             return True
         return self.trigger_configure() == _Result.SUCCESS and self.trigger_activate() == _Result.SUCCESS
 
-    def _problem(self) -> str:
-        return self.problem() if self.active else ''
+    def steady_s(self) -> float:
+        """Simulated time where there is one, else a clock that nobody sets."""
+        if self.get_parameter('use_sim_time').value:
+            return float(self.get_clock().now().nanoseconds) * 1e-9
+        return time.monotonic()
 
     def _configure(self) -> None:
         self.parameters = self._declared.read()  # type: ignore[assignment]

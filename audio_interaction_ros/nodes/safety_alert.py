@@ -7,7 +7,6 @@ no model. Whoever hears a hazard, it becomes one alert on ai/safety_alert that s
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -53,7 +52,7 @@ class SafetyAlertNode(ManagedNode[SafetyAlertParameters]):
             self.listen_to('ai/embeddings', AudioEmbedding, self._on_embedding, qos.EMBEDDINGS)
             self.listen_to('ai/decision', Decision, self._on_decision, qos.EVENTS)
             self.listen_to('audio_end', Header, self._on_end, qos.LATCHED)
-            self._health = Health(self, self._steady_s)
+            self._health = Health(self, self.steady_s)
         self.serve('ai/acknowledge_alert', AcknowledgeAlert, self._on_acknowledge)
         self.every(_LOOK_EVERY_S, self._look)
 
@@ -62,7 +61,7 @@ class SafetyAlertNode(ManagedNode[SafetyAlertParameters]):
         self._headers: dict[str, Header] = {}
         self._alarms = AlarmListener()
         self._unreadable = 0
-        self._supervisor = Supervisor(self._steady_s())
+        self._supervisor = Supervisor(self.steady_s())
         self._deaf: str | None = None
         self._was_on = True
         self._ignored = 0
@@ -94,7 +93,7 @@ class SafetyAlertNode(ManagedNode[SafetyAlertParameters]):
             self._unreadable = 0
 
     def _on_response(self, response: Response) -> None:
-        self._supervisor.spoke(self._steady_s())
+        self._supervisor.spoke(self.steady_s())
         if not (response.urgent and response.final) or response.cancelled:
             return
         hazard = self._taxonomy.hazard_of(response.text)
@@ -114,7 +113,7 @@ class SafetyAlertNode(ManagedNode[SafetyAlertParameters]):
             return
         try:
             samples, pcm = self._sound.read(message)
-            self._supervisor.sound(self._steady_s(), all_zero=not samples.any())
+            self._supervisor.sound(self.steady_s(), all_zero=not samples.any())
             if not self.parameters.alarm_signatures:
                 return
             for evidence, stamp_ns in self._alarms.push(samples, pcm, nanoseconds_of(message.header.stamp)):
@@ -128,10 +127,10 @@ class SafetyAlertNode(ManagedNode[SafetyAlertParameters]):
         self._heard(hazard, evidence.sentence, evidence.confidence, '', HeardBy.SIGNATURE, header)
 
     def _on_embedding(self, message: AudioEmbedding) -> None:
-        self._supervisor.encoded(self._steady_s())
+        self._supervisor.encoded(self.steady_s())
 
     def _on_decision(self, message: Decision) -> None:
-        self._supervisor.decided(self._steady_s())
+        self._supervisor.decided(self.steady_s())
 
     def _on_end(self, message: Header) -> None:
         self._supervisor.over()
@@ -147,7 +146,7 @@ class SafetyAlertNode(ManagedNode[SafetyAlertParameters]):
         return response
 
     def _look(self) -> None:
-        now_s = self._steady_s()
+        now_s = self.steady_s()
         for alert in (*self._policy.clear_quiet(now_s), *self._policy.escalate(now_s)):
             self._publish(alert)
         if self.parameters.supervise:
@@ -157,15 +156,15 @@ class SafetyAlertNode(ManagedNode[SafetyAlertParameters]):
         """Deafness is an alert of its own: raised when it begins, cleared when sound is decided on again."""
         on = self._listening.on
         if on and not self._was_on:
-            self._supervisor = Supervisor(self._steady_s())
+            self._supervisor = Supervisor(self.steady_s())
         self._was_on = on
-        problem = self._supervisor.problem(self._steady_s()) if on else None
+        problem = self._supervisor.problem(self.steady_s()) if on else None
         deafness = self._taxonomy.listening_lost
         if problem and problem != self._deaf:
             header = Header(stamp=self.get_clock().now().to_msg())
             self._heard(deafness, problem, 1.0, '', HeardBy.SUPERVISION, header)
         elif problem:
-            self._policy.goes_on(deafness.name, self._steady_s())
+            self._policy.goes_on(deafness.name, self.steady_s())
         elif self._deaf:
             self._publish(self._policy.clear(deafness.name))
         self._deaf = problem
@@ -178,7 +177,7 @@ class SafetyAlertNode(ManagedNode[SafetyAlertParameters]):
             self._ignored += 1
             return
         message = hazard.messages.get(self.parameters.language, message)
-        alert = self._policy.heard(hazard, message, confidence, response_id, self._steady_s(), heard_by)
+        alert = self._policy.heard(hazard, message, confidence, response_id, self.steady_s(), heard_by)
         self._headers[alert.hazard] = header
         self._publish(alert)
 
@@ -186,12 +185,6 @@ class SafetyAlertNode(ManagedNode[SafetyAlertParameters]):
         self._publisher.publish(alert_message(alert, self._headers[alert.hazard]))
         who = f'{alert.severity.name}, heard by {alert.heard_by.name}'
         self.get_logger().warning(f'{alert.state.name} {alert.hazard} ({who}): {alert.message}')
-
-    def _steady_s(self) -> float:
-        """Simulated time where there is one, else a clock that nobody sets."""
-        if self.get_parameter('use_sim_time').value:
-            return float(self.get_clock().now().nanoseconds) * 1e-9
-        return time.monotonic()
 
 
 def main(args: list[str] | None = None) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from dataclasses import dataclass
 
@@ -25,6 +26,9 @@ class EncodedChunk:
     vectors: Tensor
 
 
+_NEXT_WITHIN_S = 0.4  # a chunk's length: whoever lags behind sends the next one sooner
+
+
 class ChunkQueue:
     """Bounded and thread-safe; at the limit the oldest chunk is dropped and counted."""
 
@@ -33,6 +37,7 @@ class ChunkQueue:
         self._max_chunks = max_chunks
         self._changed = threading.Condition()
         self._dropped = 0
+        self._held_until_s = 0.0
 
     def __len__(self) -> int:
         return len(self._chunks)
@@ -42,14 +47,19 @@ class ChunkQueue:
         """Chunks dropped at the limit since the queue was made."""
         return self._dropped
 
-    def push(self, chunk: EncodedChunk) -> None:
-        """Never blocks."""
+    def push(self, chunk: EncodedChunk, late: bool = False) -> None:
+        """Never blocks. `late`: newer ones are on their way, and what is old is not to be decided on without them."""
         with self._changed:
             if len(self._chunks) == self._max_chunks:
                 self._chunks.popleft()
                 self._dropped += 1
             self._chunks.append(chunk)
+            self._held_until_s = time.monotonic() + _NEXT_WITHIN_S if late else 0.0
             self._changed.notify()
+
+    def drain(self) -> list[EncodedChunk]:
+        """As `flush`, but nothing while newer chunks than these are on their way."""
+        return [] if time.monotonic() < self._held_until_s else self.flush()
 
     def flush(self) -> list[EncodedChunk]:
         """Everything queued, oldest first; the queue is then empty."""

@@ -107,7 +107,7 @@ class ListeningLoop:
         return cut_short
 
     def _listen(self) -> Work[Decision | None]:
-        chunks = self._queue.flush()
+        chunks = self._queue.drain()
         if not chunks:
             yield from self._session.tidy_work()
             return None

@@ -2,7 +2,8 @@
 
 The five nodes as processes, started again when they end as launch does it (use_respawn), on real sound through a
 PulseAudio null sink. Every half a minute something breaks: a node is killed, frozen or restarted, the microphone is
-unplugged and plugged in again, messages are repeated, come late or are nonsense by the hundred. The last line is JSON:
+unplugged and plugged in again, the clock of the microphone's computer is set, messages are lost, repeated, come late or
+are nonsense by the hundred. The last line is JSON:
 
   faults, recovered    how many there were, and after how many sound was decided on again within a minute
   recovery_s           from the end of a fault to the first decision on sound captured after it: p50 and p99
@@ -36,7 +37,7 @@ from audio_common_msgs.msg import AudioDataStamped
 
 from audio_interaction_ros.msg import AudioEmbedding, Decision, Response, SafetyAlert
 from audio_interaction_ros.nodes import qos
-from audio_interaction_ros.nodes.messages import bytes_array, nanoseconds_of
+from audio_interaction_ros.nodes.messages import bytes_array, nanoseconds_of, stamp_of
 from tests.system.pulse import SINK, pulse_null_sink
 from tests.system.ros import Process, Ros, resident_bytes
 
@@ -49,6 +50,8 @@ STALE_S = 3.0
 DEAF_S = 2.5  # 2 s for the alert, and what it takes to be heard here
 _RECOVERS_WITHIN_S = 60.0
 _FLOOD = 300
+_LOST = 40  # messages of sound, some of them more than a chunk
+_STEP_S = 3_600.0
 
 
 @dataclass
@@ -109,7 +112,8 @@ class Keeper:
         self.longest: dict[str, list[tuple[float, float]]] = {}
 
     def start(self, name: str) -> None:
-        self.processes[name] = self._ros.start(name, **self._parameters.get(name, {}))
+        remapped = Microphone.PARAMETERS if name == 'audio_capture' else ()
+        self.processes[name] = self._ros.start(name, *remapped, **self._parameters.get(name, {}))
         self._memory[name] = []
         self._began(name)
 
@@ -133,17 +137,37 @@ class Keeper:
         return max(slopes)
 
 
+class Microphone:
+    """Stands between audio_capture and those who listen to it; loses messages, and has a clock that can be set."""
+
+    PARAMETERS = ('-r', 'audio_stamped:=captured')  # of audio_capture
+
+    def __init__(self, ros: Ros) -> None:
+        self.lose = 0
+        self.ahead_s = 0.0
+        self._audio = ros.node.create_publisher(AudioDataStamped, 'audio_stamped', qos.AUDIO)
+        ros.node.create_subscription(AudioDataStamped, 'captured', self._pass_on, qos.AUDIO)
+
+    def _pass_on(self, message: AudioDataStamped) -> None:
+        if self.lose:
+            self.lose -= 1
+            return
+        message.header.stamp = stamp_of(nanoseconds_of(message.header.stamp) + round(self.ahead_s * 1e9))
+        self._audio.publish(message)
+
+
 class Chaos:
     """Does the breaking. Each fault is a generator: what comes before a `yield` breaks, what comes after it mends."""
 
-    def __init__(self, ros: Ros, keeper: Keeper, pactl: Callable[..., str]) -> None:
-        self._keeper, self._pactl = keeper, pactl
+    def __init__(self, ros: Ros, keeper: Keeper, microphone: Microphone, pactl: Callable[..., str]) -> None:
+        self._keeper, self._microphone, self._pactl = keeper, microphone, pactl
         self._embeddings = ros.node.create_publisher(AudioEmbedding, 'ai/embeddings', qos.EMBEDDINGS)
         self._audio = ros.node.create_publisher(AudioDataStamped, 'audio_stamped', qos.AUDIO)
         self._heard: list[AudioEmbedding] = []
         ros.node.create_subscription(AudioEmbedding, 'ai/embeddings', self._remember, qos.EMBEDDINGS)
         self.kinds: dict[str, Callable[[], Iterator[float]]] = {
-            'unplug': self._unplug, 'repeat': self._repeat, 'reorder': self._reorder, 'flood': self._flood,
+            'unplug': self._unplug, 'clock': self._set_clock, 'lose': self._lose, 'repeat': self._repeat,
+            'reorder': self._reorder, 'flood': self._flood,
         }  # fmt: skip
         for name in NODES:
             self.kinds |= {
@@ -171,6 +195,15 @@ class Chaos:
                 self._pactl('unload-module', line.split()[0])
         yield UNPLUGGED_S
         self._pactl('load-module', 'module-null-sink', f'sink_name={SINK}', 'rate=16000', 'channels=1')
+
+    def _set_clock(self) -> Iterator[float]:
+        """An hour ahead, and the next time back."""
+        self._microphone.ahead_s = _STEP_S - self._microphone.ahead_s
+        yield 0.0
+
+    def _lose(self) -> Iterator[float]:
+        self._microphone.lose = _LOST
+        yield 0.0
 
     def _repeat(self) -> Iterator[float]:
         for message in self._heard[-5:]:
@@ -210,13 +243,14 @@ def run(minutes: float, seed: int, faults: int, checkpoint: str, sound: Path) ->
                 'decoder': {'checkpoint': checkpoint}, 'chunk_encoder': {'checkpoint': checkpoint},
                 'audio_capture': {'device': 'pulse'}, 'event_log': {'path': f'{folder}/events.db'},
             }  # fmt: skip
+            microphone = Microphone(ros)
             keeper = Keeper(ros, parameters, lambda name: record.decoder_began() if name == 'decoder' else None)
             for name in NODES:
                 keeper.start(name)
             for name in NODES:
                 ros.wait_state(name, 'active', keeper.processes[name])
             _watch(ros, record)
-            chaos = Chaos(ros, keeper, pactl)
+            chaos = Chaos(ros, keeper, microphone, pactl)
 
             def live(until: Callable[[], bool], at_most_s: float) -> float:
                 """Everything goes on until the condition holds; how long that was."""
@@ -246,7 +280,9 @@ def run(minutes: float, seed: int, faults: int, checkpoint: str, sound: Path) ->
                     recoveries_s.append(next(at for at in record.decided_s if at > mended_s + 0.4) - mended_s)
                 if 'safety_alert' in kind:
                     excused.append((broken_s - DEAF_S, time.monotonic() + 15.0))
-                print(f'{number + 1:3d}  {kind:24s} {recoveries_s[-1] if recoveries_s else -1:6.2f} s', file=sys.stderr)
+                recovery = f'{recoveries_s[-1]:6.2f} s' if _fresh(record, mended_s) else 'not recovered'
+                stale = f'{record.stale_responses} of {record.responses} responses stale'
+                print(f'{number + 1:3d}  {kind:24s} {recovery}, {stale}', file=sys.stderr)
             live(lambda: False, every_s)
             slope = keeper.slope_mb_per_h()
     return {
@@ -270,7 +306,9 @@ def _fresh(record: Record, after_s: float) -> bool:
 
 def _watch(ros: Ros, record: Record) -> None:
     def age_s(stamp: Any) -> float:
-        return (time.time_ns() - nanoseconds_of(stamp)) * 1e-9
+        """Whether or not the clock was ahead then."""
+        seen_s = (time.time_ns() - nanoseconds_of(stamp)) * 1e-9
+        return (seen_s + _STEP_S / 2) % _STEP_S - _STEP_S / 2
 
     node = ros.node
     node.create_subscription(

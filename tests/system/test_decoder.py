@@ -7,13 +7,13 @@ import time
 import pytest
 import torch
 from diagnostic_msgs.msg import DiagnosticArray
-from std_msgs.msg import Bool, String
+from std_msgs.msg import Bool, Header, String
 from std_srvs.srv import Trigger
 
 from audio_interaction_ros.msg import AudioEmbedding, Decision, Response
 from audio_interaction_ros.nodes import qos
 from audio_interaction_ros.nodes.embeddings import embedding_message
-from audio_interaction_ros.nodes.messages import bytes_array, wire_text
+from audio_interaction_ros.nodes.messages import bytes_array, stamp_of, wire_text
 from audio_interaction_ros.streaming.fifo import ChunkQueue, EncodedChunk
 from audio_interaction_ros.streaming.loop import Decision as LoopDecision
 from audio_interaction_ros.streaming.loop import ListeningLoop, make_session
@@ -131,6 +131,26 @@ def test_an_embedding_that_does_not_fit_is_refused_and_survived(feeder, changes,
     assert sentence in feeder.process.log
     feeder.feed(1)
     feeder.ros.until(lambda: feeder.decisions[-1].chunk_index == 1, feeder.process)
+
+
+def test_what_waited_is_decided_on_with_the_newest(feeder):
+    def captured(in_s):
+        return Header(stamp=stamp_of(time.time_ns() + round(in_s * 1e9)))
+
+    feeder.begin_stream()
+    feeder.feed(0, header=captured(5.0))
+    feeder.ros.until(lambda: feeder.decisions, feeder.process)
+    for index in range(1, 5):  # five seconds later than the one before them
+        feeder.feed(index, header=captured(0.0))
+        feeder.ros.spin(0.2)
+    assert len(feeder.decisions) == 1
+    feeder.feed(5, header=captured(5.0))
+    feeder.quiet()
+    assert [decision.chunks_drained for decision in feeder.decisions] == [1, 5]
+    assert feeder.counter('late_chunks') == 4
+    # To forget that clock.
+    assert feeder.ros.change_state('decoder', 'deactivate')
+    assert feeder.ros.change_state('decoder', 'activate')
 
 
 def test_deactivated_it_is_silent_and_activated_it_hears_again(feeder):

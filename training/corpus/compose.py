@@ -28,19 +28,6 @@ class Event:
     known: int
     active_chunks: tuple[int, ...]
 
-    @property
-    def first_chunk(self) -> int:
-        return self.onset // CHUNK_SAMPLES
-
-    @property
-    def answer_chunk(self) -> int:
-        """The first chunk after which the event can be known."""
-        return (self.known - 1) // CHUNK_SAMPLES
-
-    @property
-    def last_chunk(self) -> int:
-        return (self.end - 1) // CHUNK_SAMPLES
-
 
 @functools.cache
 def _noise_beds() -> np.ndarray:

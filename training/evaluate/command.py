@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from audio_interaction_ros.cli.models import add_checkpoint_option, add_device_options
 from training.evaluate import EvaluationError
 
 if TYPE_CHECKING:
@@ -20,7 +21,6 @@ _TITLES = {
     'psb': 'Proactive-Sound-Bench',
     'bag': 'Bag',
 }
-_PRECISIONS = ('stored', 'float32', 'bfloat16', 'float16', 'int8')  # as in model/precision.py, which takes seconds
 
 
 def add_parser(commands: argparse._SubParsersAction, library: Path) -> None:
@@ -64,11 +64,8 @@ def add_parser(commands: argparse._SubParsersAction, library: Path) -> None:
     alarms.add_argument('--choosing', action='store_true', help='on the half that limits are chosen on')
     alarms.add_argument('--seed', type=int, default=1, help='of renders, noises and orders')
     for name, sub in (('clips', clips), ('corpus', corpus), ('psb', bench), ('bag', bag)):
-        sub.add_argument('--checkpoint', default='embedded', help='a directory, or one that ships (default: embedded)')
-        sub.add_argument('--device', default='cpu', help='such as cuda (default: cpu)')
-        sub.add_argument(
-            '--precision', default='stored', choices=_PRECISIONS, help="of the weights; int8: the language model's"
-        )
+        add_checkpoint_option(sub)
+        add_device_options(sub)
         sub.add_argument('--seed', type=int, default=1, help='of levels, noises, orders and resamples')
         beside = 'evaluation.html in the corpus' if name == 'corpus' else f'evaluation-{name}.html'
         sub.add_argument('--report', type=Path, help=f'the HTML page (default: {beside})')

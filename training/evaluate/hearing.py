@@ -15,7 +15,7 @@ from audio_interaction_ros.audio.formats import Samples
 from audio_interaction_ros.audio.logmel import HISTORY_SAMPLES
 from audio_interaction_ros.audio.timeline import NS_PER_SAMPLE
 from audio_interaction_ros.model.checkpoint import DecoderHalf, EncoderHalf
-from audio_interaction_ros.model.precision import ENCODER_PRECISIONS, open_decoder, open_encoder, require_device
+from audio_interaction_ros.model.precision import open_halves, require_device
 from audio_interaction_ros.streaming.fifo import ChunkQueue, EncodedChunk
 from audio_interaction_ros.streaming.loop import Decision, ListeningLoop, Response, make_session
 from training.corpus.labels import speaking_s
@@ -79,13 +79,11 @@ class Ear:
 
         Raises CheckpointError, and EvaluationError for a device that cannot be used.
         """
-        of_encoder = precision if precision in ENCODER_PRECISIONS else 'stored'
         try:
             require_device(device)
         except ValueError as error:
             raise EvaluationError(f'--{error}') from error
-        name = str(checkpoint)
-        return cls(open_encoder(name, device, of_encoder), open_decoder(name, device, precision))
+        return cls(*open_halves(str(checkpoint), device, precision))
 
     @property
     def threshold(self) -> float:

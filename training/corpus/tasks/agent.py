@@ -35,11 +35,11 @@ def spoken_request(shelf: Shelf, rng: np.random.Generator) -> Script:
 
 def on_sound(shelf: Shelf, rng: np.random.Generator) -> Script:
     """The sound that was named is answered with the call; other ordinary sounds are not answered at all."""
-    wanted, *others = some(rng, shelf.categories('event', 'silent'), 4)
+    wanted, *others = some(rng, shelf.categories('silent', 'event'), 4)
     action = pick(rng, shelf.texts['actions'])
     prefix, lines = instructed(shelf.texts, 'on sound', rng, what=wanted, action=action['say'])
     for category in some(rng, [wanted, *others], 4):
-        clip = shelf.draw(rng, 'event', 'silent', category)
+        clip = shelf.draw(rng, 'silent', 'event', category)
         say = (Say(text=json.dumps(action['call']), due='evidence'),) if category == wanted else ()
         lines.append(Line(hear=Sound(clip=clip.id, longest_s=3.0), say=say, gap_s=pause_s(rng)))
     return Script(category=CATEGORY, task='on sound', lines=tuple(lines), instruction=prefix)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from training.corpus.llm import LlmClient
 
 SHORTEST_S = 0.25
+_BACKGROUND_S = 3.0
 _MUSIC_SHARE = 0.15  # of what is in the background
 LONGEST_SAID_S = 10.0  # of recorded speech that is written down or translated; several must fit into a stream
 
@@ -70,10 +71,8 @@ class Shelf:
                 continue
             if clip.kind in ('event', 'music'):
                 self._by['sound', 'any'][clip.category].append(clip)
-            if clip.kind == 'event' and clip.respond is False:
-                self._by['event', 'silent'][clip.category].append(clip)
             if clip.respond is False:
-                self._by['anything', 'silent'][clip.category].append(clip)
+                self._by['silent', 'any'][clip.category].append(clip)
                 self._by['silent', clip.kind][clip.category].append(clip)
             if clip.respond and clip.category in answered:
                 self._by['event', 'respond'][clip.category].append(clip)
@@ -144,16 +143,18 @@ class Shelf:
         """A coherent scene, unless they are random."""
         return self._scenes().draw(rng, foregrounds)
 
-    def silent(self, rng: np.random.Generator, longest_s: float = 3.0) -> Line:
+    def silent(self, rng: np.random.Generator, longest_s: float = _BACKGROUND_S) -> Line:
         """An ordinary sound that deserves no word."""
-        clip = self.draw(rng, 'event', 'silent')
-        return Line(hear=Sound(clip=clip.id, longest_s=longest_s), gap_s=pause_s(rng))
+        return self._unanswered(rng, 'event', longest_s)
 
-    def in_the_background(self, rng: np.random.Generator, longest_s: float = 3.0) -> Line:
+    def in_the_background(self, rng: np.random.Generator) -> Line:
         """The same, or music, or people who talk to others: recorded voices, beside the rendered ones of small talk."""
         # Music has few recordings here and is on for hours in a home.
         music = self.categories('silent', 'music') and rng.random() < _MUSIC_SHARE
-        clip = self.draw(rng, 'silent', 'music') if music else self.draw(rng, 'anything', 'silent')
+        return self._unanswered(rng, 'music' if music else 'any', _BACKGROUND_S)
+
+    def _unanswered(self, rng: np.random.Generator, kind: str, longest_s: float) -> Line:
+        clip = self.draw(rng, 'silent', kind)
         return Line(hear=Sound(clip=clip.id, longest_s=longest_s), gap_s=pause_s(rng))
 
     def warning(self, rng: np.random.Generator, criterion: str | None = None) -> Line:
