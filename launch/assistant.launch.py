@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tempfile
+
 from launch.actions import DeclareLaunchArgument, OpaqueFunction
 from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
 from launch_ros.actions import Node
@@ -29,6 +31,7 @@ ARGUMENTS = {
     'autostart': ('true', 'Configure and activate the nodes; false leaves that to a lifecycle manager.'),
     'use_sim_time': ('false', 'Take the time from /clock.'),
     'use_respawn': ('false', 'Start a node again when its process ends.'),
+    'use_standby': ('false', 'A second process for every node, loaded and waiting, takes over when the first ends.'),
     'log_level': ('info', 'debug, info, warn, error or fatal.'),
     'checkpoint': ('', 'Checkpoint directory or name.'),
     'mic': ('', 'Microphone: index or part of a name.'),
@@ -39,6 +42,7 @@ ARGUMENTS = {
     'enclave': ('', 'Of a secured graph (docs/deploy.md).'),
     'composed': ('false', 'One process for the five nodes.'),
 }
+FLAGS = ('autostart', 'use_sim_time', 'use_respawn', 'use_standby', 'composed')
 
 
 def generate_launch_description() -> LaunchDescription:
@@ -51,7 +55,7 @@ def generate_launch_description() -> LaunchDescription:
 
 def _nodes(context: LaunchContext) -> list[Node]:
     given = {name: LaunchConfiguration(name).perform(context) for name in ARGUMENTS}
-    flags = {name: _flag(name, given[name]) for name in ('autostart', 'use_sim_time', 'use_respawn', 'composed')}
+    flags = {name: _flag(name, given[name]) for name in FLAGS}
     given_parameters: dict[str, dict[str, object]] = {
         name: {'autostart': flags['autostart'], 'use_sim_time': flags['use_sim_time']} for name in NODES
     }
@@ -68,19 +72,24 @@ def _nodes(context: LaunchContext) -> list[Node]:
     if flags['composed']:
         # The nodes of one process pass over what only the others know.
         given_parameters = {'assistant': {k: v for values in given_parameters.values() for k, v in values.items()}}
+    # Who holds a node's lock is the node; a directory for each launch, so that two of them do not compete.
+    locks = tempfile.mkdtemp(prefix=f'{PACKAGE}-') if flags['use_standby'] else ''
     return [
         Node(
             package=PACKAGE,
             executable=executable,
-            name=None if flags['composed'] else executable,
+            # The standby has its executable's name too, but launch would warn of two.
+            name=None if flags['composed'] or standby else executable,
             namespace=given['namespace'],
             parameters=[given['params_file'], values],
             ros_arguments=['--log-level', given['log_level'], *secured],
             respawn=flags['use_respawn'],
             respawn_delay=0.5,
+            additional_env={'AUDIO_INTERACTION_LOCK': f'{locks}/{executable}.lock'} if locks else {},
             output='screen',
         )
         for executable, values in given_parameters.items()
+        for standby in ((False, True) if locks else (False,))
     ]
 
 

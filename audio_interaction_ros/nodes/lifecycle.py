@@ -24,6 +24,7 @@ from audio_interaction_ros.nodes.compatible import publisher_events, subscriptio
 from audio_interaction_ros.nodes.declare import DeclaredParameters
 from audio_interaction_ros.nodes.diagnostics import Diagnostics
 from audio_interaction_ros.nodes.parameters import NODES, NodeParameters
+from audio_interaction_ros.nodes.standby import LOCK, wait_for_turn
 from audio_interaction_ros.nodes.worker import Worker
 
 P = TypeVar('P', bound=NodeParameters)
@@ -245,8 +246,13 @@ class _Spinner:
 
 
 def run(args: list[str] | None, *classes: type[ManagedNode[Any]]) -> int:
-    """Run nodes in this process until SIGINT or SIGTERM. The exit status: 0, 1 when one could not start or
-    a callback failed, 2 for arguments that ROS cannot read."""
+    """Run nodes in this process until SIGINT or SIGTERM, once it is its turn (see standby.py). The exit status: 0,
+    1 when one could not start or a callback failed, 2 for arguments that ROS cannot read."""
+    try:
+        wait_for_turn()
+    except OSError as error:
+        print(f'{LOCK} names no file that can be locked ({error}); unset it or correct it', file=sys.stderr)
+        return 1
     stop = threading.Event()
     for signal_number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(signal_number, lambda *_: stop.set())

@@ -1,12 +1,14 @@
 """A robot's bad day: `python -m tests.system.chaos --minutes 30 --seed 1`, or `make chaos MINUTES=30 SEED=1`.
 
-The five nodes as processes, started again when they end as launch does it (use_respawn), on real sound through a
-PulseAudio null sink. Every half a minute something breaks: a node is killed, frozen or restarted, the microphone is
-unplugged and plugged in again, the clock of the microphone's computer is set, messages are lost, repeated, come late or
-are nonsense by the hundred. The last line is JSON:
+The five nodes as processes, each with a standby, started again when they end as launch does it (use_respawn,
+use_standby; `--alone` for no standby), on real sound through a PulseAudio null sink. Every half a minute something
+breaks: a node is killed, frozen or restarted, the microphone is unplugged and plugged in again, the clock of the
+microphone's computer is set, messages are lost, repeated, come late or are nonsense by the hundred. The last line is
+JSON:
 
-  faults, recovered    how many there were, and after how many sound was decided on again within a minute
-  recovery_s           from the end of a fault to the first decision on sound captured after it: p50 and p99
+  faults, recovered    how many there were, and after how many all was well again within a minute
+  recovery_s           from the end of a fault until sound captured after it has been decided on and the node that
+                       broke has reported: p50 and p99
   chunks_lost          chunks that are missing from the decisions without having been declared lost
   stale_responses      responses to sound that was more than 3 s old when they began
   alerts_missed        times without a decision for more than 2.5 s in which `listening_lost` was not raised
@@ -34,12 +36,13 @@ from typing import Any
 
 import numpy as np
 from audio_common_msgs.msg import AudioDataStamped
+from diagnostic_msgs.msg import DiagnosticArray
 
 from audio_interaction_ros.msg import AudioEmbedding, Decision, Response, SafetyAlert
 from audio_interaction_ros.nodes import qos
 from audio_interaction_ros.nodes.messages import bytes_array, nanoseconds_of, stamp_of
 from tests.system.pulse import SINK, pulse_null_sink
-from tests.system.ros import Process, Ros, resident_bytes
+from tests.system.ros import START_TIMEOUT_S, Process, Ros, resident_bytes
 
 NODES = ('event_log', 'safety_alert', 'decoder', 'chunk_encoder', 'audio_capture')
 ON_THE_WAY = ('audio_capture', 'chunk_encoder', 'decoder')  # of the sound
@@ -59,6 +62,7 @@ class Record:
     """What was seen; times are of the steady clock."""
 
     decided_s: list[float] = field(default_factory=list)
+    reported_s: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     deaf_alerts_s: list[float] = field(default_factory=list)
     responses: int = 0
     stale_responses: int = 0
@@ -103,29 +107,49 @@ class Record:
 class Keeper:
     """The nodes' processes, started again when they end."""
 
-    def __init__(self, ros: Ros, parameters: dict[str, dict[str, object]], began: Callable[[str], None]) -> None:
-        """`began` is told the name of every node that is started."""
-        self._ros, self._parameters, self._began = ros, parameters, began
-        self.processes: dict[str, Process] = {}
-        self._ended_s: dict[str, float] = {}
+    def __init__(
+        self,
+        ros: Ros,
+        locks: Path,
+        parameters: dict[str, dict[str, object]],
+        began: Callable[[str], None],
+        processes_each: int,
+    ) -> None:
+        """`began` is told the name of every node that begins; two processes each: one of them is a standby."""
+        self._ros, self._locks, self._parameters, self._began = ros, locks, parameters, began
+        self._processes = {name: [self._start(name) for _ in range(processes_each)] for name in NODES}
+        self._ended_s: dict[Process, float] = {}
+        self._pids: dict[str, int] = {}
+        self.began_s: dict[str, float] = {}
         self._memory: dict[str, list[tuple[float, float]]] = defaultdict(list)
         self.longest: dict[str, list[tuple[float, float]]] = {}
 
-    def start(self, name: str) -> None:
+    def _start(self, name: str) -> Process:
         remapped = Microphone.PARAMETERS if name == 'audio_capture' else ()
-        self.processes[name] = self._ros.start(name, *remapped, **self._parameters.get(name, {}))
-        self._memory[name] = []
-        self._began(name)
+        return self._ros.start(name, *remapped, lock=self._lock(name), **self._parameters.get(name, {}))
+
+    def _lock(self, name: str) -> Path:
+        return self._locks / f'{name}.lock'
+
+    def node(self, name: str) -> Process | None:
+        """The process that is this node, while there is one."""
+        text = self._lock(name).read_text() if self._lock(name).exists() else ''
+        alive = (process for process in self._processes[name] if process.alive)
+        return next((process for process in alive if text == f'{process.popen.pid}\n'), None)
 
     def look(self, now_s: float) -> None:
-        for name, process in self.processes.items():
-            if process.alive:
-                self._memory[name].append((now_s, _resident_mb(process.popen.pid)))
+        for name, processes in self._processes.items():
+            for number, process in enumerate(processes):
+                if not process.alive and now_s - self._ended_s.setdefault(process, now_s) >= RESPAWN_S:
+                    del self._ended_s[process]
+                    processes[number] = self._start(name)
+            if node := self.node(name):
+                if self._pids.get(name) != node.popen.pid:
+                    self._pids[name], self._memory[name], self.began_s[name] = node.popen.pid, [], now_s
+                    self._began(name)
+                self._memory[name].append((now_s, _resident_mb(node.popen.pid)))
                 if len(self._memory[name]) > len(self.longest.get(name, ())):
                     self.longest[name] = self._memory[name]
-            elif now_s - self._ended_s.setdefault(name, now_s) >= RESPAWN_S:
-                del self._ended_s[name]
-                self.start(name)
 
     def slope_mb_per_h(self) -> float:
         """Of the node that grows fastest, without its first minute."""
@@ -179,12 +203,17 @@ class Chaos:
     def _remember(self, message: AudioEmbedding) -> None:
         self._heard = [*self._heard[-20:], message]
 
+    def _node(self, name: str) -> subprocess.Popen[bytes]:
+        node = self._keeper.node(name)
+        assert node, f'{name} has not come back since it was last broken'
+        return node.popen
+
     def _signal(self, name: str, number: int) -> Iterator[float]:
-        self._keeper.processes[name].popen.send_signal(number)
+        self._node(name).send_signal(number)
         yield 0.0
 
     def _freeze(self, name: str) -> Iterator[float]:
-        process = self._keeper.processes[name].popen
+        process = self._node(name)
         process.send_signal(signal.SIGSTOP)
         yield FROZEN_S
         process.send_signal(signal.SIGCONT)
@@ -226,7 +255,7 @@ class Chaos:
         yield 0.0
 
 
-def run(minutes: float, seed: int, faults: int, checkpoint: str, sound: Path) -> dict[str, Any]:
+def run(minutes: float, seed: int, faults: int, checkpoint: str, sound: Path, alone: bool) -> dict[str, Any]:
     """The whole day; see the module's docstring for what is returned."""
     record, recoveries_s, counts = Record(), list[float](), Counter[str]()
     excused: list[tuple[float, float]] = []
@@ -244,11 +273,15 @@ def run(minutes: float, seed: int, faults: int, checkpoint: str, sound: Path) ->
                 'audio_capture': {'device': 'pulse'}, 'event_log': {'path': f'{folder}/events.db'},
             }  # fmt: skip
             microphone = Microphone(ros)
-            keeper = Keeper(ros, parameters, lambda name: record.decoder_began() if name == 'decoder' else None)
+
+            def began(name: str) -> None:
+                if name == 'decoder':
+                    record.decoder_began()
+
+            keeper = Keeper(ros, Path(folder), parameters, began, processes_each=1 if alone else 2)
             for name in NODES:
-                keeper.start(name)
-            for name in NODES:
-                ros.wait_state(name, 'active', keeper.processes[name])
+                ros.until(lambda name=name: keeper.node(name) is not None, f'{name} does not start', START_TIMEOUT_S)
+                ros.wait_state(name, 'active', keeper.node(name))
             _watch(ros, record)
             chaos = Chaos(ros, keeper, microphone, pactl)
 
@@ -256,7 +289,7 @@ def run(minutes: float, seed: int, faults: int, checkpoint: str, sound: Path) ->
                 """Everything goes on until the condition holds; how long that was."""
                 began = time.monotonic()
                 while not until() and time.monotonic() - began < at_most_s:
-                    ros.spin(0.2)
+                    ros.spin(0.1)
                     keeper.look(time.monotonic())
                     keep_playing()
                 return time.monotonic() - began
@@ -274,13 +307,16 @@ def run(minutes: float, seed: int, faults: int, checkpoint: str, sound: Path) ->
                 live(lambda: False, next(fault))
                 next(fault, None)
                 mended_s = time.monotonic()
-                # Sound captured after the fault was over, and decided on.
-                live(lambda mended_s=mended_s: _fresh(record, mended_s), _RECOVERS_WITHIN_S)
-                if _fresh(record, mended_s):
-                    recoveries_s.append(next(at for at in record.decided_s if at > mended_s + 0.4) - mended_s)
+
+                def recovered_s(kind=kind, broken_s=broken_s, mended_s=mended_s) -> float | None:
+                    return _recovered_s(record, keeper, kind, broken_s, mended_s)
+
+                live(lambda: recovered_s() is not None, _RECOVERS_WITHIN_S)
+                if (well_s := recovered_s()) is not None:
+                    recoveries_s.append(well_s - mended_s)
                 if 'safety_alert' in kind:
                     excused.append((broken_s - DEAF_S, time.monotonic() + 15.0))
-                recovery = f'{recoveries_s[-1]:6.2f} s' if _fresh(record, mended_s) else 'not recovered'
+                recovery = f'{well_s - mended_s:6.2f} s' if well_s is not None else 'not recovered'
                 stale = f'{record.stale_responses} of {record.responses} responses stale'
                 print(f'{number + 1:3d}  {kind:24s} {recovery}, {stale}', file=sys.stderr)
             live(lambda: False, every_s)
@@ -288,6 +324,7 @@ def run(minutes: float, seed: int, faults: int, checkpoint: str, sound: Path) ->
     return {
         'minutes': minutes,
         'seed': seed,
+        'standby': not alone,
         'faults': faults,
         'recovered': len(recoveries_s),
         'recovery_s': {f'p{q}': round(float(np.percentile(recoveries_s or [-1.0], q)), 2) for q in (50, 99)},
@@ -300,8 +337,17 @@ def run(minutes: float, seed: int, faults: int, checkpoint: str, sound: Path) ->
     }
 
 
-def _fresh(record: Record, after_s: float) -> bool:
-    return bool(record.decided_s) and record.decided_s[-1] > after_s + 0.4
+def _recovered_s(record: Record, keeper: Keeper, kind: str, broken_s: float, mended_s: float) -> float | None:
+    """When all was well again after a fault; None while it is not."""
+    decided_s = next((at for at in record.decided_s if at > mended_s + 0.4), None)
+    what, _, name = kind.partition(' ')
+    if not name:
+        return decided_s
+    since_s = mended_s if what == 'freeze' else keeper.began_s[name]
+    reported_s = next((at for at in record.reported_s[name] if at > since_s), None)
+    if decided_s is None or reported_s is None or since_s < broken_s:
+        return None
+    return max(decided_s, reported_s)
 
 
 def _watch(ros: Ros, record: Record) -> None:
@@ -316,6 +362,12 @@ def _watch(ros: Ros, record: Record) -> None:
     )
     node.create_subscription(
         Response, 'ai/response', lambda response: record.response(response, age_s(response.header.stamp)), qos.EVENTS
+    )
+    node.create_subscription(
+        DiagnosticArray,
+        '/diagnostics',
+        lambda array: record.reported_s[array.status[0].name.lstrip('/')].append(time.monotonic()),
+        qos.DIAGNOSTICS,
     )
     node.create_subscription(
         SafetyAlert, 'ai/safety_alert', lambda alert: record.alert(alert, time.monotonic()), qos.ALERTS
@@ -351,11 +403,12 @@ def main() -> None:
     parser.add_argument('--minutes', type=float, default=30.0)
     parser.add_argument('--seed', type=int, default=1)
     parser.add_argument('--faults', type=int, default=None, help='default: two a minute')
+    parser.add_argument('--alone', action='store_true', help='no standbys')
     parser.add_argument('--checkpoint', default='embedded')
     parser.add_argument('--sound', type=Path, default=Path(__file__).parents[2] / 'demo' / 'scene.flac')
     options = parser.parse_args()
     faults = options.faults or max(1, round(2 * options.minutes))
-    print(json.dumps(run(options.minutes, options.seed, faults, options.checkpoint, options.sound)))
+    print(json.dumps(run(options.minutes, options.seed, faults, options.checkpoint, options.sound, options.alone)))
 
 
 if __name__ == '__main__':

@@ -17,6 +17,7 @@ from lifecycle_msgs.srv import ChangeState, GetState
 from rclpy.executors import SingleThreadedExecutor
 
 from audio_interaction_ros.nodes import qos
+from audio_interaction_ros.nodes.standby import LOCK
 
 START_TIMEOUT_S = 100.0  # importing PyTorch takes its time on a busy machine
 _used_domains = 0
@@ -90,12 +91,13 @@ class Ros:
         self.node.destroy_node()
         rclpy.try_shutdown(context=self._context)
 
-    def start(self, name: str, *ros_args: str, **parameters: object) -> Process:
-        """`python -m audio_interaction_ros.nodes.<name>` with these parameters."""
+    def start(self, name: str, *ros_args: str, lock: Path | None = None, **parameters: object) -> Process:
+        """`python -m audio_interaction_ros.nodes.<name>` with these parameters; those with one lock are one node."""
         command = [sys.executable, '-m', f'audio_interaction_ros.nodes.{name}', '--ros-args', *ros_args]
         for key, value in parameters.items():
             command += ['-p', f'{key}:={value}']
-        process = Process(command, self._environment, self._folder / f'{name}-{len(self._processes)}.log')
+        environment = self._environment | ({LOCK: str(lock)} if lock else {})
+        process = Process(command, environment, self._folder / f'{name}-{len(self._processes)}.log')
         self._processes.append(process)
         return process
 
