@@ -52,6 +52,13 @@ def test_the_assistant_is_five_processes_or_one(composed, count):
     assert len(nodes(entities('assistant', composed=composed, **given))) == count
 
 
+def test_a_standby_has_the_lock_of_its_node():
+    started = nodes(entities('assistant', use_standby='true'))
+    locks = [part.text for node in started for _, path in node.additional_env for part in path]
+    assert len(started) == 10
+    assert len(set(locks)) == 5
+
+
 @pytest.mark.parametrize('flag', ['composed', 'listening'])
 def test_a_flag_that_is_none_is_refused(flag):
     with pytest.raises(ValueError, match=flag):

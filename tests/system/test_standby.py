@@ -1,0 +1,42 @@
+"""Two processes for one node."""
+
+from __future__ import annotations
+
+import signal
+
+import pytest
+
+pytestmark = pytest.mark.system
+
+
+@pytest.mark.parametrize('ended_by', [signal.SIGKILL, signal.SIGINT])
+def test_the_second_is_the_node_when_the_first_ends(ros, tmp_path, ended_by):
+    lock = tmp_path / 'safety_alert.lock'
+    pair = [ros.start('safety_alert', lock=lock) for _ in range(2)]
+    ros.until(lambda: lock.exists() and lock.read_text(), pair[0], 60.0)
+    first, second = sorted(pair, key=lambda process: lock.read_text() != f'{process.popen.pid}\n')
+    ros.wait_state('safety_alert', 'active', first)
+    assert ros.node.get_node_names().count('safety_alert') == 1
+    first.end(ended_by)
+    ros.until(lambda: lock.read_text() == f'{second.popen.pid}\n', second)
+    ros.wait_state('safety_alert', 'active', second)
+    assert second.end() == 0
+
+
+def test_the_one_that_waits_can_be_ended(ros, tmp_path):
+    lock = tmp_path / 'safety_alert.lock'
+    first = ros.start('safety_alert', lock=lock)
+    ros.until(lambda: lock.exists() and lock.read_text(), first, 60.0)
+    second = ros.start('safety_alert', lock=lock)
+    ros.spin(3.0)
+    assert second.alive
+    assert second.end() == 0
+    ros.wait_state('safety_alert', 'active', first)
+    assert first.end() == 0
+
+
+def test_a_lock_that_cannot_be_is_named(ros, tmp_path):
+    process = ros.start('safety_alert', lock=tmp_path / 'no' / 'lock')
+    assert process.wait() == 1
+    assert 'AUDIO_INTERACTION_LOCK names no file' in process.log
+    assert 'Traceback' not in process.log
