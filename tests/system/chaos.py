@@ -41,7 +41,7 @@ from diagnostic_msgs.msg import DiagnosticArray
 from audio_interaction_ros.msg import AudioEmbedding, Decision, Response, SafetyAlert
 from audio_interaction_ros.nodes import qos
 from audio_interaction_ros.nodes.messages import bytes_array, nanoseconds_of, stamp_of
-from tests.system.pulse import SINK, pulse_null_sink
+from tests.system.pulse import SINK, plug_in, pulse_null_sink, unplug
 from tests.system.ros import START_TIMEOUT_S, Process, Ros, resident_bytes
 
 NODES = ('event_log', 'safety_alert', 'decoder', 'chunk_encoder', 'audio_capture')
@@ -183,8 +183,8 @@ class Microphone:
 class Chaos:
     """Does the breaking. Each fault is a generator: what comes before a `yield` breaks, what comes after it mends."""
 
-    def __init__(self, ros: Ros, keeper: Keeper, microphone: Microphone, pactl: Callable[..., str]) -> None:
-        self._keeper, self._microphone, self._pactl = keeper, microphone, pactl
+    def __init__(self, ros: Ros, keeper: Keeper, microphone: Microphone, environment: dict[str, str]) -> None:
+        self._keeper, self._microphone, self._environment = keeper, microphone, environment
         self._embeddings = ros.node.create_publisher(AudioEmbedding, 'ai/embeddings', qos.EMBEDDINGS)
         self._audio = ros.node.create_publisher(AudioDataStamped, 'audio_stamped', qos.AUDIO)
         self._heard: list[AudioEmbedding] = []
@@ -219,11 +219,9 @@ class Chaos:
         process.send_signal(signal.SIGCONT)
 
     def _unplug(self) -> Iterator[float]:
-        for line in self._pactl('list', 'short', 'modules').splitlines():
-            if 'module-null-sink' in line:
-                self._pactl('unload-module', line.split()[0])
+        unplug(self._environment)
         yield UNPLUGGED_S
-        self._pactl('load-module', 'module-null-sink', f'sink_name={SINK}', 'rate=16000', 'channels=1')
+        plug_in(self._environment)
 
     def _set_clock(self) -> Iterator[float]:
         """An hour ahead, and the next time back."""
@@ -259,68 +257,65 @@ def run(minutes: float, seed: int, faults: int, checkpoint: str, sound: Path, al
     """The whole day; see the module's docstring for what is returned."""
     record, recoveries_s, counts = Record(), list[float](), Counter[str]()
     excused: list[tuple[float, float]] = []
-    with tempfile.TemporaryDirectory() as folder, pulse_null_sink(Path(folder)) as environment:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        pulse_null_sink(Path(folder)) as environment,
+        Ros(Path(folder), environment) as ros,
+        _playing(sound, environment) as keep_playing,
+    ):
+        parameters: dict[str, dict[str, object]] = {
+            'decoder': {'checkpoint': checkpoint}, 'chunk_encoder': {'checkpoint': checkpoint},
+            'audio_capture': {'device': 'pulse'}, 'event_log': {'path': f'{folder}/events.db'},
+        }  # fmt: skip
+        microphone = Microphone(ros)
 
-        def pactl(*arguments: str) -> str:
-            done = subprocess.run(
-                ['pactl', *arguments], env={**os.environ, **environment}, capture_output=True, text=True, timeout=10
-            )
-            return done.stdout
+        def node_began(name: str) -> None:
+            if name == 'decoder':
+                record.decoder_began()
 
-        with Ros(Path(folder), environment) as ros, _playing(sound, environment) as keep_playing:
-            parameters: dict[str, dict[str, object]] = {
-                'decoder': {'checkpoint': checkpoint}, 'chunk_encoder': {'checkpoint': checkpoint},
-                'audio_capture': {'device': 'pulse'}, 'event_log': {'path': f'{folder}/events.db'},
-            }  # fmt: skip
-            microphone = Microphone(ros)
+        keeper = Keeper(ros, Path(folder), parameters, node_began, processes_each=1 if alone else 2)
+        for name in NODES:
+            ros.until(lambda name=name: keeper.node(name) is not None, f'{name} does not start', START_TIMEOUT_S)
+            ros.wait_state(name, 'active', keeper.node(name))
+        _watch(ros, record)
+        chaos = Chaos(ros, keeper, microphone, environment)
 
-            def began(name: str) -> None:
-                if name == 'decoder':
-                    record.decoder_began()
+        def live(until: Callable[[], bool], at_most_s: float) -> float:
+            """Everything goes on until the condition holds; how long that was."""
+            began = time.monotonic()
+            while not until() and time.monotonic() - began < at_most_s:
+                ros.spin(0.1)
+                keeper.look(time.monotonic())
+                keep_playing()
+            return time.monotonic() - began
 
-            keeper = Keeper(ros, Path(folder), parameters, began, processes_each=1 if alone else 2)
-            for name in NODES:
-                ros.until(lambda name=name: keeper.node(name) is not None, f'{name} does not start', START_TIMEOUT_S)
-                ros.wait_state(name, 'active', keeper.node(name))
-            _watch(ros, record)
-            chaos = Chaos(ros, keeper, microphone, pactl)
+        live(lambda: len(record.decided_s) > 10, 60.0)
+        rng = np.random.default_rng(seed)
+        # Every kind once before any comes twice.
+        kinds = [kind for _ in range(-(-faults // len(chaos.kinds))) for kind in rng.permutation(list(chaos.kinds))]
+        began, every_s = time.monotonic(), 60.0 * minutes / faults
+        for number, kind in enumerate(kinds[:faults]):
+            live(lambda: False, max(1.0, began + number * every_s - time.monotonic()))
+            counts[kind.split()[0]] += 1
+            broken_s = time.monotonic()
+            fault = chaos.kinds[kind]()
+            live(lambda: False, next(fault))
+            next(fault, None)
+            mended_s = time.monotonic()
 
-            def live(until: Callable[[], bool], at_most_s: float) -> float:
-                """Everything goes on until the condition holds; how long that was."""
-                began = time.monotonic()
-                while not until() and time.monotonic() - began < at_most_s:
-                    ros.spin(0.1)
-                    keeper.look(time.monotonic())
-                    keep_playing()
-                return time.monotonic() - began
+            def recovered_s(kind=kind, broken_s=broken_s, mended_s=mended_s) -> float | None:
+                return _recovered_s(record, keeper, kind, broken_s, mended_s)
 
-            live(lambda: len(record.decided_s) > 10, 60.0)
-            rng = np.random.default_rng(seed)
-            # Every kind once before any comes twice.
-            kinds = [kind for _ in range(-(-faults // len(chaos.kinds))) for kind in rng.permutation(list(chaos.kinds))]
-            began, every_s = time.monotonic(), 60.0 * minutes / faults
-            for number, kind in enumerate(kinds[:faults]):
-                live(lambda: False, max(1.0, began + number * every_s - time.monotonic()))
-                counts[kind.split()[0]] += 1
-                broken_s = time.monotonic()
-                fault = chaos.kinds[kind]()
-                live(lambda: False, next(fault))
-                next(fault, None)
-                mended_s = time.monotonic()
-
-                def recovered_s(kind=kind, broken_s=broken_s, mended_s=mended_s) -> float | None:
-                    return _recovered_s(record, keeper, kind, broken_s, mended_s)
-
-                live(lambda: recovered_s() is not None, _RECOVERS_WITHIN_S)
-                if (well_s := recovered_s()) is not None:
-                    recoveries_s.append(well_s - mended_s)
-                if 'safety_alert' in kind:
-                    excused.append((broken_s - DEAF_S, time.monotonic() + 15.0))
-                recovery = f'{well_s - mended_s:6.2f} s' if well_s is not None else 'not recovered'
-                stale = f'{record.stale_responses} of {record.responses} responses stale'
-                print(f'{number + 1:3d}  {kind:24s} {recovery}, {stale}', file=sys.stderr)
-            live(lambda: False, every_s)
-            slope = keeper.slope_mb_per_h()
+            live(lambda: recovered_s() is not None, _RECOVERS_WITHIN_S)
+            if (well_s := recovered_s()) is not None:
+                recoveries_s.append(well_s - mended_s)
+            if 'safety_alert' in kind:
+                excused.append((broken_s - DEAF_S, time.monotonic() + 15.0))
+            recovery = f'{well_s - mended_s:6.2f} s' if well_s is not None else 'not recovered'
+            stale = f'{record.stale_responses} of {record.responses} responses stale'
+            print(f'{number + 1:3d}  {kind:24s} {recovery}, {stale}', file=sys.stderr)
+        live(lambda: False, every_s)
+        slope = keeper.slope_mb_per_h()
     return {
         'minutes': minutes,
         'seed': seed,

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
+
 import pytest
 
 pytest.importorskip('rclpy', reason='ROS 2 is not installed')
 pytest.importorskip('audio_interaction_ros.msg', reason='the messages of this package are not built')
 
+from tests.system.pulse import pulse_null_sink
 from tests.system.ros import Ros
 
 
@@ -21,3 +24,12 @@ def shared_ros(tmp_path_factory):
     """For a node that several tests of a module talk to."""
     with Ros(tmp_path_factory.mktemp('logs')) as ros:
         yield ros
+
+
+@pytest.fixture
+def null_sink(tmp_path):
+    """The environment of a PulseAudio of our own, whose null sink's monitor is the default microphone."""
+    if not all(shutil.which(program) for program in ('pulseaudio', 'paplay', 'pactl')):
+        pytest.skip('PulseAudio is not installed')
+    with pulse_null_sink(tmp_path) as environment:
+        yield environment

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 SINK = 'test'
+_NULL_SINK = ('module-null-sink', f'sink_name={SINK}', 'rate=16000', 'channels=1')
 
 
 @contextmanager
@@ -24,7 +25,7 @@ def pulse_null_sink(folder: Path) -> Iterator[dict[str, str]]:
         [
             'pulseaudio', '-n', '--daemonize=no', '--exit-idle-time=-1', '--use-pid-file=no',
             '-L', 'module-native-protocol-unix',
-            '-L', f'module-null-sink sink_name={SINK} rate=16000 channels=1',
+            '-L', ' '.join(_NULL_SINK),
         ],
         env={**os.environ, **environment},
         stderr=subprocess.DEVNULL,
@@ -38,3 +39,18 @@ def pulse_null_sink(folder: Path) -> Iterator[dict[str, str]]:
     finally:
         server.kill()
         server.wait()
+
+
+def unplug(environment: dict[str, str]) -> None:
+    """The microphone goes away, and the sink that it hears with it."""
+    _pactl(environment, 'unload-module', _NULL_SINK[0])
+
+
+def plug_in(environment: dict[str, str]) -> None:
+    """It is there again."""
+    _pactl(environment, 'load-module', *_NULL_SINK)
+
+
+def _pactl(environment: dict[str, str], *arguments: str) -> None:
+    command = ['pactl', *arguments]
+    subprocess.run(command, env={**os.environ, **environment}, stdout=subprocess.DEVNULL, check=True, timeout=10)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import os
-import shutil
 import subprocess
 import time
 
@@ -16,7 +15,7 @@ from std_msgs.msg import Header
 
 from audio_interaction_ros.nodes import qos
 from audio_interaction_ros.nodes.messages import nanoseconds_of
-from tests.system.pulse import SINK, pulse_null_sink
+from tests.system.pulse import SINK
 from tests.system.ros import Ros
 
 pytestmark = pytest.mark.system
@@ -61,15 +60,6 @@ def test_without_its_source_it_says_so_and_ends(ros, parameters, sentence):
     assert process.wait() == 1
     assert sentence in process.log
     assert 'Traceback' not in process.log
-
-
-@pytest.fixture
-def null_sink(tmp_path):
-    """The environment of a PulseAudio of our own, whose null sink's monitor is the default microphone."""
-    if not shutil.which('pulseaudio') or not shutil.which('paplay'):
-        pytest.skip('PulseAudio is not installed')
-    with pulse_null_sink(tmp_path) as environment:
-        yield environment
 
 
 def test_real_sound_is_captured_through_pulseaudio(tmp_path, null_sink):

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
-import subprocess
 import time
 from pathlib import Path
 
@@ -20,7 +18,7 @@ from std_srvs.srv import SetBool
 from audio_interaction_ros.audio.formats import encode_s16le
 from audio_interaction_ros.nodes import qos
 from audio_interaction_ros.nodes.messages import bytes_array, stamp_of
-from tests.system.pulse import pulse_null_sink
+from tests.system.pulse import unplug
 from tests.system.ros import Ros
 
 pytestmark = pytest.mark.system
@@ -47,14 +45,6 @@ def holds_the_device(process):
 
 def switch(ros, on):
     return ros.call(SetBool, 'ai/set_listening', SetBool.Request(data=on), timeout_s=10.0)
-
-
-@pytest.fixture
-def null_sink(tmp_path):
-    if not shutil.which('pulseaudio') or not shutil.which('pactl'):
-        pytest.skip('PulseAudio is not installed')
-    with pulse_null_sink(tmp_path) as environment:
-        yield environment
 
 
 def test_off_lets_go_of_the_device_within_half_a_second(tmp_path, null_sink):
@@ -130,7 +120,7 @@ def test_off_from_the_start_and_over_a_crash(tmp_path, null_sink):
         assert not audio and not holds_the_device(process), 'a crash switched the microphone on'
 
         # A microphone that went away meanwhile: off it stays, and says why.
-        subprocess.run(['pactl', 'unload-module', 'module-null-sink'], env={**os.environ, **null_sink}, check=True)
+        unplug(null_sink)
         answer = switch(ros, True)
         assert not answer.success and 'microphone' in answer.message
         assert not holds_the_device(process)
