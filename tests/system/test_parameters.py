@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal, get_args, get_origin
 
 import pytest
 import yaml
 from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
-from rcl_interfaces.srv import SetParameters
+from rcl_interfaces.srv import GetParameters, SetParameters
+from rclpy.parameter import Parameter as RclpyParameter
+from rclpy.parameter import parameter_value_to_python
 
 from audio_interaction_ros.msg import Response, SafetyAlert
 from audio_interaction_ros.nodes import qos
@@ -17,6 +20,7 @@ from audio_interaction_ros.nodes.parameters import (
     DecoderParameters,
     ParameterError,
     SafetyAlertParameters,
+    bounds,
     markdown_reference,
     validated,
 )
@@ -63,6 +67,55 @@ def test_what_fits_is_taken():
     assert validated(AudioCaptureParameters, {'device': 3, 'use_sim_time': True}).device == 3
     assert validated(SafetyAlertParameters, {'cooldown_s': 90}).cooldown_s == 90.0
     assert validated(DecoderParameters, {'file': 'x.wav'}, also_known=['file']) == DecoderParameters()
+
+
+@pytest.mark.parametrize(('node', 'name'), [(node, name) for node, cls in NODES.items() for name in cls.model_fields])
+def test_every_misspelt_parameter_is_told_its_name(node, name):
+    middle = len(name) // 2
+    for typo in (
+        name[:middle] + name[middle + 1 :],
+        f'{name}s',
+        name.replace('_', '', 1) if '_' in name else f'{name}_',
+    ):
+        with pytest.raises(ParameterError, match=f"no parameter '{typo}'; did you mean '{name}'"):
+            validated(NODES[node], {typo: 1})
+
+
+def another(field):
+    """A value that fits and is not the default."""
+    if get_origin(field.annotation) is Literal:
+        return get_args(field.annotation)[-1]
+    if field.annotation in (int, float):
+        low, high = bounds(field)
+        value = (low + field.default) / 2 if field.default > low else (field.default + high) / 2
+        return field.annotation(value)
+    return {bool: not field.default, str: 'text', str | int: 3, list[str]: ['left']}[field.annotation]
+
+
+@pytest.mark.system
+@pytest.mark.parametrize('node', NODES)
+def test_every_parameter_can_be_set_and_not_be_set_wrong(ros, node):
+    process = ros.start(node, autostart='false')
+    ros.wait_state(node, 'unconfigured', process)
+
+    def change(name, value):
+        parameter = RclpyParameter(name, value=value).to_parameter_msg()
+        return ros.call(SetParameters, f'{node}/set_parameters', SetParameters.Request(parameters=[parameter]), 10.0)
+
+    for name, field in NODES[node].model_fields.items():
+        if name == 'autostart':  # read when the process starts
+            assert not change(name, True).results[0].successful
+            continue
+        wrong = change(name, True if field.annotation in (str, str | int) or name == 'sources' else 'nonsense').results[
+            0
+        ]
+        assert not wrong.successful and name in wrong.reason and '\n' not in wrong.reason, name
+        assert change(name, another(field)).results[0].successful, name
+        answer = ros.call(GetParameters, f'{node}/get_parameters', GetParameters.Request(names=[name]), 10.0)
+        assert parameter_value_to_python(answer.values[0]) == another(field), name
+        typo = change(f'{name}x', another(field))
+        assert not typo.results[0].successful, name
+    assert process.end() == 0
 
 
 @pytest.mark.system
