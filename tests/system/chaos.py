@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import signal
 import subprocess
@@ -42,7 +43,7 @@ from audio_interaction_ros.msg import AudioEmbedding, Decision, Response, Safety
 from audio_interaction_ros.nodes import qos
 from audio_interaction_ros.nodes.messages import bytes_array, nanoseconds_of, stamp_of
 from tests.system.pulse import SINK, plug_in, pulse_null_sink, unplug
-from tests.system.ros import START_TIMEOUT_S, Process, Ros, resident_bytes
+from tests.system.ros import START_TIMEOUT_S, Process, Ros
 
 NODES = ('event_log', 'safety_alert', 'decoder', 'chunk_encoder', 'audio_capture')
 ON_THE_WAY = ('audio_capture', 'chunk_encoder', 'decoder')  # of the sound
@@ -147,18 +148,29 @@ class Keeper:
                 if self._pids.get(name) != node.popen.pid:
                     self._pids[name], self._memory[name], self.began_s[name] = node.popen.pid, [], now_s
                     self._began(name)
-                self._memory[name].append((now_s, _resident_mb(node.popen.pid)))
+                if not math.isnan(memory_mb := _memory_mb(node.popen.pid)):
+                    self._memory[name].append((now_s, memory_mb))
                 if len(self._memory[name]) > len(self.longest.get(name, ())):
                     self.longest[name] = self._memory[name]
 
-    def slope_mb_per_h(self) -> float:
-        """Of the node that grows fastest, without its first minute."""
-        slopes = [0.0]
-        for samples in self.longest.values():
-            settled = np.array([sample for sample in samples if sample[0] > samples[0][0] + 60.0])
-            if len(settled) > 20:
-                slopes.append(float(np.polyfit(settled[:, 0] / 3_600, settled[:, 1], 1)[0]))
-        return max(slopes)
+    def slope_mb_per_h(self) -> tuple[float, str]:
+        """Of the node that grows fastest, and its name; see `slope_mb_per_h`."""
+        return max((slope_mb_per_h(samples), name) for name, samples in self.longest.items())
+
+
+def slope_mb_per_h(samples: list[tuple[float, float]]) -> float:
+    """(seconds, megabytes) of one process → growth, without the first minute; 0 for less than five minutes.
+
+    Of each minute the least: the decoder's context swells and is compacted, which is no growth.
+    """
+    began_s = samples[0][0] if samples else 0.0
+    least: dict[int, float] = {}
+    for at_s, mb in samples:
+        minute = int((at_s - began_s) // 60.0)
+        least[minute] = min(mb, least.get(minute, mb))
+    least.pop(0, None)
+    least.pop(max(least, default=0), None)  # not a whole one
+    return float(np.polyfit(list(least), list(least.values()), 1)[0]) * 60.0 if len(least) >= 3 else 0.0
 
 
 class Microphone:
@@ -315,7 +327,7 @@ def run(minutes: float, seed: int, faults: int, checkpoint: str, sound: Path, al
             stale = f'{record.stale_responses} of {record.responses} responses stale'
             print(f'{number + 1:3d}  {kind:24s} {recovery}, {stale}', file=sys.stderr)
         live(lambda: False, every_s)
-        slope = keeper.slope_mb_per_h()
+        slope, grows_most = keeper.slope_mb_per_h()
     return {
         'minutes': minutes,
         'seed': seed,
@@ -327,6 +339,7 @@ def run(minutes: float, seed: int, faults: int, checkpoint: str, sound: Path, al
         'stale_responses': record.stale_responses,
         'alerts_missed': record.alerts_missed(excused),
         'memory_slope_mb_per_h': round(slope, 2),
+        'grows_most': grows_most,
         'responses': record.responses,
         'kinds': dict(counts),
     }
@@ -386,11 +399,13 @@ def _playing(sound: Path, environment: dict[str, str]) -> Iterator[Callable[[], 
             player[-1].kill()
 
 
-def _resident_mb(pid: int) -> float:
+def _memory_mb(pid: int) -> float:
+    """What is the process's own: pages of files come and go as the system likes."""
     try:
-        return resident_bytes(pid) / 1e6
-    except (OSError, IndexError):  # it has just ended
-        return 0.0
+        lines = Path(f'/proc/{pid}/status').read_text().splitlines()
+        return next(int(line.split()[1]) * 1_024e-6 for line in lines if line.startswith('RssAnon'))
+    except (OSError, StopIteration):  # it has just ended
+        return math.nan
 
 
 def main() -> None:

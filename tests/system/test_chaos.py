@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from audio_interaction_ros.msg import Decision, Response, SafetyAlert
-from tests.system.chaos import Record
+from tests.system.chaos import Record, slope_mb_per_h
 
 
 def decisions(*rows: tuple[int, int, int, int]) -> Record:
@@ -57,3 +57,12 @@ def test_deafness_must_be_told_unless_nobody_could():
         record.alert(SafetyAlert(hazard=hazard, state=state), at_s)
     assert record.alerts_missed([]) == 2
     assert record.alerts_missed([(13.0, 15.0)]) == 1
+
+
+def test_memory_that_swells_and_shrinks_does_not_grow():
+    seconds = [0.1 * n for n in range(6_000)]
+    swelling = [(at_s, 200.0 + 4.0 * (at_s % 24.0) / 24.0 + 30.0 * (at_s > 5.0)) for at_s in seconds]
+    assert slope_mb_per_h(swelling) == pytest.approx(0.0, abs=0.1)
+    assert slope_mb_per_h([(at_s, mb + at_s / 60.0) for at_s, mb in swelling]) == pytest.approx(60.0, abs=1.0)
+    assert slope_mb_per_h(swelling[:2_000]) == 0.0
+    assert slope_mb_per_h([]) == 0.0
