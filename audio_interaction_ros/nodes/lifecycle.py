@@ -18,7 +18,6 @@ from rclpy.publisher import Publisher
 from rclpy.qos import QoSProfile
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from rclpy.signals import SignalHandlerOptions
-from rclpy.task import Future
 
 from audio_interaction_ros.nodes.compatible import publisher_events, subscription_events
 from audio_interaction_ros.nodes.declare import DeclaredParameters
@@ -29,6 +28,7 @@ from audio_interaction_ros.nodes.worker import Worker
 
 P = TypeVar('P', bound=NodeParameters)
 _Result = TransitionCallbackReturn
+_ASKED_EVERY_S = 0.2
 
 
 class ManagedNode(LifecycleNode, Generic[P]):
@@ -226,21 +226,22 @@ class _Spinner:
         self._node, self._end, self.failed = node, end, False
         self._executor = SingleThreadedExecutor()
         self._executor.add_node(node)
-        # To be told to end, not shut down: an executor that is shut down while it waits destroys what it waits for.
-        self._over: Future[None] = Future()
+        # Asked to end, not shut down: an executor that is shut down while it waits destroys what it waits for.
+        self._over = threading.Event()
         self._thread = threading.Thread(target=self._spin, name=f'{node.get_name()} executor', daemon=True)
         self._thread.start()
 
     def _spin(self) -> None:
         try:
-            self._executor.spin_until_future_complete(self._over)
+            while not self._over.is_set():  # rclpy's wait for a future adds a callback to it at every turn, for ever
+                self._executor.spin_once(timeout_sec=_ASKED_EVERY_S)
         except Exception:
             self.failed = True
             self._node.get_logger().fatal(traceback.format_exc())
             self._end.set()
 
     def stop(self) -> None:
-        self._over.set_result(None)
+        self._over.set()
         self._thread.join(timeout=5.0)
         self._executor.shutdown()
 

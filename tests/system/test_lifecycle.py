@@ -23,9 +23,42 @@ class Broken(SafetyAlertNode):
 sys.exit(run(None, Broken))
 """
 
+BUSY = """
+import gc, os, signal, sys
+from audio_interaction_ros.nodes.lifecycle import run
+from audio_interaction_ros.nodes.safety_alert import SafetyAlertNode
+
+class Busy(SafetyAlertNode):
+    turns = 0
+
+    def setup(self):
+        super().setup()
+        self.every(0.001, self.turn)
+
+    def turn(self):
+        self.turns += 1
+        if self.turns in (1_000, 4_000):
+            gc.collect()
+            print(len(gc.get_objects()), flush=True)
+        if self.turns == 4_000:
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.exit(run(None, Busy))
+"""
+
+
+def run_node(source):
+    environment = {**os.environ, 'ROS_DOMAIN_ID': '101', 'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST'}
+    return subprocess.run([sys.executable, '-c', source], env=environment, capture_output=True, text=True, timeout=60)
+
+
+def test_a_callback_leaves_nothing_behind():
+    done = run_node(BUSY)
+    early, late = map(int, done.stdout.split()[:2])
+    assert late - early < 300, done.stderr
+
 
 def test_a_callback_that_fails_ends_the_process_so_that_it_is_started_again():
-    environment = {**os.environ, 'ROS_DOMAIN_ID': '101', 'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST'}
-    done = subprocess.run([sys.executable, '-c', BROKEN], env=environment, capture_output=True, text=True, timeout=60)
+    done = run_node(BROKEN)
     assert done.returncode == 1
     assert 'ZeroDivisionError' in done.stderr + done.stdout
