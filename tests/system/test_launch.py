@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -52,7 +53,8 @@ def test_the_assistant_is_five_processes_or_one(composed, count):
     assert len(nodes(entities('assistant', composed=composed, **given))) == count
 
 
-def test_a_standby_has_the_lock_of_its_node():
+def test_a_standby_has_the_lock_of_its_node(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, 'tempdir', str(tmp_path))
     started = nodes(entities('assistant', use_standby='true'))
     locks = [part.text for node in started for _, path in node.additional_env for part in path]
     assert len(started) == 10
