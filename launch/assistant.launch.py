@@ -9,6 +9,7 @@ from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
 from launch_ros.actions import Node
 from launch_ros.substitutions import FindPackageShare
 
+from audio_interaction_ros.nodes.standby import LOCK
 from launch import LaunchContext, LaunchDescription
 
 PACKAGE = 'audio_interaction_ros'
@@ -85,7 +86,7 @@ def _nodes(context: LaunchContext) -> list[Node]:
             ros_arguments=['--log-level', given['log_level'], *secured],
             respawn=flags['use_respawn'],
             respawn_delay=0.5,
-            additional_env={'AUDIO_INTERACTION_LOCK': f'{locks}/{executable}.lock'} if locks else {},
+            additional_env={LOCK: f'{locks}/{executable}.lock'} if locks else {},
             output='screen',
         )
         for executable, values in given_parameters.items()

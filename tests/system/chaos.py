@@ -46,7 +46,6 @@ from tests.system.pulse import SINK, plug_in, pulse_null_sink, unplug
 from tests.system.ros import START_TIMEOUT_S, Process, Ros
 
 NODES = ('event_log', 'safety_alert', 'decoder', 'chunk_encoder', 'audio_capture')
-ON_THE_WAY = ('audio_capture', 'chunk_encoder', 'decoder')  # of the sound
 RESPAWN_S = 0.5  # as in assistant.launch.py
 FROZEN_S = 5.0
 UNPLUGGED_S = 5.0
@@ -126,7 +125,7 @@ class Keeper:
         self.longest: dict[str, list[tuple[float, float]]] = {}
 
     def _start(self, name: str) -> Process:
-        remapped = Microphone.PARAMETERS if name == 'audio_capture' else ()
+        remapped = Microphone.REMAPPED if name == 'audio_capture' else ()
         return self._ros.start(name, *remapped, lock=self._lock(name), **self._parameters.get(name, {}))
 
     def _lock(self, name: str) -> Path:
@@ -176,12 +175,12 @@ def slope_mb_per_h(samples: list[tuple[float, float]]) -> float:
 class Microphone:
     """Stands between audio_capture and those who listen to it; loses messages, and has a clock that can be set."""
 
-    PARAMETERS = ('-r', 'audio_stamped:=captured')  # of audio_capture
+    REMAPPED = ('-r', 'audio_stamped:=captured')  # of audio_capture
 
     def __init__(self, ros: Ros) -> None:
         self.lose = 0
         self.ahead_s = 0.0
-        self._audio = ros.node.create_publisher(AudioDataStamped, 'audio_stamped', qos.AUDIO)
+        self.audio = ros.node.create_publisher(AudioDataStamped, 'audio_stamped', qos.AUDIO)
         ros.node.create_subscription(AudioDataStamped, 'captured', self._pass_on, qos.AUDIO)
 
     def _pass_on(self, message: AudioDataStamped) -> None:
@@ -189,7 +188,7 @@ class Microphone:
             self.lose -= 1
             return
         message.header.stamp = stamp_of(nanoseconds_of(message.header.stamp) + round(self.ahead_s * 1e9))
-        self._audio.publish(message)
+        self.audio.publish(message)
 
 
 class Chaos:
@@ -198,7 +197,6 @@ class Chaos:
     def __init__(self, ros: Ros, keeper: Keeper, microphone: Microphone, environment: dict[str, str]) -> None:
         self._keeper, self._microphone, self._environment = keeper, microphone, environment
         self._embeddings = ros.node.create_publisher(AudioEmbedding, 'ai/embeddings', qos.EMBEDDINGS)
-        self._audio = ros.node.create_publisher(AudioDataStamped, 'audio_stamped', qos.AUDIO)
         self._heard: list[AudioEmbedding] = []
         ros.node.create_subscription(AudioEmbedding, 'ai/embeddings', self._remember, qos.EMBEDDINGS)
         self.kinds: dict[str, Callable[[], Iterator[float]]] = {
@@ -261,7 +259,7 @@ class Chaos:
             self._embeddings.publish(AudioEmbedding(dtype='float32', tokens=10, dim=7, data=bytes_array(noise)))
             audio = AudioDataStamped()
             audio.audio.data = bytes_array(noise)
-            self._audio.publish(audio)
+            self._microphone.audio.publish(audio)
         yield 0.0
 
 

@@ -49,7 +49,7 @@ def nodes(actions):
 
 @pytest.mark.parametrize(('composed', 'count'), [('false', 5), ('true', 1)])
 def test_the_assistant_is_five_processes_or_one(composed, count):
-    given = {'mic': 'USB', 'checkpoint': 'embedded', 'listening': 'false', 'event_log': '/tmp/events.db'}
+    given = {'mic': 'USB', 'checkpoint': 'embedded', 'listening': 'false', 'event_log': 'events.db'}
     assert len(nodes(entities('assistant', composed=composed, **given))) == count
 
 
