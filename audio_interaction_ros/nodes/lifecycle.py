@@ -23,7 +23,7 @@ from audio_interaction_ros.nodes.compatible import publisher_events, subscriptio
 from audio_interaction_ros.nodes.declare import DeclaredParameters
 from audio_interaction_ros.nodes.diagnostics import Diagnostics
 from audio_interaction_ros.nodes.parameters import NODES, NodeParameters
-from audio_interaction_ros.nodes.standby import LOCK, wait_for_turn
+from audio_interaction_ros.nodes.standby import turn
 from audio_interaction_ros.nodes.worker import Worker
 
 P = TypeVar('P', bound=NodeParameters)
@@ -250,20 +250,16 @@ def run(args: list[str] | None, *classes: type[ManagedNode[Any]]) -> int:
     """Run nodes in this process until SIGINT or SIGTERM, once it is its turn (see standby.py). The exit status: 0,
     1 when one could not start or a callback failed, 2 for arguments that ROS cannot read."""
     try:
-        wait_for_turn()
-    except OSError as error:
-        print(f'{LOCK} names no file that can be locked ({error}); unset it or correct it', file=sys.stderr)
-        return 1
-    stop = threading.Event()
-    for signal_number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(signal_number, lambda *_: stop.set())
-    try:
         rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
     except Exception as error:  # rclpy has no common class for these
         print(f'ROS cannot read the arguments: {error}', file=sys.stderr)
         return 2
+    stop = threading.Event()
     also_known = sorted({name for cls in classes for name in NODES[cls.NAME].model_fields})
-    nodes = [cls(also_known) for cls in classes]
+    with turn(classes[0].NAME):
+        for signal_number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(signal_number, lambda *_: stop.set())
+        nodes = [cls(also_known) for cls in classes]
     started = all(stop.is_set() or node.autostart() for node in nodes)
     if started:
         spinners = [_Spinner(node, stop) for node in nodes]
@@ -275,4 +271,7 @@ def run(args: list[str] | None, *classes: type[ManagedNode[Any]]) -> int:
         node.trigger_shutdown()
         node.destroy_node()
     rclpy.shutdown()
+    # Python gives signals back their defaults while it ends: a second Ctrl-C then would look like a failure.
+    for signal_number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(signal_number, signal.SIG_IGN)
     return 0 if started else 1

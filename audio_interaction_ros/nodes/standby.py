@@ -8,19 +8,40 @@ from __future__ import annotations
 import fcntl
 import os
 import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import rclpy
 
 LOCK = 'AUDIO_INTERACTION_LOCK'  # names the file that both lock; unset, there is no second process
 
 
-def wait_for_turn() -> None:
-    """Returns when this process may be the node, at once where it has no rival. Raises OSError for an unusable file."""
+@contextmanager
+def turn(name: str) -> Iterator[None]:
+    """Entered when this process may be the node `name`, at once where it has no rival; left when the node is there.
+
+    ROS must be initialised. Raises SystemExit for an unusable file, and when told to end while it waits.
+    """
     path = os.environ.get(LOCK)
     if not path:
+        yield
         return
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: os._exit(0))
-    # Never closed: the kernel opens the lock when this process ends, in whatever way.
-    file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-    fcntl.flock(file, fcntl.LOCK_EX)
-    os.truncate(file, 0)
-    os.write(file, f'{os.getpid()}\n'.encode())  # for whoever wonders which of the two it is
+        signal.signal(number, lambda *_: sys.exit(0))
+    # DDS takes up to 4 s to find a new process and 0.1 s to find a new node of a process it knows. The name is hidden.
+    known = rclpy.create_node(
+        f'_{name}_standby', use_global_arguments=False, start_parameter_services=False, enable_rosout=False
+    )
+    try:
+        # Never closed: the kernel opens the lock when this process ends, in whatever way.
+        try:
+            file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+            fcntl.flock(file, fcntl.LOCK_EX)
+        except OSError as error:
+            sys.exit(f'{LOCK} names no file that can be locked ({error}); unset it or correct it')
+        os.truncate(file, 0)
+        os.write(file, f'{os.getpid()}\n'.encode())  # for whoever wonders which of the two it is
+        yield
+    finally:
+        known.destroy_node()
