@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from audio_interaction_ros.msg import Decision, Response, SafetyAlert
-from tests.system.chaos import Record, slope_mb_per_h
+from tests.system.chaos.keeper import slope_mb_per_h
+from tests.system.chaos.record import Record
 
 
 def decisions(*rows: tuple[int, int, int, int]) -> Record:
