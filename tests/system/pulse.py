@@ -10,7 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 SINK = 'test'
-_NULL_SINK = ('module-null-sink', f'sink_name={SINK}', 'rate=16000', 'channels=1')
+# Without rewinds its buffer is 50 ms, as a sound card's, and not 2 s, which every reopening would have to wait for.
+_NULL_SINK = ('module-null-sink', f'sink_name={SINK}', 'rate=16000', 'channels=1', 'norewinds=1')
 
 
 @contextmanager
