@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from threading import Event
-from typing import TYPE_CHECKING
 
 from std_msgs.msg import String
 from std_srvs.srv import Trigger
@@ -16,16 +15,15 @@ from audio_interaction_ros.msg import Decision as DecisionMessage
 from audio_interaction_ros.msg import Response as ResponseMessage
 from audio_interaction_ros.nodes import qos
 from audio_interaction_ros.nodes.embeddings import EmbeddingError, EmbeddingSpec, chunk_of
+from audio_interaction_ros.nodes.lifecycle import ManagedNode
 from audio_interaction_ros.nodes.listening import Listening
 from audio_interaction_ros.nodes.messages import decision_message, response_message, wire_text
+from audio_interaction_ros.nodes.parameters import DecoderParameters
 from audio_interaction_ros.streaming.fifo import ChunkQueue
 from audio_interaction_ros.streaming.lateness import LATE_S, Lateness
 from audio_interaction_ros.streaming.loop import Decision, ListeningLoop, Response
 from audio_interaction_ros.streaming.losses import LossCounter
 from audio_interaction_ros.streaming.session import Session
-
-if TYPE_CHECKING:
-    from audio_interaction_ros.nodes.decoder import DecoderNode
 
 
 class Ear:
@@ -33,7 +31,7 @@ class Ear:
 
     def __init__(
         self,
-        node: DecoderNode,
+        node: ManagedNode[DecoderParameters],
         source: str,
         half: DecoderHalf,
         session: Session,
