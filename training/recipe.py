@@ -47,6 +47,15 @@ class StageData(_Section):
     noise_share: float = Field(
         default=0.0, ge=0, le=1, description='of the streams to train on: with stationary noise added'
     )
+    quiet_share: float = Field(
+        default=0.0, ge=0, le=1, description='of the streams to train on: after a long quiet, and with an earlier end'
+    )
+
+    @model_validator(mode='after')
+    def _quiet_is_decided_on(self) -> StageData:
+        if self.quiet_share and self.form == 'offline':
+            raise ValueError('quiet_share is of whole streams; take it out, or set form: online')
+        return self
 
 
 class Stage(_Section):

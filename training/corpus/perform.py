@@ -83,6 +83,17 @@ class Stream(BaseModel):
         drains = schedule(self.replies, chunks, self.aloud, chunk_samples)
         return self.model_copy(update={'chunks': chunks, 'drains': tuple(drains)})
 
+    def delayed(self, by_chunks: int, chunk_samples: int = CHUNK_SAMPLES) -> Stream:
+        """The same stream, no longer, with everything so much later; replies that then fall after its end stay out."""
+        later = by_chunks * chunk_samples
+        events = (
+            e.model_copy(update={name: getattr(e, name) + later for name in ('onset', 'end', 'known')})
+            for e in self.events
+        )
+        replies = [r.model_copy(update={'onset': r.onset + later, 'due': r.due + later}) for r in self.replies]
+        drains = schedule(replies, self.chunks, self.aloud, chunk_samples)
+        return self.model_copy(update={'events': tuple(events), 'replies': tuple(replies), 'drains': tuple(drains)})
+
 
 Casting = dict[tuple[int, str], str]  # (speaker, language) → name of a voice
 

@@ -127,7 +127,7 @@ class Reader:
     def read(self, places: Sequence[int] | np.ndarray, step: int | None = None) -> Batch:
         """Decode and tokenise the streams at these places of the corpus.
 
-        Given the `step` that trains on them, noise and lateness are as it draws them; else the streams are as they are.
+        Given the `step` that trains on them, quiet, noise and lateness are as it draws them; else nothing is changed.
         """
         length = self.shards.chunk_samples
         tokens: list[Tokens] = []
@@ -141,6 +141,9 @@ class Reader:
             undecided: set[int] = set()
             if step is not None:
                 rng = np.random.default_rng([75, step, int(place)])
+                if rng.random() < self.data.quiet_share:
+                    stream, heard = after_quiet(stream, heard, rng, length)
+                    drains = list(stream.drains)
                 drains, undecided = labels.late(drains, self.data.late_share, rng)
                 undecided |= labels.early(drains, stream.replies, warnings(stream), length)
                 if rng.random() < self.data.noise_share:
@@ -153,6 +156,25 @@ class Reader:
             samples.append(heard)
             events.append(event_targets(stream, chunks, self.event_classes, length))
         return collate(tokens, samples, events, self.protocol, places, length)
+
+
+def after_quiet(
+    stream: Stream, samples: Samples, rng: np.random.Generator, chunk_samples: int = CHUNK_SAMPLES
+) -> tuple[Stream, Samples]:
+    """With more of its own background in front and as much less at its end, so that its first reply just fits.
+
+    Scripts begin at once, a robot has mostly heard nothing for hours: an instruction must outlast that. The background
+    is what lies before the first sound, back and forth; where that is less than half a chunk, nothing is changed.
+    """
+    first_onset = min((event.onset for event in stream.events if event.role is not Role.AMBIENT), default=len(samples))
+    first_reply = min((drain.last for drain in stream.drains if drain.reply is not None), default=stream.chunks // 2)
+    room = stream.chunks - 1 - first_reply
+    if first_onset < chunk_samples // 2 or room < 1:
+        return stream, samples
+    chunks = int(rng.integers(1, room + 1))
+    quiet = np.pad(samples[:first_onset], (chunks * chunk_samples, 0), mode='reflect')
+    heard = np.concatenate([quiet, samples[first_onset:]])[: len(samples)]
+    return stream.delayed(chunks, chunk_samples), heard
 
 
 def in_noise(samples: Samples, rng: np.random.Generator) -> Samples:

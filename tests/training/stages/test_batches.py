@@ -12,8 +12,9 @@ from tokenizers import Tokenizer
 from audio_interaction_ros.audio import CHUNK_SAMPLES
 from audio_interaction_ros.model.protocol import Protocol
 from tests.training.stages import micro
+from training.corpus.mixing import Role
 from training.recipe import StageData
-from training.stages.batches import BUCKET_STEPS, Plan, Reader, event_targets, first_exchange, read_ahead
+from training.stages.batches import BUCKET_STEPS, Plan, Reader, after_quiet, event_targets, first_exchange, read_ahead
 from training.tokens import make_tokenizer
 
 
@@ -130,6 +131,33 @@ def test_a_step_draws_noise_and_lateness_and_no_step_leaves_the_streams_alone(re
         clean, added = as_they_are.waveforms[row, :samples], (first.waveforms - as_they_are.waveforms)[row, :samples]
         assert 4.0 < 10 * float(torch.log10(clean.square().mean() / added.square().mean())) < 36.0
     assert len(first.stream_targets) <= len(as_they_are.stream_targets)
+
+
+def test_after_a_quiet_everything_comes_later_and_what_no_longer_fits_stays_out(reader):
+    moved = 0
+    for place in range(len(reader.shards.rows)):
+        stream = reader.shards.record(place)
+        samples = reader.shards.samples(place, stream.chunks)
+        first = min(event.onset for event in stream.events if event.role is not Role.AMBIENT)
+        later, heard = after_quiet(stream, samples, np.random.default_rng(place))
+        by = later.events[0].onset - stream.events[0].onset
+        moved += by > 0
+        assert heard.shape == samples.shape and by % CHUNK_SAMPLES == 0
+        assert np.array_equal(heard[by:], samples[: len(samples) - by])
+        assert by == 0 or np.abs(heard[:by]).max() <= np.abs(samples[:first]).max()
+        replied = [drain for drain in later.drains if drain.reply is not None]
+        assert bool(replied) == any(drain.reply is not None for drain in stream.drains)
+        assert all(later.replies[d.reply].due <= (d.last + 1) * CHUNK_SAMPLES <= len(heard) for d in replied)
+        assert [chunk for d in later.drains for chunk in range(d.first, d.last + 1)] == list(range(stream.chunks))
+    assert moved > len(reader.shards.rows) // 4
+
+
+def test_a_step_draws_quiet(reader):
+    quiet = replace(reader, data=reader.data.model_copy(update={'quiet_share': 1.0}))
+    assert torch.equal(quiet.read(range(6)).waveforms, reader.read(range(6)).waveforms)
+    first, again = (quiet.read(range(6), step=3) for _ in range(2))
+    assert torch.equal(first.waveforms, again.waveforms) and torch.equal(first.ids, again.ids)
+    assert not torch.equal(first.waveforms, reader.read(range(6), step=3).waveforms)
 
 
 def test_the_learnt_tokenizer_writes_both_languages():
