@@ -60,10 +60,11 @@ def test_deafness_must_be_told_unless_nobody_could():
     assert record.alerts_missed([(13.0, 15.0)]) == 1
 
 
-def test_memory_that_swells_and_shrinks_does_not_grow():
+def test_memory_that_swells_and_shrinks_or_steps_once_does_not_grow():
     seconds = [0.1 * n for n in range(6_000)]
     swelling = [(at_s, 200.0 + 4.0 * (at_s % 24.0) / 24.0 + 30.0 * (at_s > 5.0)) for at_s in seconds]
     assert slope_mb_per_h(swelling) == pytest.approx(0.0, abs=0.1)
-    assert slope_mb_per_h([(at_s, mb + at_s / 60.0) for at_s, mb in swelling]) == pytest.approx(60.0, abs=1.0)
+    assert slope_mb_per_h([(at_s, mb + at_s / 60.0) for at_s, mb in swelling]) == pytest.approx(60.0, rel=0.1)
+    assert slope_mb_per_h([(at_s, mb + 7.0 * (at_s > 200.0)) for at_s, mb in swelling]) == pytest.approx(0.0, abs=0.1)
     assert slope_mb_per_h(swelling[:2_000]) == 0.0
     assert slope_mb_per_h([]) == 0.0

@@ -73,7 +73,8 @@ class Keeper:
 def slope_mb_per_h(samples: list[tuple[float, float]]) -> float:
     """(seconds, megabytes) of one process → growth, without the first minute; 0 for less than five minutes.
 
-    Of each minute the least: the decoder's context swells and is compacted, which is no growth.
+    Of each minute the least: the decoder's context swells and is compacted, which is no growth. And without the
+    largest step: a first alarm's buffers come once.
     """
     began_s = samples[0][0] if samples else 0.0
     least: dict[int, float] = {}
@@ -82,7 +83,8 @@ def slope_mb_per_h(samples: list[tuple[float, float]]) -> float:
         least[minute] = min(mb, least.get(minute, mb))
     least.pop(0, None)
     least.pop(max(least, default=0), None)  # not a whole one
-    return float(np.polyfit(list(least), list(least.values()), 1)[0]) * 60.0 if len(least) >= 3 else 0.0
+    steps = np.diff(list(least.values()))
+    return float(steps.sum() - steps.max()) / (len(steps) - 1) * 60.0 if len(steps) >= 2 else 0.0
 
 
 def _memory_mb(pid: int) -> float:
