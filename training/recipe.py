@@ -50,6 +50,9 @@ class StageData(_Section):
     quiet_share: float = Field(
         default=0.0, ge=0, le=1, description='of the streams to train on: after a long quiet, and with an earlier end'
     )
+    slip_share: float = Field(
+        default=0.0, ge=0, le=1, description='of the streams to train on: with a foreign reply in their history'
+    )
 
     @model_validator(mode='after')
     def _quiet_is_decided_on(self) -> StageData:

@@ -139,8 +139,9 @@ def tokenise(
     protocol: Protocol,
     undecided: Collection[int] = (),
     chunk_samples: int = CHUNK_SAMPLES,
+    slips: Collection[int] = (),
 ) -> Tokens:
-    """Algorithm 2. A silence that ends in one of the `undecided` chunks is not supervised.
+    """Algorithm 2. A silence that ends in one of the `undecided` chunks is not supervised, nor a reply among `slips`.
 
     The position of the last `chunk_end` of a drain predicts `silent` or `response`; the one of `response` and those of
     the text predict emotion, text and `eos`. Nothing else is supervised, and no position twice.
@@ -162,9 +163,12 @@ def tokenise(
             stream_targets[-1] = MASK if drain.last in undecided else protocol.silent
             extend([protocol.silent])
             continue
-        stream_targets[-1] = protocol.response
         reply = replies[drain.reply]
         words = [protocol.emotions[reply.emotion], *tokenizer.encode(reply.text).ids, protocol.eos]
+        if drain.reply in slips:
+            extend([protocol.response, *words])
+            continue
+        stream_targets[-1] = protocol.response
         said_from = len(ids)
         extend([protocol.response, *words])
         lm_targets[said_from : said_from + len(words)] = words

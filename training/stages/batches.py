@@ -25,7 +25,7 @@ from training.corpus.labels import MASK, Drain, Tokens
 from training.corpus.mixing import Role, mean_power
 from training.corpus.perform import Stream
 from training.recipe import StageData
-from training.stages.shards import Shards
+from training.stages.shards import SPLITS, Shards
 
 BUCKET_STEPS = 32  # so many steps' streams are sorted by length before they are divided among the steps
 RECENT_SAMPLES = 2 * CHUNK_SAMPLES  # so long after its end the auxiliary target still names an event
@@ -127,7 +127,7 @@ class Reader:
     def read(self, places: Sequence[int] | np.ndarray, step: int | None = None) -> Batch:
         """Decode and tokenise the streams at these places of the corpus.
 
-        Given the `step` that trains on them, quiet, noise and lateness are as it draws them; else nothing is changed.
+        Given the `step` that trains on them, they are varied as it draws it; else they are as they are.
         """
         length = self.shards.chunk_samples
         tokens: list[Tokens] = []
@@ -138,24 +138,46 @@ class Reader:
             offline = self.data.form == 'offline'
             drains, chunks = first_exchange(stream) if offline else (list(stream.drains), stream.chunks)
             heard = self.shards.samples(int(place), chunks)
-            undecided: set[int] = set()
+            undecided, own_replies = set[int](), len(stream.replies)
             if step is not None:
                 rng = np.random.default_rng([75, step, int(place)])
-                if rng.random() < self.data.quiet_share:
-                    stream, heard = after_quiet(stream, heard, rng, length)
-                    drains = list(stream.drains)
-                drains, undecided = labels.late(drains, self.data.late_share, rng)
-                undecided |= labels.early(drains, stream.replies, warnings(stream), length)
-                if rng.random() < self.data.noise_share:
-                    heard = in_noise(heard, rng)
+                stream, drains, undecided, heard = self._varied(stream, drains, heard, rng)
+            slips = range(own_replies, len(stream.replies))
             instruction = self.tokenizer.encode(stream.instruction or self.instruction, add_special_tokens=False).ids
             prefix = self.protocol.prefix(instruction, offline=offline)
             tokens.append(
-                labels.tokenise(drains, stream.replies, prefix, self.tokenizer, self.protocol, undecided, length)
+                labels.tokenise(drains, stream.replies, prefix, self.tokenizer, self.protocol, undecided, length, slips)
             )
             samples.append(heard)
             events.append(event_targets(stream, chunks, self.event_classes, length))
         return collate(tokens, samples, events, self.protocol, places, length)
+
+    def _varied(
+        self, stream: Stream, drains: list[Drain], heard: Samples, rng: np.random.Generator
+    ) -> tuple[Stream, list[Drain], set[int], Samples]:
+        """The stream, its drains, those of its chunks that are undecided, and its samples, as a step draws them."""
+        if rng.random() < self.data.quiet_share:
+            stream, heard = after_quiet(stream, heard, rng, self.shards.chunk_samples)
+            drains = list(stream.drains)
+        drains, undecided = labels.late(drains, self.data.late_share, rng)
+        undecided |= labels.early(drains, stream.replies, warnings(stream), self.shards.chunk_samples)
+        if rng.random() < self.data.slip_share and 'history review' not in stream.mixed_in:
+            stream, drains = self._with_slip(stream, drains, rng)
+        if rng.random() < self.data.noise_share:
+            heard = in_noise(heard, rng)
+        return stream, drains, undecided, heard
+
+    def _with_slip(self, stream: Stream, drains: list[Drain], rng: np.random.Generator) -> tuple[Stream, list[Drain]]:
+        """With another stream's reply, now its last one, where silence was due: one slip must not lead to the next."""
+        silent = [number for number, drain in enumerate(drains) if drain.reply is None]
+        of_split = np.flatnonzero(self.shards.rows['split'] == SPLITS.index(stream.split))
+        others = self.shards.record(int(rng.choice(of_split))).replies
+        if not silent or not others:
+            return stream, drains
+        at, other = int(rng.choice(silent)), others[int(rng.integers(len(others)))]
+        drains = [*drains]
+        drains[at] = drains[at].model_copy(update={'reply': len(stream.replies)})
+        return stream.model_copy(update={'replies': (*stream.replies, other)}), drains
 
 
 def after_quiet(

@@ -160,6 +160,17 @@ def test_a_step_draws_quiet(reader):
     assert not torch.equal(first.waveforms, reader.read(range(6), step=3).waveforms)
 
 
+def test_a_slip_is_in_the_history_and_nowhere_in_the_targets(reader):
+    slipping = replace(reader, data=reader.data.model_copy(update={'slip_share': 1.0}))
+    as_they_are, slipped = reader.read(range(6), step=2), slipping.read(range(6), step=2)
+    assert torch.equal(as_they_are.lm_targets, slipped.lm_targets)
+    fewer = torch.bincount(as_they_are.stream_of) - torch.bincount(slipped.stream_of)
+    assert set(fewer.tolist()) == {0, 1} or fewer.tolist() == 6 * [1]
+    said = [int((batch.ids == reader.protocol.response).sum()) for batch in (as_they_are, slipped)]
+    assert said[1] - said[0] == int((slipped.lengths > as_they_are.lengths).sum()) > 0
+    assert torch.equal(slipped.ids.reshape(-1)[slipped.ends_at], as_they_are.ids.reshape(-1)[as_they_are.ends_at])
+
+
 def test_the_learnt_tokenizer_writes_both_languages():
     tokenizer, protocol = make_tokenizer(micro.SAID.values(), 320)
     assert isinstance(tokenizer, Tokenizer) and isinstance(protocol, Protocol)
