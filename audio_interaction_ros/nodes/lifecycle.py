@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 import threading
 import time
@@ -23,6 +22,7 @@ from audio_interaction_ros.nodes.compatible import publisher_events, subscriptio
 from audio_interaction_ros.nodes.declare import DeclaredParameters
 from audio_interaction_ros.nodes.diagnostics import Diagnostics
 from audio_interaction_ros.nodes.parameters import NODES, NodeParameters
+from audio_interaction_ros.nodes.signals import end_undisturbed, on_signals
 from audio_interaction_ros.nodes.standby import turn
 from audio_interaction_ros.nodes.worker import Worker
 
@@ -257,8 +257,7 @@ def run(args: list[str] | None, *classes: type[ManagedNode[Any]]) -> int:
     stop = threading.Event()
     also_known = sorted({name for cls in classes for name in NODES[cls.NAME].model_fields})
     with turn(classes[0].NAME):
-        for signal_number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(signal_number, lambda *_: stop.set())
+        on_signals(lambda *_: stop.set())
         nodes = [cls(also_known) for cls in classes]
     started = all(stop.is_set() or node.autostart() for node in nodes)
     if started:
@@ -271,7 +270,5 @@ def run(args: list[str] | None, *classes: type[ManagedNode[Any]]) -> int:
         node.trigger_shutdown()
         node.destroy_node()
     rclpy.shutdown()
-    # Python gives signals back their defaults while it ends: a second Ctrl-C then would look like a failure.
-    for signal_number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(signal_number, signal.SIG_IGN)
+    end_undisturbed()
     return 0 if started else 1

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import fcntl
 import os
-import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import rclpy
+
+from audio_interaction_ros.nodes.signals import end_undisturbed, on_signals
 
 LOCK = 'AUDIO_INTERACTION_LOCK'  # names the file that both lock; unset, there is no second process
 
@@ -27,8 +28,7 @@ def turn(name: str) -> Iterator[None]:
     if not path:
         yield
         return
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: sys.exit(0))
+    on_signals(_end)
     # DDS takes up to 4 s to find a new process and 0.1 s to find a new node of a process it knows. The name is hidden.
     known = rclpy.create_node(
         f'_{name}_standby', use_global_arguments=False, start_parameter_services=False, enable_rosout=False
@@ -45,3 +45,8 @@ def turn(name: str) -> Iterator[None]:
         yield
     finally:
         known.destroy_node()
+
+
+def _end(*_: object) -> None:
+    end_undisturbed()
+    sys.exit(0)

@@ -30,6 +30,8 @@ def test_the_one_that_waits_can_be_ended(ros, tmp_path):
     second = ros.start('safety_alert', lock=lock)
     ros.spin(3.0)
     assert second.alive
+    second.popen.send_signal(signal.SIGINT)  # a terminal's, and then launch's
+    ros.spin(0.02)
     assert second.end() == 0
     ros.wait_state('safety_alert', 'active', first)
     assert first.end() == 0
