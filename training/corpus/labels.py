@@ -165,11 +165,10 @@ def tokenise(
             continue
         reply = replies[drain.reply]
         words = [protocol.emotions[reply.emotion], *tokenizer.encode(reply.text).ids, protocol.eos]
-        if drain.reply in slips:
-            extend([protocol.response, *words])
-            continue
-        stream_targets[-1] = protocol.response
+        learnt = drain.reply not in slips
+        stream_targets[-1] = protocol.response if learnt else MASK
         said_from = len(ids)
         extend([protocol.response, *words])
-        lm_targets[said_from : said_from + len(words)] = words
+        if learnt:
+            lm_targets[said_from : said_from + len(words)] = words
     return Tokens(ids, stream_targets, lm_targets, chunk_ends)

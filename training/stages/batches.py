@@ -25,7 +25,7 @@ from training.corpus.labels import MASK, Drain, Tokens
 from training.corpus.mixing import Role, mean_power
 from training.corpus.perform import Stream
 from training.recipe import StageData
-from training.stages.shards import SPLITS, Shards
+from training.stages.shards import Shards
 
 BUCKET_STEPS = 32  # so many steps' streams are sorted by length before they are divided among the steps
 RECENT_SAMPLES = 2 * CHUNK_SAMPLES  # so long after its end the auxiliary target still names an event
@@ -170,8 +170,7 @@ class Reader:
     def _with_slip(self, stream: Stream, drains: list[Drain], rng: np.random.Generator) -> tuple[Stream, list[Drain]]:
         """With another stream's reply, now its last one, where silence was due: one slip must not lead to the next."""
         silent = [number for number, drain in enumerate(drains) if drain.reply is None]
-        of_split = np.flatnonzero(self.shards.rows['split'] == SPLITS.index(stream.split))
-        others = self.shards.record(int(rng.choice(of_split))).replies
+        others = self.shards.record(int(rng.choice(self.shards.places[stream.split]))).replies
         if not silent or not others:
             return stream, drains
         at, other = int(rng.choice(silent)), others[int(rng.integers(len(others)))]

@@ -13,7 +13,7 @@ import os
 import tarfile
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -208,6 +208,11 @@ class Shards:
         self._tars = [corpus / 'shar' / f'recording.{name}.tar' for name in shard_names(corpus)]
         self._records = [index / f'{number:06d}.jsonl' for number in range(len(self._tars))]
         self.rows = np.concatenate([np.load(path.with_suffix('.npy')) for path in self._records])
+
+    @cached_property
+    def places(self) -> dict[str, np.ndarray]:
+        """The streams of each side of the split, as indices of `rows`; found once, a large corpus has millions."""
+        return {split: np.flatnonzero(self.rows['split'] == number) for number, split in enumerate(SPLITS)}
 
     def select(self, data: StageData, split: str, max_positions: int) -> np.ndarray:
         """Which streams a stage reads, as indices of `rows`; int64 [n]. Raises TrainingError where there are none."""
