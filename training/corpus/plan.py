@@ -45,7 +45,10 @@ class CorpusRecipe(BaseModel):
 
     renders: int = Field(default=20, ge=10, description='of each procedural sound')
     variants: int = Field(default=0, ge=0, description='altered copies of each recorded sound on the training side')
-    shares: dict[str, float] = Field(default_factory=dict, description='weight of each category; those not named: 1')
+    shares: dict[str, float] = Field(
+        default_factory=dict,
+        description='weight of a category, or of a sub-task within it, by name; those not named: 1',
+    )
     held_out_share: float = Field(default=0.1, ge=0, lt=0.5, description='of the streams, each for validation and test')
     scenes: Literal['curated', 'random'] = Field(
         default='curated', description='random: sounds of any kind instead, for an ablation of event selection'
@@ -57,9 +60,10 @@ class CorpusRecipe(BaseModel):
     fresh_texts: int = Field(default=100, ge=20, description='of each kind, by the chat model')
 
     @model_validator(mode='after')
-    def _known_categories(self) -> CorpusRecipe:
-        if unknown := set(self.shares) - set(taxonomy()):
-            raise ValueError(f'unknown categories {sorted(unknown)}; there are {sorted(taxonomy())}')
+    def _known_names(self) -> CorpusRecipe:
+        known = sorted({name for category_and_task in all_tasks() for name in category_and_task})
+        if unknown := set(self.shares) - set(known):
+            raise ValueError(f'shares of unknown names {sorted(unknown)}; there are {known}')
         return self
 
 
@@ -119,11 +123,11 @@ def _shelves(out: Path, llm: LlmSettings | None, scenes: str) -> dict[str, Shelf
 
 
 def draw_script(recipe: CorpusRecipe, seed: int, item: int, shelves: dict[str, Shelf]) -> Script:
-    """The script of an item: a category by weight, a sub-task evenly. Raises LibraryError where clips are lacking."""
+    """An item's script: a category, then a sub-task of it, by weight. Raises LibraryError where clips are lacking."""
     rng = np.random.default_rng([seed, 61, item])
     tasks = all_tasks()
-    in_category = {category: sum(c == category for c, _ in tasks) for category in taxonomy()}
-    weights = np.array([recipe.shares.get(category, 1.0) / in_category[category] for category, _ in tasks])
+    within = {category: sum(recipe.shares.get(task, 1.0) for task in named) for category, named in taxonomy().items()}
+    weights = np.array([recipe.shares.get(c, 1.0) * recipe.shares.get(task, 1.0) / within[c] for c, task in tasks])
     category, task = tasks[int(rng.choice(len(tasks), p=weights / weights.sum()))]
     return write_script(category, task, shelves[split_of_item(recipe, seed, item)], recipe.mix_ins, rng)
 

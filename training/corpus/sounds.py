@@ -116,7 +116,7 @@ def load_answers() -> dict[str, Answer]:
     return {category: Answer(row['emotion'], tuple(row['sentences'])) for category, row in data.items()}
 
 
-RENDERS_PER_RECORDING = 20  # so many renders of a procedural sound weigh as much as one recording
+RENDERS_PER_RECORDING = 40  # so many renders of a procedural sound weigh as much as one recording
 ENOUGH_RECORDINGS = 30  # more of them do not make a category more important
 
 

@@ -13,7 +13,6 @@ from training.corpus.mixing import Role
 from training.corpus.one_clip import AFTER_S
 from training.corpus.perform import Event, Stream
 from training.corpus.sounds import load_answers
-from training.corpus.tasks.script import texts
 from training.evaluate.hearing import Heard, end_s
 from training.evaluate.rightness import category_named, same_words
 from training.evaluate.trials import Trial
@@ -128,18 +127,15 @@ def compare(stream: Stream, heard: Heard) -> Comparison:
     windows = [(stream.replies[n].onset / SAMPLE_RATE_HZ, places[n] + AFTER_S) for n in numbers]
     matches = match(windows, [end_s(response.decision) for response in heard.responses])
     false = tuple(heard.responses[moment] for moment in matches.false)
-    history, acknowledgements = from_history(stream), set(texts()['acknowledgements'])
+    history = from_history(stream)
     answers: list[Answer] = []
-    said_for: dict[str, set[str]] = defaultdict(set)  # of several right things, which were said
+    said_for: dict[str, set[str]] = defaultdict(set)  # of the sentences of a warning, which were said
     for window, number in enumerate(numbers):
         reply = stream.replies[number]
         event = _calling(stream, reply)
         moment = matches.answers.get(window)
         response = heard.responses[moment] if moment is not None else None
-        if number in history:
-            wanted = {reply.text, *said_for[reply.text]}
-        else:
-            wanted = acknowledgements if reply.text in acknowledgements else {reply.text}
+        wanted = {reply.text, *said_for[reply.text]} if number in history else {reply.text}
         right = response is not None and _right(response.text, reply, event, wanted)
         if right and response:
             said_for[reply.text].add(response.text)

@@ -39,6 +39,7 @@ def row(kind: str, what: str) -> object:
         'multi_turn': [remark, {'say': 'And you?', 'answer': 'I like it too.'}],
         'memory': {
             'say': f'My {what} is {{value}}.',
+            'confirm': 'So it is {value}.',
             'question': f'Which {what} is mine?',
             'answer': 'It is {value}.',
             'values': ['red', 'green', 'blue'],
@@ -80,7 +81,7 @@ def answer(_: int, request: dict) -> Say:
         refined = [{'query': f'the sound of {tag}', 'fallback_caption': tag, 'accept_tags': [tag]} for tag in tags]
         return Say(json.dumps({'refinements': refined}))
     if asked == {'label', 'triggered_criterion', 'reason'}:
-        doubtful = 'rain' in prompt
+        doubtful = int(hashlib.sha256(prompt.encode()).hexdigest(), 16) % 2 == 0
         label = Label.BORDERLINE if doubtful else Label.SILENT
         return Say(json.dumps({'label': label.value, 'triggered_criterion': 'none', 'reason': 'So it seems.'}))
     assert asked == {'question', 'reference_answer', 'reference_turn_idx'}

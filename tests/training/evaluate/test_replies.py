@@ -6,6 +6,7 @@ import pytest
 
 from tests.training.evaluate.streams import event, heard, reply, stream
 from training.corpus.mixing import Role
+from training.corpus.sounds import load_answers
 from training.evaluate.language import bleu, word_error_rate
 from training.evaluate.replies import compare, instructed_answers
 from training.evaluate.rightness import category_named, same_words
@@ -88,22 +89,24 @@ def test_a_category_is_named_by_its_sentences_its_hazard_or_its_name(said: str, 
     assert category_named(said, category) is named
 
 
-ROUNDS = [event(2.0 * n + 0.2, 2.0 * n + 1.0, text=f'remark {n}') for n in range(4)]
+ROUNDS = [event(2.0 * n + 0.2, 2.0 * n + 1.0, text=f'remark {n}') for n in range(1, 4)]
 ASKED = event(8.4, 9.4, text='What was the first thing you said?')
+WARNED, OTHERWISE = load_answers()['siren'].sentences[:2]
 
 
 def history(first_said: str, last_said: str) -> list[bool]:
-    replies = [reply(ROUNDS[0], 'Okay.'), *(reply(e, f'answer {n}') for n, e in enumerate(ROUNDS[1:]))]
-    talk = stream([*ROUNDS, ASKED], [*replies, reply(ASKED, 'Okay.')], mixed_in=('history review',))
+    alarm = event(0.2, 1.0, 'siren', respond=True)
+    replies = [reply(alarm, WARNED), *(reply(e, f'answer {n}') for n, e in enumerate(ROUNDS))]
+    talk = stream([alarm, *ROUNDS, ASKED], [*replies, reply(ASKED, WARNED)], mixed_in=('history review',))
     found = compare(talk, heard({2: first_said, 23: last_said}))
     assert [answer.from_history for answer in found.answers] == [False] * 4 + [True]
     return [answer.right for answer in found.answers]
 
 
 def test_a_history_question_is_answered_by_what_was_really_said():
-    assert history('Okay.', 'Okay.')[-1]
-    assert history('Sure.', 'Sure.') == [True, False, False, False, True]  # an acknowledgement as good
-    assert not history('Sure.', 'All right.')[-1]
+    assert history(WARNED, WARNED)[-1]
+    assert history(OTHERWISE, OTHERWISE) == [True, False, False, False, True]  # another sentence, as good
+    assert not history(OTHERWISE, 'All right.')[-1]
 
 
 def test_what_did_not_fit_at_the_end_is_no_history_question():
@@ -116,7 +119,7 @@ def dictated(said: dict[int, str], spoken: bool = True):
     line = event(2.0, 4.0, text='the red house')
     alarm = event(5.0, 6.0, 'siren', respond=True)
     replies = [
-        *([reply(request, 'Okay.')] if spoken else []),
+        *([reply(request, 'I write down every word.')] if spoken else []),
         *(reply(line, word, due_s=due_s) for word, due_s in (('the', 2.5), ('red', 3.1), ('house', 4.0))),
         reply(alarm, 'A siren! An emergency vehicle is near.'),
     ]
@@ -126,15 +129,15 @@ def dictated(said: dict[int, str], spoken: bool = True):
 
 
 def test_the_word_error_rate_counts_every_word_and_nothing_that_answers_something_else():
-    said = {3: 'Okay.', 6: 'The', 7: 'bread', 14: 'A siren! An emergency vehicle is near.'}
+    said = {3: 'I write down every word.', 6: 'The', 7: 'bread', 14: 'A siren! An emergency vehicle is near.'}
     rate = word_error_rate([dictated(said)], seed=1)
     assert (rate['wer'], rate['words']) == (pytest.approx(2 / 3, abs=1e-4), 3)  # one substituted, one missing
     noise = word_error_rate([dictated({6: 'the', 7: 'red', 9: 'house', 25: 'well'})], seed=1)
     assert noise['wer'] == pytest.approx(1 / 3, abs=1e-4)  # one inserted
 
 
-def test_an_instruction_calls_for_what_follows_it_but_not_for_warnings_or_its_acknowledgement():
-    said = {3: 'Okay.', 6: 'the', 7: 'red', 9: 'horse'}
+def test_an_instruction_calls_for_what_follows_it_but_not_for_warnings_or_its_confirmation():
+    said = {3: 'I write down every word.', 6: 'the', 7: 'red', 9: 'horse'}
     rows = instructed_answers(dictated(said))
     assert [(kind, text, a.right) for kind, text, a in rows] == [
         ('spoken', 'Please take dictation.', True),
@@ -154,15 +157,15 @@ def test_a_direct_request_stands_for_itself_and_small_talk_for_none():
 def translated(said: dict[int, str]):
     request = event(0.2, 1.0, text='Translate what I say into Chinese.')
     line = event(2.0, 3.0, text='Good morning.')
-    replies = [reply(request, 'Okay.'), reply(line, '早上好。', language='chinese')]
+    replies = [reply(request, 'I write down every word.'), reply(line, '早上好。', language='chinese')]
     return compare(stream([request, line], replies, category='streaming translation', task='en to zh'), heard(said))
 
 
 def test_bleu_is_by_language_and_a_missing_translation_counts():
-    perfect = bleu([translated({2: 'Okay.', 7: '早上好。'})], seed=1)
+    perfect = bleu([translated({2: 'I write down every word.', 7: '早上好。'})], seed=1)
     assert (perfect['chinese']['bleu'], perfect['chinese']['segments']) == (pytest.approx(100.0), 1)
     assert perfect['english'] == {'bleu': None, 'segments': 0, 'confidence_95': None}
-    assert bleu([translated({2: 'Okay.'})], seed=1)['chinese']['bleu'] == 0.0
+    assert bleu([translated({2: 'I write down every word.'})], seed=1)['chinese']['bleu'] == 0.0
 
 
 def test_only_streams_that_mean_the_same_after_another_are_concatenated():

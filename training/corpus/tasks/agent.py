@@ -37,7 +37,8 @@ def on_sound(shelf: Shelf, rng: np.random.Generator) -> Script:
     """The sound that was named is answered with the call; other ordinary sounds are not answered at all."""
     wanted, *others = some(rng, shelf.categories('silent', 'event'), 4)
     action = pick(rng, shelf.texts['actions'])
-    prefix, lines = instructed(shelf.texts, 'on sound', rng, what=wanted, action=action['say'])
+    told = {'what': wanted, 'action': action['say'], 'confirmed': action['confirm']}
+    prefix, lines = instructed(shelf.texts, 'on sound', rng, **told)
     for category in some(rng, [wanted, *others], 4):
         clip = shelf.draw(rng, 'silent', 'event', category)
         say = (Say(text=json.dumps(action['call']), due='evidence'),) if category == wanted else ()

@@ -60,7 +60,7 @@ def memory(shelf: Shelf, rng: np.random.Generator) -> Script:
     value = pick(rng, row['values'])
     between = [exchange(r['say'], r['answer'], rng) for r in some(rng, shelf.texts['chit_chat'], 3)]
     lines = [
-        exchange(row['say'].format(value=value), pick(rng, shelf.texts['acknowledgements']), rng),
+        exchange(row['say'].format(value=value), row['confirm'].format(value=value), rng),
         *between,
         exchange(row['question'], row['answer'].format(value=value), rng),
     ]

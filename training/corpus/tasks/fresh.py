@@ -73,14 +73,16 @@ class Remark(_Row):
 
 class Memory(_Row):
     say: English
+    confirm: Reply
     question: English
     answer: Reply
     values: Annotated[list[English], Field(min_length=3, max_length=8)]
 
     @model_validator(mode='after')
     def _value_is_told_and_asked_for(self) -> Memory:
-        if self.say.count('{value}') != 1 or self.answer.count('{value}') != 1 or '{' in self.question:
-            raise ValueError('{value} must stand once in say, once in answer, and not in the question')
+        told = (self.say, self.confirm, self.answer)
+        if any(text.count('{value}') != 1 for text in told) or '{' in self.question:
+            raise ValueError('{value} must stand once in say, in confirm and in answer, and not in the question')
         if len({value.lower() for value in self.values}) < len(self.values):
             raise ValueError('values repeat themselves')
         return self
@@ -120,8 +122,8 @@ KINDS: dict[str, tuple[Any, str]] = {
     ),
     'memory': (
         Memory,
-        'Something told in passing with {value} in the place of one detail, the question that asks for the detail '
-        'later, the answer with {value}, and five values for it.',
+        'Something told in passing with {value} in the place of one detail, a short confirmation that repeats {value}, '
+        'the question that asks for the detail later, the answer with {value}, and five values for it.',
     ),
     'phrases': (Pair, 'A sentence in English, and the same in Chinese (simplified).'),
     'simultaneous': (

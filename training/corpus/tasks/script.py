@@ -123,12 +123,13 @@ def pause_s(rng: np.random.Generator, shortest: float = 0.3, longest: float = 1.
 
 
 def instructed(texts: Texts, task: str, rng: np.random.Generator, **what: str) -> tuple[str, list[Line]]:
-    """How a task is asked for: (text prefix, lines), one of them empty. A spoken request may be acknowledged."""
-    request = pick(rng, texts['instructions'][task]).format(**what)
+    """How a task is asked for: (text prefix, lines), one of them empty. A spoken request is confirmed."""
+    row = texts['instructions'][task]
+    request = pick(rng, row['ask']).format(**what)
     if rng.random() < 0.5:
         return request, []
-    say = (Say(text=pick(rng, texts['acknowledgements'])),) if rng.random() < 0.5 else ()
-    return '', [Line(hear=Speech(text=request), say=say, gap_s=pause_s(rng, 0.1, 0.8))]
+    say = Say(text=row['confirm'].format(**what))
+    return '', [Line(hear=Speech(text=request), say=(say,), gap_s=pause_s(rng, 0.1, 0.8))]
 
 
 def warning(category: str, rng: np.random.Generator) -> Say:

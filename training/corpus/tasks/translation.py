@@ -50,10 +50,10 @@ def simultaneous(shelf: Shelf, rng: np.random.Generator) -> Script:
 
 
 def phrase(shelf: Shelf, rng: np.random.Generator) -> Script:
-    prefix, lines = '', []
+    lines = []
     for english, chinese in some(rng, shelf.texts['phrases'], 3):
-        ask = pick(rng, shelf.texts['instructions']['phrase'])
+        ask = pick(rng, shelf.texts['phrase requests'])
         lines.append(
             Line(hear=Speech(text=f'{ask} {english}'), say=(Say(text=chinese, language='chinese'),), gap_s=pause_s(rng))
         )
-    return Script(category=CATEGORY, task='phrase', lines=tuple(lines), instruction=prefix)
+    return Script(category=CATEGORY, task='phrase', lines=tuple(lines))
