@@ -7,130 +7,22 @@ from collections.abc import Callable
 
 from num2words import num2words
 
+from training.corpus.speech_chain.english_words import (
+    ABBREVIATIONS,
+    ABBREVIATIONS_AT_THE_END,
+    CITED,
+    CODES,
+    COUNTRIES,
+    MONEY,
+    MONTHS,
+    POWERS,
+    SCALES,
+    SYMBOLS,
+    UNITS,
+)
 from training.corpus.speech_chain.rules import Rule
 
-_MONTHS = (
-    'January', 'February', 'March', 'April', 'May', 'June',
-    'July', 'August', 'September', 'October', 'November', 'December',
-)  # fmt: skip
-_MONTH = r'(?P<month>' + '|'.join(rf'{name}|{name[:3]}t?\.?' for name in _MONTHS) + r')'
-_SCALES = {
-    'k': 'thousand', 'K': 'thousand', 'm': 'million', 'M': 'million', 'bn': 'billion', 'B': 'billion',
-    'thousand': 'thousand', 'million': 'million', 'billion': 'billion', 'trillion': 'trillion',
-}  # fmt: skip
-_MONEY = {
-    '$': ('dollar', 'dollars', 'cent', 'cents'),
-    '€': ('euro', 'euros', 'cent', 'cents'),
-    '£': ('pound', 'pounds', 'penny', 'pence'),
-    '¥': ('yen', 'yen', 'sen', 'sen'),
-    '₹': ('rupee', 'rupees', 'paisa', 'paise'),
-    '₩': ('won', 'won', 'jeon', 'jeon'),
-}
-_CODES = {'USD': '$', 'EUR': '€', 'GBP': '£', 'JPY': '¥', 'INR': '₹', 'KRW': '₩'}
-_COUNTRIES = {'US': 'US ', 'A': 'Australian ', 'C': 'Canadian ', 'HK': 'Hong Kong ', '': ''}
-
-_PREFIXES = {'k': 'kilo', 'm': 'milli', 'c': 'centi', 'M': 'mega', 'G': 'giga', 'T': 'tera', 'n': 'nano', 'µ': 'micro'}
-
-
-def _prefixed(prefixes: str, symbol: str, name: str) -> dict[str, tuple[str, str]]:
-    names = {f'{prefix}{symbol}': _PREFIXES.get(prefix, '') + name for prefix in ('', *prefixes)}
-    return {unit: (one, one if one.endswith('hertz') else f'{one}s') for unit, one in names.items()}
-
-
-_UNITS: dict[str, tuple[str, str]] = {
-    **_prefixed('kcmnµ', 'm', 'meter'),
-    **_prefixed('kmµ', 'g', 'gram'),
-    **_prefixed('mc', 'L', 'liter'),
-    **_prefixed('mc', 'l', 'liter'),
-    **_prefixed('mnµ', 's', 'second'),
-    **_prefixed('kMG', 'Hz', 'hertz'),
-    **_prefixed('kmMG', 'W', 'watt'),
-    **_prefixed('km', 'V', 'volt'),
-    **_prefixed('k', 'Pa', 'pascal'),
-    **{f'{p}B': (f'{n}byte', f'{n}bytes') for p, n in {'k': 'kilo', 'K': 'kilo', **_PREFIXES}.items() if p in 'kKMGT'},
-    **{f'{p}bps': (f'{_PREFIXES[p]}bit per second', f'{_PREFIXES[p]}bits per second') for p in 'kMG'},
-    'mA': ('milliampere', 'milliamperes'),
-    'kWh': ('kilowatt hour', 'kilowatt hours'),
-    'mph': ('mile per hour', 'miles per hour'),
-    'rpm': ('revolution per minute', 'revolutions per minute'),
-    'bpm': ('beat per minute', 'beats per minute'),
-    'fps': ('frame per second', 'frames per second'),
-    'mi': ('mile', 'miles'),
-    'ft': ('foot', 'feet'),
-    'yd': ('yard', 'yards'),
-    'lb': ('pound', 'pounds'),
-    'lbs': ('pound', 'pounds'),
-    'oz': ('ounce', 'ounces'),
-    'h': ('hour', 'hours'),
-    'hr': ('hour', 'hours'),
-    'hrs': ('hour', 'hours'),
-    'min': ('minute', 'minutes'),
-    'mins': ('minute', 'minutes'),
-    'sec': ('second', 'seconds'),
-    'dB': ('decibel', 'decibels'),
-    'kcal': ('kilocalorie', 'kilocalories'),
-    '%': ('percent', 'percent'),
-    '°C': ('degree Celsius', 'degrees Celsius'),
-    '°F': ('degree Fahrenheit', 'degrees Fahrenheit'),
-    '°': ('degree', 'degrees'),
-}
-_POWERS = {'': '', '²': 'square ', '2': 'square ', '³': 'cubic ', '3': 'cubic '}
-_ABBREVIATIONS = {
-    # before a name
-    r'Dr\.?(?=\s+[A-Z])|Dr\.': 'Doctor',
-    r'Mr\.?(?=\s+[A-Z])|Mr\.': 'Mister',
-    r'Mrs\.?(?=\s+[A-Z])|Mrs\.': 'Missus',
-    r'Ms\.': 'Ms',
-    r'Prof\.': 'Professor',
-    r'Rev\.': 'Reverend',
-    r'Capt\.': 'Captain',
-    r'Sgt\.': 'Sergeant',
-    r'Lt\.': 'Lieutenant',
-    r'Gen\.(?=\s+[A-Z])': 'General',
-    r'Sen\.(?=\s+[A-Z])': 'Senator',
-    r'Gov\.(?=\s+[A-Z])': 'Governor',
-    r'Mt\.(?=\s+[A-Z])': 'Mount',
-    # Latin
-    r'e\.\s?g\.,?': 'for example,',
-    r'i\.\s?e\.,?': 'that is,',
-    r'vs?\.': 'versus',
-    r'cf\.': 'compare',
-    r'viz\.': 'namely',
-    r'approx\.': 'approximately',
-    r'incl\.': 'including',
-    r'w/o(?!\w)': 'without',
-    r'w/(?=\s)': 'with',
-    r'a\.k\.a\.|aka(?!\w)': 'also known as',
-    r'N/A|n/a': 'not applicable',
-}
-# These may also end a sentence, and then their dot is its full stop.
-_ABBREVIATIONS_AT_THE_END = {
-    r'etc\.': 'and so on',
-    r'et al\.': 'and others',
-    r'Inc\.': 'Incorporated',
-    r'Ltd\.': 'Limited',
-    r'Corp\.': 'Corporation',
-    r'Co\.': 'Company',
-    r'Jr\.': 'Junior',
-    r'Sr\.': 'Senior',
-    r'Ave\.': 'Avenue',
-    r'Rd\.': 'Road',
-    r'Blvd\.': 'Boulevard',
-    r'Dept\.|dept\.': 'department',
-    r'Ph\.\s?D\.': 'P H D',
-    r'[aA]\.\s?[mM]\.': 'a m',
-    r'[pP]\.\s?[mM]\.': 'p m',
-}
-_CITED = {
-    'no': 'number',
-    'nos': 'numbers',
-    'p': 'page',
-    'pp': 'pages',
-    'vol': 'volume',
-    'ch': 'chapter',
-    'fig': 'figure',
-}
-
+_MONTH = r'(?P<month>' + '|'.join(rf'{name}|{name[:3]}t?\.?' for name in MONTHS) + r')'
 _NUMBER = r'\d{1,3}(?:,\d{3})+(?!\d)(?:\.\d+)?|\d+(?:\.\d+)?'
 _FREE = r'(?<![\w.])'  # no letter, digit or point just before
 _SIGN = r'(?P<sign>(?<![\w.)])[-−+])?'
@@ -197,11 +89,11 @@ def _date(match: re.Match[str]) -> str:
         return match[0]
     written = match['year']
     said = year(int(written) + (2000 if len(written) == 2 else 0))
-    return f'{_MONTHS[number - 1]} {ordinal(day)}, {said}'
+    return f'{MONTHS[number - 1]} {ordinal(day)}, {said}'
 
 
 def _month_date(match: re.Match[str]) -> str:
-    month = next(name for name in _MONTHS if name[:3] == match['month'][:3])
+    month = next(name for name in MONTHS if name[:3] == match['month'][:3])
     day = match.groupdict().get('day')
     after = match.groupdict().get('year')
     if day is not None and not 1 <= int(day) <= 31:
@@ -252,14 +144,14 @@ def _years(match: re.Match[str]) -> str:
 
 def _money(match: re.Match[str]) -> str:
     found = match.groupdict()
-    one, many, cent, cents = _MONEY[_CODES.get(found['money'], found['money'])]
-    country = _COUNTRIES[found.get('country') or '']
+    one, many, cent, cents = MONEY[CODES.get(found['money'], found['money'])]
+    country = COUNTRIES[found.get('country') or '']
     scale = found.get('scale')
     amount = match['first'].replace(',', '')
     whole, _, fraction = amount.partition('.')
     said = f'{cardinal(whole)} {country}{one if whole == "1" else many}'
     if scale is not None:
-        said = f'{_span(match)} {_SCALES[scale]} {country}{many}'
+        said = f'{_span(match)} {SCALES[scale]} {country}{many}'
     elif len(fraction) == 2 and match['second'] is None:
         change = f'{cardinal(str(int(fraction)))} {cent if int(fraction) == 1 else cents}'
         if int(fraction) > 0:
@@ -270,9 +162,9 @@ def _money(match: re.Match[str]) -> str:
 
 
 def _measure(match: re.Match[str]) -> str:
-    one, many = _UNITS[match['unit']]
+    one, many = UNITS[match['unit']]
     unit = one if _is_one(match) or match['joint'] else many
-    return f'{_signed(match)}{_span(match)} {_POWERS[match["power"] or ""]}{unit}{_per(match)}'
+    return f'{_signed(match)}{_span(match)} {POWERS[match["power"] or ""]}{unit}{_per(match)}'
 
 
 def _per(match: re.Match[str]) -> str:
@@ -281,7 +173,7 @@ def _per(match: re.Match[str]) -> str:
         return ''
     if per == 's' and match['per_power']:
         return ' per second squared'
-    return f' per {_POWERS[match["per_power"] or ""]}{_UNITS[per][0] if per in _UNITS else per}'
+    return f' per {POWERS[match["per_power"] or ""]}{UNITS[per][0] if per in UNITS else per}'
 
 
 def _fraction(match: re.Match[str]) -> str:
@@ -311,7 +203,7 @@ def _address(match: re.Match[str]) -> str:
 
 
 def _cited(match: re.Match[str]) -> str:
-    return f'{_CITED[match["what"].lower()]} '
+    return f'{CITED[match["what"].lower()]} '
 
 
 def _tall(match: re.Match[str]) -> str:
@@ -352,49 +244,9 @@ def _symbol(pattern: str, spoken: str | Callable[[re.Match[str]], str]) -> Rule:
 
 
 _PER = (
-    rf'(?:/(?P<per>{_either(_UNITS)}|hour|minute|second|day|week|month|year|person)'
+    rf'(?:/(?P<per>{_either(UNITS)}|hour|minute|second|day|week|month|year|person)'
     r'(?P<per_power>[²³]|(?<=m)[23])?(?![A-Za-z\d]))'
 )
-_SYMBOLS = {
-    r'\s*(?:<->|[⇔↔])\s*': ' to and from ',
-    r'\s*(?:->|=>|[→⇒])\s*': ' to ',
-    r'\s*(?:<=|≤)\s*': ' less than or equal to ',
-    r'\s*(?:>=|≥)\s*': ' greater than or equal to ',
-    r'\s*(?:!=|≠)\s*': ' not equal to ',
-    r'\s*={1,3}\s*': ' equals ',
-    r'\s*<+\s*': ' less than ',
-    r'\s*>+\s*': ' greater than ',
-    r'\s*≈\s*': ' is about ',
-    r'\s*±\s*': ' plus or minus ',
-    r'\s*÷\s*': ' divided by ',
-    r'\s*×\s*': ' times ',
-    r'(?<=\w)\s*\*\s*(?=\w)': ' times ',
-    r'(?<=\w)\s*\^\s*(?=\w)': ' to the power of ',
-    r'~\s?(?=\w)': 'about ',
-    r'\s*√\s*': ' the square root of ',
-    r'\s*∞': ' infinity',
-    r'\s?¢': ' cents',
-    r'\bkm/h\b': 'kilometers per hour',
-    r'\band/or\b': 'and or',
-    r'(?<=[a-z])/(?=[a-z])': ' or ',
-    r'(?<=\w)\s*/\s*(?=\w)': ' ',
-    r'\b([CF])#': r'\1 sharp',
-    r'#\s?(?=\w)': 'number ',
-    r'\s*&\s*': ' and ',
-    r'\s*%': ' percent',
-    r'\s*\+': ' plus ',
-    r'\s*@\s*': ' at ',
-    r'\$(?=[A-Za-z])': '',
-    r'\s*\$': ' dollars ',
-    r'\s*€': ' euros ',
-    r'\s*£': ' pounds ',
-    r'\s*[¥￥]': ' yen ',
-    r'\s*°': ' degrees ',
-    r'\s*§\s*': ' section ',
-    r'\s*#\s*': ' hash ',
-    r'(?<=\w)\s*[|]\s*(?=\w)': ', ',
-}
-
 RULES: list[Rule] = [
     _symbol(r'(?<![\w.])[\w.+-]*\w@\w[\w-]*(?:\.[\w-]*\w)+', _address),
     _symbol(r'(?<![\w.])(?:[A-Za-z][\w-]*\.)+(?:com|org|net|edu|gov|io|ai|dev|co|uk|cn)\b(?!\.\w)', _address),
@@ -402,7 +254,7 @@ RULES: list[Rule] = [
     _numeral(r'(?<![\w.])\+\d{1,3}(?:[ .-]?\(?\d{1,4}\)?){2,5}(?![\w-])', _phone),
     _numeral(r'(?<![\w.])(?:1[ -])?\(\d{3}\)\s?\d{3}[ .-]\d{4}(?![\w-])', _phone),
     _numeral(r'(?<![\w.$€£-])(?:1[ .-])?\d{3}([ .-])\d{3}\1\d{4}(?![\w-])', _phone),
-    _numeral(rf'(?<![\w.$€£-])\d{{3}}-\d{{4}}(?![\w-])(?!\s?(?:{_either(_UNITS)})(?![A-Za-z]))', _phone),
+    _numeral(rf'(?<![\w.$€£-])\d{{3}}-\d{{4}}(?![\w-])(?!\s?(?:{_either(UNITS)})(?![A-Za-z]))', _phone),
     # Dates and times
     _numeral(r'(?<![\w/.-])(?P<year>\d{4})([-/])(?P<number>\d{1,2})\2(?P<day>\d{1,2})(?:T(?=\d)|(?![\w/-]))', _date),
     _numeral(r'(?<![\w/.-])(?P<number>\d{1,2})/(?P<day>\d{1,2})/(?P<year>\d{4}|\d\d)(?![\w/-])', _date),
@@ -428,12 +280,12 @@ RULES: list[Rule] = [
     _numeral(r'(?<![\w.])(?=\.\d)', '0'),
     _numeral(
         rf'{_SIGN}(?:(?<![A-Za-z])(?P<country>US|HK|A|C))?(?P<money>[$€£¥₹₩])\s?(?P<first>{_NUMBER})'
-        rf'(?:{_TO}[$€£¥₹₩]?(?P<second>{_NUMBER}))?(?:\s?(?P<scale>{"|".join(_SCALES)})\b)?(?!\d){_PER}?',
+        rf'(?:{_TO}[$€£¥₹₩]?(?P<second>{_NUMBER}))?(?:\s?(?P<scale>{"|".join(SCALES)})\b)?(?!\d){_PER}?',
         _money,
     ),
-    _numeral(rf'{_SIGN}{_FREE}{_AMOUNT}\s?(?P<money>[$€£¥₹₩]|{"|".join(_CODES)})(?!\w)', _money),
+    _numeral(rf'{_SIGN}{_FREE}{_AMOUNT}\s?(?P<money>[$€£¥₹₩]|{"|".join(CODES)})(?!\w)', _money),
     _numeral(
-        rf'{_SIGN}{_FREE}{_AMOUNT}(?:(?P<joint>-)| )?(?P<unit>{_either(_UNITS)})(?P<power>[²³]|(?<=m)[23])?'
+        rf'{_SIGN}{_FREE}{_AMOUNT}(?:(?P<joint>-)| )?(?P<unit>{_either(UNITS)})(?P<power>[²³]|(?<=m)[23])?'
         rf'(?![A-Za-z\d°]){_PER}?',
         _measure,
     ),
@@ -451,7 +303,7 @@ RULES: list[Rule] = [
     _symbol(r'(\d+)\s?[x×]\s?(?=\d)', lambda m: f'{cardinal(m[1])} by '),
     _symbol(r'(?<=\d)\s+[-−–]\s+(?=\d)', ' minus '),
     _numeral(r'(?<![\w.:])(\d+):(\d+)(?![\w:])', r'\1 to \2'),
-    _numeral(rf'{_FREE}{_AMOUNT}(?P<scale>k|(?<=\d\d)K|bn|M)(?!\w)', lambda m: f'{_span(m)} {_SCALES[m["scale"]]}'),
+    _numeral(rf'{_FREE}{_AMOUNT}(?P<scale>k|(?<=\d\d)K|bn|M)(?!\w)', lambda m: f'{_span(m)} {SCALES[m["scale"]]}'),
     _numeral(rf'{_FREE}(?P<first>{_NUMBER}){_TO}(?P<second>{_NUMBER})(?![\w-])', _span),
     # Bare numbers that are most likely years
     _numeral(r'(?<![\w.,-])(?<!by )(19\d\d|20\d\d)(?![\w-]|[.,]\d)', lambda m: year(int(m[1]))),
@@ -464,14 +316,14 @@ RULES: list[Rule] = [
     _numeral(rf'{_SIGN}(?P<first>{_NUMBER})(?:(?=[-–][A-Za-z]))', _number),
     _numeral(rf'{_SIGN}(?P<first>{_NUMBER})(?=[^\W\d_])', lambda m: f'{_number(m)} '),
     _numeral(rf'{_SIGN}(?P<first>{_NUMBER})', _number),
-    *(Rule('abbrev_expand', re.compile(rf'(?<![\w.])(?:{p})'), said) for p, said in _ABBREVIATIONS.items()),
+    *(Rule('abbrev_expand', re.compile(rf'(?<![\w.])(?:{p})'), said) for p, said in ABBREVIATIONS.items()),
     *(
         Rule('abbrev_expand', re.compile(rf'(?<![\w.])(?:{p})'), _at_the_end(said))
-        for p, said in _ABBREVIATIONS_AT_THE_END.items()
+        for p, said in ABBREVIATIONS_AT_THE_END.items()
     ),
     Rule('abbrev_expand', re.compile(r'(?<!\w)St\.'), _saint_or_street),
     Rule('abbrev_expand', re.compile(r'(?<![\w.])(?:[A-Za-z]\.){2,}'), _initials),
-    *(_symbol(pattern, said) for pattern, said in _SYMBOLS.items()),
+    *(_symbol(pattern, said) for pattern, said in SYMBOLS.items()),
     Rule('punctuation_normalize', re.compile(r'[‘’]'), "'"),
     Rule('punctuation_normalize', re.compile(r'[“”„«»]'), '"'),
     Rule('punctuation_normalize', re.compile(r'\s*[—–―]\s*|\s+-+\s+|\s*-{2,}\s*'), ', '),
