@@ -18,7 +18,7 @@ from audio_interaction_ros.nodes.parameters import ChunkEncoderParameters, Decod
 from audio_interaction_ros.streaming.loop import make_session
 
 
-@pytest.mark.parametrize('shape', [(1, 48), (3, 7, 48)])
+@pytest.mark.parametrize('shape', [(1, 48), (3, 7, 48), (5, 20, 48)])
 @pytest.mark.parametrize('bias', [True, False])
 def test_bytes_stay_within_their_rounding_of_the_layer(shape, bias):
     torch.manual_seed(0)
@@ -26,6 +26,8 @@ def test_bytes_stay_within_their_rounding_of_the_layer(shape, bias):
     x = torch.randn(shape)
     # Each weight is off by at most half a step of its row.
     bound = x.abs().sum(-1, keepdim=True) * linear.weight.abs().amax(1) / 127 / 2 + 1e-4
+    if x[..., 0].numel() < 32:  # and a few rows, their scales and their products are rounded to bfloat16
+        bound += 3 / 256 * (x.abs() @ linear.weight.abs().T)
     with torch.inference_mode():
         assert ((Int8Linear(linear)(x) - linear(x)).abs() <= bound).all()
 
