@@ -11,9 +11,8 @@ from audio_interaction_ros.model.checkpoint import DecoderHalf, EncoderHalf, fin
 _DTYPES = {'stored': None, 'float32': torch.float32, 'bfloat16': torch.bfloat16, 'float16': torch.float16}
 ENCODER_PRECISIONS = tuple(_DTYPES)
 DECODER_PRECISIONS = (*_DTYPES, 'int8')
-_FEW_ROWS = (
-    32  # up to here reading the weights is what takes the time, and the kernel that reads them as bytes is the faster
-)
+# Up to here reading the weights is what takes the time, and the kernel that reads them as bytes is the faster.
+_FEW_ROWS = 32
 
 
 class Int8Linear(nn.Module):
@@ -25,6 +24,7 @@ class Int8Linear(nn.Module):
         scales = weight.abs().amax(dim=1).clamp_min(1e-12) / 127
         self.register_buffer('weight', (weight / scales[:, None]).round().to(torch.int8))
         self.register_buffer('scales', scales.to(linear.weight.dtype))
+        self.register_buffer('low_scales', self.scales.to(torch.bfloat16))
         self.bias = linear.bias
 
     def forward(self, x: Tensor) -> Tensor:
@@ -33,8 +33,7 @@ class Int8Linear(nn.Module):
         if len(rows) > _FEW_ROWS:
             y = F.linear(rows, self.weight.to(x.dtype)) * self.scales
         else:  # the kernel for bfloat16 is eleven times as fast as the one for float32
-            low = torch.bfloat16
-            y = torch._weight_int8pack_mm(rows.to(low), self.weight, self.scales.to(low)).to(x.dtype)
+            y = torch._weight_int8pack_mm(rows.to(torch.bfloat16), self.weight, self.low_scales).to(x.dtype)
         y = y.unflatten(0, x.shape[:-1])
         return y if self.bias is None else y + self.bias
 

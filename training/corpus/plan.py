@@ -64,6 +64,11 @@ class CorpusRecipe(BaseModel):
         known = sorted({name for category_and_task in all_tasks() for name in category_and_task})
         if unknown := set(self.shares) - set(known):
             raise ValueError(f'shares of unknown names {sorted(unknown)}; there are {known}')
+        for category, named in taxonomy().items():
+            if not any(self.shares.get(task, 1.0) for task in named):
+                raise ValueError(
+                    f"every sub-task of '{category}' has the share 0; give '{category}' itself the share 0"
+                )
         return self
 
 

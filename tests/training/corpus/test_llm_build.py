@@ -59,6 +59,11 @@ def row(kind: str, what: str) -> object:
     }[kind]
 
 
+def one_of(count: int, prompt: str) -> bool:
+    """True for one in so many prompts, always the same ones."""
+    return int(hashlib.sha256(prompt.encode()).hexdigest(), 16) % count == 0
+
+
 def answer(_: int, request: dict) -> Say:
     """What a model would say to each of the prompts, settled by the prompt alone."""
     system, prompt = request['messages'][0]['content'], request['messages'][1]['content']
@@ -68,7 +73,7 @@ def answer(_: int, request: dict) -> Say:
         (kind,) = (kind for kind, (_, what) in KINDS.items() if json.dumps(what) in prompt)
         return Say(json.dumps({'rows': [row(kind, words(prompt, number)) for number in range(20)]}))
     if asked == {'scenes'}:
-        if int(hashlib.sha256(prompt.encode()).hexdigest(), 16) % 3 == 0:
+        if one_of(3, prompt):
             return Say('a kitchen, perhaps?')
         events = [
             {'name': 'rain', 'role': 'ambient', 'rough_duration_s': 9.0, 'brief_description': 'rain'},
@@ -81,7 +86,7 @@ def answer(_: int, request: dict) -> Say:
         refined = [{'query': f'the sound of {tag}', 'fallback_caption': tag, 'accept_tags': [tag]} for tag in tags]
         return Say(json.dumps({'refinements': refined}))
     if asked == {'label', 'triggered_criterion', 'reason'}:
-        doubtful = int(hashlib.sha256(prompt.encode()).hexdigest(), 16) % 2 == 0
+        doubtful = one_of(2, prompt)
         label = Label.BORDERLINE if doubtful else Label.SILENT
         return Say(json.dumps({'label': label.value, 'triggered_criterion': 'none', 'reason': 'So it seems.'}))
     assert asked == {'question', 'reference_answer', 'reference_turn_idx'}

@@ -157,15 +157,15 @@ def test_a_direct_request_stands_for_itself_and_small_talk_for_none():
 def translated(said: dict[int, str]):
     request = event(0.2, 1.0, text='Translate what I say into Chinese.')
     line = event(2.0, 3.0, text='Good morning.')
-    replies = [reply(request, 'I write down every word.'), reply(line, '早上好。', language='chinese')]
+    replies = [reply(request, 'I translate into Chinese.'), reply(line, '早上好。', language='chinese')]
     return compare(stream([request, line], replies, category='streaming translation', task='en to zh'), heard(said))
 
 
 def test_bleu_is_by_language_and_a_missing_translation_counts():
-    perfect = bleu([translated({2: 'I write down every word.', 7: '早上好。'})], seed=1)
+    perfect = bleu([translated({2: 'I translate into Chinese.', 7: '早上好。'})], seed=1)
     assert (perfect['chinese']['bleu'], perfect['chinese']['segments']) == (pytest.approx(100.0), 1)
     assert perfect['english'] == {'bleu': None, 'segments': 0, 'confidence_95': None}
-    assert bleu([translated({2: 'I write down every word.'})], seed=1)['chinese']['bleu'] == 0.0
+    assert bleu([translated({2: 'I translate into Chinese.'})], seed=1)['chinese']['bleu'] == 0.0
 
 
 def test_only_streams_that_mean_the_same_after_another_are_concatenated():
