@@ -62,7 +62,7 @@ class StageData(_Section):
 
 
 class Stage(_Section):
-    """One of the four (paper B.2, Table 11)."""
+    """One of the four of the paper (B.2, Table 11), or of a recipe that goes on from a checkpoint."""
 
     name: str = Field(pattern=r'^[a-z][a-z0-9-]*$')
     trainable: tuple[Part, ...] = Field(min_length=1)
@@ -118,7 +118,7 @@ class TrainingRecipe(_Section):
     devices: int = Field(default=1, ge=1, description='that `accumulation` is meant for; other numbers divide the same')
     optimiser: Optimiser = Optimiser()
     encoder: ListeningStage | None = Field(default=None, description='stage 0, where nothing pretrained is at hand')
-    stages: tuple[Stage, Stage, Stage, Stage]
+    stages: tuple[Stage, ...] = Field(min_length=1, description='four from nothing; fewer go on from a checkpoint')
     false_responses_per_hour: float = Field(
         default=40.0,
         ge=0,

@@ -11,6 +11,8 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from audio_interaction_ros.model.checkpoint import load_encoder
+from audio_interaction_ros.model.shapes import AudioConfig
 from training.ablate.score import Score, score
 from training.ablate.variants import BASELINE, VARIANTS, Variant, corpus_settings, recipe_of
 from training.corpus.build import build
@@ -18,7 +20,7 @@ from training.corpus.jobs import write_whole
 from training.corpus.plan import CorpusRecipe
 from training.recipe import TrainingRecipe
 from training.stages import TrainingError
-from training.stages.run import INDEX, WEIGHTS, Files, begin_like, stage_folder, train
+from training.stages.run import INDEX, WEIGHTS, Files, begin_like, stage_folder, take_encoder, train
 
 _LIBRARY = Path('library') / 'clips'
 
@@ -27,7 +29,8 @@ _LIBRARY = Path('library') / 'clips'
 class Ablation:
     """What is ablated, at which scale, and where it is kept.
 
-    `hours`: of streams in every corpus. `steps`: as in `recipe_of`. `sources`: as `build` takes them.
+    `hours`: of streams in every corpus. `steps`: as in `recipe_of`. `sources`: as `build` takes them. `start`: a
+    checkpoint directory whose encoder stands in for stage 0; all of it, where the recipe has no stage 0.
     """
 
     recipe: TrainingRecipe
@@ -36,6 +39,7 @@ class Ablation:
     steps: int
     workers: int
     out: Path
+    start: Path | None = None
 
     def run(self, variant: Variant) -> Path:
         """The folder in which it is trained."""
@@ -78,13 +82,21 @@ def _begin(ablation: Ablation) -> None:
         'sources': {name: str(folder.resolve()) for name, folder in sorted(ablation.sources.items())},
         'hours': ablation.hours,
         'steps': ablation.steps,
+        'start': str(ablation.start.resolve()) if ablation.start else None,
     }
     settings = ablation.out / 'ablation.json'
     if settings.exists() and json.loads(settings.read_text()) != made_of:
         raise TrainingError(
-            f"'{ablation.out}' holds an ablation of another recipe, other sources, hours or steps; give another --out "
-            'or remove it'
+            f"'{ablation.out}' holds an ablation of another recipe, other sources, hours, steps or start; give "
+            'another --out or remove it'
         )
+    if ablation.start is not None and ablation.recipe.encoder is not None:
+        shape = load_encoder(ablation.start).encoder.audio_tower.config
+        if shape != AudioConfig(**ablation.recipe.audio):
+            raise TrainingError(
+                f"the encoder of '{ablation.start}' has other shapes than recipe '{ablation.recipe.name}'; give a "
+                'checkpoint that this recipe made, or no --start'
+            )
     _build(ablation, VARIANTS[BASELINE])
     write_whole(settings, json.dumps(made_of, indent=1).encode() + b'\n')
 
@@ -113,14 +125,17 @@ def _up(deadline: float | None) -> bool:
 
 
 def _train(ablation: Ablation, variant: Variant, recipe: TrainingRecipe, deadline: float | None) -> bool:
-    run, baseline = ablation.run(variant), VARIANTS[BASELINE]
+    run, baseline, start = ablation.run(variant), VARIANTS[BASELINE], ablation.start
+    if start is not None and recipe.encoder is not None:
+        take_encoder(run, start)
+        start = None
     if variant is not baseline:
         alike = variant.chunk_ms == baseline.chunk_ms
         begin_like(run, ablation.run(baseline), encoder=alike and recipe.encoder is not None)
     file = run / 'recipe.yaml'
     write_whole(file, recipe.model_dump_json(indent=1).encode())  # which YAML reads too
     left_s = None if deadline is None else max(0.0, deadline - time.monotonic())
-    return bool(train(Files(file, ablation.corpus(variant), run, None, None), left_s)['finished'])
+    return bool(train(Files(file, ablation.corpus(variant), run, None, start), left_s)['finished'])
 
 
 def _build(ablation: Ablation, variant: Variant) -> None:

@@ -7,7 +7,7 @@ import json
 import os
 from pathlib import Path
 
-from training.ablate.variants import BASELINE, VARIANTS
+from training.ablate.variants import BASELINE, STAGES, VARIANTS
 from training.corpus.command import add_source_arguments, sources_of
 from training.recipe import load_training_recipe, recipe_path
 from training.stages import TrainingError
@@ -22,6 +22,11 @@ def add_arguments(parser: argparse.ArgumentParser, library: Path) -> None:
     )
     parser.add_argument(
         '--steps', type=int, default=200, help='of the longest stage, the others in proportion (default: %(default)s)'
+    )
+    parser.add_argument(
+        '--start',
+        type=Path,
+        help="checkpoint directory: its encoder in place of the recipe's stage 0, or all of it where there is none",
     )
     parser.add_argument(
         '--only',
@@ -50,7 +55,14 @@ def run(options: argparse.Namespace) -> int:
     from training.ablate.table import results, write_tables
 
     recipe = load_training_recipe(recipe_path(options.recipe))
-    ablation = Ablation(recipe, sources_of(options), options.hours, options.steps, options.workers, options.out)
+    if len(recipe.stages) != STAGES:
+        raise TrainingError(
+            f"recipe '{recipe.name}' has {len(recipe.stages)} stages and variants are compared after each of "
+            f"{STAGES}; give one that has them all, such as 'embedded'"
+        )
+    ablation = Ablation(
+        recipe, sources_of(options), options.hours, options.steps, options.workers, options.out, options.start
+    )
     minutes = options.stop_after_minutes
     scores = ablate(ablation, options.only, None if minutes is None else 60.0 * minutes)
     wanted = [BASELINE, *(options.only or (name for name in VARIANTS if name != BASELINE))]
@@ -59,13 +71,16 @@ def run(options: argparse.Namespace) -> int:
         'hours': options.hours,
         'steps': options.steps,
         'seed': recipe.seed,
+        'start': str(options.start) if options.start else None,
     }
     if scores:
         tested = scores[BASELINE]
         hours = sum(tested.counts['hours'])
+        part = 'the encoder' if recipe.encoder else 'the weights'
+        begun = f', begun with {part} of {options.start}' if options.start else ''
         facts = (
             f'Recipe {recipe.name}, seed {recipe.seed}: {options.hours:g} hours of streams a corpus, {options.steps} '
-            f'steps in the longest stage; scored on {len(tested.streams)} streams, {hours:.2f} hours.'
+            f'steps in the longest stage{begun}; scored on {len(tested.streams)} streams, {hours:.2f} hours.'
         )
         found = results(scores, recipe.seed)
         markdown, page = write_tables(found, facts, options.out)

@@ -10,6 +10,7 @@ from training.recipe import TrainingRecipe
 
 BASELINE = 'baseline'
 RUNTIME_CHUNK_MS = 400
+STAGES = 4  # of the recipes that can be ablated, as the paper's
 _VALIDATION_STREAMS = 16  # while training; what counts is scored once, at the end, on all of them
 
 

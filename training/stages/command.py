@@ -16,7 +16,7 @@ H100_GB = 80.0
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What `train` takes."""
     parser.add_argument('--recipe', default='embedded', help='a YAML file, or a name in training/recipes')
-    parser.add_argument('--corpus', type=Path, help="what 'corpus build' made; the four stages read it")
+    parser.add_argument('--corpus', type=Path, help="what 'corpus build' made; the stages read it")
     parser.add_argument('--start', type=Path, help='checkpoint directory to start from (weights, tokenizer, protocol)')
     parser.add_argument('--run', type=Path, help='working directory (default: runs/<recipe>)')
     parser.add_argument('--out', type=Path, help='checkpoint directory (default: <run>/checkpoint)')

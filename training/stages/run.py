@@ -1,4 +1,4 @@
-"""A whole run: corpus → tokenizer, index, stage 0 if there is one, the four stages, a checkpoint directory.
+"""A whole run: corpus → tokenizer, index, stage 0 if there is one, the stages, a checkpoint directory.
 
 Everything that was finished is found again in the run's folder, so the same command goes on after any interruption.
 """
@@ -126,7 +126,7 @@ def train(files: Files, stop_after_s: float | None = None) -> dict[str, object]:
 
 
 def stage_folder(run: Path, recipe: TrainingRecipe, number: int) -> Path:
-    """Where a run keeps one of its four stages, counted from 1; `WEIGHTS` is there once it is finished."""
+    """Where a run keeps one of its stages, counted from 1; `WEIGHTS` is there once it is finished."""
     return run / f'{number}-{recipe.stages[number - 1].name}'
 
 
@@ -139,6 +139,13 @@ def begin_like(run: Path, other: Path, encoder: bool) -> None:
     for name in (*([ENCODER] if encoder else []), TOKENIZER, PROTOCOL, CLASSES):
         if not (run / name).exists():
             write_whole(run / name, (other / name).read_bytes())
+
+
+def take_encoder(run: Path, start: Path) -> None:
+    """Give a run, before it begins, a checkpoint's encoder in place of its stage 0."""
+    if not (run / ENCODER).exists():
+        run.mkdir(parents=True, exist_ok=True)
+        _write_tensors(load_encoder(start, dtype=torch.float32).encoder.audio_tower.state_dict(), run / ENCODER)
 
 
 def _prepare(recipe: TrainingRecipe, files: Files) -> None:

@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 from safetensors.torch import load_file
 
 from tests.training.stages import micro
@@ -23,6 +24,7 @@ from training.ablate.variants import BASELINE, TABLES, VARIANTS, recipe_of
 from training.corpus.sources.base import SourceError
 from training.recipe import load_training_recipe
 from training.stages import TrainingError
+from training.stages.run import Files, train
 
 ROOT = Path(__file__).resolve().parents[3]
 STEPS = 2
@@ -198,10 +200,32 @@ def test_only_what_is_named_is_done_beside_the_baseline(done, tmp_path, capsys, 
     assert "invalid choice: 'chunk-0.7' (choose from" in capsys.readouterr().err
 
 
+def test_a_checkpoints_encoder_stands_in_for_stage_0(done, corpus, tmp_path, monkeypatch):
+    begun = []
+
+    def train_nothing(made, left_s):
+        begun.append((made.start, load_file(made.run / 'encoder.safetensors')))
+        return {'finished': False}
+
+    ablation, _ = done
+    start = tmp_path / 'checkpoint'
+    train(Files(micro.write_recipe(tmp_path / 'micro.yaml', steps=1), corpus, tmp_path / 'run', start, None))
+    again = dataclasses.replace(ablation, out=copied(done, tmp_path, 'chunk-0.8').out, start=start)
+    (again.out / 'ablation.json').unlink()
+    monkeypatch.setattr(ablation_module, 'train', train_nothing)
+    ablate(again, ['chunk-0.8'], None)
+    (came_from, encoder), kept = *begun, load_file(start / 'model.safetensors')
+    assert came_from is None and encoder
+    assert all(torch.equal(kept[f'audio_tower.{name}'], tensor) for name, tensor in encoder.items())
+    wider = ablation.recipe.model_copy(update={'audio': ablation.recipe.audio | {'encoder_layers': 2}})
+    with pytest.raises(TrainingError, match=r"has other shapes than recipe 'micro'; give a checkpoint that this"):
+        ablate(dataclasses.replace(again, recipe=wider, out=tmp_path / 'other'), None, None)
+
+
 def test_another_scale_does_not_go_into_the_same_table(done):
     ablation, _ = done
     with pytest.raises(
-        TrainingError, match=r'holds an ablation of another recipe, other sources, hours or steps; give'
+        TrainingError, match=r'holds an ablation of another recipe, other sources, hours, steps or start; give'
     ):
         ablate(dataclasses.replace(ablation, steps=STEPS + 1), None, None)
 
@@ -211,6 +235,7 @@ def test_another_scale_does_not_go_into_the_same_table(done):
     [
         (['--hours', '0'], '--hours 0 --steps 2 --workers 1: give more than nothing of each'),
         (['--source', 'nothing=here'], 'nothing'),
+        (['--recipe', 'further'], "recipe 'further' has 1 stages and variants are compared after each of 4; give one"),
     ],
 )
 def test_what_cannot_work_is_one_sentence(done, tmp_path, capsys, options, problem):

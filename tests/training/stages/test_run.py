@@ -218,6 +218,19 @@ def test_a_run_starts_from_a_checkpoint_where_the_recipe_learns_no_tokenizer(und
     assert torch.equal(*(state['language_model.model.layers.0.mlp.up_proj.weight'] for state in states))
 
 
+def test_a_recipe_of_one_stage_goes_on_from_a_checkpoint(undisturbed, corpus, tmp_path):
+    done, _ = undisturbed
+    last = micro.settings(steps=STEPS)['stages'][-1]
+    made = files(corpus, tmp_path, done.out, vocabulary_size=None, stages=[last | {'learning_rate': 1e-4}])
+    further = train(made)
+    assert further['finished'] and list(further['validation']) == ['interaction']
+    before, after = (scalars(folder.run, 'interaction') for folder in (done, made))
+    assert after['loss/stream', 0] < before['loss/stream', 0]  # it begins where the checkpoint ended
+    assert after['loss/event', 0] > before['loss/event', 0]  # but for the head that no checkpoint has
+    old, new = (load_file(folder.out / 'model.safetensors') for folder in (done, made))
+    assert old.keys() == new.keys() and any(not torch.equal(old[name], new[name]) for name in old)
+
+
 def test_stage_0_comes_first_where_the_recipe_has_one(corpus, tmp_path):
     numbers = {'steps': 40, 'batch': 4, 'speech_batch': 6, 'learning_rate': 1e-2, 'weight_decay': 0.05}
     made = files(corpus, tmp_path, encoder=numbers | {'mixed_share': 0.5}, steps=1)
