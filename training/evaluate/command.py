@@ -43,6 +43,7 @@ def add_parser(commands: argparse._SubParsersAction, library: Path) -> None:
     corpus = evaluate.add_parser('corpus', help='a corpus of streams: triggers, answers, WER, BLEU, stability')
     corpus.add_argument('corpus', type=Path)
     corpus.add_argument('--split', default='test', choices=('train', 'validation', 'test'))
+    corpus.add_argument('--streams', type=int, help='at most so many, drawn by --seed (default: all)')
     bench = evaluate.add_parser('psb', help='Proactive-Sound-Bench, with the audio its authors give out')
     bench.add_argument('--audio', type=Path, required=True, help='folder of the audio')
     bench.add_argument(
@@ -127,7 +128,10 @@ def _clips(options: argparse.Namespace) -> Evaluation:
 def _corpus(options: argparse.Namespace) -> Evaluation:
     from training.evaluate.corpus import evaluate_corpus
 
-    return evaluate_corpus(_ear(options), options.corpus, options.split, options.seed, _judge(options))
+    if options.streams is not None and options.streams < 1:
+        raise EvaluationError(f'--streams {options.streams}: give one or more, or leave it out for all')
+    ear, judge = _ear(options), _judge(options)
+    return evaluate_corpus(ear, options.corpus, options.split, options.streams, options.seed, judge)
 
 
 def _psb(options: argparse.Namespace) -> Evaluation:

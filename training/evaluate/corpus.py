@@ -42,14 +42,19 @@ class Triggers:
     right: int
 
 
-def evaluate_corpus(ear: Ear, corpus: Path, split: str, seed: int, judge: Judge | None) -> Evaluation:
-    """Every stream of `split`. Raises EvaluationError if it has none, BuildError where there is no corpus."""
+def evaluate_corpus(ear: Ear, corpus: Path, split: str, most: int | None, seed: int, judge: Judge | None) -> Evaluation:
+    """The streams of `split`, or `most` of them drawn by the seed.
+
+    Raises EvaluationError if it has none, BuildError where there is no corpus.
+    """
     streams = [stream for stream, _ in read_streams(corpus, audio=False)]
     wanted = {number for number, stream in enumerate(streams) if stream.split == split}
     if not wanted:
         raise EvaluationError(
             f"'{corpus}' has no stream on the {split} side; build more hours, or give another --split"
         )
+    if most is not None and most < len(wanted):
+        wanted = set(np.random.default_rng([seed, 41]).choice(sorted(wanted), most, replace=False).tolist())
     contained = [n for n in sorted(wanted) if self_contained(streams[n])]
     chained = set(
         np.array(contained)[np.linspace(0, len(contained) - 1, min(MOST_STREAMS, len(contained))).astype(int)]

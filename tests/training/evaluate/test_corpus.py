@@ -66,6 +66,18 @@ def test_the_command_prints_its_json_last_and_writes_a_page_beside_the_corpus(co
     assert page.count('<audio') == 5 and 'Stability' in page
 
 
+def test_as_many_streams_as_asked_for_are_drawn_by_the_seed(corpus: Path, ear_folder: str, capsys, tmp_path):
+    def figures(*options: str) -> dict:
+        page = str(tmp_path / 'page.html')
+        command = ['evaluate', 'corpus', str(corpus), '--checkpoint', ear_folder, '--report', page]
+        assert main([*command, '--streams', *options]) == 0
+        return json.loads(capsys.readouterr().out.splitlines()[-1])
+
+    assert figures('2')['trials'] == 4 and figures('2') == figures('2') and figures('9')['trials'] == 10
+    assert main(['evaluate', 'corpus', str(corpus), '--checkpoint', ear_folder, '--streams', '0']) == 2
+    assert '--streams 0: give one or more' in capsys.readouterr().err
+
+
 def test_the_first_of_a_concatenation_hears_what_it_hears_alone(ear: Ear):
     streams = [numbered(number) for number in range(SEGMENTS)]
     figures = stability(ear, streams, seed=1)
