@@ -10,6 +10,7 @@ import json
 import logging
 import multiprocessing
 import os
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_completed
 from pathlib import Path
@@ -64,9 +65,22 @@ class Workers:
     def _in_processes(self, work: Callable[[Job], int], jobs: Sequence[Job]) -> Iterator[int]:
         if self._pool is None:
             # Not forked: a parent that has run PyTorch holds locks that a fork would copy locked.
-            self._pool = ProcessPoolExecutor(self.count, mp_context=multiprocessing.get_context('spawn'))
+            spawn = multiprocessing.get_context('spawn')
+            self._pool = ProcessPoolExecutor(self.count, mp_context=spawn, initializer=_end_with_parent)
         for future in as_completed([self._pool.submit(work, job) for job in jobs]):
             yield future.result()
+
+
+def _end_with_parent() -> None:
+    """A worker whose parent was killed would wait for jobs for ever: its siblings hold the other end of their queue."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def wait() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True, name='parent').start()
 
 
 def run_threads(title: str, work: Callable[[Job], int], jobs: Sequence[Job], threads: int, unit: str = 'shard') -> int:
