@@ -7,6 +7,7 @@ import pytest
 import soundfile
 
 from training.corpus.clips import ClipLibraryError, activity, load_library, split, write_attributions
+from training.corpus.sounds import category_weight
 
 COLUMNS = ['path', 'category', 'source', 'source_id', 'fold', 'licence', 'attribution', 'respond']
 
@@ -80,3 +81,9 @@ def test_attributions_name_every_recording_once(tmp_path):
         assert list(csv.DictReader(file)) == [
             {'source': 'S', 'source_id': 'x', 'licence': 'CC0-1.0', 'attribution': 'me, "x"'}
         ]
+
+
+def test_more_renders_do_not_crowd_out_recordings():
+    rendered = [f'procedural:siren:{n}' for n in range(60)]
+    assert category_weight(rendered) == category_weight(rendered[:10]) < category_weight(['one'])
+    assert category_weight(['one', *rendered]) < category_weight(['one', 'two'])

@@ -116,7 +116,7 @@ def load_answers() -> dict[str, Answer]:
     return {category: Answer(row['emotion'], tuple(row['sentences'])) for category, row in data.items()}
 
 
-RENDERS_PER_RECORDING = 40  # so many renders of a procedural sound weigh as much as one recording
+RENDERS_WEIGH = 0.5  # of a recording, however many they are: one synthesiser made them all
 ENOUGH_RECORDINGS = 30  # more of them do not make a category more important
 
 
@@ -127,8 +127,9 @@ def category_weight(sources: Iterable[str]) -> float:
     resembles that recording then counts as it.
     """
     distinct = set(sources)
-    rendered = sum(source.startswith(MADE) for source in distinct)
-    return float(min(len(distinct) - rendered + rendered / RENDERS_PER_RECORDING, ENOUGH_RECORDINGS) ** 0.7)
+    recorded = sum(not source.startswith(MADE) for source in distinct)
+    weight = recorded + (RENDERS_WEIGH if recorded < len(distinct) else 0.0)
+    return float(min(weight, ENOUGH_RECORDINGS) ** 0.7)
 
 
 class SoundPool:
