@@ -25,7 +25,7 @@ _NOTES = (
     'validation side, one for balanced accuracy and one for the rest. A reply is exact if no token of it is wrong. Due '
     'to decision is what chunks and speaking make a reply wait, computing aside.',
     'Intervals are 95 % bootstraps over streams and say nothing about other seeds. All variants have the same seed, '
-    'tokenizer and steps; stage 0 was trained once for each chunk length.',
+    'tokenizer and steps; stage 0, if it was trained, once for each chunk length.',
     "MMAU, Alpaca and latency are the paper's own and have no counterpart here; text tokens and exact replies stand "
     'for comprehension.',
 )
