@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from audio_interaction_ros.model.checkpoint import load_encoder
+from audio_interaction_ros.model.checkpoint import CheckpointConfig
 from audio_interaction_ros.model.shapes import AudioConfig
 from training.ablate.score import Score, score
 from training.ablate.variants import BASELINE, VARIANTS, Variant, corpus_settings, recipe_of
@@ -91,7 +91,7 @@ def _begin(ablation: Ablation) -> None:
             'another --out or remove it'
         )
     if ablation.start is not None and ablation.recipe.encoder is not None:
-        shape = load_encoder(ablation.start).encoder.audio_tower.config
+        shape = CheckpointConfig.load(ablation.start).encoder_outline().audio_tower.config
         if shape != AudioConfig(**ablation.recipe.audio):
             raise TrainingError(
                 f"the encoder of '{ablation.start}' has other shapes than recipe '{ablation.recipe.name}'; give a "
