@@ -41,6 +41,16 @@ class Ablation:
     out: Path
     start: Path | None = None
 
+    @property
+    def start_encoder(self) -> Path | None:
+        """The checkpoint whose encoder stands in for stage 0."""
+        return self.start if self.recipe.encoder is not None else None
+
+    @property
+    def start_weights(self) -> Path | None:
+        """The checkpoint whose weights are all taken."""
+        return self.start if self.recipe.encoder is None else None
+
     def run(self, variant: Variant) -> Path:
         """The folder in which it is trained."""
         return self.out / 'runs' / (BASELINE if variant.after_stage else variant.name)
@@ -90,12 +100,12 @@ def _begin(ablation: Ablation) -> None:
             f"'{ablation.out}' holds an ablation of another recipe, other sources, hours, steps or start; give "
             'another --out or remove it'
         )
-    if ablation.start is not None and ablation.recipe.encoder is not None:
-        shape = CheckpointConfig.load(ablation.start).encoder_outline().audio_tower.config
+    if ablation.start_encoder is not None:
+        shape = CheckpointConfig.load(ablation.start_encoder).encoder_outline().audio_tower.config
         if shape != AudioConfig(**ablation.recipe.audio):
             raise TrainingError(
-                f"the encoder of '{ablation.start}' has other shapes than recipe '{ablation.recipe.name}'; give a "
-                'checkpoint that this recipe made, or no --start'
+                f"the encoder of '{ablation.start_encoder}' has other shapes than recipe '{ablation.recipe.name}'; "
+                'give a checkpoint that this recipe made, or no --start'
             )
     _build(ablation, VARIANTS[BASELINE])
     write_whole(settings, json.dumps(made_of, indent=1).encode() + b'\n')
@@ -125,17 +135,16 @@ def _up(deadline: float | None) -> bool:
 
 
 def _train(ablation: Ablation, variant: Variant, recipe: TrainingRecipe, deadline: float | None) -> bool:
-    run, baseline, start = ablation.run(variant), VARIANTS[BASELINE], ablation.start
-    if start is not None and recipe.encoder is not None:
-        take_encoder(run, start)
-        start = None
+    run, baseline = ablation.run(variant), VARIANTS[BASELINE]
+    if ablation.start_encoder is not None:
+        take_encoder(run, ablation.start_encoder)
     if variant is not baseline:
         alike = variant.chunk_ms == baseline.chunk_ms
         begin_like(run, ablation.run(baseline), encoder=alike and recipe.encoder is not None)
     file = run / 'recipe.yaml'
     write_whole(file, recipe.model_dump_json(indent=1).encode())  # which YAML reads too
     left_s = None if deadline is None else max(0.0, deadline - time.monotonic())
-    return bool(train(Files(file, ablation.corpus(variant), run, None, start), left_s)['finished'])
+    return bool(train(Files(file, ablation.corpus(variant), run, None, ablation.start_weights), left_s)['finished'])
 
 
 def _build(ablation: Ablation, variant: Variant) -> None:
