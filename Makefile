@@ -32,6 +32,7 @@ NONE_IS_FINE = $(if $(PYTEST_ARGS),|| [ $$? -eq 5 ])
 test: setup-dev
 	.venv/bin/ruff check .
 	.venv/bin/mypy
+	.venv/bin/lint-imports
 	.venv/bin/python -m pytest --ignore=tests/training $(PYTEST_ARGS) $(NONE_IS_FINE)
 	OMP_NUM_THREADS=1 .venv/bin/python -m pytest tests/training -n 2 --dist loadfile $(PYTEST_ARGS) $(NONE_IS_FINE)
 

@@ -63,7 +63,7 @@ def main(argv: list[str] | None = None) -> int:
         elif options.command == 'corpus':
             return corpus_command.run(options)
         else:
-            from training.corpus.scene import make_scene
+            from training.render.demo_scene import make_scene
 
             print(json.dumps(make_scene(options.clips, options.out, options.seed)))
     except _mendable() as error:
@@ -98,12 +98,12 @@ def _mendable() -> tuple[type[Exception], ...]:
     """The errors whose message says what to do. Imported when there is one, because PyTorch takes seconds."""
     from audio_interaction_ros.audio.formats import AudioFormatError
     from audio_interaction_ros.model.weights import CheckpointError
-    from training.corpus import CorpusError
-    from training.corpus.clips import ClipLibraryError
-    from training.corpus.speech import SpeechError
+    from training.errors import CorpusError
     from training.evaluate import EvaluationError
     from training.inspect import InspectionError
     from training.recipe import RecipeError
+    from training.sources.clip_library import ClipLibraryError
+    from training.speech.voices import SpeechError
     from training.stages import TrainingError
 
     return (

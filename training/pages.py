@@ -13,7 +13,7 @@ import soundfile
 
 from audio_interaction_ros.audio import SAMPLE_RATE_HZ
 from audio_interaction_ros.audio.formats import Samples
-from training.corpus.procedural.contact_sheet import palette, picture, png
+from training.procedural.contact_sheet import palette, picture, png
 
 _STYLE = """
 body { font: 14px/1.45 system-ui, sans-serif; margin: 2em auto; max-width: 70em; color: #222; background: #fff }

@@ -10,8 +10,8 @@ import soundfile
 
 from audio_interaction_ros.events.export import COLUMNS, export_flagged, export_folder
 from audio_interaction_ros.events.log import EventLog, EventLogError, Kind, Retention, Verdict
-from training.corpus.clips import load_library, split
-from training.corpus.sounds import Sound
+from training.clips.sounds import SoundClip
+from training.sources.clip_library import load_library, split
 
 DAY_NS = 86_400 * 10**9
 STAMP_NS = 1_700_000_000_000_000_000
@@ -49,7 +49,7 @@ def test_flagged_events_become_clips_that_training_reads(log, tmp_path):
     for clip in clips:
         samples = clip.read()
         assert len(samples) == 6 * 16_000
-        assert Sound.of(clip.category, bool(clip.respond), clip.source_id, samples).audible
+        assert SoundClip.of(clip.category, bool(clip.respond), clip.source_id, samples).audible
     with (folder / 'manifest.csv').open(newline='') as file:
         rows = list(csv.DictReader(file))
     assert tuple(rows[0]) == COLUMNS

@@ -16,8 +16,8 @@ from audio_interaction_ros.model.shapes import AudioConfig
 from training.ablate.score import Score, score
 from training.ablate.variants import BASELINE, VARIANTS, Variant, corpus_settings, recipe_of
 from training.corpus.build import build
-from training.corpus.jobs import write_whole
-from training.corpus.plan import CorpusRecipe
+from training.corpus.recipe import CorpusRecipe
+from training.files import write_whole
 from training.recipe import TrainingRecipe
 from training.stages import TrainingError
 from training.stages.run import INDEX, WEIGHTS, Files, begin_like, stage_folder, take_encoder, train

@@ -22,7 +22,7 @@ from audio_interaction_ros.audio import SAMPLE_RATE_HZ
 from audio_interaction_ros.audio.logmel import CausalLogMel
 from audio_interaction_ros.model.checkpoint import PROTOCOL, TOKENIZER
 from audio_interaction_ros.model.protocol import Protocol
-from training.evaluate.figures import best_threshold
+from training.metrics import best_threshold
 from training.recipe import StageData, TrainingRecipe
 from training.stages import TrainingError
 from training.stages.batches import Batch, Reader

@@ -12,8 +12,8 @@ import numpy as np
 from training import pages, plots
 from training.ablate.score import FIGURES, Score
 from training.ablate.variants import BASELINE, TABLES, VARIANTS
-from training.corpus.jobs import write_whole
-from training.evaluate.figures import interval_of_sums
+from training.files import write_whole
+from training.metrics import interval_of_sums
 
 _SHARES = ('trigger_accuracy', 'balanced_accuracy', 'response_recall', 'text_token_accuracy', 'exact_replies')
 _COMPARED = (*_SHARES, 'false_triggers_per_hour')

@@ -1,5 +1,1 @@
-"""Sources → clips → streams (paper §3.2, §4)."""
-
-
-class CorpusError(RuntimeError):
-    """A corpus cannot be made or used, in one sentence; what is wrong where is said by those that derive from it."""
+"""Sources and a recipe → shards of labelled streams (paper §3.2, §4): commands, plan, build and checks."""

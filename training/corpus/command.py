@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from training.corpus import CorpusError
+from training.errors import CorpusError
 from training.recipe import recipe_path
 
 if TYPE_CHECKING:
-    from training.corpus.plan import CorpusRecipe
+    from training.corpus.recipe import CorpusRecipe
 
 
 def add_parser(commands: argparse._SubParsersAction, library: Path) -> None:
@@ -62,7 +62,7 @@ def load_corpus_recipe(path: Path) -> CorpusRecipe:
     import yaml
     from pydantic import ValidationError
 
-    from training.corpus.plan import CorpusRecipe
+    from training.corpus.recipe import CorpusRecipe
 
     try:
         return CorpusRecipe.model_validate((yaml.safe_load(path.read_text()) or {}).get('streams_corpus', {}))
@@ -72,7 +72,7 @@ def load_corpus_recipe(path: Path) -> CorpusRecipe:
 
 def named_folders(given: Sequence[str], clips: Path | None) -> dict[str, Path]:
     """Name → folder, from `NAME=DIR` and the folder of clips. Raises CorpusError for what is no such pair or twice."""
-    from training.corpus.sources import find_source
+    from training.sources import find_source
 
     folders: dict[str, Path] = {}
     for pair in [*given, *([f'clips={clips}'] if clips else [])]:
@@ -90,7 +90,7 @@ def list_sources() -> list[dict[str, object]]:
     from rich.console import Console
     from rich.table import Table
 
-    from training.corpus.sources import SOURCES
+    from training.sources import SOURCES
 
     columns = ('name', 'title', 'family', 'licence', 'layout', 'homepage')
     rows: list[dict[str, object]] = [{key: getattr(each, key) for key in columns} for each in SOURCES.values()]
@@ -117,8 +117,8 @@ def run(options: argparse.Namespace) -> int:
         print(json.dumps({'sources': list_sources()}))
         return 0
     if options.corpus_command == 'sounds':
-        from training.corpus.procedural.contact_sheet import write_contact_sheet
-        from training.corpus.procedural.library import ALL_TYPES
+        from training.procedural.contact_sheet import write_contact_sheet
+        from training.procedural.registry import ALL_TYPES
 
         write_contact_sheet(ALL_TYPES.values(), options.out, options.seed)
         print(json.dumps({'sounds': str(options.out), 'types': len(ALL_TYPES)}))

@@ -6,22 +6,21 @@ alone; how many workers there are and which of them comes first changes nothing.
 
 from __future__ import annotations
 
-import json
 import logging
 import multiprocessing
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_completed
-from pathlib import Path
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from types import TracebackType
 from typing import Any, TypeVar
 
 from tqdm import tqdm
 
-from training.corpus import CorpusError
+from training.errors import CorpusError
 
 Job = TypeVar('Job')
+
 
 _MOST_BLOCKS = 4_096  # that Ray Data has to keep track of; a block is a task
 
@@ -81,29 +80,6 @@ def _end_with_parent() -> None:
         os._exit(1)
 
     threading.Thread(target=wait, daemon=True, name='parent').start()
-
-
-def run_threads(title: str, work: Callable[[Job], int], jobs: Sequence[Job], threads: int, unit: str = 'shard') -> int:
-    """As `Workers.run`, here, for jobs that wait for a server most of the time."""
-    with ThreadPoolExecutor(threads) as pool:
-        waiting = [pool.submit(work, job) for job in jobs]
-        try:
-            return sum(tqdm((future.result() for future in as_completed(waiting)), title, len(jobs), unit=unit))
-        finally:
-            pool.shutdown(cancel_futures=True)  # after a failure; those at work end first
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """A file that is there as a whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f'{path.name}.{os.getpid()}.tmp')
-    temporary.write_bytes(data)
-    temporary.replace(path)
-
-
-def json_lines(rows: Iterable[Mapping[str, object]]) -> bytes:
-    """One JSON object a line, in UTF-8."""
-    return ''.join(json.dumps(row, ensure_ascii=False) + '\n' for row in rows).encode()
 
 
 def _on_ray(work: Callable[[Job], int], jobs: Sequence[Job]) -> Iterator[int]:

@@ -5,107 +5,39 @@ Scripts are drawn from the seed and the number of the item alone.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from audio_interaction_ros.audio import CHUNK_SAMPLES, SAMPLE_RATE_HZ
-from training.corpus import CorpusError, jobs
-from training.corpus.dialogues import Dialogues
-from training.corpus.espeak import Speaker
-from training.corpus.library import Library, LibraryError
-from training.corpus.llm import LlmClient, LlmSettings
-from training.corpus.perform import Casting, Performance, cast
-from training.corpus.prepare import SPLITS
-from training.corpus.spoken import Sentence, SpeechSettings, make_tts
-from training.corpus.tasks import MixIns, all_tasks, write_script
-from training.corpus.tasks.fresh import ASKED_AT_ONCE, read_fresh_texts, write_fresh_texts
-from training.corpus.tasks.script import LANGUAGES, Script, Speech, taxonomy
-from training.corpus.tasks.shelf import Shelf
+from audio_interaction_ros.audio.formats import Samples
+from training.clips.prepare import SPLITS
+from training.clips.store import ClipStoreError
+from training.corpus.jobs import Workers
+from training.corpus.recipe import CorpusRecipe
+from training.corpus.shard import Shard, open_library, scripts, split_of_item
+from training.errors import BuildError
+from training.files import json_lines, write_whole
+from training.llm import LlmClient, LlmSettings, run_threads
+from training.render.tfjp import tfjp
+from training.scripts.dialogues import Dialogues
+from training.scripts.fresh import ASKED_AT_ONCE, read_fresh_texts, write_fresh_texts
+from training.scripts.sampler import all_tasks, write_script
+from training.scripts.script import LANGUAGES, Script, Speech, taxonomy
+from training.scripts.shelf import Shelf
+from training.speech.casting import Casting, cast
+from training.speech.espeak import Speaker
+from training.speech.spoken import Sentence, SpeechSettings, make_tts
 
 STREAMS_A_SHARD = 48
+
+
 FRESH_TEXTS = 'texts.json'
+
+
 _SAMPLED_SCRIPTS = 200  # to learn how long a stream is, and so how many make the hours
-
-
-class BuildError(CorpusError):
-    """The corpus cannot be built, in one sentence."""
-
-
-class CorpusRecipe(BaseModel):
-    """The `streams_corpus` section of a recipe."""
-
-    model_config = ConfigDict(extra='forbid', frozen=True)
-
-    renders: int = Field(default=20, ge=10, description='of each procedural sound')
-    variants: int = Field(default=0, ge=0, description='altered copies of each recorded sound on the training side')
-    shares: dict[str, float] = Field(
-        default_factory=dict,
-        description='weight of a category, or of a sub-task within it, by name; those not named: 1',
-    )
-    held_out_share: float = Field(default=0.1, ge=0, lt=0.5, description='of the streams, each for validation and test')
-    scenes: Literal['curated', 'random'] = Field(
-        default='curated', description='random: sounds of any kind instead, for an ablation of event selection'
-    )
-    mix_ins: MixIns = MixIns()
-    performance: Performance = Performance()
-    speech: SpeechSettings = SpeechSettings()
-    llm: LlmSettings | None = Field(default=None, description='a chat model that writes, plans, audits and asks')
-    fresh_texts: int = Field(default=100, ge=20, description='of each kind, by the chat model')
-
-    @model_validator(mode='after')
-    def _known_names(self) -> CorpusRecipe:
-        known = sorted({name for category_and_task in all_tasks() for name in category_and_task})
-        if unknown := set(self.shares) - set(known):
-            raise ValueError(f'shares of unknown names {sorted(unknown)}; there are {known}')
-        for category, named in taxonomy().items():
-            if not any(self.shares.get(task, 1.0) for task in named):
-                raise ValueError(
-                    f"every sub-task of '{category}' has the share 0; give '{category}' itself the share 0"
-                )
-        return self
-
-
-@dataclass(frozen=True)
-class Shard:
-    """Streams `first` … `last` − 1 of a corpus."""
-
-    recipe: CorpusRecipe
-    seed: int
-    number: int
-    first: int
-    last: int
-    out: Path
-
-    @property
-    def plan(self) -> Path:
-        return self.out / 'plans' / f'{self.number:06d}.jsonl'
-
-    @property
-    def cuts(self) -> Path:
-        return self.out / 'shar' / f'cuts.{self.number:06d}.jsonl.gz'
-
-    @property
-    def recordings(self) -> Path:
-        return self.out / 'shar' / f'recording.{self.number:06d}.tar'
-
-    @property
-    def failures(self) -> Path:
-        return self.out / 'failures' / f'{self.number:06d}.jsonl'
-
-
-def split_of_item(recipe: CorpusRecipe, seed: int, item: int) -> str:
-    """The side an item is on."""
-    draw = np.random.default_rng([seed, 60, item]).random()
-    if draw < recipe.held_out_share:
-        return 'validation'
-    return 'test' if draw < 2 * recipe.held_out_share else 'train'
 
 
 @lru_cache(maxsize=1)
@@ -114,21 +46,19 @@ def _client(settings: LlmSettings) -> LlmClient:
 
 
 @lru_cache(maxsize=2)
-def open_library(folder: Path) -> Library:
-    """The library in a folder, indexed once a process."""
-    return Library(folder)
-
-
-@lru_cache(maxsize=2)
 def _shelves(out: Path, llm: LlmSettings | None, scenes: str) -> dict[str, Shelf]:
     library = open_library(out / 'library' / 'clips')
     client, fresh = (_client(llm), read_fresh_texts(out / FRESH_TEXTS)) if llm else (None, None)
     curated = scenes == 'curated'
-    return {split: Shelf(library, split, client, fresh, Dialogues(out, split), curated) for split in SPLITS}
+    return {split: Shelf(library, split, _reprocess, client, fresh, Dialogues(out, split), curated) for split in SPLITS}
+
+
+def _reprocess(samples: Samples) -> Samples:
+    return tfjp(samples).samples
 
 
 def draw_script(recipe: CorpusRecipe, seed: int, item: int, shelves: dict[str, Shelf]) -> Script:
-    """An item's script: a category, then a sub-task of it, by weight. Raises LibraryError where clips are lacking."""
+    """An item's script: a category, then a sub-task of it, by weight. Raises ClipStoreError where clips are lacking."""
     rng = np.random.default_rng([seed, 61, item])
     tasks = all_tasks()
     within = {category: sum(recipe.shares.get(task, 1.0) for task in named) for category, named in taxonomy().items()}
@@ -150,7 +80,7 @@ def casting(recipe: CorpusRecipe, seed: int, item: int, script: Script) -> Casti
     return cast(script, lambda language: _voices(settings, split, language), np.random.default_rng([seed, 63, item]))
 
 
-def plan_shards(recipe: CorpusRecipe, hours: float, seed: int, workers: jobs.Workers, out: Path) -> list[Shard]:
+def plan_shards(recipe: CorpusRecipe, hours: float, seed: int, workers: Workers, out: Path) -> list[Shard]:
     """Write the script of every stream, unless it is there. Raises BuildError where no script can be written."""
     count = stream_count(recipe, seed, hours, out)
     numbers = range(-(-count // STREAMS_A_SHARD))
@@ -160,7 +90,7 @@ def plan_shards(recipe: CorpusRecipe, hours: float, seed: int, workers: jobs.Wor
     else:  # one client in one process, so that rate and budget are those of the whole build
         write_fresh_texts(_client(recipe.llm), recipe.fresh_texts, seed, out / FRESH_TEXTS)
         _shelves(out, recipe.llm, recipe.scenes)
-        jobs.run_threads('scripts', write_plan, shards, ASKED_AT_ONCE)
+        run_threads('scripts', write_plan, shards, ASKED_AT_ONCE)
     return shards
 
 
@@ -171,7 +101,7 @@ def stream_count(recipe: CorpusRecipe, seed: int, hours: float, out: Path) -> in
     for item in range(_SAMPLED_SCRIPTS):
         try:
             script = draw_script(recipe, seed, item, shelves)
-        except LibraryError:
+        except ClipStoreError:
             continue
         seconds = 1.2
         for line in script.lines:
@@ -192,24 +122,15 @@ def write_plan(shard: Shard) -> int:
     for item in range(shard.first, shard.last):
         try:
             script = draw_script(shard.recipe, shard.seed, item, shelves)
-        except LibraryError as error:
+        except ClipStoreError as error:
             failures.append({'item': item, 'reason': str(error)})
             continue
         voices = casting(shard.recipe, shard.seed, item, script)
         named = [[speaker, language, voice] for (speaker, language), voice in voices.items()]
         rows.append({'item': item, 'script': script.model_dump(), 'voices': named})
-    jobs.write_whole(shard.failures, jobs.json_lines(failures))
-    jobs.write_whole(shard.plan, jobs.json_lines(rows))
+    write_whole(shard.failures, json_lines(failures))
+    write_whole(shard.plan, json_lines(rows))
     return len(rows)
-
-
-def scripts(shard: Shard) -> Iterator[tuple[int, Script, Casting]]:
-    """What `write_plan` wrote: item, script, voices."""
-    with shard.plan.open() as file:
-        for line in file:
-            row = json.loads(line)
-            voices = {(speaker, language): voice for speaker, language, voice in row['voices']}
-            yield row['item'], Script.model_validate(row['script']), voices
 
 
 def sentences(shards: Sequence[Shard]) -> Iterator[Sentence]:

@@ -12,11 +12,10 @@ import numpy as np
 from audio_interaction_ros.audio import CHUNK_SAMPLES, SAMPLE_RATE_HZ
 from audio_interaction_ros.audio.formats import Samples
 from training import pages
-from training.corpus.build import read_streams
-from training.corpus.library import Library
-from training.corpus.perform import Stream
-from training.corpus.plan import BuildError
-from training.corpus.spoken import count_decisions
+from training.clips.store import ClipStore
+from training.errors import BuildError
+from training.speech.spoken import count_decisions
+from training.streams import Stream, read_streams
 
 SHOWN = 10
 
@@ -35,7 +34,7 @@ def write_report(out: Path, page: Path) -> dict[str, object]:
         'replies': sum(len(stream.replies) for stream in streams),
         'silence_share': round(silence, 4),
     }
-    library = Library(out / 'library' / 'clips')
+    library = ClipStore(out / 'library' / 'clips')
     heard = [event.clip for stream in streams for event in stream.events if event.clip in library]
     clips = [library[id_] for id_ in (*heard, *(id_ for stream in streams for id_ in stream.behind))]
     credited = {(clip.source, clip.licence, clip.attribution) for clip in clips}

@@ -11,12 +11,9 @@ from tqdm import tqdm
 
 from audio_interaction_ros.audio import CHUNK_SAMPLES
 from audio_interaction_ros.audio.formats import Samples
-from training.corpus.build import read_streams
-from training.corpus.labels import schedule
-from training.corpus.library import Library
-from training.corpus.mixing import Role
-from training.corpus.perform import Stream
-from training.corpus.plan import BuildError
+from training.clips.store import ClipStore
+from training.errors import BuildError
+from training.streams import Role, Stream, read_streams, schedule
 
 CLIPPED = 0.9995
 
@@ -46,7 +43,7 @@ class Findings:
 
 def verify(out: Path) -> Findings:
     """Every stream of a corpus. Raises BuildError where there is none."""
-    clips, speech = Library(out / 'library' / 'clips'), Library(out / 'library' / 'speech')
+    clips, speech = ClipStore(out / 'library' / 'clips'), ClipStore(out / 'library' / 'speech')
     sides: dict[str, str] = {}
     findings = Findings()
     ids: set[str] = set()

@@ -1,6 +1,6 @@
 """Alarms that go on, as they do: rendered from the standards' timings, for the evaluation of the signature path.
 
-The library's own alarms (`training/corpus/procedural`) are short events entered anywhere; here a pattern lasts as long
+The library's own alarms (`training/procedural`) are short events entered anywhere; here a pattern lasts as long
 as is asked for. Timings and frequencies are drawn over the tolerances of the standards and of devices.
 """
 
@@ -13,9 +13,9 @@ import scipy.signal
 
 from audio_interaction_ros.audio import SAMPLE_RATE_HZ
 from audio_interaction_ros.audio.formats import Samples
-from training.corpus.procedural.alarms import pulsed
-from training.corpus.procedural.synth import Rng, Signal, harmonics, log_uniform, resonance, samples, shape, slow
-from training.corpus.sounds import room_response
+from training.dsp.rooms import room_response
+from training.procedural.alarms.fire_alarms import pulsed
+from training.procedural.synth import Rng, Signal, harmonics, log_uniform, resonance, samples, shape, slow
 
 TOLERANCE = 0.1  # of every interval (ISO 8201, UL 2034)
 DETUNED = 0.04  # of a fundamental

@@ -19,13 +19,13 @@ from tqdm import tqdm
 from audio_interaction_ros.audio import CHUNK_S, CHUNK_SAMPLES, SAMPLE_RATE_HZ
 from audio_interaction_ros.audio.formats import Samples
 from audio_interaction_ros.safety.alarm_signatures import AlarmSignatures
-from training.corpus.clips import NO_EVENT, Clip, load_library
-from training.corpus.compose import noise_bed
-from training.corpus.procedural.library import ALL_TYPES
-from training.corpus.procedural.library import render as render_event
-from training.corpus.sounds import room_response
+from training.dsp.noise_beds import noise_bed
+from training.dsp.rooms import room_response
 from training.evaluate import EvaluationError
 from training.evaluate.alarm_sounds import RENDERERS, render
+from training.procedural.registry import ALL_TYPES
+from training.procedural.registry import render as render_event
+from training.sources.clip_library import NO_EVENT, Clip, load_library
 
 SNR_DB = (20, 15, 10, 5, 0)
 _LEAD_S, _ALARM_S = 3.0, 27.0  # of noise alone, then of the alarm in it

@@ -17,18 +17,19 @@ from tqdm import tqdm
 from audio_interaction_ros.audio import CHUNK_SAMPLES, SAMPLE_RATE_HZ
 from audio_interaction_ros.audio.formats import Samples
 from training import pages
-from training.corpus import procedural
-from training.corpus.clips import NO_EVENT, Clip, load_library
-from training.corpus.compose import noise_bed, scale
-from training.corpus.one_clip import OneClip, one_clip_stream
-from training.corpus.procedural.library import ALL_TYPES
-from training.corpus.sounds import Sound, load_answers
+from training.clips.answers import load_answers
+from training.clips.sounds import SoundClip
+from training.dsp.levels import scale
+from training.dsp.noise_beds import noise_bed
 from training.evaluate import EvaluationError
-from training.evaluate.figures import SILENCE_WEIGHT, best_threshold
 from training.evaluate.hearing import NEVER, Ear, Heard, end_s
 from training.evaluate.report import Evaluation, Example, ten
 from training.evaluate.rightness import category_named
 from training.evaluate.trials import Listened, Trial, in_blocks, rates, summary
+from training.metrics import SILENCE_WEIGHT, best_threshold
+from training.procedural.registry import ALL_TYPES, SOUND_TYPES, render
+from training.render.one_clip import OneClip, one_clip_stream
+from training.sources.clip_library import NO_EVENT, Clip, load_library
 
 NEEDED = frozenset({'path', 'category'})
 HELD_OUT_RENDERS = 3
@@ -40,7 +41,7 @@ class Judged:
 
     group: str
     number: int
-    sound: Sound
+    sound: SoundClip
     trial: Trial
 
 
@@ -54,16 +55,16 @@ def deserves_answer(clip: Clip) -> bool | None:
     return known.get(clip.category)
 
 
-def clip_sounds(clips: Iterable[Clip]) -> tuple[list[Sound], Counter[str]]:
+def clip_sounds(clips: Iterable[Clip]) -> tuple[list[SoundClip], Counter[str]]:
     """(what can be scored, how many of each category cannot: nobody knows the right treatment, or nothing is heard)."""
-    sounds: list[Sound] = []
+    sounds: list[SoundClip] = []
     left_out: Counter[str] = Counter()
     for clip in tqdm(list(clips), desc='recordings', unit='clip'):
         respond = deserves_answer(clip)
         if respond is None:
             left_out[clip.category] += 1
             continue
-        sound = Sound.of(clip.category, respond, clip.source_id, clip.read())
+        sound = SoundClip.of(clip.category, respond, clip.source_id, clip.read())
         if sound.audible:
             sounds.append(sound)
         else:
@@ -71,19 +72,19 @@ def clip_sounds(clips: Iterable[Clip]) -> tuple[list[Sound], Counter[str]]:
     return sounds, left_out
 
 
-def held_out_groups(library: Path, seed: int) -> tuple[dict[str, list[Sound]], Counter[str]]:
+def held_out_groups(library: Path, seed: int) -> tuple[dict[str, list[SoundClip]], Counter[str]]:
     """What no stage trained on: fold 4, held-out recordings without folds, new renders of procedural hazards."""
     held_out = [clip for clip in load_library(library) if clip.validation and clip.respond is not None]
     fold, left_out = clip_sounds(clip for clip in held_out if clip.fold)
     others, more = clip_sounds(clip for clip in held_out if not clip.fold)
     renders = [
-        Sound.of(
+        SoundClip.of(
             kind.category,
             kind.respond,
             f'procedural:{name}:held-out-{n}',
-            procedural.render(name, np.random.default_rng([seed, 40, n, *name.encode()])),
+            render(name, np.random.default_rng([seed, 40, n, *name.encode()])),
         )
-        for name, kind in procedural.SOUND_TYPES.items()
+        for name, kind in SOUND_TYPES.items()
         if kind.respond
         for n in range(HELD_OUT_RENDERS)
     ]
@@ -117,7 +118,7 @@ def judge(ear: Ear, stream: OneClip) -> Trial:
     )
 
 
-def judge_sounds(ear: Ear, groups: dict[str, list[Sound]], seed: int, snr_db: float | None = None) -> list[Judged]:
+def judge_sounds(ear: Ear, groups: dict[str, list[SoundClip]], seed: int, snr_db: float | None = None) -> list[Judged]:
     """Every sound in a stream of its own; the noise `snr_db` below it, or as drawn."""
     named = [(group, sound) for group, sounds in groups.items() for sound in sounds]
     title = 'one-clip streams' if snr_db is None else f'one-clip streams, {snr_db:g} dB'
@@ -127,7 +128,7 @@ def judge_sounds(ear: Ear, groups: dict[str, list[Sound]], seed: int, snr_db: fl
     ]
 
 
-def halves(sounds: Sequence[Sound]) -> dict[str, int]:
+def halves(sounds: Sequence[SoundClip]) -> dict[str, int]:
     """Each recording on one side, alternating within every category."""
     sides: dict[str, int] = {}
     count: dict[str, int] = defaultdict(int)
@@ -150,7 +151,7 @@ def cross_fitted_thresholds(trials: Sequence[Trial], sides: dict[str, int]) -> t
     return chosen[0], chosen[1]
 
 
-def ordinary_audio(sounds: Sequence[Sound], seconds: float, seed: int) -> Samples:
+def ordinary_audio(sounds: Sequence[SoundClip], seconds: float, seed: int) -> Samples:
     """Sounds that deserve no answer in random order, 0 … 4 s apart, at random levels over noise. float32 [n]."""
     rng = np.random.default_rng([seed, 31])
     pieces: list[Samples] = []
@@ -175,7 +176,7 @@ def hear_long(ear: Ear, samples: Samples, threshold: float, title: str) -> Heard
 
 def evaluate_clips(
     ear: Ear,
-    groups: dict[str, list[Sound]],
+    groups: dict[str, list[SoundClip]],
     left_out: Counter[str],
     snrs_db: Sequence[float],
     ordinary_s: float,

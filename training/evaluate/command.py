@@ -111,8 +111,8 @@ def _alarms(options: argparse.Namespace) -> int:
 
 
 def _clips(options: argparse.Namespace) -> Evaluation:
-    from training.corpus.clips import load_library
     from training.evaluate.clips import NEEDED, clip_sounds, evaluate_clips, held_out_groups
+    from training.sources.clip_library import load_library
 
     ear = _ear(options)
     given = options.manifest or options.library

@@ -13,11 +13,8 @@ from tqdm import tqdm
 
 from audio_interaction_ros.audio.formats import Samples
 from training import pages, plots
-from training.corpus.build import read_streams
-from training.corpus.perform import Stream
 from training.corpus.report import timeline
 from training.evaluate import EvaluationError
-from training.evaluate.figures import interval_of_sums
 from training.evaluate.hearing import Ear, Heard
 from training.evaluate.judge import Judge
 from training.evaluate.language import bleu, word_error_rate
@@ -26,6 +23,8 @@ from training.evaluate.report import Evaluation, Example, rates_table, ten
 from training.evaluate.stability import MOST_STREAMS, self_contained, stability
 from training.evaluate.teacher_forced import response_probabilities
 from training.evaluate.trials import Listened, Trial, by, share, summary
+from training.metrics import interval_of_sums
+from training.streams import Stream, read_streams
 
 _SNR_EDGES_DB = (5, 10, 15, 20)
 

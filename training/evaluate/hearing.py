@@ -18,8 +18,8 @@ from audio_interaction_ros.model.checkpoint import DecoderHalf, EncoderHalf
 from audio_interaction_ros.model.precision import open_halves, require_device
 from audio_interaction_ros.streaming.fifo import ChunkQueue, EncodedChunk
 from audio_interaction_ros.streaming.loop import Decision, ListeningLoop, Response, make_session
-from training.corpus.labels import speaking_s
 from training.evaluate import EvaluationError
+from training.streams import speaking_s
 
 NEVER = 0.999999  # a threshold no probability reaches: the session only listens
 _CHUNKS_A_BATCH = 128

@@ -7,9 +7,9 @@ from pathlib import Path
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from training.corpus.curation.prompts import fill
-from training.corpus.llm import LlmClient, LlmSettings
 from training.evaluate import EvaluationError
+from training.llm import LlmClient, LlmSettings
+from training.scenes.prompts import fill
 
 
 class Verdict(BaseModel):

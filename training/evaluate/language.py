@@ -9,10 +9,10 @@ import jiwer
 import numpy as np
 from sacrebleu import BLEU
 
-from training.evaluate.figures import interval_of_sums, interval_of_values
 from training.evaluate.hearing import end_s, language_of
 from training.evaluate.replies import Answer, Comparison, instruction
 from training.evaluate.rightness import normalised
+from training.metrics import interval_of_sums, interval_of_values
 
 TRANSCRIBED = ('dictation', 'captions', 'command words')
 _BLEU_RESAMPLES = 200  # each is a whole corpus score

@@ -8,14 +8,12 @@ from dataclasses import dataclass
 from audio_interaction_ros.audio import CHUNK_S, CHUNK_SAMPLES, SAMPLE_RATE_HZ
 from audio_interaction_ros.cli.scoring import match
 from audio_interaction_ros.streaming.loop import Response
-from training.corpus.labels import Reply
-from training.corpus.mixing import Role
-from training.corpus.one_clip import AFTER_S
-from training.corpus.perform import Event, Stream
-from training.corpus.sounds import load_answers
+from training.clips.answers import load_answers
 from training.evaluate.hearing import Heard, end_s
 from training.evaluate.rightness import category_named, same_words
 from training.evaluate.trials import Trial
+from training.render.one_clip import AFTER_S
+from training.streams import Event, Reply, Role, Stream
 
 DIRECT_REQUESTS = ('spoken request', 'phrase')  # sub-tasks in which each request is answered on its own
 UNINSTRUCTED = ('voice chatting', 'proactive respond')  # abilities that nobody asks for

@@ -12,9 +12,9 @@ import numpy as np
 from audio_interaction_ros.audio import SAMPLE_RATE_HZ
 from audio_interaction_ros.audio.formats import Samples
 from training import pages, plots
-from training.evaluate.figures import det_points
 from training.evaluate.hearing import Heard, end_s
 from training.evaluate.trials import Trial
+from training.metrics import det_points
 
 SHOWN = 10
 _BIN_S = 0.4  # answers come at the end of chunks

@@ -7,8 +7,8 @@ import json
 import re
 
 from audio_interaction_ros.safety.hazards import HazardTaxonomy, default_taxonomy_path
-from training.corpus.sounds import load_answers
-from training.corpus.speech_chain.spoken_form import Language, normalise_for_wer
+from training.clips.answers import load_answers
+from training.speech.normalise.spoken_form import Language, normalise_for_wer
 
 
 @functools.cache

@@ -10,11 +10,10 @@ from tqdm import tqdm
 
 from audio_interaction_ros.audio import CHUNK_SAMPLES
 from audio_interaction_ros.audio.formats import Samples
-from training.corpus.labels import schedule
-from training.corpus.perform import Stream
 from training.evaluate.hearing import Ear
 from training.evaluate.replies import compare, stands_instructed
 from training.evaluate.trials import Trial, rates
+from training.streams import Stream, schedule
 
 SEGMENTS = 5
 MOST_STREAMS = 60

@@ -10,9 +10,9 @@ import torch
 from audio_interaction_ros.model.checkpoint import DecoderHalf
 from audio_interaction_ros.model.engine import Engine
 from audio_interaction_ros.streaming.fifo import EncodedChunk
-from training.corpus.labels import MASK, tokenise
-from training.corpus.perform import Stream
 from training.evaluate import EvaluationError
+from training.labels import MASK, tokenise
+from training.streams import Stream
 
 
 @torch.inference_mode()

@@ -10,12 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from training.evaluate.figures import (
-    Interval,
-    area_under_roc,
-    interval_of_sums,
-    interval_of_values,
-)
+from training.metrics import Interval, area_under_roc, interval_of_sums, interval_of_values
 
 BLOCK_S = 60.0  # of one long recording: what is resampled where there is but one
 

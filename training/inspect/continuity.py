@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-from training.evaluate.figures import Interval, interval_of_sums
+from training.metrics import Interval, interval_of_sums
 from training.stages.batches import Batch
 from training.stages.model import StreamModel
 

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from training.evaluate.figures import Interval, interval_of_sums
+from training.metrics import Interval, interval_of_sums
 from training.stages.batches import Batch
 from training.stages.model import StreamModel
 

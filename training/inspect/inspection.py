@@ -12,12 +12,12 @@ from tqdm import tqdm
 
 from audio_interaction_ros.model.checkpoint import PROTOCOL, TOKENIZER, find_checkpoint
 from audio_interaction_ros.model.stock import stock_model
-from training.corpus.tasks.script import taxonomy
 from training.evaluate.hearing import Ear
 from training.inspect import InspectionError, continuity, heads
 from training.inspect.continuity import Cosines
 from training.inspect.heads import HeadScores
 from training.recipe import StageData
+from training.scripts.script import taxonomy
 from training.stages import attention
 from training.stages.batches import Reader
 from training.stages.model import StreamModel, heard_chunks

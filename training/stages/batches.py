@@ -19,13 +19,13 @@ from torch import Tensor
 from audio_interaction_ros.audio import CHUNK_SAMPLES
 from audio_interaction_ros.audio.formats import Samples
 from audio_interaction_ros.model.protocol import Protocol
-from training.corpus import labels
-from training.corpus.compose import noise_bed
-from training.corpus.labels import MASK, Drain, Tokens
-from training.corpus.mixing import Role, mean_power
-from training.corpus.perform import Stream
+from training import labels
+from training.dsp.levels import mean_power
+from training.dsp.noise_beds import noise_bed
+from training.labels import MASK, Tokens
 from training.recipe import StageData
 from training.stages.shards import Shards
+from training.streams import Drain, Role, Stream
 
 BUCKET_STEPS = 32  # so many steps' streams are sorted by length before they are divided among the steps
 RECENT_SAMPLES = 2 * CHUNK_SAMPLES  # so long after its end the auxiliary target still names an event

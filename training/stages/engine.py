@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from training.corpus.jobs import write_whole
+from training.files import write_whole
 from training.recipe import Optimiser
 from training.stages import TrainingError
 

@@ -22,13 +22,16 @@ from audio_interaction_ros.audio import CHUNK_SAMPLES, SAMPLE_RATE_HZ
 from audio_interaction_ros.audio.formats import Samples
 from audio_interaction_ros.audio.logmel import HOP_SAMPLES
 from audio_interaction_ros.model.encoder import ChunkEncoder
-from training.corpus.clips import activity
-from training.corpus.compose import cut, noise_bed, scale
-from training.corpus.labels import VECTOR_SAMPLES
-from training.corpus.library import Library, LibraryClip, of_split
-from training.corpus.sounds import Sound, SoundPool, at_speed, elsewhere
-from training.corpus.speech import Phone
+from training.clips.sounds import SoundClip, SoundPool
+from training.clips.store import ClipStore, StoredClip, of_split
+from training.dsp.activity import activity
+from training.dsp.augment import at_speed, elsewhere
+from training.dsp.levels import scale
+from training.dsp.noise_beds import noise_bed
+from training.labels import VECTOR_SAMPLES
 from training.recipe import ListeningStage
+from training.render.single_sound import cut
+from training.speech.voices import Phone
 from training.stages.encoder import encode
 
 CROP_SAMPLES = 2 * SAMPLE_RATE_HZ
@@ -75,7 +78,7 @@ class Crops:
 class Material:
     """One side's clips and speech, as crops."""
 
-    def __init__(self, clips: Library, speech: Library, split: str) -> None:
+    def __init__(self, clips: ClipStore, speech: ClipStore, split: str) -> None:
         self.sounds = _sounds(clips, split)
         self._speech = speech
         self._said = [clip for clip in of_split(speech.clips, split) if clip.phones]
@@ -88,7 +91,7 @@ class Material:
         counts = Counter(name for clip in self._said for name, _, _ in clip.phones)
         return sorted(name for name, count in counts.items() if count >= _FEWEST)
 
-    def utterance(self, rng: np.random.Generator) -> tuple[Samples, LibraryClip]:
+    def utterance(self, rng: np.random.Generator) -> tuple[Samples, StoredClip]:
         """Raises IndexError where there is no speech with phonemes."""
         clip = self._said[int(rng.integers(len(self._said)))]
         return self._speech.samples(clip.id), clip
@@ -208,9 +211,9 @@ def listening_figures(listener: Listener, material: Material, phones: Sequence[s
 
 
 @torch.no_grad()
-def sound_figures(listener: Listener, sounds: Sequence[Sound]) -> dict[str, float]:
+def sound_figures(listener: Listener, sounds: Sequence[SoundClip]) -> dict[str, float]:
     """Whole recordings: how often the category is the likeliest, and how well hazards are told from the rest."""
-    from training.evaluate.figures import area_under_roc
+    from training.metrics import area_under_roc
 
     known = [sound for sound in sounds if sound.category in listener.categories]
     hazards = sorted({listener.categories.index(sound.category) for sound in known if sound.respond})
@@ -226,7 +229,7 @@ def sound_figures(listener: Listener, sounds: Sequence[Sound]) -> dict[str, floa
     return figures | {'respond_auc': area_under_roc([sound.respond for sound in known], scores)}
 
 
-def _crop(sound: Sound, length: int, rng: np.random.Generator) -> Samples:
+def _crop(sound: SoundClip, length: int, rng: np.random.Generator) -> Samples:
     """A piece of a sound that begins within the first 400 ms, in another room, at a random level. float32 [length]"""
     piece, _ = cut(sound, rng.uniform(1.0, 1.3) * length / SAMPLE_RATE_HZ, rng)
     if rng.random() < 0.85:
@@ -248,10 +251,10 @@ def _rms(samples: Samples) -> float:
     return float(np.sqrt(np.square(samples).mean())) + 1e-6
 
 
-def _sounds(library: Library, split: str) -> list[Sound]:
+def _sounds(library: ClipStore, split: str) -> list[SoundClip]:
     """One side's events and music as sounds to name; whether an answer is wanted may depend on the context."""
     sounds = [
-        Sound.of(clip.category, bool(clip.respond), clip.recording, library.samples(clip.id))
+        SoundClip.of(clip.category, bool(clip.respond), clip.recording, library.samples(clip.id))
         for clip in of_split(library.clips, split)
         if clip.kind in ('event', 'music')
     ]

@@ -31,13 +31,11 @@ from audio_interaction_ros.model.checkpoint import (
 from audio_interaction_ros.model.encoder import ChunkEncoder
 from audio_interaction_ros.model.protocol import Protocol
 from audio_interaction_ros.model.shapes import AudioConfig, TextConfig
-from training.corpus.build import read_streams
-from training.corpus.clips import write_attributions
-from training.corpus.jobs import write_whole
-from training.corpus.library import Library, of_split
-from training.corpus.mixing import Role
-from training.corpus.spoken import SPEECH
+from training.clips.store import ClipStore, of_split
+from training.files import write_whole
 from training.recipe import ListeningStage, RecipeError, TrainingRecipe, load_training_recipe
+from training.sources.clip_library import write_attributions
+from training.speech.spoken import SPEECH
 from training.stages import TrainingError
 from training.stages.batches import Reader
 from training.stages.budget import check_numbers
@@ -47,6 +45,7 @@ from training.stages.listening import Lessons, Listener, Material, listening_fig
 from training.stages.loop import StageRun, response_threshold, run_stage, validate, validation_of
 from training.stages.model import StreamModel, build
 from training.stages.shards import Shards, index_corpus, shard_names
+from training.streams import Role, read_streams
 from training.tokens import make_tokenizer
 
 _MAY_CHANGE = {'validation_streams', 'validate_every', 'save_every_minutes', 'false_responses_per_hour'}
@@ -233,7 +232,7 @@ def _encoder_stage(
     """Stage 0, on the first process alone: its network is small. False if it was stopped before its end."""
     finished = files.run / ENCODER
     if devices.first and not finished.exists():
-        clips, speech = (Library(files.corpus / folder) for folder in ('library/clips', SPEECH))
+        clips, speech = (ClipStore(files.corpus / folder) for folder in ('library/clips', SPEECH))
         material, held_out = (Material(clips, speech, split) for split in ('train', 'validation'))
         frames = recipe.chunk_samples // HOP_SAMPLES
         encoder = ChunkEncoder(model.audio_tower.config, frames_per_chunk=frames)
@@ -290,4 +289,4 @@ def _export(
     save_checkpoint(out, encoder, model.language_model, text, tokenizer, protocol, defaults, files.recipe)
     library = files.corpus / 'library' / 'clips'
     if library.is_dir():
-        write_attributions(of_split(Library(library).clips, 'train'), out / 'ATTRIBUTIONS.csv')
+        write_attributions(of_split(ClipStore(library).clips, 'train'), out / 'ATTRIBUTIONS.csv')

@@ -24,12 +24,13 @@ from tokenizers import Tokenizer
 from audio_interaction_ros.audio import CHUNK_SAMPLES, SAMPLE_RATE_HZ
 from audio_interaction_ros.audio.formats import Samples
 from audio_interaction_ros.model.protocol import Protocol
-from training.corpus import jobs
-from training.corpus.labels import VECTOR_SAMPLES
-from training.corpus.perform import Stream
-from training.corpus.tasks.script import taxonomy
+from training.corpus.jobs import Workers
+from training.files import write_whole
+from training.labels import VECTOR_SAMPLES
 from training.recipe import StageData
+from training.scripts.script import taxonomy
 from training.stages import TrainingError
+from training.streams import Stream
 
 SPLITS = ('train', 'validation', 'test')
 ROW = np.dtype(
@@ -129,10 +130,10 @@ def index_shard(job: IndexJob) -> int:
         )
         records.append(record)
         at += len(record)
-    jobs.write_whole(job.records, b''.join(records))
+    write_whole(job.records, b''.join(records))
     buffer = io.BytesIO()
     np.save(buffer, rows)
-    jobs.write_whole(job.rows, buffer.getvalue())
+    write_whole(job.rows, buffer.getvalue())
     return len(streams)
 
 
@@ -196,7 +197,7 @@ def index_corpus(
     ]
     todo = [job for job in todo if not job.rows.exists()]
     # Processes cost seconds to start; a few shards are indexed sooner than that.
-    with jobs.Workers(len(os.sched_getaffinity(0)) if len(todo) > 64 else 1) as workers:
+    with Workers(len(os.sched_getaffinity(0)) if len(todo) > 64 else 1) as workers:
         workers.run('index', index_shard, todo)
 
 

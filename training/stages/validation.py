@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from audio_interaction_ros.audio import SAMPLE_RATE_HZ
-from training.corpus import labels
-from training.corpus.tasks.script import taxonomy
+from training import labels
+from training.scripts.script import taxonomy
 from training.stages.batches import Batch, Reader, warnings
 from training.stages.engine import Devices
 

@@ -21,8 +21,8 @@ from training.ablate import ablation as ablation_module
 from training.ablate.ablation import Ablation, ablate
 from training.ablate.score import Score
 from training.ablate.variants import BASELINE, TABLES, VARIANTS, recipe_of
-from training.corpus.sources.base import SourceError
 from training.recipe import load_training_recipe
+from training.sources.base import SourceError
 from training.stages import TrainingError
 from training.stages.run import Files, train
 

@@ -18,12 +18,12 @@ from audio_interaction_ros.model.encoder import ChunkEncoder
 from audio_interaction_ros.model.shapes import AudioConfig
 from tests.training.stages import micro
 from training.ablate.variants import VARIANTS, recipe_of
-from training.corpus.labels import Reply, schedule
 from training.recipe import StageData, TrainingRecipe
 from training.stages.batches import RECENT_SAMPLES, Reader, event_targets
 from training.stages.listening import Listener, crop_samples
 from training.stages.model import build, heard_chunks
 from training.stages.shards import Shards, index_corpus
+from training.streams import Reply, schedule
 from training.tokens import make_tokenizer
 
 LENGTHS = {'chunk-0.2': 3_200, 'chunk-0.6': 9_600, 'chunk-0.8': 12_800}

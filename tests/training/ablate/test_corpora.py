@@ -7,13 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.training.corpus.conftest import small_library
+from tests.training.conftest import small_library
 from tests.training.stages import micro
 from training.ablate.ablation import Ablation, _build
 from training.ablate.variants import BASELINE, VARIANTS, corpus_settings
-from training.corpus.build import read_streams
-from training.corpus.perform import Stream
-from training.corpus.plan import CorpusRecipe
+from training.corpus.recipe import CorpusRecipe
+from training.streams import Stream, read_streams
 
 __all__ = ['small_library']
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]

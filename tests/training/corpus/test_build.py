@@ -14,13 +14,15 @@ from pathlib import Path
 
 import pytest
 
-from training.corpus.build import build, read_streams
-from training.corpus.library import Library
-from training.corpus.plan import BuildError, CorpusRecipe
+from training.clips.store import ClipStore
+from training.corpus.build import build
+from training.corpus.recipe import CorpusRecipe
 from training.corpus.report import write_report
-from training.corpus.tasks import all_tasks
-from training.corpus.tasks.script import taxonomy
 from training.corpus.verify import problems, verify
+from training.errors import BuildError
+from training.scripts.sampler import all_tasks
+from training.scripts.script import taxonomy
+from training.streams import read_streams
 
 CLIPS = Path(__file__).resolve().parents[4] / 'shared' / 'clips'
 pytestmark = [
@@ -53,7 +55,7 @@ def program(out: Path) -> str:
     """The same build in Python, for another process."""
     return (
         'from pathlib import Path; from training.corpus.build import build;'
-        'from training.corpus.plan import CorpusRecipe;'
+        'from training.corpus.recipe import CorpusRecipe;'
         f'sources = dict(clips=Path({str(CLIPS)!r}));'
         f'build(CorpusRecipe(renders=10), sources, {HOURS}, {SEED}, 1, Path({str(out)!r}))'
     )
@@ -129,7 +131,7 @@ def test_verify_finds_what_is_wrong(corpus: Path):
 def test_validation_and_test_share_no_recording_and_no_voice_with_training(corpus: Path):
     sides: dict[str, set[str]] = {}
     for folder in ('clips', 'speech'):
-        for clip in Library(corpus / 'library' / folder).clips:
+        for clip in ClipStore(corpus / 'library' / folder).clips:
             sides.setdefault(clip.recording, set()).add(clip.split)
     assert not [recording for recording, splits in sides.items() if len(splits) > 1]
 

@@ -10,16 +10,17 @@ import numpy as np
 import pytest
 import soundfile
 
-from tests.training.corpus.sources.miniature import json_lines, lengthen
-from tests.training.corpus.sources.test_audio import audioset
-from tests.training.corpus.sources.test_noise import wham
-from tests.training.corpus.sources.test_speech import covost, librispeech
-from training.corpus.build import build, read_streams
-from training.corpus.library import Library
-from training.corpus.perform import Stream
-from training.corpus.plan import BuildError, CorpusRecipe
+from tests.training.sources.miniature import json_lines, lengthen
+from tests.training.sources.test_audio import audioset
+from tests.training.sources.test_noise import wham
+from tests.training.sources.test_speech import covost, librispeech
+from training.clips.store import ClipStore
+from training.corpus.build import build
+from training.corpus.recipe import CorpusRecipe
 from training.corpus.report import write_report
 from training.corpus.verify import verify
+from training.errors import BuildError
+from training.streams import Stream, read_streams
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 HOURS, SEED = 0.25, 5
@@ -83,7 +84,7 @@ def test_it_is_clean_when_verified(corpus: Path) -> None:
 
 
 def test_recorded_words_are_written_down_when_they_are_over(corpus: Path, streams: list[Stream]) -> None:
-    clips = Library(corpus / 'library' / 'clips')
+    clips = ClipStore(corpus / 'library' / 'clips')
     heard = [
         (stream, event)
         for stream in streams
@@ -128,7 +129,7 @@ def test_questions_and_threads_of_others_are_asked_and_answered(streams: list[St
 
 
 def test_noise_and_measured_rooms_lie_behind_streams_of_their_own_side(corpus: Path, streams: list[Stream]) -> None:
-    clips = Library(corpus / 'library' / 'clips')
+    clips = ClipStore(corpus / 'library' / 'clips')
     behind = [(stream.split, clips[id_]) for stream in streams for id_ in stream.behind]
     assert {'WHAM! noise', 'Rooms', 'procedural'} <= {clip.source for _, clip in behind}
     assert all(clip.split == split for split, clip in behind)

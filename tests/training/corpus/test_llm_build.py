@@ -11,14 +11,16 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.training.corpus.chat_server import ChatServer, Say, chat_server
-from training.corpus.build import build, read_streams
-from training.corpus.curation.silence_audit import Label
-from training.corpus.llm import LlmError, LlmSettings
-from training.corpus.plan import BuildError, CorpusRecipe
-from training.corpus.tasks import fresh
-from training.corpus.tasks.fresh import KINDS
+from tests.training.chat_server import ChatServer, Say, chat_server
+from training.corpus.build import build
+from training.corpus.recipe import CorpusRecipe
 from training.corpus.verify import verify
+from training.errors import BuildError
+from training.llm import LlmError, LlmSettings
+from training.scenes.audit import Label
+from training.scripts import fresh
+from training.scripts.fresh import KINDS
+from training.streams import read_streams
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 HOURS, SEED, MODEL = 0.15, 5, 'local-model'

@@ -7,10 +7,8 @@ import torch
 from audio_interaction_ros.audio import CHUNK_SAMPLES
 from audio_interaction_ros.streaming.fifo import EncodedChunk
 from audio_interaction_ros.streaming.loop import Decision, Response
-from training.corpus.labels import Reply, schedule
-from training.corpus.mixing import Role
-from training.corpus.perform import Event, Stream
 from training.evaluate.hearing import Heard
+from training.streams import Event, Reply, Role, Stream, schedule
 
 SECOND = 16_000
 

@@ -12,9 +12,9 @@ import soundfile
 from audio_interaction_ros.audio import SAMPLE_RATE_HZ
 from audio_interaction_ros.safety.alarm_signatures import SIGNATURES
 from training.__main__ import main
-from training.corpus.clips import load_library
 from training.evaluate import EvaluationError, alarms
 from training.evaluate.alarm_sounds import RENDERERS, render
+from training.sources.clip_library import load_library
 
 
 def write_library(folder, recordings):

@@ -12,21 +12,14 @@ import soundfile
 
 from audio_interaction_ros.streaming.loop import Decision, Response, listen
 from training.__main__ import main
-from training.corpus import procedural
-from training.corpus.clips import load_library
-from training.corpus.one_clip import one_clip_stream
-from training.corpus.sounds import Sound
-from training.evaluate.clips import (
-    NEEDED,
-    clip_sounds,
-    cross_fitted_thresholds,
-    evaluate_clips,
-    halves,
-    ordinary_audio,
-)
-from training.evaluate.figures import best_threshold
+from training.clips.sounds import SoundClip
+from training.evaluate.clips import NEEDED, clip_sounds, cross_fitted_thresholds, evaluate_clips, halves, ordinary_audio
 from training.evaluate.hearing import NEVER, Ear
 from training.evaluate.trials import Trial
+from training.metrics import best_threshold
+from training.procedural.registry import render
+from training.render.one_clip import one_clip_stream
+from training.sources.clip_library import load_library
 
 KINDS = {
     'siren_wail': ('siren', '1'),
@@ -46,20 +39,20 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         table.writerow(['path', 'category', 'respond'])
         for name, (category, respond) in KINDS.items():
             for take in range(2):
-                samples = procedural.render(name, np.random.default_rng([7, take]))
+                samples = render(name, np.random.default_rng([7, take]))
                 soundfile.write(out / f'{name}-{take}.wav', samples[: 3 * 16_000], 16_000)
                 table.writerow([f'{name}-{take}.wav', category or name, respond])
     return out
 
 
 @pytest.fixture(scope='module')
-def sounds(folder: Path) -> list[Sound]:
+def sounds(folder: Path) -> list[SoundClip]:
     found, left_out = clip_sounds(load_library(folder, NEEDED))
     assert not left_out
     return found
 
 
-def test_what_the_manifest_leaves_open_the_taxonomy_says(sounds: list[Sound]):
+def test_what_the_manifest_leaves_open_the_taxonomy_says(sounds: list[SoundClip]):
     assert [sound.respond for sound in sounds] == [True] * 4 + [False] * 4
 
 
@@ -69,7 +62,7 @@ def test_what_nobody_knows_is_left_out_and_counted(tmp_path: Path):
     assert clip_sounds(load_library(tmp_path, NEEDED)) == ([], {'mystery': 1})
 
 
-def test_the_figures_are_those_of_a_loop_by_hand(ear: Ear, sounds: list[Sound]):
+def test_the_figures_are_those_of_a_loop_by_hand(ear: Ear, sounds: list[SoundClip]):
     figures = evaluate_clips(ear, {'clips': sounds}, {}, [], 24.0, SEED).figures
     answered, scores, latencies_s = [], [], []
     for number, sound in enumerate(sounds):
@@ -118,14 +111,14 @@ def test_each_half_is_judged_with_the_threshold_that_the_other_chose():
     assert cross_fitted_thresholds([t for t in trials if t.respond], sides) is None
 
 
-def test_both_halves_have_every_category_and_no_recording_is_on_both(sounds: list[Sound]):
+def test_both_halves_have_every_category_and_no_recording_is_on_both(sounds: list[SoundClip]):
     sides = halves(sounds)
     assert len(sides) == 8
     for category in {sound.category for sound in sounds}:
         assert {sides[sound.source_id] for sound in sounds if sound.category == category} == {0, 1}
 
 
-def test_another_snr_changes_the_noise_and_nothing_else(sounds: list[Sound]):
+def test_another_snr_changes_the_noise_and_nothing_else(sounds: list[SoundClip]):
     drawn, at_5_db = one_clip_stream(sounds[0], 0, SEED), one_clip_stream(sounds[0], 0, SEED, snr_db=5.0)
     assert (drawn.onset, drawn.deadline) == (at_5_db.onset, at_5_db.deadline)
     lead = slice(0, drawn.onset)

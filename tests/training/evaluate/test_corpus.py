@@ -10,16 +10,16 @@ import pytest
 import soundfile
 from lhotse import CutSet, MonoCut, Recording
 
-from tests.training.corpus.chat_server import Say, chat_server
+from tests.training.chat_server import Say, chat_server
 from tests.training.evaluate.streams import event, heard, reply, stream
 from training.__main__ import main
-from training.corpus.perform import Stream
 from training.evaluate import EvaluationError
 from training.evaluate.corpus import trigger_counts
 from training.evaluate.hearing import Ear
 from training.evaluate.judge import load_judge
 from training.evaluate.replies import compare
 from training.evaluate.stability import SEGMENTS, stability, written
+from training.streams import Stream
 
 CHUNKS = 9
 SIREN = event(1.0, 2.0, 'siren', respond=True)

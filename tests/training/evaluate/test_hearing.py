@@ -10,10 +10,10 @@ from audio_interaction_ros.audio import CHUNK_SAMPLES
 from audio_interaction_ros.streaming.loop import Decision, Response, encode_waveform, listen
 from tests.training.evaluate.conftest import SOUND
 from tests.training.evaluate.streams import stream as make_stream
-from training.corpus.labels import Reply, schedule
 from training.evaluate import EvaluationError
 from training.evaluate.hearing import NEVER, Ear, end_s
 from training.evaluate.teacher_forced import response_probabilities
+from training.streams import Reply, schedule
 
 
 def test_batches_encode_what_single_chunks_do(ear: Ear):

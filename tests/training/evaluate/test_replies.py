@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 
 from tests.training.evaluate.streams import event, heard, reply, stream
-from training.corpus.mixing import Role
-from training.corpus.sounds import load_answers
+from training.clips.answers import load_answers
 from training.evaluate.language import bleu, word_error_rate
 from training.evaluate.replies import compare, instructed_answers
 from training.evaluate.rightness import category_named, same_words
 from training.evaluate.stability import self_contained
+from training.streams import Role
 
 QUESTION = event(0.5, 2.0, text='What do bees make?')
 SIREN = event(4.0, 6.0, 'siren', respond=True)

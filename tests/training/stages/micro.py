@@ -13,11 +13,9 @@ import soundfile
 from lhotse.shar.writers import TarWriter
 
 from audio_interaction_ros.audio import CHUNK_SAMPLES, SAMPLE_RATE_HZ
-from training.corpus.labels import Reply, schedule
-from training.corpus.library import LibraryClip, write_part
-from training.corpus.mixing import Role
-from training.corpus.perform import Event, Stream
+from training.clips.store import StoredClip, write_part
 from training.recipe import TrainingRecipe
+from training.streams import Event, Reply, Role, Stream, schedule
 
 INSTRUCTION = 'Listen.'
 SAID = {'high tone': 'A high tone!', 'low tone': '一个低音。'}
@@ -129,12 +127,12 @@ def write_corpus(out: Path, streams: int = 40, shards: int = 2) -> Path:
     return out
 
 
-def _utterance(rng: np.random.Generator, number: int) -> tuple[LibraryClip, np.ndarray]:
+def _utterance(rng: np.random.Generator, number: int) -> tuple[StoredClip, np.ndarray]:
     """Two seconds of the tones in turn, each its own 'phoneme'."""
     names = [str(name) for name in rng.choice(['high tone', 'low tone'], size=8)]
     time_s = np.arange(SAMPLE_RATE_HZ // 4) / SAMPLE_RATE_HZ
     samples = 0.3 * np.concatenate([np.sin(2 * np.pi * HERTZ[name] * time_s) for name in names])
-    clip = LibraryClip(
+    clip = StoredClip(
         id=f'speech:{number}', kind='speech', category='speech', recording=f'voice-{number}',
         split='validation' if number >= 18 else 'train',
         phones=tuple((name, place / 4, (place + 1) / 4) for place, name in enumerate(names)),
@@ -142,11 +140,11 @@ def _utterance(rng: np.random.Generator, number: int) -> tuple[LibraryClip, np.n
     return clip, samples.astype(np.float32)
 
 
-def _clip(rng: np.random.Generator, number: int) -> tuple[LibraryClip, np.ndarray]:
+def _clip(rng: np.random.Generator, number: int) -> tuple[StoredClip, np.ndarray]:
     name = list(HERTZ)[number % 3]
     wave = np.sin(2 * np.pi * HERTZ[name] / SAMPLE_RATE_HZ * np.arange(16_000))
     samples = 0.3 * (wave if HERTZ[name] else rng.standard_normal(16_000))
-    clip = LibraryClip(
+    clip = StoredClip(
         id=f'clip:{number}', category=name, respond=name in SAID, split='validation' if number >= 9 else 'train',
         recording=f'recording-{number}', source='test', source_id=str(number), licence='CC0-1.0', attribution='nobody',
     )  # fmt: skip

@@ -12,9 +12,9 @@ from tokenizers import Tokenizer
 from audio_interaction_ros.audio import CHUNK_SAMPLES
 from audio_interaction_ros.model.protocol import Protocol
 from tests.training.stages import micro
-from training.corpus.mixing import Role
 from training.recipe import StageData
 from training.stages.batches import BUCKET_STEPS, Plan, Reader, after_quiet, event_targets, first_exchange, read_ahead
+from training.streams import Role
 from training.tokens import make_tokenizer
 
 

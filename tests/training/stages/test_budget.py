@@ -14,8 +14,8 @@ from audio_interaction_ros.audio.logmel import CausalLogMel
 from tests.training.stages import micro
 from training.__main__ import main
 from training.corpus.command import load_corpus_recipe
-from training.corpus.mixing import ROLE_GAIN_DB
 from training.recipe import RecipeError, TrainingRecipe, load_training_recipe, recipe_path
+from training.render.mix import ROLE_GAIN_DB
 from training.stages.budget import Work, bytes_on_each, check_numbers, outline
 from training.stages.loop import learning_rate
 from training.stages.model import build, heard_chunks

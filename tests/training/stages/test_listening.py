@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from audio_interaction_ros.audio.logmel import CausalLogMel
-from training.corpus.sounds import at_speed
+from training.dsp.augment import at_speed
 from training.stages.encoder import another_microphone
 from training.stages.listening import speech_crop
 

@@ -13,10 +13,10 @@ import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers
 
 from tests.training.stages import micro
-from training.corpus.build import read_streams
 from training.recipe import StageData
 from training.stages import TrainingError
 from training.stages.shards import Shards, index_corpus
+from training.streams import read_streams
 from training.tokens import make_tokenizer
 
 

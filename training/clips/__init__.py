@@ -1,0 +1,1 @@
+"""Recordings and renders, ready to mix: manifests, the clip store, and what is said about each category."""

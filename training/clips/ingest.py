@@ -1,0 +1,267 @@
+"""Recordings as clips of the library: a source's folder → its manifest → pieces of the library, at most 30 s a clip."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from lhotse.audio import AudioLoadingError
+from lhotse.cut import Cut
+from lhotse.utils import fastcopy
+
+from audio_interaction_ros.audio import SAMPLE_RATE_HZ
+from audio_interaction_ros.audio.formats import Samples
+from training.clips.categories import judged
+from training.clips.manifest import piece_count, read_manifest, read_piece, write_dialogues, write_manifest
+from training.clips.store import StoredClip
+from training.dsp.activity import FRAME_SAMPLES, activity
+from training.dsp.augment import vary
+from training.files import json_lines, write_whole
+from training.procedural.registry import CRITERION_OF
+from training.sources import find_source
+from training.sources.base import Facts, Family, read_samples
+from training.sources.clip_library import NO_EVENT
+from training.sources.text import TextSource
+
+LONGEST_S = 30.0
+SHORTEST_REST_S = 1.0  # what is left at the end of a long recording and shorter than this is not used
+SILENT = 1e-3  # peak of a recording that holds nothing
+# Their pauses are what makes them what they are.
+CADENCED = frozenset(
+    {'smoke alarm', 'siren', 'alarm', 'patient alarm', 'emergency alert', 'clock tick', 'clock ticking', 'bell'}
+    | {'reversing beeper', 'telephone ringing', 'microwave beep', 'appliance beep', 'turning indicator', 'car horn'}
+)
+_AMBIENT_SHARE = 0.97  # of its frames: a noise track that sounds so much of the time is no event
+_DIRECT_S, _ROOM_S = 0.0025, 1.0  # of an impulse response: what the mixer adds itself, and what is heard of the rest
+_HELD_OUT = {'train': 0, 'validation': 1, 'test': 2}
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class SourceFolder:
+    """A source by name, where it lies, and the corpus that it goes into."""
+
+    name: str
+    folder: Path
+    corpus: Path
+
+    @property
+    def manifest(self) -> Path:
+        return self.corpus / 'manifests' / f'{self.name}.jsonl.gz'
+
+    @property
+    def text(self) -> bool:
+        """True for dialogues, which are said aloud; False for recordings."""
+        return isinstance(find_source(self.name), TextSource)
+
+
+@dataclass(frozen=True)
+class ManifestPart:
+    """Piece `piece` of a source's manifest; `variants`: how many altered copies each sound to train on has."""
+
+    source: SourceFolder
+    piece: int
+    variants: int = 0
+    seed: int = 0
+
+    @property
+    def out(self) -> Path:
+        return self.source.corpus / 'library' / 'clips' / f'{self.source.name}-{self.piece:06d}'
+
+    @property
+    def failures(self) -> Path:
+        return self.source.corpus / 'failures' / f'library-{self.source.name}-{self.piece:06d}.jsonl'
+
+
+def prepare_source(source: SourceFolder) -> int:
+    """Write a source's manifest, unless it is there. Raises SourceError if its folder is not that source."""
+    if source.manifest.exists():
+        return 0
+    found = find_source(source.name)
+    if isinstance(found, TextSource):
+        write_dialogues(found.prepare(source.folder), source.manifest)
+    else:
+        cuts = found.prepare(source.folder)
+        write_manifest((piece for cut in cuts for piece in pieces(cut)), source.manifest)
+    return 1
+
+
+def pieces(cut: Cut) -> Iterator[Cut]:
+    """`cut`, or the pieces of 30 s that it consists of. Nobody knows what is said in which of them."""
+    if cut.duration <= LONGEST_S:
+        yield cut
+        return
+    for start_s in np.arange(0.0, cut.duration - SHORTEST_REST_S, LONGEST_S).tolist():
+        piece = cut.truncate(offset=start_s, duration=min(LONGEST_S, cut.duration - start_s))
+        piece.id = f'{cut.id}@{start_s:.0f}'
+        (whole,) = cut.supervisions
+        piece.supervisions = [fastcopy(whole, id=piece.id, start=0.0, duration=piece.duration, text=None)]
+        yield piece
+
+
+def settle_sides(sources: Sequence[SourceFolder], corpus: Path) -> None:
+    """Write which side has each recording that sources put on several, unless that is written.
+
+    Corpora share recordings (Freesound's, YouTube's, Common Voice's) and not their splits. The side that is held out
+    more keeps it.
+    """
+    kept = _sides_file(corpus)
+    if kept.exists():
+        return
+    sides: dict[str, str] = {}
+    shared: dict[str, str] = {}
+    for source in sources:
+        for cut in read_manifest(source.manifest):
+            facts = Facts.of(cut.supervisions[0])
+            if (side := sides.setdefault(facts.recording, facts.split)) != facts.split:
+                side = max(side, facts.split, key=lambda name: _HELD_OUT[name])
+                sides[facts.recording] = shared[facts.recording] = side
+    if shared:
+        _log.warning(
+            '%d recordings are on several sides in their sources; the one held out more keeps them', len(shared)
+        )
+    write_whole(kept, json.dumps(dict(sorted(shared.items()))).encode())
+
+
+def _sides_file(corpus: Path) -> Path:
+    return corpus / 'manifests' / 'sides.json'
+
+
+@lru_cache(maxsize=2)
+def _shared(corpus: Path) -> dict[str, str]:
+    return json.loads(_sides_file(corpus).read_text())
+
+
+def manifest_parts(source: SourceFolder, variants: int, seed: int) -> list[ManifestPart]:
+    """The pieces of a source's manifest, which must be there."""
+    return [ManifestPart(source, number, variants, seed) for number in range(piece_count(source.manifest))]
+
+
+def recorded(part: ManifestPart) -> Iterator[tuple[StoredClip, Samples]]:
+    """The clips of a piece, but those that are silent or cannot be read; of the latter `part.failures` says why."""
+    family = find_source(part.source.name).family
+    shared = _shared(part.source.corpus)
+    failures = []
+    for cut in read_piece(part.source.manifest, part.piece):
+        facts = Facts.of(cut.supervisions[0])
+        if shared.get(facts.recording, facts.split) != facts.split:
+            continue
+        try:
+            samples = read_samples(cut)
+        except (AudioLoadingError, OSError, ValueError) as error:
+            reason = ' '.join(f'{type(error).__name__}: {error}'.split())[:200]
+            failures.append({'item': cut.id, 'reason': f'a clip of {facts.source} cannot be read ({reason})'})
+            continue
+        if activity(samples).any() and float(np.abs(samples).max()) >= SILENT:
+            clip, samples = _clip(cut, facts, family, samples)
+            yield clip, samples
+            if clip.split == 'train' and clip.kind in ('event', 'music'):
+                yield from _variants(clip, samples, part)
+    if failures:
+        write_whole(part.failures, json_lines(failures))
+
+
+def _variants(clip: StoredClip, samples: Samples, part: ManifestPart) -> Iterator[tuple[StoredClip, Samples]]:
+    """The same at other speeds, in other rooms, through other microphones; the same recording as far as splits go."""
+    for number in range(part.variants):
+        varied = vary(samples, np.random.default_rng([part.seed, 73, number, *clip.id.encode()]))
+        varied = varied / max(1.0, 1.05 * float(np.abs(varied).max()))
+        yield clip.model_copy(update={'id': f'{clip.id}~{number}', 'tags': shape_tags(varied)}), varied
+
+
+def _clip(cut: Cut, facts: Facts, family: Family, samples: Samples) -> tuple[StoredClip, Samples]:
+    (supervision,) = cut.supervisions
+    custom = supervision.custom or {}
+    kind, category, respond = _kind(family, facts.category), facts.category, facts.respond
+    caption = facts.caption
+    tags: tuple[str, ...] = ()
+    if labels := custom.get('labels', ()):
+        caption = caption or ', '.join(labels)
+    if kind == 'event' and labels:
+        category, respond = judged(category, labels)
+        kind = _kind(family, category)
+    elif kind == 'music' and category != 'music':  # a genre, which no task asks for
+        category, caption = 'music', caption or f'{category} music'
+    if kind == 'noise':
+        tags = ('ambient' if activity(samples).mean() > _AMBIENT_SHARE else 'event',)
+    elif kind == 'room':
+        samples = _tail(samples)
+    else:
+        tags = shape_tags(samples)
+    text = _written(supervision.text or '', facts.language)
+    clip = StoredClip(
+        id=cut.id,
+        kind=kind,
+        category=category,
+        caption=caption or text,
+        respond=respond,
+        criterion=CRITERION_OF.get(category, 'none') if respond else 'none',
+        tags=tags,
+        cadence=category in CADENCED,
+        split=facts.split,
+        recording=facts.recording,
+        source=facts.source,
+        source_id=facts.source_id,
+        licence=facts.licence,
+        attribution=facts.attribution,
+        language=facts.language,
+        text=text,
+        translation=custom.get('translation', '') if text else '',
+    )
+    return clip, samples
+
+
+def _kind(family: Family, category: str) -> str:
+    if family == 'noise':
+        return 'noise'
+    if category in NO_EVENT:
+        return 'room'
+    if family == 'audio' or category == 'music':
+        return 'music'
+    return 'speech' if family == 'speech' or category in ('speech', 'spoken digit') else 'event'
+
+
+def _written(text: str, language: str) -> str:
+    """As somebody would write it: Chinese without spaces between its words, English that is all capitals in small."""
+    if language == 'zh':
+        return ''.join(text.split())
+    text = ' '.join(text.split())
+    return text.lower() if text.isupper() else text
+
+
+def _tail(response: Samples) -> Samples:
+    """A measured impulse response as `mixing.room` makes them: without its direct sound, and not for ever."""
+    start = int(np.abs(response).argmax()) + int(_DIRECT_S * SAMPLE_RATE_HZ)
+    tail = response[start : start + int(_ROOM_S * SAMPLE_RATE_HZ)]
+    return tail / np.float32(1.05 * np.abs(tail).max(initial=SILENT))
+
+
+def shape_tags(samples: Samples) -> tuple[str, ...]:
+    """`short`: one sound of 0.1 … 0.7 s, then quiet; `beat`: a short one that starts at its loudest; `steady`."""
+    active = activity(samples)
+    frames = np.flatnonzero(active)
+    if not len(frames):
+        return ()
+    a_second = SAMPLE_RATE_HZ // FRAME_SAMPLES
+    window = np.zeros(a_second, bool)
+    heard = active[frames[0] : frames[0] + a_second]
+    window[: len(heard)] = heard
+    tags = []
+    runs = int((np.diff(window.astype(int)) == 1).sum()) + 1
+    length_s = window.sum() / a_second
+    # `activity` widens a sound by 0.1 s on either side.
+    if runs == 1 and 0.2 < length_s < 0.9:
+        tags.append('short')
+        start = frames[0] * FRAME_SAMPLES
+        if int(np.abs(samples[start : start + SAMPLE_RATE_HZ]).argmax()) < 0.18 * SAMPLE_RATE_HZ:
+            tags.append('beat')
+    stretch = active[frames[0] : frames[0] + int(3.2 * a_second)]
+    if len(stretch) == int(3.2 * a_second) and stretch.mean() > 0.97:
+        tags.append('steady')
+    return tuple(tags)

@@ -1,0 +1,47 @@
+"""The `streams_corpus` section of a recipe: what a corpus is to hold."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from training.llm import LlmSettings
+from training.render.render import Performance
+from training.scripts.sampler import MixIns, all_tasks
+from training.scripts.script import taxonomy
+from training.speech.spoken import SpeechSettings
+
+
+class CorpusRecipe(BaseModel):
+    """The `streams_corpus` section of a recipe."""
+
+    model_config = ConfigDict(extra='forbid', frozen=True)
+
+    renders: int = Field(default=20, ge=10, description='of each procedural sound')
+    variants: int = Field(default=0, ge=0, description='altered copies of each recorded sound on the training side')
+    shares: dict[str, float] = Field(
+        default_factory=dict,
+        description='weight of a category, or of a sub-task within it, by name; those not named: 1',
+    )
+    held_out_share: float = Field(default=0.1, ge=0, lt=0.5, description='of the streams, each for validation and test')
+    scenes: Literal['curated', 'random'] = Field(
+        default='curated', description='random: sounds of any kind instead, for an ablation of event selection'
+    )
+    mix_ins: MixIns = MixIns()
+    performance: Performance = Performance()
+    speech: SpeechSettings = SpeechSettings()
+    llm: LlmSettings | None = Field(default=None, description='a chat model that writes, plans, audits and asks')
+    fresh_texts: int = Field(default=100, ge=20, description='of each kind, by the chat model')
+
+    @model_validator(mode='after')
+    def _known_names(self) -> CorpusRecipe:
+        known = sorted({name for category_and_task in all_tasks() for name in category_and_task})
+        if unknown := set(self.shares) - set(known):
+            raise ValueError(f'shares of unknown names {sorted(unknown)}; there are {known}')
+        for category, named in taxonomy().items():
+            if not any(self.shares.get(task, 1.0) for task in named):
+                raise ValueError(
+                    f"every sub-task of '{category}' has the share 0; give '{category}' itself the share 0"
+                )
+        return self

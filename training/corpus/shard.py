@@ -1,0 +1,156 @@
+"""One shard of a corpus: its files, the scripts that were planned for it, and making its streams."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import soundfile
+from lhotse import MonoCut, Recording, SupervisionSegment
+from lhotse.audio import AudioSource
+from lhotse.shar.utils import to_shar_placeholder
+from lhotse.shar.writers import TarWriter
+
+from audio_interaction_ros.audio import CHUNK_SAMPLES, SAMPLE_RATE_HZ
+from training.clips.store import ClipStore, ClipStoreError
+from training.corpus.recipe import CorpusRecipe
+from training.errors import MixingError
+from training.files import json_lines, write_whole
+from training.render.render import perform
+from training.scripts.script import Script
+from training.speech.casting import Casting, utterance_id
+from training.speech.spoken import SPEECH, read_decisions
+from training.streams import Stream
+
+
+@dataclass(frozen=True)
+class Shard:
+    """Streams `first` … `last` − 1 of a corpus."""
+
+    recipe: CorpusRecipe
+    seed: int
+    number: int
+    first: int
+    last: int
+    out: Path
+
+    @property
+    def plan(self) -> Path:
+        return self.out / 'plans' / f'{self.number:06d}.jsonl'
+
+    @property
+    def cuts(self) -> Path:
+        return self.out / 'shar' / f'cuts.{self.number:06d}.jsonl.gz'
+
+    @property
+    def recordings(self) -> Path:
+        return self.out / 'shar' / f'recording.{self.number:06d}.tar'
+
+    @property
+    def failures(self) -> Path:
+        return self.out / 'failures' / f'{self.number:06d}.jsonl'
+
+
+def split_of_item(recipe: CorpusRecipe, seed: int, item: int) -> str:
+    """The side an item is on."""
+    draw = np.random.default_rng([seed, 60, item]).random()
+    if draw < recipe.held_out_share:
+        return 'validation'
+    return 'test' if draw < 2 * recipe.held_out_share else 'train'
+
+
+@lru_cache(maxsize=2)
+def open_library(folder: Path) -> ClipStore:
+    """The library in a folder, indexed once a process."""
+    return ClipStore(folder)
+
+
+def scripts(shard: Shard) -> Iterator[tuple[int, Script, Casting]]:
+    """What `write_plan` wrote: item, script, voices."""
+    with shard.plan.open() as file:
+        for line in file:
+            row = json.loads(line)
+            voices = {(speaker, language): voice for speaker, language, voice in row['voices']}
+            yield row['item'], Script.model_validate(row['script']), voices
+
+
+@lru_cache(maxsize=2)
+def _discarded(out: Path) -> dict[str, str]:
+    return {id_: decision.reason for id_, decision in read_decisions(out) if decision.verdict == 'discarded'}
+
+
+def write_shard(shard: Shard) -> int:
+    """Perform a shard's scripts and write cuts and recordings; returns how many streams it has."""
+    if shard.cuts.exists():
+        return 0
+    clips = open_library(shard.out / 'library' / 'clips')
+    speech = open_library(shard.out / SPEECH)
+    discarded = _discarded(shard.out)
+    recordings = shard.recordings.with_suffix(f'.{os.getpid()}.tmp')
+    recordings.parent.mkdir(parents=True, exist_ok=True)
+    rows, failures = [], []
+    with TarWriter(str(recordings), shard_size=None) as tar:
+        for item, script, voices in scripts(shard):
+            split = split_of_item(shard.recipe, shard.seed, item)
+            rng = np.random.default_rng([shard.seed, 62, item])
+            ids = [utterance_id(said.text, voices[said.speaker, said.language]) for said in script.utterances()]
+            try:
+                if refused := [discarded[id_] for id_ in ids if id_ in discarded]:
+                    raise ClipStoreError(refused[0])
+                stream, samples = perform(
+                    f'stream-{item:08d}', script, split, voices, clips, speech, shard.recipe.performance, rng
+                )
+            except (MixingError, ClipStoreError) as error:
+                failures.append({'item': item, 'reason': str(error)})
+                continue
+            cut = _cut(stream)
+            flac = io.BytesIO()
+            soundfile.write(flac, samples, SAMPLE_RATE_HZ, format='FLAC', subtype='PCM_16')
+            assert cut.recording is not None
+            about = json.dumps(cut.recording.to_dict()) + '\n'
+            tar.write(f'{cut.id}.flac', flac)
+            tar.write(f'{cut.id}.json', io.BytesIO(about.encode()), count=False)
+            rows.append(cut.to_dict())
+    recordings.replace(shard.recordings)
+    if failures:
+        write_whole(shard.failures, shard.failures.read_bytes() + json_lines(failures))
+    # No time in the header: the same shard is the same bytes.
+    write_whole(shard.cuts, gzip.compress(json_lines(rows), mtime=0))
+    return len(rows)
+
+
+def _cut(stream: Stream) -> MonoCut:
+    recording = Recording(
+        id=stream.id,
+        sources=[AudioSource(type='memory', channels=[0], source='')],
+        sampling_rate=SAMPLE_RATE_HZ,
+        num_samples=stream.chunks * CHUNK_SAMPLES,
+        duration=stream.chunks * CHUNK_SAMPLES / SAMPLE_RATE_HZ,
+    )
+    supervisions = [
+        SupervisionSegment(
+            id=f'{stream.id}-{number}',
+            recording_id=stream.id,
+            start=reply.onset / SAMPLE_RATE_HZ,
+            duration=(reply.due - reply.onset) / SAMPLE_RATE_HZ,
+            text=reply.text,
+            language=reply.language,
+        )
+        for number, reply in enumerate(stream.replies)
+    ]
+    return MonoCut(
+        id=stream.id,
+        start=0.0,
+        duration=recording.duration,
+        channel=0,
+        supervisions=supervisions,
+        recording=to_shar_placeholder(recording),
+        custom={'stream': stream.model_dump(mode='json')},
+    )

@@ -1,0 +1,1 @@
+"""Signal processing that every later room shares: levels, fades, rooms, noise beds, activity, augmentation."""

@@ -1,0 +1,1 @@
+"""Alarms, sirens and the signals of road, rail and public places."""

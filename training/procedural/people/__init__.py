@@ -1,0 +1,1 @@
+"""The human voice and body, alone and in crowds."""

@@ -1,0 +1,194 @@
+"""Making a clip for a caption: the procedural library, or a model of sound behind HTTP (paper B.4, event generation).
+
+Whoever needs a sound that no recording fits asks an ``EventGenerator``. The procedural one is the default and works
+offline; the two HTTP ones contact nothing until they are made and asked.
+"""
+
+from __future__ import annotations
+
+import http.client
+import io
+import json
+import os
+import re
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import soundfile
+from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS, TfidfVectorizer
+
+from audio_interaction_ros.audio import SAMPLE_RATE_HZ
+from audio_interaction_ros.audio.formats import Samples
+from audio_interaction_ros.audio.resample import to_mono_16k
+from training.procedural.registry import ALL_TYPES
+from training.procedural.synth import SoundType
+
+ELEVENLABS_URL = 'https://api.elevenlabs.io'
+ELEVENLABS_KEY = 'ELEVENLABS_API_KEY'
+_LARGEST_ANSWER = 64 * 2**20  # bytes; half an hour of 16-bit mono at 16 kHz
+
+
+class GenerationError(ValueError):
+    """No sound could be made for a caption; the message says why and what to do."""
+
+
+@dataclass(frozen=True)
+class Generated:
+    """float32 [n] at 16 kHz and what it is; `respond` is None where only the caption is known."""
+
+    samples: Samples
+    caption: str
+    category: str
+    respond: bool | None
+    made_by: str
+
+
+class EventGenerator(Protocol):
+    """Something that makes a sound event from words."""
+
+    def generate(self, caption: str, duration_s: float, rng: np.random.Generator) -> Generated:
+        """A sound of at most about `duration_s` for `caption`. Raises GenerationError."""
+        ...
+
+
+class ProceduralGenerator:
+    """The library type whose name, category and caption fit best, by cosine of TF-IDF over word stems.
+
+    The sound's own length is kept where it is shorter than asked: an event is not stretched or looped.
+    """
+
+    def __init__(self, types: Mapping[str, SoundType] = ALL_TYPES, least_similarity: float = 0.25) -> None:
+        """`least_similarity` in 0 … 1: below it a caption is refused rather than met with some other sound."""
+        self._types = list(types.values())
+        self._least = least_similarity
+        texts = [f'{kind.caption} {kind.category} {kind.name.replace("_", " ")}' for kind in self._types]
+        self._vectorizer = TfidfVectorizer(analyzer=_stems, sublinear_tf=True)
+        self._index = self._vectorizer.fit_transform(texts)
+
+    def closest(self, caption: str) -> tuple[SoundType, float]:
+        """The type that fits best, and its similarity in 0 … 1: the cosine, times the share of words that are known.
+
+        Without that share a long caption about something else would count by its one familiar word.
+        """
+        stems = _stems(caption)
+        known = sum(stem in self._vectorizer.vocabulary_ for stem in stems) / max(len(stems), 1)
+        fit = (self._index @ self._vectorizer.transform([caption]).T).toarray().ravel() * known
+        best = int(np.argmax(fit))
+        return self._types[best], float(fit[best])
+
+    def generate(self, caption: str, duration_s: float, rng: np.random.Generator) -> Generated:
+        """Raises GenerationError for a caption that no type fits."""
+        kind, similarity = self.closest(caption)
+        if similarity < self._least:
+            raise GenerationError(
+                f"no procedural sound fits '{caption}': the nearest, {kind.name}, has similarity {similarity:.2f} of "
+                f'{self._least:.2f}; reword the caption or configure an HTTP generator'
+            )
+        samples = kind.render(rng)[: _samples(duration_s)]
+        return Generated(samples, kind.caption, kind.category, kind.respond, f'procedural:{kind.name}')
+
+
+@dataclass(frozen=True)
+class HttpPolicy:
+    """How long to wait for an answer, and how often to ask again after a server's failure."""
+
+    timeout_s: float = 60.0
+    retries: int = 2
+    pause_s: float = 1.0  # before the first repetition; doubles with each
+
+
+class ElevenLabsGenerator:
+    """ElevenLabs' sound-generation endpoint. The key is read from the environment when asked for a sound."""
+
+    SHORTEST_S, LONGEST_S = 0.5, 22.0
+
+    def __init__(
+        self, base_url: str = ELEVENLABS_URL, key_variable: str = ELEVENLABS_KEY, policy: HttpPolicy | None = None
+    ) -> None:
+        self._url = f'{base_url.rstrip("/")}/v1/sound-generation'
+        self._key_variable = key_variable
+        self._policy = policy or HttpPolicy()
+
+    def generate(self, caption: str, duration_s: float, rng: np.random.Generator) -> Generated:
+        """The service has no seed, so `rng` is not used. Raises GenerationError."""
+        key = os.environ.get(self._key_variable)
+        if not key:
+            raise GenerationError(f'no ElevenLabs key: set {self._key_variable} in the environment')
+        seconds = float(np.clip(duration_s, self.SHORTEST_S, self.LONGEST_S))
+        body = {'text': caption, 'duration_seconds': seconds}
+        answer = _post(self._url, body, {'xi-api-key': key, 'accept': 'audio/mpeg'}, self._policy)
+        return Generated(_decode(answer, self._url, duration_s), caption, '', None, 'elevenlabs')
+
+
+class AudioXGenerator:
+    """A self-hosted AudioX server: POST {caption, seconds, seed} to `url`, audio comes back."""
+
+    def __init__(self, url: str, policy: HttpPolicy | None = None) -> None:
+        self._url = url
+        self._policy = policy or HttpPolicy()
+
+    def generate(self, caption: str, duration_s: float, rng: np.random.Generator) -> Generated:
+        """The seed is drawn from `rng`, so the same state asks for the same sound. Raises GenerationError."""
+        body = {'caption': caption, 'seconds': duration_s, 'seed': int(rng.integers(2**31))}
+        answer = _post(self._url, body, {'accept': 'audio/wav'}, self._policy)
+        return Generated(_decode(answer, self._url, duration_s), caption, '', None, 'audiox')
+
+
+def _stems(text: str) -> list[str]:
+    """Lower-case words without their common endings, so that 'hissing' meets 'hisses'; no function words."""
+    words = [word for word in re.findall('[a-z]+', text.lower()) if word not in ENGLISH_STOP_WORDS]
+    cut = [re.sub(r'(?<=[a-z]{2})(?:ing|ed|es|s|e)$', '', word) for word in words]
+    return [re.sub(r'([b-df-hj-np-tv-z])\1$', r'\1', word) for word in cut]
+
+
+def _samples(duration_s: float) -> int:
+    if not duration_s > 0:
+        raise GenerationError(f'a sound of {duration_s} s was asked for; ask for more than 0 s')
+    return round(duration_s * SAMPLE_RATE_HZ)
+
+
+def _post(url: str, body: dict[str, Any], headers: dict[str, str], policy: HttpPolicy) -> bytes:
+    """The answer's bytes. Silence, a broken connection, 429 and 5xx are worth another try; other refusals are final."""
+    data = json.dumps(body).encode()
+    request = urllib.request.Request(url, data, {'content-type': 'application/json', **headers})
+    for attempt in range(policy.retries + 1):
+        if attempt:
+            time.sleep(policy.pause_s * 2 ** (attempt - 1))
+        try:
+            with urllib.request.urlopen(request, timeout=policy.timeout_s) as answer:
+                content: bytes = answer.read(_LARGEST_ANSWER + 1)
+                missing = answer.length
+        except urllib.error.HTTPError as error:
+            reason = f'it answered {error.code}: {error.read(200).decode(errors="replace").strip() or error.reason}'
+            if error.code != 429 and error.code < 500:
+                raise GenerationError(f'{url} refused: {reason}; check the address, the key and the quota') from error
+        except (OSError, http.client.HTTPException) as error:  # refused, reset, timed out, not HTTP
+            reason = str(error) or type(error).__name__
+        else:
+            if len(content) > _LARGEST_ANSWER:
+                raise GenerationError(f'{url} sent over {_LARGEST_ANSWER >> 20} MiB; ask for a shorter sound')
+            if not missing:
+                return content
+            reason = f'the answer broke off with {missing} bytes missing'
+    raise GenerationError(
+        f'{url} gave no sound in {policy.retries + 1} attempts of {policy.timeout_s:g} s: {reason}; is it running?'
+    )
+
+
+def _decode(content: bytes, url: str, duration_s: float) -> Samples:
+    """Audio in any container that soundfile reads, as float32 [n] at 16 kHz, at most `duration_s` long."""
+    try:
+        samples, rate_hz = soundfile.read(io.BytesIO(content), dtype='float32', always_2d=True)
+        samples = to_mono_16k(samples, rate_hz)[: _samples(duration_s)]
+    except (soundfile.SoundFileError, ValueError) as error:
+        raise GenerationError(
+            f'{url} sent {len(content)} bytes that are no audio ({error}); check that it is the right address'
+        ) from error
+    if not len(samples) or not np.all(np.isfinite(samples)) or np.max(np.abs(samples)) < 1e-4:
+        raise GenerationError(f'{url} sent silence; reword the caption')
+    return samples

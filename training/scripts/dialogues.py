@@ -1,0 +1,99 @@
+"""What others wrote for two to say: the text sources' dialogues, cut to what can be said; drawn one by one.
+
+Lines of JSON, in one file for each side of the split and for short and long ones, with the places where lines begin.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from training.clips.ingest import SourceFolder
+from training.clips.manifest import read_dialogues
+from training.sources.base import SPLITS
+from training.sources.text import Dialogue, Turn
+
+LONGEST_CHARACTERS = {'en': 160, 'zh': 50}  # of a turn: some ten seconds
+MOST_ROUNDS = 3
+_LENGTHS = ('single', 'several')  # rounds
+
+
+@dataclass(frozen=True)
+class DialoguesPart:
+    """All the dialogues of a text source."""
+
+    source: SourceFolder
+
+    @property
+    def done(self) -> Path:
+        return dialogues_folder(self.source.corpus) / f'{self.source.name}.done'
+
+
+def dialogues_folder(corpus: Path) -> Path:
+    return corpus / 'library' / 'dialogues'
+
+
+def sayable(dialogue: Dialogue) -> Dialogue | None:
+    """Its first rounds, as far as they are short and of one line each, three at most; None if the first is not."""
+    longest = LONGEST_CHARACTERS.get(dialogue.language, 0)
+    kept: tuple[Turn, ...] = ()
+    for asked, answered in zip(dialogue.turns[0::2], dialogue.turns[1::2], strict=True):
+        if any(len(turn.text) > longest or '\n' in turn.text for turn in (asked, answered)):
+            break
+        kept = (*kept, asked, answered)
+    return dialogue.model_copy(update={'turns': kept[: 2 * MOST_ROUNDS]}) if kept else None
+
+
+def make_dialogues(part: DialoguesPart) -> int:
+    """Write what can be said of a source, unless it is there, in constant memory; returns how many dialogues."""
+    if part.done.exists():
+        return 0
+    folder = dialogues_folder(part.source.corpus)
+    folder.mkdir(parents=True, exist_ok=True)
+    sorts = [(split, length) for split in sorted(set(SPLITS.values())) for length in _LENGTHS]
+    begins: dict[tuple[str, str], list[int]] = {sort: [] for sort in sorts}
+    paths = {sort: folder / f'{part.source.name}.{".".join(sort)}.jsonl' for sort in sorts}
+    with ExitStack() as stack:
+        files = {
+            sort: stack.enter_context(path.with_suffix(f'.{os.getpid()}.tmp').open('wb'))
+            for sort, path in paths.items()
+        }
+        for dialogue in read_dialogues(part.source.manifest):
+            if said := sayable(dialogue):
+                sort = said.split, _LENGTHS[len(said.turns) > 2]
+                begins[sort].append(files[sort].tell())
+                files[sort].write(said.model_dump_json().encode() + b'\n')
+    for sort, path in paths.items():
+        path.with_suffix(f'.{os.getpid()}.tmp').replace(path)
+        np.save(path.with_suffix('.npy'), np.array(begins[sort], np.int64))
+    part.done.touch()
+    return sum(map(len, begins.values()))
+
+
+class Dialogues:
+    """Those of one side of the split. Empty where a corpus has no text source."""
+
+    def __init__(self, corpus: Path, split: str) -> None:
+        self._files: dict[str, list[tuple[Path, np.ndarray]]] = {}
+        for length in _LENGTHS:
+            paths = sorted(dialogues_folder(corpus).glob(f'*.{split}.{length}.jsonl'))
+            self._files[length] = [(path, np.load(path.with_suffix('.npy'), mmap_mode='r')) for path in paths]
+
+    def count(self, several: bool) -> int:
+        """How many of one round, or of several."""
+        return sum(len(begins) for _, begins in self._files[_LENGTHS[several]])
+
+    def draw(self, rng: np.random.Generator, several: bool) -> Dialogue:
+        """Any of those, evenly. Raises ValueError where there is none."""
+        number = int(rng.integers(self.count(several)))
+        for path, begins in self._files[_LENGTHS[several]]:
+            if number < len(begins):
+                with path.open('rb') as file:
+                    file.seek(int(begins[number]))
+                    return Dialogue.model_validate_json(file.readline())
+            number -= len(begins)
+        raise AssertionError('a number below the count is in one of the files')

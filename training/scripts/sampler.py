@@ -1,0 +1,109 @@
+"""Scripts for the seven abilities and twenty-eight sub-tasks of tasks.yaml, and what is mixed in (§3.3, Table 11)."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+from training.scenes.audit import Label
+from training.scenes.review import HistoryQuestion, Round
+from training.scripts.script import Line, Say, Script, Sound, Speech, pause_s, taxonomy, texts
+from training.scripts.shelf import Shelf
+from training.streams import Role
+
+
+class MixIns(BaseModel):
+    """Probabilities of Table 11, stage 4."""
+
+    model_config = ConfigDict(extra='forbid', frozen=True)
+
+    history_review: float = Field(default=0.30, ge=0, le=1)
+    silent: float = Field(default=0.40, ge=0, le=1)
+    proactive: float = Field(default=0.30, ge=0, le=1)
+
+
+def all_tasks() -> list[tuple[str, str]]:
+    """(category, sub-task), in the order of tasks.yaml."""
+    return [(category, task) for category, tasks in taxonomy().items() for task in tasks]
+
+
+def generator(category: str, task: str) -> Callable[[Shelf, np.random.Generator], Script]:
+    """The function that tasks.yaml names for a sub-task."""
+    module, name = taxonomy()[category][task]['generator'].split('.')
+    return getattr(importlib.import_module(f'training.scripts.tasks.{module}'), name)
+
+
+def write_script(category: str, task: str, shelf: Shelf, mix_ins: MixIns, rng: np.random.Generator) -> Script:
+    """A script with its mix-ins: an ordinary sound to stay silent at, a warning, a question about what was long ago."""
+    shelf = shelf.with_texts(rng)
+    script = generator(category, task)(shelf, rng)
+    lines, mixed, notes = list(script.lines), [], list(script.notes)
+    authors = [script.made_by]
+    if script.utterances() and shelf.texts is not texts():
+        authors = [*({script.made_by} - {texts().made_by}), shelf.texts.made_by]
+    proactive = category == 'proactive respond'
+    if rng.random() < mix_ins.silent:
+        place = int(rng.integers(1, len(lines) + 1))
+        silent = shelf.silent(rng, 2.0)
+        assert isinstance(silent.hear, Sound)
+        adjacent = (_heard(lines[place - 1], shelf), _heard(lines[place], shelf) if place < len(lines) else '')
+        audit = shelf.curators.audit(shelf.info(silent.hear.clip), '', adjacent, notes)
+        if audit.label is Label.SILENT:
+            lines.insert(place, silent)
+            mixed.append('silent')
+            authors.append(audit.made_by)
+        else:
+            notes.append(f'silent mix-in left out, {audit.label.value} by {audit.made_by}: {audit.reason}')
+    if rng.random() < mix_ins.proactive and not proactive and shelf.categories('event', 'respond'):
+        lines.insert(int(rng.integers(1, len(lines) + 1)), shelf.warning(rng))
+        mixed.append('proactive')
+    if rng.random() < mix_ins.history_review:
+        rounds = _rounds(lines, shelf)
+        if question := shelf.curators.question(list(rounds.values()), rng, notes):
+            lines.append(_asked(question, lines[list(rounds)[question.reference_turn_idx]], rng))
+            mixed.append('history review')
+            authors.append(question.made_by)
+    return script.model_copy(
+        update={
+            'lines': tuple(lines),
+            'mixed_in': tuple(mixed),
+            'made_by': ', '.join(dict.fromkeys(authors)),
+            'notes': tuple(notes),
+        }
+    )
+
+
+def _rounds(lines: list[Line], shelf: Shelf) -> dict[int, Round]:
+    """Index of a line → the round that it is; none at all where replies come word by word."""
+    if any(say.due == 'word' for line in lines for say in line.say):
+        return {}
+    return {
+        index: Round(
+            heard=_heard(line, shelf),
+            # A tool call is not said.
+            said=' '.join(say.text for say in line.say if not say.text.startswith('{')),
+            sound=shelf.phrase(line.hear.clip) if isinstance(line.hear, Sound) and not _said(line, shelf) else '',
+        )
+        for index, line in enumerate(lines)
+        if line.role is Role.FOREGROUND
+    }
+
+
+def _said(line: Line, shelf: Shelf) -> str:
+    """The words of speech, rendered or recorded; empty for another sound."""
+    return line.hear.text if isinstance(line.hear, Speech) else shelf.library[line.hear.clip].text
+
+
+def _heard(line: Line, shelf: Shelf) -> str:
+    return _said(line, shelf) or (shelf.phrase(line.hear.clip) if isinstance(line.hear, Sound) else '')
+
+
+def _asked(question: HistoryQuestion, about: Line, rng: np.random.Generator) -> Line:
+    """What is said again keeps its language, but is no longer urgent."""
+    answer = question.reference_answer
+    same = next((say for say in about.say if say.text == answer), Say(text=answer))
+    say = Say(text=answer, language=same.language)
+    return Line(hear=Speech(text=question.question), say=(say,), gap_s=pause_s(rng, 0.8, 1.6))

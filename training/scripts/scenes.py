@@ -1,0 +1,134 @@
+"""Coherent scenes in place of sounds at random (paper §3.2, hierarchical event selection): planned, refined, grounded.
+
+Planned by whoever the curators are, verified by rules; the scene says by whom.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from audio_interaction_ros.audio.formats import Samples
+from training.clips.answers import load_answers
+from training.clips.store import ClipStore, StoredClip
+from training.scenes.audit import Audit, Label
+from training.scenes.curators import Curators
+from training.scenes.grammar import MADE_BY
+from training.scenes.grounding import Grounder, Reprocess
+from training.scenes.retrieval import TextIndex
+from training.scenes.scenario import ClipInfo, Refinement, Scenario
+from training.scenes.verifier import RuleVerifier
+from training.scripts.script import Line, Sound, pause_s, pick, warning
+from training.streams import Role
+
+_LONGEST_S = {Role.FOREGROUND: 3.5, Role.BACKGROUND: 6.0, Role.AMBIENT: 10.0}
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Foreground sounds over their layers, hazards with their warnings; who made it, and what went otherwise."""
+
+    lines: list[Line]
+    made_by: str
+    notes: tuple[str, ...]
+
+
+class Scenes:
+    """Draws scenes from the clips of one side of the split."""
+
+    def __init__(self, library: ClipStore, clips: list[StoredClip], curators: Curators, reprocess: Reprocess) -> None:
+        """`reprocess` is TFJP, for a clip that the verifier would accept after it."""
+        self._library = library
+        self._curators = curators
+        infos = [clip_info(clip, library.duration_s(clip.id)) for clip in clips]
+        self._grounder = Grounder(TextIndex(infos), self._read, RuleVerifier(curators.grammar), reprocess)
+
+    def _read(self, clip: ClipInfo) -> Samples:
+        return self._library.samples(clip.clip_id)
+
+    def draw(self, rng: np.random.Generator, foregrounds: int) -> Scene:
+        """At most so many foreground sounds.
+
+        What the rules find borderline is left out rather than mislabelled; so is what could not be grounded.
+        """
+        notes: list[str] = []
+        scenario, refinements = self._curators.scene(rng, notes)
+        lines = self._lines(scenario, refinements, foregrounds, rng)
+        if not lines and scenario.made_by != MADE_BY:
+            notes.append(f'the grammar planned: the library has no sound for {scenario.description!r}')
+            (scenario,) = self._curators.grammar.plan(rng)
+            lines = self._lines(scenario, self._curators.grammar.refine(scenario), foregrounds, rng)
+        return Scene(lines, scenario.made_by, tuple(notes))
+
+    def _lines(
+        self, scenario: Scenario, refinements: Sequence[Refinement], foregrounds: int, rng: np.random.Generator
+    ) -> list[Line]:
+        lines: list[Line] = []
+        for grounded in self._grounder.ground(scenario, refinements, rng):
+            event = grounded.event
+            if event.clip is None:
+                continue
+            role = event.sub_event.role
+            if role is Role.FOREGROUND and foregrounds == 0:
+                continue
+            audit = self._curators.rules.audit(event.clip, scenario.description)
+            longest_s = min(event.sub_event.rough_duration_s, _LONGEST_S[role])
+            if line := _line(event.clip, role, longest_s, audit, rng):
+                lines.append(line)
+                foregrounds -= role is Role.FOREGROUND
+        return lines
+
+
+class RandomScenes:
+    """Any sounds together in place of a scene: what is left without event selection (paper §5.4, Table 6).
+
+    As many of each role as a curated scene has, labelled by the same rules; nothing says whether they belong together.
+    """
+
+    def __init__(self, library: ClipStore, clips: list[StoredClip], curators: Curators) -> None:
+        self._rules = curators.rules
+        self._by_category: dict[str, list[ClipInfo]] = defaultdict(list)
+        for clip in clips:
+            self._by_category[clip.category].append(clip_info(clip, library.duration_s(clip.id)))
+
+    def draw(self, rng: np.random.Generator, foregrounds: int) -> Scene:
+        """At most so many foreground sounds, and none to three layers."""
+        roles = [Role.AMBIENT] * (2 if rng.random() < 0.25 else 1)
+        roles += [Role.BACKGROUND] * int(rng.integers(3)) + [Role.FOREGROUND] * foregrounds
+        lines = []
+        for role in roles:
+            clip = pick(rng, self._by_category[pick(rng, sorted(self._by_category))])
+            if line := _line(clip, role, _LONGEST_S[role], self._rules.audit(clip), rng):
+                lines.append(line)
+        return Scene(lines, 'chance', ())
+
+
+def _line(clip: ClipInfo, role: Role, longest_s: float, audit: Audit, rng: np.random.Generator) -> Line | None:
+    """A clip as a line of the script, with its warning; None for what is borderline or would need one and has none."""
+    warned = audit.label is Label.RESPOND
+    if audit.label is Label.BORDERLINE or (warned and role is not Role.FOREGROUND):
+        return None
+    if warned and clip.category not in load_answers():
+        return None
+    say = (warning(clip.category, rng),) if warned else ()
+    hear = Sound(clip=clip.clip_id, longest_s=round(longest_s, 2))
+    return Line(hear=hear, say=say, role=role, gap_s=pause_s(rng))
+
+
+def clip_info(clip: StoredClip, duration_s: float) -> ClipInfo:
+    """A library's clip as curation sees it."""
+    return ClipInfo(
+        clip_id=clip.id,
+        category=clip.category,
+        caption=clip.caption,
+        duration_s=duration_s,
+        respond=clip.respond,
+        source=clip.source,
+        source_id=clip.source_id,
+        recording=clip.recording,
+        licence=clip.licence,
+        attribution=clip.attribution,
+    )

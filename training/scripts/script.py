@@ -1,0 +1,144 @@
+"""Scripts: what a stream will contain, before any sound is made. Symbolic, small, and drawn from a seed alone."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import yaml
+from pydantic import BaseModel, ConfigDict, Field
+
+from training.clips.answers import load_answers
+from training.streams import Role
+
+Language = Literal['english', 'chinese']
+LANGUAGES: dict[str, Literal['en', 'zh']] = {'english': 'en', 'chinese': 'zh'}  # by the names that scripts use
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra='forbid', frozen=True)
+
+
+class Speech(_Part):
+    """Somebody speaks; `speaker` numbers the voices of a stream, 0 is the user."""
+
+    kind: Literal['speech'] = 'speech'
+    text: str
+    language: Language = 'english'
+    speaker: int = 0
+    far: bool = False
+    clip: str = Field(default='', description='a recording of the library in which just this is said')
+    credit: tuple[str, str, str] | None = Field(
+        default=None, description='source, licence and attribution of a text that others wrote'
+    )
+
+
+class Sound(_Part):
+    """A clip of the library, at most `longest_s` of it from its first sound on."""
+
+    kind: Literal['sound'] = 'sound'
+    clip: str
+    longest_s: float = Field(default=4.0, gt=0)
+
+
+class Say(_Part):
+    """A reply to a line, due when the line is over, when it can be known, or after its n-th word (from zero)."""
+
+    text: str
+    emotion: str = 'normal'
+    language: Language = 'english'
+    due: Literal['end', 'evidence', 'word'] = 'end'
+    word: int = Field(default=0, ge=0, description='the last word that must have been heard, for due = word')
+
+
+class Line(_Part):
+    """Something to hear and what is to be said about it; `gap_s` is the pause before it."""
+
+    hear: Annotated[Speech | Sound, Field(discriminator='kind')]
+    say: tuple[Say, ...] = ()
+    role: Role = Role.FOREGROUND
+    gap_s: float = 0.0
+
+
+class Script(_Part):
+    """One stream. `instruction` is the text prefix; when it is empty the model's general instruction stands there.
+
+    `made_by` names everybody who had a hand in it: templates, grammar, rules, or a chat model.
+    """
+
+    category: str
+    task: str
+    lines: tuple[Line, ...]
+    instruction: str = ''
+    aloud: bool = False
+    mixed_in: tuple[str, ...] = ()
+    made_by: str = 'templates'
+    notes: tuple[str, ...] = Field(default=(), description='what was left out or made by another than meant, and why')
+
+    def utterances(self) -> list[Speech]:
+        """Everything that must be rendered as speech."""
+        return [line.hear for line in self.lines if isinstance(line.hear, Speech) and not line.hear.clip]
+
+
+@dataclass(frozen=True)
+class Texts:
+    """What people say and what is said back, in the shapes of texts.yaml, and who wrote it."""
+
+    rows: dict[str, Any]
+    made_by: str
+
+    def __getitem__(self, kind: str) -> Any:
+        return self.rows[kind]
+
+
+@functools.cache
+def texts() -> Texts:
+    """texts.yaml beside this file."""
+    return Texts(yaml.safe_load((Path(__file__).parent / 'texts.yaml').read_text()), 'templates')
+
+
+@functools.cache
+def taxonomy() -> dict[str, dict[str, dict[str, Any]]]:
+    """tasks.yaml beside this file: category → sub-task → definition, example, generator."""
+    return yaml.safe_load((Path(__file__).parent / 'tasks.yaml').read_text())
+
+
+def pick(rng: np.random.Generator, options: Any) -> Any:
+    """One of a sequence, evenly."""
+    return options[int(rng.integers(len(options)))]
+
+
+def some(rng: np.random.Generator, options: Any, count: int) -> list[Any]:
+    """`count` different ones of a sequence, in random order; all of them if there are fewer."""
+    order = rng.permutation(len(options))[:count]
+    return [options[int(index)] for index in order]
+
+
+def pause_s(rng: np.random.Generator, shortest: float = 0.3, longest: float = 1.5) -> float:
+    """A pause between lines, in whole hundredths so that scripts read well."""
+    return round(float(rng.uniform(shortest, longest)), 2)
+
+
+def instructed(texts: Texts, task: str, rng: np.random.Generator, **what: str) -> tuple[str, list[Line]]:
+    """How a task is asked for: (text prefix, lines), one of them empty. A spoken request is confirmed."""
+    row = texts['instructions'][task]
+    request = pick(rng, row['ask']).format(**what)
+    if rng.random() < 0.5:
+        return request, []
+    say = Say(text=row['confirm'].format(**what))
+    return '', [Line(hear=Speech(text=request), say=(say,), gap_s=pause_s(rng, 0.1, 0.8))]
+
+
+def warning(category: str, rng: np.random.Generator) -> Say:
+    """What is said about a hazard of a category that answers.yaml has, as soon as it can be known."""
+    answer = load_answers()[category]
+    return Say(text=pick(rng, answer.sentences), emotion=answer.emotion, due='evidence')
+
+
+def small_talk(texts: Texts, rng: np.random.Generator, speaker: int = 1) -> Line:
+    """Somebody says something that is not meant for the assistant."""
+    text = pick(rng, texts['small_talk'])
+    return Line(hear=Speech(text=text, speaker=speaker, far=bool(rng.random() < 0.5)), gap_s=pause_s(rng))

@@ -1,0 +1,196 @@
+"""The clips of one side of the split, found by what a script needs."""
+
+from __future__ import annotations
+
+import copy
+import threading
+from collections import defaultdict
+from collections.abc import Callable
+
+import numpy as np
+
+from training.clips.answers import load_answers
+from training.clips.sounds import category_weight
+from training.clips.store import ClipStore, ClipStoreError, StoredClip, of_split
+from training.llm import LlmClient
+from training.scenes.curators import Curators
+from training.scenes.grounding import Reprocess
+from training.scenes.scenario import ClipInfo
+from training.scripts.dialogues import Dialogues
+from training.scripts.scenes import RandomScenes, Scene, Scenes, clip_info
+from training.scripts.script import Line, Sound, Texts, pause_s, pick, texts, warning
+from training.sources.text import Dialogue
+
+SHORTEST_S = 0.25
+_BACKGROUND_S = 3.0
+_MUSIC_SHARE = 0.15  # of what is in the background
+LONGEST_SAID_S = 10.0  # of recorded speech that is written down or translated; several must fit into a stream
+
+
+class _Once:
+    """Scenes, made by the first thread that wants them: their index takes a second."""
+
+    def __init__(self, make: Callable[[], Scenes | RandomScenes]) -> None:
+        self._make, self._lock = make, threading.Lock()
+        self._made: Scenes | RandomScenes | None = None
+
+    def __call__(self) -> Scenes | RandomScenes:
+        with self._lock:
+            if self._made is None:
+                self._made = self._make()
+            return self._made
+
+
+class Shelf:
+    """Draws clips by category first, each as often as it has recordings to learn from.
+
+    `texts` is what is said in a script; with a chat model, half of the scripts have its fresh ones. Scenes are
+    `curated` or, for an ablation, sounds at random.
+    """
+
+    def __init__(
+        self,
+        library: ClipStore,
+        split: str,
+        reprocess: Reprocess,
+        client: LlmClient | None = None,
+        fresh: Texts | None = None,
+        dialogues: Dialogues | None = None,
+        curated: bool = True,
+    ) -> None:
+        self.library = library
+        self.split = split
+        self.texts = texts()
+        self._fresh = fresh
+        self._dialogues = dialogues
+        self._by: dict[tuple[str, str], dict[str, list[StoredClip]]] = defaultdict(lambda: defaultdict(list))
+        self._weights: dict[tuple[str, str], np.ndarray] = {}
+        answered = load_answers()
+        for clip in of_split(library.clips, split):
+            if library.duration_s(clip.id) < SHORTEST_S:
+                continue
+            if clip.kind in ('event', 'music'):
+                self._by['sound', 'any'][clip.category].append(clip)
+            if clip.respond is False:
+                self._by['silent', 'any'][clip.category].append(clip)
+                self._by['silent', clip.kind][clip.category].append(clip)
+            if clip.respond and clip.category in answered:
+                self._by['event', 'respond'][clip.category].append(clip)
+                self._by['criterion', clip.criterion][clip.category].append(clip)
+            for tag in clip.tags:
+                self._by['tag', tag][clip.category].append(clip)
+            self._by['kind', clip.kind][clip.category].append(clip)
+            if clip.text and library.duration_s(clip.id) <= LONGEST_SAID_S:
+                self._by['said', clip.language][clip.category].append(clip)
+                if clip.translation:
+                    self._by['translated', clip.language][clip.category].append(clip)
+
+        kept = [c for kind in ('event', 'music') for group in self._by['kind', kind].values() for c in group]
+        self.curators = Curators(client, [clip.caption for clip in kept if clip.caption])
+        self._scenes = _Once(
+            lambda: (
+                Scenes(library, kept, self.curators, reprocess)
+                if curated
+                else RandomScenes(library, kept, self.curators)
+            )
+        )
+
+    def with_texts(self, rng: np.random.Generator) -> Shelf:
+        """The same clips, with the texts of one script."""
+        if self._fresh is None or rng.random() < 0.5:
+            return self
+        shelf = copy.copy(self)
+        shelf.texts = self._fresh
+        return shelf
+
+    def info(self, clip_id: str) -> ClipInfo:
+        """A clip as curation sees it."""
+        return clip_info(self.library[clip_id], self.library.duration_s(clip_id))
+
+    def phrase(self, clip_id: str) -> str:
+        """What a clip is, as a noun phrase: 'a barking dog'."""
+        clip = self.library[clip_id]
+        return f'a {clip.category}' if 'instrument' in clip.tags else self.curators.grammar.phrase(clip.category)
+
+    def categories(self, key: str, value: str) -> list[str]:
+        """The categories that have clips of this sort, sorted."""
+        return sorted(self._by.get((key, value), {}))
+
+    def draw(self, rng: np.random.Generator, key: str, value: str, category: str | None = None) -> StoredClip:
+        """A clip of this sort. Raises ClipStoreError where the split has none."""
+        groups = self._by.get((key, value), {})
+        names = [category] if category else sorted(groups)
+        if not names or names[0] not in groups:
+            wanted = f"{key} '{value}'" + (f" of category '{category}'" if category else '')
+            raise ClipStoreError(
+                f'the {self.split} side of the library has no {wanted}; add such clips or another source'
+            )
+        if category is None:
+            weights = self._weights_of(key, value)
+            category = names[int(rng.choice(len(names), p=weights))]
+        return pick(rng, groups[category])
+
+    def _weights_of(self, key: str, value: str) -> np.ndarray:
+        """The share of each category of this sort, in the order of their names."""
+        if (key, value) not in self._weights:
+            groups = self._by[key, value]
+            weights = [category_weight(clip.recording for clip in groups[name]) for name in sorted(groups)]
+            self._weights[key, value] = np.array(weights) / sum(weights)
+        return self._weights[key, value]
+
+    def dialogue(self, rng: np.random.Generator, several: bool) -> Dialogue | None:
+        """Half the time, and where the split has some: a dialogue of one round, or of several."""
+        if not self._dialogues or not self._dialogues.count(several) or rng.random() < 0.5:
+            return None
+        return self._dialogues.draw(rng, several)
+
+    def scene(self, rng: np.random.Generator, foregrounds: int) -> Scene:
+        """A coherent scene, unless they are random."""
+        return self._scenes().draw(rng, foregrounds)
+
+    def silent(self, rng: np.random.Generator, longest_s: float = _BACKGROUND_S) -> Line:
+        """An ordinary sound that deserves no word."""
+        return self._unanswered(rng, 'event', longest_s)
+
+    def in_the_background(self, rng: np.random.Generator) -> Line:
+        """The same, or music, or people who talk to others: recorded voices, beside the rendered ones of small talk."""
+        # Music has few recordings here and is on for hours in a home.
+        music = self.categories('silent', 'music') and rng.random() < _MUSIC_SHARE
+        return self._unanswered(rng, 'music' if music else 'any', _BACKGROUND_S)
+
+    def _unanswered(self, rng: np.random.Generator, kind: str, longest_s: float) -> Line:
+        clip = self.draw(rng, 'silent', kind)
+        return Line(hear=Sound(clip=clip.id, longest_s=longest_s), gap_s=pause_s(rng))
+
+    def warning(self, rng: np.random.Generator, criterion: str | None = None) -> Line:
+        """A sound that deserves a warning, and the warning."""
+        key, value = ('criterion', criterion) if criterion else ('event', 'respond')
+        clip = self.draw(rng, key, value)
+        return Line(hear=Sound(clip=clip.id), say=(warning(clip.category, rng),), gap_s=pause_s(rng))
+
+
+def named(category: str) -> str:
+    """A category as the embedded model names it."""
+    return f'I hear: {category}.'
+
+
+_NUMBERS = (
+    'no',
+    'one',
+    'two',
+    'three',
+    'four',
+    'five',
+    'six',
+    'seven',
+    'eight',
+    'nine',
+    'ten',
+    'eleven',
+    'twelve',
+)
+
+
+def counted(count: int) -> str:
+    """A small count in words."""
+    return _NUMBERS[count] if count < len(_NUMBERS) else str(count)

@@ -1,0 +1,141 @@
+"""A clip library: a folder with manifest.csv and audio files, split by recording, never by file."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from audio_interaction_ros.audio.formats import Samples, read_audio_file
+from audio_interaction_ros.audio.resample import to_mono_16k
+
+VALIDATION_FOLD = '4'
+
+
+VALIDATION_SHARE = 0.2  # of the recordings that carry no fold
+
+
+NO_EVENT = frozenset({'rir'})  # impulse responses are for convolution
+
+
+class ClipLibraryError(ValueError):
+    """The folder is no clip library, or a row of its manifest cannot be used."""
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One row of manifest.csv; `respond` is None where the answer depends on the context."""
+
+    path: Path
+    category: str
+    caption: str
+    source: str
+    source_id: str
+    fold: str
+    licence: str
+    attribution: str
+    respond: bool | None
+
+    @property
+    def recording(self) -> str:
+        """What must stay on one side of a split: the recording, or the home, speaker or contributor behind it."""
+        if self.source.startswith('Donate-a-cry'):
+            return self.source_id[:36].lower()  # one app installation, so normally one home
+        if self.source.startswith('Free Spoken Digit'):
+            return self.source_id.rsplit('_', 1)[0].split('_')[-1]  # <digit>_<speaker>_<take>
+        if self.source.startswith('Precise'):
+            return self.source_id.split(':')[1] if ':' in self.source_id else self.source_id
+        return self.source_id
+
+    @property
+    def validation(self) -> bool:
+        """True for the held-out side: ESC-10 fold 4, and a fixed fifth of every other source's recordings."""
+        if self.fold:
+            return self.fold == VALIDATION_FOLD
+        digest = hashlib.sha256(self.recording.encode()).digest()
+        return int.from_bytes(digest[:4], 'big') / 2**32 < VALIDATION_SHARE
+
+    def read(self) -> Samples:
+        """float32 [n] at 16 kHz mono."""
+        return to_mono_16k(*read_audio_file(self.path))
+
+
+_NEEDED = frozenset({'path', 'category', 'source_id', 'respond'})
+
+
+def load_library(folder: Path, needed: frozenset[str] = _NEEDED) -> list[Clip]:
+    """Every row of `folder`/manifest.csv. Raises ClipLibraryError, naming the file and what is missing.
+
+    `needed`: the columns that must be there; a recording without a `source_id` stands for itself.
+    """
+    manifest = folder / 'manifest.csv'
+    try:
+        with manifest.open(newline='') as file:
+            rows = list(csv.DictReader(file))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise ClipLibraryError(f"no clip library at '{folder}' ({error}); give a folder with a manifest.csv") from error
+    if missing := needed - set(rows[0] if rows else ()):
+        raise ClipLibraryError(f"'{manifest}' lacks the columns {sorted(missing)}; see 'Clip libraries' in the README")
+    return [
+        Clip(
+            folder / row['path'],
+            row['category'],
+            row.get('caption', ''),
+            row.get('source', ''),
+            row.get('source_id') or row['path'],
+            row.get('fold', ''),
+            row.get('licence', ''),
+            row.get('attribution', ''),
+            _respond(row.get('respond') or '', manifest),
+        )
+        for row in rows
+    ]
+
+
+def _respond(value: str, manifest: Path) -> bool | None:
+    if value not in ('', '0', '1'):
+        raise ClipLibraryError(f"'{manifest}' says respond = '{value}'; give 1, 0, or nothing where it depends")
+    return None if value == '' else value == '1'
+
+
+def split(clips: Iterable[Clip]) -> tuple[list[Clip], list[Clip]]:
+    """(training, validation); raises ClipLibraryError if a recording would lie on both sides."""
+    clips = list(clips)
+    training = [clip for clip in clips if not clip.validation]
+    validation = [clip for clip in clips if clip.validation]
+    leaked = {clip.recording for clip in training} & {clip.recording for clip in validation}
+    if leaked:
+        raise ClipLibraryError(f'recordings on both sides of the split: {sorted(leaked)[:5]}; give them one fold')
+    return training, validation
+
+
+class Credited(Protocol):
+    """What says where it comes from."""
+
+    @property
+    def source(self) -> str: ...
+
+    @property
+    def source_id(self) -> str: ...
+
+    @property
+    def licence(self) -> str: ...
+
+    @property
+    def attribution(self) -> str: ...
+
+
+def write_attributions(clips: Iterable[Credited], path: Path) -> None:
+    """Source, licence and credit line of every recording, for the checkpoint that was trained on them.
+
+    What is computed by this package needs no credit.
+    """
+    recorded = (clip for clip in clips if clip.source != 'procedural')
+    rows = sorted({(clip.source, clip.source_id, clip.licence, clip.attribution) for clip in recorded})
+    with path.open('w', newline='') as file:
+        writer = csv.writer(file, lineterminator='\n')
+        writer.writerow(['source', 'source_id', 'licence', 'attribution'])
+        writer.writerows(rows)

@@ -1,0 +1,1 @@
+"""Written text into its spoken form (paper Figure 16)."""

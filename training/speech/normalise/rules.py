@@ -1,0 +1,40 @@
+"""What a rewriting step is: a pattern, what it is read as, and the kind of change that it counts as."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+# The tags of Figure 16, in its order.
+Change = Literal[
+    'markdown_strip',
+    'numeral_expand',
+    'abbrev_expand',
+    'symbol_replace',
+    'punctuation_normalize',
+    'code_block_drop',
+]
+CHANGES: tuple[Change, ...] = get_args(Change)
+
+STOPS = '.!?:;,。！？：；，、'
+
+
+@dataclass(frozen=True)
+class RewriteRule:
+    """Whatever matches `pattern` is read as `spoken`: a template, or a function of the match."""
+
+    change: Change
+    pattern: re.Pattern[str]
+    spoken: str | Callable[[re.Match[str]], str]
+
+
+def apply(rules: Iterable[RewriteRule], text: str, changes: set[Change]) -> str:
+    """Runs the rules in order, and adds to `changes` the kinds of those that changed something."""
+    for rule in rules:
+        read = rule.pattern.sub(rule.spoken, text)
+        if read != text:
+            changes.add(rule.change)
+            text = read
+    return text

@@ -1,0 +1,178 @@
+"""The speech step of `corpus build`: every sentence in the voices that scripts need it in, each once, and checked."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from training.clips.store import StoredClip, part_done, write_part
+from training.files import json_lines, write_whole
+from training.speech.asr import FasterWhisper, Pocketsphinx, Recogniser, TransformersWhisper
+from training.speech.casting import utterance_id
+from training.speech.chain import ChainSettings, SpeechChain, SpeechDecision, Utterance
+from training.speech.espeak import Speaker
+from training.speech.normalise.spoken_form import Language
+from training.speech.tts import CosyVoiceTts, EspeakTts, PiperTts, TextToSpeech
+
+SENTENCES_A_PART = 256
+SPEECH, DECISIONS = 'library/speech', 'library/speech-decisions'  # folders of a corpus
+
+
+class SpeechSettings(ChainSettings):
+    """Who speaks, who listens, and how strict the check is (B.4)."""
+
+    engine: Literal['espeak', 'piper', 'cosyvoice'] = 'espeak'
+    piper_voices: tuple[Path, ...] = Field(default=(), description='.onnx files, each with its .onnx.json')
+    piper_program: str = 'piper'
+    cosyvoice_url: str = Field(default='', description='of a running server, such as http://localhost:50000')
+    cosyvoice_speakers: dict[str, tuple[str, ...]] | None = Field(
+        default=None, description="by language, 'en' and 'zh'; null: those of CosyVoice-300M-SFT"
+    )
+    check: Literal['none', 'pocketsphinx', 'whisper', 'faster-whisper'] = 'none'
+    whisper: str = Field(default='', description='a name on the hub or a folder; empty: whisper-small')
+
+    @model_validator(mode='after')
+    def _engine_has_what_it_needs(self) -> SpeechSettings:
+        if self.engine == 'piper' and not self.piper_voices:
+            raise ValueError('engine piper needs piper_voices, the .onnx files of downloaded voices')
+        if self.engine == 'cosyvoice' and not self.cosyvoice_url:
+            raise ValueError('engine cosyvoice needs cosyvoice_url, the address of a running server')
+        return self
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """What is to be said by whom; `split` is the side that it is on."""
+
+    text: str
+    language: Language
+    voice: str
+    split: str
+
+    @property
+    def id(self) -> str:
+        return utterance_id(self.text, self.voice)
+
+
+@dataclass(frozen=True)
+class SpeechPart:
+    """Sentences in voices. `vocabulary`: every sentence of the corpus, for a recogniser that must be told."""
+
+    corpus: Path
+    name: str
+    settings: SpeechSettings
+    seed: int
+    sentences: tuple[Sentence, ...]
+    vocabulary: tuple[str, ...]
+
+    @property
+    def decisions(self) -> Path:
+        return self.corpus / DECISIONS / f'{self.name}.jsonl'
+
+    @property
+    def out(self) -> Path:
+        return self.corpus / SPEECH / self.name
+
+
+def make_tts(settings: SpeechSettings, speaker: Speaker) -> TextToSpeech:
+    """The engine of a recipe; `speaker` is what espeak-ng speaks through. Raises SpeechError."""
+    if settings.engine == 'piper':
+        return PiperTts(settings.piper_voices, settings.piper_program)
+    if settings.engine == 'cosyvoice':
+        return CosyVoiceTts(settings.cosyvoice_url, settings.cosyvoice_speakers)
+    return EspeakTts(speaker)
+
+
+@lru_cache(maxsize=1)
+def make_recogniser(check: str, whisper: str, vocabulary: tuple[str, ...]) -> Recogniser | None:
+    """The check of a recipe, None for none; made once a process. Raises RecogniserError."""
+    if check == 'pocketsphinx':
+        return Pocketsphinx(vocabulary)
+    if check == 'whisper':
+        return TransformersWhisper(whisper or 'openai/whisper-small')
+    if check == 'faster-whisper':
+        return FasterWhisper(whisper or 'small')
+    return None
+
+
+def speech_parts(sentences: Iterable[Sentence], settings: SpeechSettings, seed: int, corpus: Path) -> list[SpeechPart]:
+    """Each sentence once, in parts that depend on all of them alone."""
+    rows = [sentence for _, sentence in sorted({sentence.id: sentence for sentence in sentences}.items())]
+    vocabulary: tuple[str, ...] = ()
+    if settings.check == 'pocketsphinx':
+        vocabulary = tuple(sorted({sentence.text for sentence in rows if sentence.language == 'en'}))
+    return [
+        SpeechPart(
+            corpus,
+            f'{settings.engine}-{first:06d}',
+            settings,
+            seed,
+            tuple(rows[first : first + SENTENCES_A_PART]),
+            vocabulary,
+        )
+        for first in range(0, len(rows), SENTENCES_A_PART)
+    ]
+
+
+def make_speech(part: SpeechPart) -> int:
+    """Write one part, unless it is there, and every decision about it; returns its number of clips."""
+    if part_done(part.out):
+        return 0
+    spoken = list(_spoken(part))
+    rows = [{'id': sentence.id} | utterance.decision.model_dump() for sentence, utterance in spoken]
+    write_whole(part.decisions, json_lines(rows))
+    clips = ((_clip(s, u, part.settings), u.samples) for s, u in spoken if u.samples is not None)
+    return write_part(part.out, clips)
+
+
+def _spoken(part: SpeechPart) -> Iterator[tuple[Sentence, Utterance]]:
+    recogniser = make_recogniser(part.settings.check, part.settings.whisper, part.vocabulary)
+    with Speaker() as speaker:
+        chain = SpeechChain(make_tts(part.settings, speaker), recogniser, part.settings, part.seed)
+        for sentence in part.sentences:
+            yield sentence, chain.say(sentence.text, sentence.language, sentence.voice)
+
+
+def _clip(sentence: Sentence, utterance: Utterance, settings: SpeechSettings) -> StoredClip:
+    espeak = settings.engine == 'espeak'
+    name = 'espeak-ng' if espeak else settings.engine
+    return StoredClip(
+        id=sentence.id,
+        kind='speech',
+        category='speech',
+        caption=sentence.text,
+        respond=None,
+        split=sentence.split,
+        recording=f'{settings.engine}:{sentence.voice}',
+        source=name,
+        source_id=sentence.voice,
+        licence='Apache-2.0' if espeak else 'that of the voice',
+        attribution=f'{name} text-to-speech',
+        words=utterance.words,
+        phones=utterance.phones,
+    )
+
+
+def read_decisions(corpus: Path) -> Iterator[tuple[str, SpeechDecision]]:
+    """(utterance, what was decided about it) for all the speech of a corpus, in order."""
+    for path in sorted((corpus / DECISIONS).glob('*.jsonl')):
+        with path.open() as file:
+            for line in file:
+                row = json.loads(line)
+                yield row.pop('id'), SpeechDecision.model_validate(row)
+
+
+def count_decisions(corpus: Path) -> dict[str, int]:
+    """How the speech of a corpus came about: verdicts, and how many sentences took more than one rendering."""
+    counts: Counter[str] = Counter()
+    for _, decision in read_decisions(corpus):
+        counts[decision.verdict] += 1
+        counts['tried again'] += len(decision.attempts) > 1
+    return dict(sorted(counts.items()))

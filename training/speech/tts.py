@@ -1,0 +1,234 @@
+"""Text-to-speech behind one interface: espeak-ng (embedded), Piper as a process, CosyVoice as a server (paper B.4).
+
+Text reaches a program on its standard input and a server in a form field; no shell ever sees it.
+"""
+
+from __future__ import annotations
+
+import functools
+import http.client
+import json
+import subprocess
+import time
+import urllib.parse
+import urllib.request
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import soxr
+
+from audio_interaction_ros.audio import SAMPLE_RATE_HZ
+from audio_interaction_ros.audio.formats import Samples
+from training.speech.espeak import Speaker
+from training.speech.voices import TRAIN_VOICES, VALIDATION_VOICES, Said, SpeechError, Voice, one_line
+
+
+class TextToSpeech(Protocol):
+    """Something with voices that reads text aloud."""
+
+    name: str
+
+    def voices(self, language: str, split: str = 'train') -> tuple[str, ...]:
+        """The names of its voices for 'en', 'zh' …, always in the same order; none: it does not speak that.
+
+        No voice is on two sides of the split.
+        """
+        ...
+
+    def speak(self, text: str, voice: str, seed: int) -> Said:
+        """`seed` settles what may vary within a voice; raises SpeechError."""
+        ...
+
+
+def one_side(names: Sequence[str], split: str) -> tuple[str, ...]:
+    """Of ten voices the second is for validation and the third for test; the others train."""
+    held_out = {'validation': 1, 'test': 2}
+    place = held_out.get(split)
+    return tuple(
+        name
+        for number, name in enumerate(names)
+        if (number % 10 not in held_out.values() if place is None else number % 10 == place)
+    )
+
+
+def _from_pcm(pcm: bytes, rate_hz: int) -> Samples:
+    speech = np.frombuffer(pcm[: len(pcm) & ~1], '<i2').astype(np.float32) / 32768.0
+    return np.clip(soxr.resample(speech, rate_hz, SAMPLE_RATE_HZ), -1.0, 1.0).astype(np.float32)
+
+
+# Of espeak-ng 1.51's other accents and variants those that a recogniser follows as well as the voices of speech.py; it
+# loses most of what whispers, robots, and such as 'grandma', 'Andy' or 'norbert' say.
+_MORE_ACCENTS = ('en-gb-x-gbclan', 'en-us-nyc')
+_MORE_FOR_TRAINING = tuple(
+    'Denis Diogo Gene Henrique Jacky Mario Mike adam antonio belinda benjamin caleb ed edward gustave linda miguel '  # noqa: SIM905
+    'pablo paul pedro quincy sandro steph victor klatt3 klatt5'.split()
+)
+_MORE_FOR_VALIDATION = ('Alex', 'michel')
+_NOT_FOLLOWED = ('Annie',)
+
+
+@functools.cache
+def _pools() -> dict[str, tuple[str, ...]]:
+    """Split → voices. Variants are what is told apart: an accent alone does not make another speaker."""
+    accents = [*dict.fromkeys(voice.name.partition('+')[0] for voice in TRAIN_VOICES), *_MORE_ACCENTS]
+    train, held_out = (
+        sorted({*(voice.name.partition('+')[2] for voice in voices), *more} - {*_NOT_FOLLOWED})
+        for voices, more in ((TRAIN_VOICES, _MORE_FOR_TRAINING), (VALIDATION_VOICES, _MORE_FOR_VALIDATION))
+    )
+    sides = {'train': train, 'validation': held_out[0::2], 'test': held_out[1::2]}
+    return {
+        split: tuple(f'{accent}+{variant}' for accent in accents for variant in variants)
+        for split, variants in sides.items()
+    }
+
+
+class EspeakTts:
+    """espeak-ng: every accent with every variant, those of validation and test apart; the seed draws rate and pitch."""
+
+    name = 'espeak-ng'
+
+    def __init__(self, speaker: Speaker) -> None:
+        self._speaker = speaker
+
+    def voices(self, language: str, split: str = 'train') -> tuple[str, ...]:
+        """Names such as 'en-us+f3'; languages are en, zh, de, fr and es."""
+        code = {'zh': 'cmn'}.get(language, language)
+        return tuple(name for name in _pools()[split] if Voice(name, 0, 0).language == code)
+
+    def speak(self, text: str, voice: str, seed: int) -> Said:
+        """The same for the same arguments; raises SpeechError."""
+        rng = np.random.default_rng(seed)
+        drawn = Voice(voice, rate_wpm=int(rng.integers(125, 210)), pitch=int(rng.integers(20, 80)))
+        return self._speaker.speak(text, drawn)
+
+
+@dataclass(frozen=True)
+class _PiperModel:
+    path: Path
+    language: str
+    speakers: int
+    rate_hz: int
+
+
+class PiperTts:
+    """The program `piper`, once for each text, with voices from `.onnx` files and the `.onnx.json` beside them.
+
+    The seed draws the tempo; Piper's own sampling noise has no seed, so renderings differ from run to run.
+    """
+
+    name = 'piper'
+
+    def __init__(self, models: Sequence[Path], program: str = 'piper', timeout_s: float = 120.0) -> None:
+        """Raises SpeechError for a model that is absent or not described."""
+        self._models = {path.stem: _piper_model(path) for path in models}
+        self._program, self._timeout_s = program, timeout_s
+
+    def voices(self, language: str, split: str = 'train') -> tuple[str, ...]:
+        """Model names, with '#' and the number of the speaker where a model has several."""
+        names = [
+            f'{name}#{speaker}' if model.speakers > 1 else name
+            for name, model in self._models.items()
+            if model.language == language
+            for speaker in range(model.speakers)
+        ]
+        return one_side(names, split)
+
+    def speak(self, text: str, voice: str, seed: int) -> Said:
+        """Raises SpeechError."""
+        name, _, speaker = voice.partition('#')
+        if name not in self._models:
+            raise SpeechError(
+                f'Piper has no voice {voice!r}, only {sorted(self._models)}; give its .onnx file as well.'
+            )
+        model = self._models[name]
+        tempo = np.random.default_rng(seed).uniform(0.85, 1.2)
+        command = [self._program, '--model', str(model.path), '--output-raw', '--length-scale', f'{tempo:.3f}']
+        if speaker:
+            command += ['--speaker', speaker]
+        line = one_line(text).encode() + b'\n'
+        try:
+            done = subprocess.run(command, input=line, capture_output=True, timeout=self._timeout_s)
+        except OSError as error:
+            raise SpeechError(
+                f'{self._program} could not be started ({error.strerror}); install it (pip install piper-tts) '
+                'or give the path of the program.'
+            ) from None
+        except subprocess.TimeoutExpired:
+            raise SpeechError(
+                f'Piper took longer than {self._timeout_s:g} s; use a smaller voice or allow more time.'
+            ) from None
+        if done.returncode != 0 or len(done.stdout) < 2:
+            said = ' '.join(done.stderr.decode(errors='replace').split())[-300:] or 'no sound came back'
+            raise SpeechError(f'Piper failed with voice {voice} ({said}); try {model.path} on the command line.')
+        return Said(_from_pcm(done.stdout, model.rate_hz))
+
+
+def _piper_model(path: Path) -> _PiperModel:
+    description = path.with_name(f'{path.name}.json')
+    if path.suffix != '.onnx' or not path.is_file():
+        raise SpeechError(f'There is no Piper voice at {path}; give the .onnx file of a downloaded voice.')
+    try:
+        data = json.loads(description.read_text(encoding='utf-8'))
+        rate_hz = int(data['audio']['sample_rate'])
+        # Voices made before 2023 say their language in the file name only.
+        language = str(data.get('language', {}).get('family') or path.stem.partition('_')[0].partition('-')[0])
+        return _PiperModel(path.resolve(), language, max(1, int(data.get('num_speakers', 1))), rate_hz)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise SpeechError(f'{description} does not describe a Piper voice ({error!r}); download it again.') from None
+
+
+class CosyVoiceTts:
+    """A running CosyVoice server (its runtime/python/fastapi): POST /inference_sft, raw 16-bit samples back.
+
+    The server seeds itself, so renderings differ from run to run and `seed` has no effect.
+    """
+
+    name = 'cosyvoice'
+
+    def __init__(
+        self,
+        url: str,
+        speakers: Mapping[str, Sequence[str]] | None = None,
+        rate_hz: int = 22_050,
+        timeout_s: float = 120.0,
+    ) -> None:
+        """`speakers` by language, those of CosyVoice-300M-SFT by default; `rate_hz` if the server does not say its own.
+
+        CosyVoice 2 gives 24000 Hz. `timeout_s` is for a whole answer. Raises SpeechError for a wrong address.
+        """
+        if urllib.parse.urlsplit(url).scheme not in ('http', 'https'):
+            raise SpeechError(f'{url!r} is no address of a CosyVoice server; give one such as http://localhost:50000.')
+        self._url = f'{url.rstrip("/")}/inference_sft'
+        self._speakers = speakers or {'zh': ('中文女', '中文男'), 'en': ('英文女', '英文男')}
+        self._rate_hz, self._timeout_s = rate_hz, timeout_s
+
+    def voices(self, language: str, split: str = 'train') -> tuple[str, ...]:
+        """The speakers' names on the server."""
+        return one_side(self._speakers.get(language, ()), split)
+
+    def speak(self, text: str, voice: str, seed: int) -> Said:
+        """Raises SpeechError."""
+        form = urllib.parse.urlencode({'tts_text': one_line(text), 'spk_id': voice}).encode()
+        deadline = time.monotonic() + self._timeout_s
+        pcm = bytearray()
+        try:
+            with urllib.request.urlopen(self._url, data=form, timeout=self._timeout_s) as answer:
+                rate_hz = int(answer.headers.get('X-Custom-Header-sampleRate') or self._rate_hz)
+                # The socket's timeout is for one packet; a server that trickles must end as well.
+                while piece := answer.read1(65_536):
+                    pcm += piece
+                    if time.monotonic() > deadline:
+                        raise TimeoutError('timed out')
+                if answer.length:
+                    raise http.client.IncompleteRead(bytes(pcm), answer.length)
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            raise SpeechError(
+                f'{self._url} gave no speech for voice {voice} within {self._timeout_s:g} s ({error}); '
+                "start CosyVoice's fastapi server there and see its log."
+            ) from None
+        if len(pcm) < 2 or len(pcm) % 2:
+            raise SpeechError(f'{self._url} answered with {len(pcm)} bytes, which are no 16-bit samples; see its log.')
+        return Said(_from_pcm(bytes(pcm), rate_hz))

@@ -1,0 +1,83 @@
+"""Voices of text-to-speech and what they say, and the espeak-ng voices of training and validation."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from training.errors import CorpusError
+
+SAMPLE_RATE = 16_000
+
+
+Word = tuple[str, float, float]  # with its start and end in seconds
+
+
+Phone = tuple[str, float, float]
+
+
+class SpeechError(CorpusError):
+    """Text-to-speech is missing or failed; the message is one sentence that names the cure."""
+
+
+@dataclass(frozen=True)
+class Said:
+    """float32 [n] at 16 kHz; the time of each word between spaces and of each phoneme, if the engine tells."""
+
+    samples: NDArray[np.float32]
+    words: tuple[Word, ...] | None = None
+    phones: tuple[Phone, ...] = ()
+
+
+@dataclass(frozen=True)
+class Voice:
+    """An espeak-ng voice: ``name`` is language+variant ('en-us+f3'), ``rate_wpm`` 80-450, ``pitch`` 0-99."""
+
+    name: str
+    rate_wpm: int
+    pitch: int
+
+    @property
+    def language(self) -> str:
+        """The language part of the name up to its first hyphen, such as 'en' or 'cmn'."""
+        return self.name.partition('+')[0].partition('-')[0]
+
+
+def _voices(languages: Sequence[str], variants: Sequence[str]) -> tuple[Voice, ...]:
+    """Every language with every variant; rate and pitch step through their ranges so neighbours differ."""
+    voices = []
+    for row, language in enumerate(languages):
+        for column, variant in enumerate(variants):
+            turn = row * len(variants) + column
+            voices.append(Voice(f'{language}+{variant}', 125 + (turn * 37) % 90, 22 + (turn * 29) % 56))
+    return tuple(voices)
+
+
+# espeak-ng ignores a variant after some names ("en-gb+f1", "fr-fr+f1"), so the names that honour it are used.
+_LANGUAGES = ('en-us', 'en', 'en-gb-scotland', 'en-gb-x-rp', 'de', 'fr', 'es', 'es-419', 'cmn')
+
+
+TRAIN_VOICES: tuple[Voice, ...] = _voices(
+    _LANGUAGES, ('m1', 'm2', 'm3', 'm4', 'm6', 'm8', 'f1', 'f2', 'f4', 'croak', 'klatt2', 'Annie')
+)
+
+
+VALIDATION_VOICES: tuple[Voice, ...] = _voices(_LANGUAGES, ('m5', 'm7', 'f3', 'f5', 'klatt4'))
+
+
+def one_line(text: str) -> str:
+    """`text` without control characters and line ends, for engines that take those as commands or as separate texts.
+
+    Raises SpeechError if nothing is left.
+    """
+    line = ''.join(
+        ' ' if unicodedata.category(character) in ('Cc', 'Cs', 'Cn', 'Co') else character for character in text
+    )
+    line = ' '.join(line.split())
+    if not line:
+        raise SpeechError(f'There is nothing to say in {text[:40]!r}; leave it out.')
+    return line

@@ -1,0 +1,171 @@
+"""A stream's record: its events, replies and drains, when each reply is due, and how streams are read from shards."""
+
+from __future__ import annotations
+
+import enum
+import gzip
+import json
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from audio_interaction_ros.audio import CHUNK_SAMPLES, SAMPLE_RATE_HZ
+from audio_interaction_ros.audio.formats import Samples
+from training.errors import BuildError
+
+
+class Role(str, enum.Enum):
+    """What a part is to the scene, loudest first (paper B.1)."""
+
+    FOREGROUND = 'foreground'
+    BACKGROUND = 'background'
+    AMBIENT = 'ambient'
+
+
+_CHARACTERS_A_SECOND = {'english': 15.0, 'chinese': 4.5}  # of unhurried speech
+
+
+class Reply(BaseModel):
+    """One thing to say, and the samples of the stream that call for it."""
+
+    model_config = ConfigDict(extra='forbid', frozen=True)
+
+    onset: int = Field(ge=0, description='first sample of what calls for the reply')
+    due: int = Field(ge=1, description='how many samples must have been heard before it can be given')
+    text: str
+    emotion: str = 'normal'
+    language: str = 'english'
+
+    @property
+    def chunk(self) -> int:
+        """The chunk after which it is due, from zero: Algorithm 4's ⌈(offset + d) / c⌉, less one."""
+        return self.chunk_of(CHUNK_SAMPLES)
+
+    def chunk_of(self, chunk_samples: int) -> int:
+        """The same for chunks of another length."""
+        return (self.due - 1) // chunk_samples
+
+    @property
+    def speaking_s(self) -> float:
+        """How long it takes to say aloud."""
+        return speaking_s(self.text, self.language)
+
+
+def speaking_s(text: str, language: str) -> float:
+    """Seconds that a text takes to say."""
+    return len(text) / _CHARACTERS_A_SECOND.get(language, 15.0)
+
+
+class Drain(BaseModel):
+    """Chunks `first` … `last` taken from the queue at once, and the index of the reply that follows, if any."""
+
+    model_config = ConfigDict(extra='forbid', frozen=True)
+
+    first: int
+    last: int
+    reply: int | None = None
+
+
+def schedule(replies: Sequence[Reply], chunks: int, aloud: bool, chunk_samples: int = CHUNK_SAMPLES) -> list[Drain]:
+    """What Algorithm 3 does with a stream of `chunks` whose replies are said aloud, or written at once.
+
+    One reply a drain, in the order in which they fall due. Replies due after the last chunk find no place. Chunks of
+    another length than the runtime's are for ablations (paper, Table 7).
+    """
+    waiting = sorted(range(len(replies)), key=lambda index: (replies[index].chunk_of(chunk_samples), index))
+    drains: list[Drain] = []
+    first, arrived = 0, 1
+    while first < chunks:
+        last = min(first + arrived, chunks) - 1
+        due = waiting[0] if waiting and replies[waiting[0]].chunk_of(chunk_samples) <= last else None
+        drains.append(Drain(first=first, last=last, reply=due))
+        arrived = 1
+        if due is not None:
+            waiting.pop(0)
+            if aloud:
+                arrived = max(1, int(replies[due].speaking_s / (chunk_samples / SAMPLE_RATE_HZ)))
+        first = last + 1
+    return drains
+
+
+class Event(BaseModel):
+    """What sounds in samples `onset` … `end` of a stream, and until when it must be heard to be known."""
+
+    model_config = ConfigDict(extra='forbid', frozen=True)
+
+    onset: int
+    end: int
+    known: int
+    role: Role
+    clip: str
+    category: str
+    respond: bool | None
+    text: str = ''
+
+
+class Stream(BaseModel):
+    """A stream's record, everything but its samples."""
+
+    model_config = ConfigDict(extra='forbid', frozen=True)
+
+    id: str
+    split: str
+    category: str
+    task: str
+    instruction: str
+    made_by: str
+    mixed_in: tuple[str, ...]
+    chunks: int
+    aloud: bool
+    event_snr_db: float
+    ambient_snr_db: float
+    events: tuple[Event, ...]
+    replies: tuple[Reply, ...]
+    drains: tuple[Drain, ...]
+    behind: tuple[str, ...] = Field(default=(), description='the clips of the two noise tracks and of a measured room')
+    credits: tuple[tuple[str, str, str], ...] = Field(
+        default=(), description='source, licence and attribution of texts that others wrote'
+    )
+    lines_left_out: int = Field(default=0, description='at the end, because they did not fit')
+
+    def recut(self, chunk_samples: int) -> Stream:
+        """The same stream in chunks of another length (paper, Table 7), the last of them filled up with silence."""
+        chunks = -(-self.chunks * CHUNK_SAMPLES // chunk_samples)
+        drains = schedule(self.replies, chunks, self.aloud, chunk_samples)
+        return self.model_copy(update={'chunks': chunks, 'drains': tuple(drains)})
+
+    def delayed(self, by_chunks: int, chunk_samples: int = CHUNK_SAMPLES) -> Stream:
+        """The same stream, no longer, with everything so much later; replies that then fall after its end stay out."""
+        later = by_chunks * chunk_samples
+        events = (
+            e.model_copy(update={name: getattr(e, name) + later for name in ('onset', 'end', 'known')})
+            for e in self.events
+        )
+        replies = [r.model_copy(update={'onset': r.onset + later, 'due': r.due + later}) for r in self.replies]
+        drains = schedule(replies, self.chunks, self.aloud, chunk_samples)
+        return self.model_copy(update={'events': tuple(events), 'replies': tuple(replies), 'drains': tuple(drains)})
+
+
+def read_streams(out: Path, audio: bool = True, only: Collection[int] | None = None):
+    """(Stream, float32 [chunks × 6400] or None) of every shard in order, lazily. Raises BuildError without shards.
+
+    `only`: the places, counted from zero, of the streams to decode and yield.
+    """
+    from lhotse import CutSet
+
+    cuts = sorted((out / 'shar').glob('cuts.*.jsonl.gz'))
+    if not cuts:
+        raise BuildError(f"no shards under '{out}/shar'; make them with 'python -m training corpus build'")
+    if not audio:
+        for path in cuts:
+            with gzip.open(path, 'rt') as file:
+                for line in file:
+                    yield Stream.model_validate(json.loads(line)['custom']['stream']), None
+        return
+    tars = [path.with_name(path.name.replace('cuts.', 'recording.').replace('.jsonl.gz', '.tar')) for path in cuts]
+    for number, cut in enumerate(CutSet.from_shar(fields={'cuts': cuts, 'recording': tars})):
+        if only is not None and number not in only:
+            continue
+        samples: Samples = cut.load_audio()[0]
+        yield Stream.model_validate(cut.custom['stream']), samples
