@@ -17,7 +17,6 @@ from training.inspect import command as inspect_command
 from training.stages import command as stages_command
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
-LIBRARY = Path(__file__).resolve().parents[2] / 'shared' / 'clips'  # beside the checkout
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -33,7 +32,7 @@ def main(argv: list[str] | None = None) -> int:
         '  python -m training inspect --checkpoint checkpoints/embedded --corpus corpus\n'
         '  python -m training ablate --hours 5 --steps 200 --out ablation\n'
         '  python -m training corpus build --clips ~/clips --hours 2 --out corpus\n'
-        "A clip library is a folder with audio files and a manifest.csv; see 'Training' in the README.",
+        "A clip library is a folder with audio files and a manifest.csv; see 'Clip libraries' in docs/training.md.",
     )
     commands = parser.add_subparsers(dest='command', required=True)
     train_parser = commands.add_parser('train', help='make a checkpoint; run again to resume')
@@ -41,11 +40,11 @@ def main(argv: list[str] | None = None) -> int:
     scene_parser = commands.add_parser('scene', help='make the demo scene from held-out recordings')
     scene_parser.add_argument('--out', type=Path, default=Path('demo'))
     scene_parser.add_argument('--seed', type=int, default=1)
-    scene_parser.add_argument('--clips', type=Path, default=LIBRARY, help='clip library (default: %(default)s)')
-    corpus_command.add_parser(commands, LIBRARY)
-    evaluate_command.add_parser(commands, LIBRARY)
+    scene_parser.add_argument('--clips', type=Path, required=True, help='clip library')
+    corpus_command.add_parser(commands)
+    evaluate_command.add_parser(commands)
     ablate_parser = commands.add_parser('ablate', help='what each part of the method is worth; run again to resume')
-    ablate_command.add_arguments(ablate_parser, LIBRARY)
+    ablate_command.add_arguments(ablate_parser)
     inspect_parser = commands.add_parser('inspect', help='continuity across chunks, and the heads that decide')
     inspect_command.add_arguments(inspect_parser)
     options = parser.parse_args(argv)

@@ -13,10 +13,10 @@ from training.recipe import load_training_recipe, recipe_path
 from training.stages import TrainingError
 
 
-def add_arguments(parser: argparse.ArgumentParser, library: Path) -> None:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What `ablate` takes."""
     parser.add_argument('--recipe', default='embedded', help='a YAML file, or a name in training/recipes')
-    add_source_arguments(parser, library)
+    add_source_arguments(parser)
     parser.add_argument(
         '--hours', type=float, default=5.0, help='about so much sound in a corpus (default: %(default)s)'
     )

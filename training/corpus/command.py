@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,14 +17,14 @@ if TYPE_CHECKING:
     from training.corpus.recipe import CorpusRecipe
 
 
-def add_parser(commands: argparse._SubParsersAction, library: Path) -> None:
+def add_parser(commands: argparse._SubParsersAction) -> None:
     """Adds `corpus` and what it can do."""
     corpus = commands.add_parser('corpus', help='build, check and look at a corpus of streams').add_subparsers(
         dest='corpus_command', required=True
     )
     builder = corpus.add_parser('build', help='sources and recipe → training shards; run again to go on')
     builder.add_argument('--recipe', default='embedded', help='a YAML file, or a name in training/recipes')
-    add_source_arguments(builder, library)
+    add_source_arguments(builder)
     builder.add_argument('--hours', type=float, default=2.0, help='about so much sound (default: %(default)s)')
     builder.add_argument('--seed', type=int, default=7, help='the same seed gives the same bytes')
     builder.add_argument('--workers', type=int, default=len(os.sched_getaffinity(0)), help='processes')
@@ -39,8 +40,8 @@ def add_parser(commands: argparse._SubParsersAction, library: Path) -> None:
     reporter.add_argument('--out', type=Path, help='default: report.html in the corpus')
 
 
-def add_source_arguments(parser: argparse.ArgumentParser, library: Path) -> None:
-    """What a corpus is made of, as `sources_of` reads it."""
+def add_source_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say what a corpus is made of, as `sources_of` reads them."""
     parser.add_argument(
         '--source',
         action='append',
@@ -48,13 +49,20 @@ def add_source_arguments(parser: argparse.ArgumentParser, library: Path) -> None
         metavar='NAME=DIR',
         help="a corpus as its publisher lays it out, again for each; 'corpus sources' lists the names",
     )
-    parser.add_argument('--clips', type=Path, help=f'short for --source clips=DIR (where neither is given: {library})')
-    parser.set_defaults(library=library)
+    parser.add_argument(
+        '--clips',
+        type=Path,
+        metavar='DIR',
+        help='short for --source clips=DIR; with neither, the corpus is made of procedural sounds and speech alone',
+    )
 
 
 def sources_of(options: argparse.Namespace) -> dict[str, Path]:
-    """The folder of each source that was given, or of the clip library. Raises CorpusError."""
-    return named_folders(options.source, options.clips) or {'clips': options.library}
+    """Return the folder of each source that was given, by its name. Raises CorpusError."""
+    folders = named_folders(options.source, options.clips)
+    if not folders:
+        print('no recordings: procedural sounds and speech alone; --clips DIR adds a clip library', file=sys.stderr)
+    return folders
 
 
 def load_corpus_recipe(path: Path) -> CorpusRecipe:

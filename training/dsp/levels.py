@@ -25,12 +25,17 @@ def to_rms(samples: Samples, level_dbfs: float) -> Samples:
 
 
 def scale(piece: Samples, frames: np.ndarray, level_dbfs: float) -> Samples:
-    """Bring the active part to a level (root mean square), without clipping; 20 ms tapers at both ends."""
+    """Return the piece with its active frames at a level (root mean square), without clipping, its ends tapered.
+
+    `piece` float32 [n] at 16 kHz stays as it is; `frames` as from `activity`. The taper is 5 ms long at the
+    start and 20 ms at the end.
+    """
     mask = np.repeat(frames, FRAME_SAMPLES)[: len(piece)]
     rms = float(np.sqrt(np.square(piece[mask] if mask.any() else piece).mean())) + 1e-9
     gain = min(10 ** (level_dbfs / 20) / rms, 0.98 / (float(np.abs(piece).max(initial=0)) + 1e-9))
     taper = np.hanning(2 * FADE_SAMPLES).astype(np.float32)
+    piece = piece * gain
     if len(piece) > 4 * FADE_SAMPLES:
         piece[: FADE_SAMPLES // 4] *= taper[:FADE_SAMPLES:4]
         piece[-FADE_SAMPLES:] *= taper[FADE_SAMPLES:]
-    return piece * gain
+    return piece

@@ -23,23 +23,18 @@ _TITLES = {
 }
 
 
-def add_parser(commands: argparse._SubParsersAction, library: Path) -> None:
-    """Adds `evaluate` and what it can do; `library` is the clip library that is used when none is named."""
+def add_parser(commands: argparse._SubParsersAction) -> None:
+    """Add `evaluate` and what it can do."""
     evaluate = commands.add_parser('evaluate', help='how well a checkpoint hears').add_subparsers(
         dest='evaluate_command', required=True
     )
     clips = evaluate.add_parser('clips', help='recordings as one-clip streams, and an hour of ordinary sound')
     clips.add_argument(
-        'manifest',
-        nargs='?',
-        type=Path,
-        help=f'a folder with a manifest.csv (path, category, respond): all of it is scored; default: what no stage '
-        f'trained on of {library}',
+        'manifest', type=Path, help='a folder with a manifest.csv (path, category, respond): all of it is scored'
     )
-    clips.add_argument('--held-out', action='store_true', help='only what no stage trained on, of the folder named')
+    clips.add_argument('--held-out', action='store_true', help='only what no stage trained on, of that folder')
     clips.add_argument('--snr', type=float, nargs='*', default=[20.0, 10.0, 5.0], metavar='DB', help='again at these')
     clips.add_argument('--ordinary-s', type=float, default=3_600.0, help='ordinary sound (default: %(default)g s)')
-    clips.set_defaults(library=library)
     corpus = evaluate.add_parser('corpus', help='a corpus of streams: triggers, answers, WER, BLEU, stability')
     corpus.add_argument('corpus', type=Path)
     corpus.add_argument('--split', default='test', choices=('train', 'validation', 'test'))
@@ -47,10 +42,7 @@ def add_parser(commands: argparse._SubParsersAction, library: Path) -> None:
     bench = evaluate.add_parser('psb', help='Proactive-Sound-Bench, with the audio its authors give out')
     bench.add_argument('--audio', type=Path, required=True, help='folder of the audio')
     bench.add_argument(
-        '--manifest',
-        type=Path,
-        default=library.parent / 'bench' / 'proactive_reply_benchmark.jsonl',
-        help='its public manifest (default: %(default)s)',
+        '--manifest', type=Path, required=True, help='its public manifest, proactive_reply_benchmark.jsonl'
     )
     bench.add_argument('--out', type=Path, default=Path('psb-predictions.jsonl'), help='default: %(default)s')
     bag = evaluate.add_parser('bag', help="a robot's own recording with labels")
@@ -60,7 +52,7 @@ def add_parser(commands: argparse._SubParsersAction, library: Path) -> None:
     )
     bag.add_argument('--topic', help='the audio topic, needed when the bag has several')
     alarms = evaluate.add_parser('alarms', help='the alarm signatures, without a checkpoint: recall and false alarms')
-    alarms.add_argument('--clips', type=Path, default=library, help='clip library (default: %(default)s)')
+    alarms.add_argument('--clips', type=Path, required=True, help='clip library, whose sounds hold no alarm')
     alarms.add_argument('--renders', type=int, default=12, help='of every alarm (default: %(default)s)')
     alarms.add_argument('--choosing', action='store_true', help='on the half that limits are chosen on')
     alarms.add_argument('--seed', type=int, default=1, help='of renders, noises and orders')
@@ -115,9 +107,8 @@ def _clips(options: argparse.Namespace) -> Evaluation:
     from training.sources.clip_library import load_library
 
     ear = _ear(options)
-    given = options.manifest or options.library
-    folder = given.parent if given.is_file() else given
-    if options.manifest is None or options.held_out:
+    folder = options.manifest.parent if options.manifest.is_file() else options.manifest
+    if options.held_out:
         groups, left_out = held_out_groups(folder, options.seed)
     else:
         sounds, left_out = clip_sounds(load_library(folder, NEEDED))

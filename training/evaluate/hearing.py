@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,7 +22,7 @@ from audio_interaction_ros.streaming.loop import Decision, ListeningLoop, Respon
 from training.evaluate import EvaluationError
 from training.streams import speaking_s
 
-NEVER = 0.999999  # a threshold no probability reaches: the session only listens
+NEVER = math.inf  # a threshold no probability reaches, 1.0 included: the session only listens
 _CHUNKS_A_BATCH = 128
 
 

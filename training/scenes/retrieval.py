@@ -11,14 +11,12 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-import soundfile
 import soxr
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 from audio_interaction_ros.audio import SAMPLE_RATE_HZ
 from audio_interaction_ros.audio.formats import Samples
 from training.scenes.scenario import ClipInfo
-from training.sources.clip_library import Clip
 
 CANDIDATES = 3  # paper §3.2: top-3
 _TIE = 0.1  # scores this close, relative to each other, count as equal
@@ -96,19 +94,3 @@ def _best(
     tried = np.argsort(-scores * rng.uniform(1.0 - _TIE, 1.0, len(scores)), kind='stable')
     likely = (clips[index] for index in tried if scores[index] > 0 and clips[index].duration_s >= shortest_s)
     return list(itertools.islice(likely, count))
-
-
-def describe(clip: Clip, clip_id: str) -> ClipInfo:
-    """A clip of a manifest.csv folder. Reads the header of its file for the length."""
-    return ClipInfo(
-        clip_id=clip_id,
-        category=clip.category,
-        caption=clip.caption,
-        duration_s=soundfile.info(clip.path).duration,
-        respond=clip.respond,
-        source=clip.source,
-        source_id=clip.source_id,
-        recording=clip.recording,
-        licence=clip.licence,
-        attribution=clip.attribution,
-    )

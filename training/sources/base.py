@@ -114,7 +114,6 @@ class Source:
     licence: str
     attribution: str
     homepage: str
-    used_for: tuple[str, ...]
     layout: tuple[str, ...]
     archive: str = '.'
 
@@ -259,17 +258,6 @@ def split_of(recording: str) -> Split:
     if share < TEST_SHARE:
         return 'test'
     return 'validation' if share < VALIDATION_SHARE else 'train'
-
-
-def leaks(cuts: Iterable[Cut]) -> list[str]:
-    """The recordings that lie on more than one side of the split, sorted. Mixed cuts count with all they contain."""
-    sides: dict[str, str] = {}
-    leaked = set()
-    for cut in cuts:
-        for facts in map(Facts.of, cut.supervisions):
-            if sides.setdefault(facts.recording, facts.split) != facts.split:
-                leaked.add(facts.recording)
-    return sorted(leaked)
 
 
 def read_table(path: Path, columns: Sequence[str], **dialect: Any) -> Iterator[dict[str, str]]:

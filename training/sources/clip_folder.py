@@ -49,7 +49,6 @@ SOURCES = (
         licence='as each row of manifest.csv states',
         attribution='as each row of manifest.csv states',
         homepage='a folder of your own, one row a clip (path, category, source_id, respond …)',
-        used_for=('foreground events', 'generated events (AudioX, ElevenLabs)'),
         layout=('manifest.csv',),
         read=read_clip_folder,
     ),

@@ -78,7 +78,9 @@ def load_library(folder: Path, needed: frozenset[str] = _NEEDED) -> list[Clip]:
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise ClipLibraryError(f"no clip library at '{folder}' ({error}); give a folder with a manifest.csv") from error
     if missing := needed - set(rows[0] if rows else ()):
-        raise ClipLibraryError(f"'{manifest}' lacks the columns {sorted(missing)}; see 'Clip libraries' in the README")
+        raise ClipLibraryError(
+            f"'{manifest}' lacks the columns {sorted(missing)}; see 'Clip libraries' in docs/training.md"
+        )
     return [
         Clip(
             folder / row['path'],

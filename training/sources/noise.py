@@ -59,8 +59,8 @@ def read_dns(folder: Path) -> Iterator[Item]:
     """datasets*/noise*/*.wav: datasets/noise until the third challenge, datasets_fullband/noise_fullband after it.
 
     A file is <kind>_Freesound_validated_<id>_<piece>, a YouTube video by its id, or of DEMAND, taken by its name. All
-    of it is for training: the challenges test on other recordings. A clip that another corpus has too is `leaks` to
-    find.
+    of it is for training: the challenges test on other recordings. Which side has a clip that another
+    corpus has too is for `settle_sides` to say.
     """
     for path in sorted(folder.glob('datasets*/noise*/*.wav')):
         freesound = FREESOUND_NAME.fullmatch(path.stem)
@@ -92,7 +92,6 @@ SOURCES = (
         licence='CC-BY-4.0',
         attribution='MUSAN by D. Snyder, G. Chen and D. Povey',
         homepage='https://www.openslr.org/17',
-        used_for=('music, speech and ambient background',),
         layout=('music/*/ANNOTATIONS', 'music/*/*.wav', 'speech/*/*.wav', 'noise/*/*.wav'),
         archive='musan',
         read=read_musan,
@@ -104,7 +103,6 @@ SOURCES = (
         licence='CC-BY-NC-4.0',
         attribution='WHAM! by G. Wichern et al., Whisper.ai and MERL',
         homepage='http://wham.whisper.ai',
-        used_for=('real scenes with reverberation',),
         layout=('tr/*.wav', 'cv/*.wav', 'tt/*.wav', 'metadata/noise_meta_*.csv'),
         archive='wham_noise',
         read=read_wham,
@@ -116,7 +114,6 @@ SOURCES = (
         licence='CC-BY-4.0 and CC-BY-SA-3.0, as the challenge states for each origin',
         attribution='Deep Noise Suppression Challenge by C. K. A. Reddy et al., Microsoft',
         homepage='https://github.com/microsoft/DNS-Challenge',
-        used_for=('many kinds of environment',),
         layout=('datasets*/noise*/*.wav',),
         archive='DNS-Challenge',
         read=read_dns,

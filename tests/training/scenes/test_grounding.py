@@ -7,20 +7,37 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 
 from training.procedural.registry import SOUND_TYPES
 from training.render.tfjp import TfjpError, tfjp
 from training.scenes.grammar import Grammar
 from training.scenes.grounding import Grounder
-from training.scenes.retrieval import TextIndex, describe
+from training.scenes.retrieval import TextIndex
 from training.scenes.scenario import Acceptance, ClipInfo, Filling, Scenario, SubEvent
 from training.scenes.verifier import RuleVerifier
-from training.sources.clip_library import NO_EVENT, load_library
+from training.sources.clip_library import NO_EVENT, Clip, load_library
 from training.streams import Role
 
 LIBRARY = Path(__file__).resolve().parents[4] / 'shared' / 'clips'
 pytestmark = pytest.mark.skipif(not LIBRARY.exists(), reason='no ../shared/clips beside the checkout')
 GRAMMAR = Grammar()
+
+
+def describe(clip: Clip, clip_id: str) -> ClipInfo:
+    """A clip of a manifest.csv folder. Reads the header of its file for the length."""
+    return ClipInfo(
+        clip_id=clip_id,
+        category=clip.category,
+        caption=clip.caption,
+        duration_s=soundfile.info(clip.path).duration,
+        respond=clip.respond,
+        source=clip.source,
+        source_id=clip.source_id,
+        recording=clip.recording,
+        licence=clip.licence,
+        attribution=clip.attribution,
+    )
 
 
 @dataclass(frozen=True)

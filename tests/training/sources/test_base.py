@@ -1,4 +1,4 @@
-"""What all sources share: the registry, the sides of a split, leaks, and JSON read piece by piece."""
+"""What all sources share: the registry, the sides of a split, and JSON read piece by piece."""
 
 import json
 import pickle
@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tests.training.sources.miniature import json_lines, refuses, sound, text
 from training.sources import SOURCES, base, find_source
-from training.sources.base import ClipSource, Facts, Item, SourceError, leaks, read_json, split_of
+from training.sources.base import ClipSource, Facts, Item, SourceError, read_json, split_of
 from training.sources.clip_library import Clip
 
 ASCII = string.printable
@@ -24,7 +24,7 @@ def test_every_corpus_of_table_9_is_there_with_its_credit():
     assert set(SOURCES) == {*TABLE_9.split(), 'clips'}
     for name, source in SOURCES.items():
         assert source.name == name
-        assert source.licence and source.attribution and source.homepage and source.used_for
+        assert source.licence and source.attribution and source.homepage
     with pytest.raises(SourceError, match="no source 'timit'; expected one of commonvoice, "):
         find_source('timit')
 
@@ -64,21 +64,10 @@ def cuts(folder, **sides):
         licence='L',
         attribution='A',
         homepage='H',
-        used_for=('x',),
         layout=('a.wav',),
         read=lambda root: items,
     )
     return source.prepare(folder)
-
-
-def test_a_recording_on_two_sides_is_a_leak(tmp_path):
-    assert leaks(cuts(tmp_path, a='train', b='train')) == []
-    assert leaks(cuts(tmp_path, a='train', b='validation', c='train')) == ['one']
-
-
-def test_a_leak_is_found_inside_a_mixture(tmp_path):
-    first, second, _ = cuts(tmp_path, a='train', b='test')
-    assert leaks([first.mix(second)]) == ['one']
 
 
 def test_a_cut_from_elsewhere_has_no_facts(tmp_path):
