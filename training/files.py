@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 def write_whole(path: Path, data: bytes) -> None:
-    """A file that is there as a whole or not at all."""
+    """Write a file that is there as a whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f'{path.name}.{os.getpid()}.tmp')
     temporary.write_bytes(data)
@@ -17,5 +17,5 @@ def write_whole(path: Path, data: bytes) -> None:
 
 
 def json_lines(rows: Iterable[Mapping[str, object]]) -> bytes:
-    """One JSON object a line, in UTF-8."""
+    """Return rows as JSON lines: one object a line, in UTF-8."""
     return ''.join(json.dumps(row, ensure_ascii=False) + '\n' for row in rows).encode()

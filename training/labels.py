@@ -25,7 +25,7 @@ VECTOR_SAMPLES = CHUNK_SAMPLES // AUDIO_TOKENS_PER_CHUNK  # 25 vectors a second,
 def early(
     drains: Sequence[Drain], replies: Sequence[Reply], warnings: Collection[int], chunk_samples: int = CHUNK_SAMPLES
 ) -> set[int]:
-    """The chunks up to which one of the `warnings` could be given already, though nobody has to know yet.
+    """Return the chunks up to which one of the `warnings` could be given already, though nobody has to know yet.
 
     How much of a sound is enough to know it by is a guess; silence until just then would be learnt as a rule, and so
     would doubt at the moment itself.
@@ -40,7 +40,7 @@ def early(
 
 
 def late(drains: Sequence[Drain], share: float, rng: np.random.Generator) -> tuple[list[Drain], set[int]]:
-    """(drains with a `share` of the replies one to three later, chunks until which either is right).
+    """Move a `share` of the replies by one to three drains: (drains, the chunks until which either decision is right).
 
     A network that is only shown replies at the first possible moment never learns to speak after it missed that one.
     """
@@ -58,9 +58,10 @@ def late(drains: Sequence[Drain], share: float, rng: np.random.Generator) -> tup
 
 @dataclass(frozen=True)
 class Tokens:
-    """A stream as the language model sees it. Targets stand at the position that must predict them, else MASK.
+    """`Tokens` are a stream as the language model sees it.
 
-    `ids` hold the `audio` placeholder where encoder vectors go; `chunk_ends` are the positions of `chunk_end`.
+    Targets stand at the position that must predict them, else MASK. `ids` hold the `audio` placeholder where encoder
+    vectors go; `chunk_ends` are the positions of `chunk_end`.
     """
 
     ids: list[int]
@@ -79,10 +80,11 @@ def tokenise(
     chunk_samples: int = CHUNK_SAMPLES,
     slips: Collection[int] = (),
 ) -> Tokens:
-    """Algorithm 2. A silence that ends in one of the `undecided` chunks is not supervised, nor a reply among `slips`.
+    """Turn drains and replies into tokens and targets (Algorithm 2).
 
     The position of the last `chunk_end` of a drain predicts `silent` or `response`; the one of `response` and those of
-    the text predict emotion, text and `eos`. Nothing else is supervised, and no position twice.
+    the text predict emotion, text and `eos`. Nothing else is supervised, and no position twice. A silence that ends in
+    one of the `undecided` chunks is not supervised, nor a reply among `slips`.
     """
     ids, stream_targets, lm_targets = list(prefix), [MASK] * len(prefix), [MASK] * len(prefix)
     chunk_ends: list[int] = []

@@ -42,7 +42,10 @@ _TRANSIENT = {408, 409, 429}  # and every 5xx
 
 
 class LlmSettings(BaseModel):
-    """Which model answers, how patiently it is asked, and what that may cost. Prices are per million tokens."""
+    """These settings say which model answers, how patiently it is asked, and what that may cost.
+
+    Prices are per million tokens.
+    """
 
     model_config = ConfigDict(extra='forbid', frozen=True)
 
@@ -63,11 +66,11 @@ class LlmSettings(BaseModel):
 
 
 class LlmError(CorpusError):
-    """No usable answer; one sentence that says why, and what to do."""
+    """There is no usable answer; the message says in one sentence why, and what to do."""
 
 
 class LlmAnswerError(LlmError):
-    """The server answers, but not with what was asked for. That is kept like an answer and not asked again."""
+    """The server answers, but not with what was asked for; that is kept like an answer and not asked again."""
 
 
 class LlmBudgetError(LlmError):
@@ -76,7 +79,10 @@ class LlmBudgetError(LlmError):
 
 @dataclass(frozen=True)
 class Usage:
-    """What a client has asked so far. `cost` counts a request whose price is unknown at the most it can have cost."""
+    """`Usage` counts what a client has asked so far.
+
+    `cost` counts a request whose price is unknown at the most that it can have cost.
+    """
 
     requests: int = 0
     retries: int = 0
@@ -107,7 +113,10 @@ class _Completion(BaseModel):
 
 
 class LlmClient:
-    """One model behind one endpoint. Any number of threads may ask at once; the same question is asked once."""
+    """An `LlmClient` asks one model behind one endpoint; the same question is asked once.
+
+    Any number of threads may ask at once.
+    """
 
     def __init__(self, settings: LlmSettings) -> None:
         """Raises LlmError if the key is missing. Contacts nothing."""
@@ -130,17 +139,17 @@ class LlmClient:
 
     @property
     def made_by(self) -> str:
-        """How a product of this client is signed."""
+        """Return how a product of this client is signed."""
         return self.settings.model
 
     @property
     def usage(self) -> Usage:
-        """Counts up to now."""
+        """Return what was asked up to now."""
         with self._lock:
             return self._usage
 
     def ask(self, prompt: str, answer: type[M]) -> M:
-        """An answer that validates: from the cache, or from the model at the settings' temperature in JSON mode.
+        """Return an answer that validates: from the cache, or from the model at the settings' temperature in JSON mode.
 
         Raises LlmAnswerError when the model keeps answering wrongly, LlmError when the server stays unreachable or
         refuses, and LlmBudgetError before a request that could exceed the budget.
@@ -324,9 +333,9 @@ def _asked_to_wait_s(error: openai.APIStatusError) -> float:
 
 
 def run_threads(title: str, work: Callable[[Job], int], jobs: Sequence[Job], threads: int, unit: str = 'shard') -> int:
-    """Do every job in one of `threads` threads, for jobs that wait for a server.
+    """Do every job in one of `threads` threads, for jobs that wait for a server; return the sum of what they returned.
 
-    Returns the sum of what `work` returned. A failure ends the run; jobs under way end first.
+    A failure ends the run; jobs under way end first.
     """
     with ThreadPoolExecutor(threads) as pool:
         waiting = [pool.submit(work, job) for job in jobs]

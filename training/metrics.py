@@ -17,7 +17,7 @@ Values = Sequence[float] | np.ndarray
 
 
 def area_under_roc(labels: Flags, scores: Values) -> float:
-    """Probability that a positive scores above a negative, ties counting half; nan without both."""
+    """Return the probability that a positive scores above a negative, ties counting half; nan without both."""
     flags, values = np.asarray(labels, bool), np.asarray(scores, float)
     positive = int(flags.sum())
     negative = len(flags) - positive
@@ -28,7 +28,7 @@ def area_under_roc(labels: Flags, scores: Values) -> float:
 
 
 def balanced_accuracy(labels: Flags, answered: Flags) -> float:
-    """Mean of recall and specificity; nan without both."""
+    """Return the mean of recall and specificity; nan without both."""
     flags, given = np.asarray(labels, bool), np.asarray(answered, bool)
     if flags.all() or not flags.any():
         return float('nan')
@@ -36,7 +36,7 @@ def balanced_accuracy(labels: Flags, answered: Flags) -> float:
 
 
 def best_threshold(labels: Flags, scores: Values, silence_weight: float = 1.0) -> float:
-    """The threshold with the best recall + silence_weight × specificity; the middle of the widest best gap."""
+    """Return the threshold with the best recall + silence_weight × specificity: the middle of the widest best gap."""
     flags, values = np.asarray(labels, bool), np.asarray(scores, float)
     edges = np.unique(np.concatenate([[0.02], values, [0.98]]))
     candidates = (edges[1:] + edges[:-1]) / 2
@@ -47,9 +47,9 @@ def best_threshold(labels: Flags, scores: Values, silence_weight: float = 1.0) -
 
 
 def det_points(labels: Flags, scores: Values) -> tuple[np.ndarray, np.ndarray]:
-    """(false-positive rate, miss rate) at every threshold that changes one of them, by falling threshold.
+    """Return (false-positive rate, miss rate) at every threshold that changes one of them, by falling threshold.
 
-    The axes of the detection error trade-off; both float64 [thresholds].
+    They are the axes of the detection error trade-off; both float64 [thresholds].
     """
     flags, values = np.asarray(labels, bool), np.asarray(scores, float)
     order = np.argsort(-values, kind='stable')
@@ -65,7 +65,7 @@ def interval_of_sums(
     figure: Callable[[np.ndarray], np.ndarray],
     seed: int,
 ) -> Interval | None:
-    """95 % bootstrap interval of a figure that depends on sums alone, such as a share.
+    """Return the 95 % bootstrap interval of a figure that depends on sums alone, such as a share.
 
     `columns`: numbers to sum, one list a column, each as long as `units`; whole units (recordings, streams) are drawn
     with replacement. `figure`: float64 [resamples, columns] → [resamples], nan where it is not defined. None where
@@ -84,9 +84,10 @@ def interval_of_sums(
 def interval_of_values(
     units: Sequence[Hashable], figure: Callable[[np.ndarray], float], seed: int, resamples: int = RESAMPLES
 ) -> Interval | None:
-    """95 % bootstrap interval of any figure: `figure` gets the indices, int64 [n], of what was drawn, nan if undefined.
+    """Return the 95 % bootstrap interval of any figure, with whole units drawn with replacement.
 
-    Units as in `interval_of_sums`.
+    `figure` gets the indices, int64 [n], of what was drawn, and returns nan where it is not defined. `units` as in
+    `interval_of_sums`.
     """
     members: dict[Hashable, list[int]] = {}
     for index, unit in enumerate(units):

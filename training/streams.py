@@ -16,7 +16,7 @@ from training.errors import BuildError
 
 
 class Role(str, enum.Enum):
-    """What a part is to the scene, loudest first (paper B.1)."""
+    """A role says what a part is to the scene, loudest first (paper B.1)."""
 
     FOREGROUND = 'foreground'
     BACKGROUND = 'background'
@@ -27,7 +27,7 @@ _CHARACTERS_A_SECOND = {'english': 15.0, 'chinese': 4.5}  # of unhurried speech
 
 
 class Reply(BaseModel):
-    """One thing to say, and the samples of the stream that call for it."""
+    """A `Reply` is one thing to say, with the samples of the stream that call for it."""
 
     model_config = ConfigDict(extra='forbid', frozen=True)
 
@@ -39,26 +39,29 @@ class Reply(BaseModel):
 
     @property
     def chunk(self) -> int:
-        """The chunk after which it is due, from zero: Algorithm 4's ⌈(offset + d) / c⌉, less one."""
+        """Return the chunk after which it is due, from zero: Algorithm 4's ⌈(offset + d) / c⌉, less one."""
         return self.chunk_of(CHUNK_SAMPLES)
 
     def chunk_of(self, chunk_samples: int) -> int:
-        """The same for chunks of another length."""
+        """Return the chunk after which it is due where chunks are `chunk_samples` long."""
         return (self.due - 1) // chunk_samples
 
     @property
     def speaking_s(self) -> float:
-        """How long it takes to say aloud."""
+        """Return how many seconds the reply takes to say aloud."""
         return speaking_s(self.text, self.language)
 
 
 def speaking_s(text: str, language: str) -> float:
-    """Seconds that a text takes to say."""
+    """Return how many seconds a text takes to say in a language."""
     return len(text) / _CHARACTERS_A_SECOND.get(language, 15.0)
 
 
 class Drain(BaseModel):
-    """Chunks `first` … `last` taken from the queue at once, and the index of the reply that follows, if any."""
+    """A `Drain` takes chunks `first` … `last` from the queue at once.
+
+    `reply` is the index of the reply that follows, if any.
+    """
 
     model_config = ConfigDict(extra='forbid', frozen=True)
 
@@ -68,10 +71,10 @@ class Drain(BaseModel):
 
 
 def schedule(replies: Sequence[Reply], chunks: int, aloud: bool, chunk_samples: int = CHUNK_SAMPLES) -> list[Drain]:
-    """What Algorithm 3 does with a stream of `chunks` whose replies are said aloud, or written at once.
+    """Return the drains that Algorithm 3 makes of a stream whose replies are said aloud, or written at once.
 
-    One reply a drain, in the order in which they fall due. Replies due after the last chunk find no place. Chunks of
-    another length than the runtime's are for ablations (paper, Table 7).
+    One reply a drain, in the order in which they fall due. Replies due after the last of `chunks` find no place. Chunks
+    of another length than the runtime's are for ablations (paper, Table 7).
     """
     waiting = sorted(range(len(replies)), key=lambda index: (replies[index].chunk_of(chunk_samples), index))
     drains: list[Drain] = []
@@ -90,7 +93,7 @@ def schedule(replies: Sequence[Reply], chunks: int, aloud: bool, chunk_samples: 
 
 
 class Event(BaseModel):
-    """What sounds in samples `onset` … `end` of a stream, and until when it must be heard to be known."""
+    """An `Event` sounds in samples `onset` … `end` of a stream, and is known once it was heard until `known`."""
 
     model_config = ConfigDict(extra='forbid', frozen=True)
 
@@ -105,7 +108,7 @@ class Event(BaseModel):
 
 
 class Stream(BaseModel):
-    """A stream's record, everything but its samples."""
+    """A `Stream` is everything about a stream but its samples."""
 
     model_config = ConfigDict(extra='forbid', frozen=True)
 
@@ -130,13 +133,16 @@ class Stream(BaseModel):
     lines_left_out: int = Field(default=0, description='at the end, because they did not fit')
 
     def recut(self, chunk_samples: int) -> Stream:
-        """The same stream in chunks of another length (paper, Table 7), the last of them filled up with silence."""
+        """Return the stream in chunks of another length (paper, Table 7), the last of them filled up with silence."""
         chunks = -(-self.chunks * CHUNK_SAMPLES // chunk_samples)
         drains = schedule(self.replies, chunks, self.aloud, chunk_samples)
         return self.model_copy(update={'chunks': chunks, 'drains': tuple(drains)})
 
     def delayed(self, by_chunks: int, chunk_samples: int = CHUNK_SAMPLES) -> Stream:
-        """The same stream, no longer, with everything so much later; replies that then fall after its end stay out."""
+        """Return the stream, no longer, with everything later by so many chunks.
+
+        Replies that then fall after its end stay out.
+        """
         later = by_chunks * chunk_samples
         events = (
             e.model_copy(update={name: getattr(e, name) + later for name in ('onset', 'end', 'known')})
@@ -148,9 +154,9 @@ class Stream(BaseModel):
 
 
 def read_streams(out: Path, audio: bool = True, only: Collection[int] | None = None):
-    """(Stream, float32 [chunks × 6400] or None) of every shard in order, lazily. Raises BuildError without shards.
+    """Yield (Stream, float32 [chunks × 6400] or None) of every shard in order, lazily.
 
-    `only`: the places, counted from zero, of the streams to decode and yield.
+    `only`: the places, counted from zero, of the streams to decode and yield. Raises BuildError without shards.
     """
     from lhotse import CutSet
 

@@ -11,7 +11,7 @@ import yaml
 
 @dataclass(frozen=True)
 class Answer:
-    """What may be said about a category, and the emotion tag it carries."""
+    """An `Answer` is what may be said about a category, and the emotion tag it carries."""
 
     emotion: str
     sentences: tuple[str, ...]
@@ -19,6 +19,6 @@ class Answer:
 
 @functools.cache
 def load_answers() -> dict[str, Answer]:
-    """answers.yaml beside this file, by category."""
+    """Return answers.yaml beside this file, by category."""
     data = yaml.safe_load((Path(__file__).parent / 'answers.yaml').read_text())
     return {category: Answer(row['emotion'], tuple(row['sentences'])) for category, row in data.items()}

@@ -13,13 +13,13 @@ from training.clips.answers import load_answers
 
 @functools.cache
 def category_of() -> dict[str, str]:
-    """categories.yaml beside this file, turned round: a publisher's name for a sound → our category."""
+    """Return categories.yaml beside this file, turned round: a publisher's name for a sound → our category."""
     data = yaml.safe_load(Path(__file__).with_name('categories.yaml').read_text())
     return {name: category for category, names in data.items() for name in names}
 
 
 def judged(name: str, labels: Iterable[str]) -> tuple[str, bool | None]:
-    """(category, respond) of a clip whose publisher names `name` first among all its `labels`.
+    """Return (category, respond) of a clip whose publisher names `name` first among all its `labels`.
 
     Sounds that answers.yaml answers deserve it, other known ones deserve silence. None, for the context to decide,
     where the name is not known, somebody speaks, or another of the labels would deserve an answer.

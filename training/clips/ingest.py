@@ -45,7 +45,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class SourceFolder:
-    """A source by name, where it lies, and the corpus that it goes into."""
+    """A `SourceFolder` is a source by name, where it lies, and the corpus that it goes into."""
 
     name: str
     folder: Path
@@ -53,17 +53,21 @@ class SourceFolder:
 
     @property
     def manifest(self) -> Path:
+        """Return the path of the source's manifest in the corpus."""
         return self.corpus / 'manifests' / f'{self.name}.jsonl.gz'
 
     @property
     def text(self) -> bool:
-        """True for dialogues, which are said aloud; False for recordings."""
+        """Return True for dialogues, which are said aloud, and False for recordings."""
         return isinstance(find_source(self.name), TextSource)
 
 
 @dataclass(frozen=True)
 class ManifestPart:
-    """Piece `piece` of a source's manifest; `variants`: how many altered copies each sound to train on has."""
+    """A `ManifestPart` is piece `piece` of a source's manifest.
+
+    `variants`: how many altered copies each sound to train on has.
+    """
 
     source: SourceFolder
     piece: int
@@ -72,10 +76,12 @@ class ManifestPart:
 
     @property
     def out(self) -> Path:
+        """Return the path of its part of the clip store, without a suffix."""
         return self.source.corpus / 'library' / 'clips' / f'{self.source.name}-{self.piece:06d}'
 
     @property
     def failures(self) -> Path:
+        """Return the path of what could not be read, one JSON line each with the reason."""
         return self.source.corpus / 'failures' / f'library-{self.source.name}-{self.piece:06d}.jsonl'
 
 
@@ -93,7 +99,7 @@ def prepare_source(source: SourceFolder) -> int:
 
 
 def pieces(cut: Cut) -> Iterator[Cut]:
-    """`cut`, or the pieces of 30 s that it consists of. Nobody knows what is said in which of them."""
+    """Yield `cut`, or the pieces of 30 s that it consists of; nobody knows what is said in which of them."""
     if cut.duration <= LONGEST_S:
         yield cut
         return
@@ -139,12 +145,15 @@ def _shared(corpus: Path) -> dict[str, str]:
 
 
 def manifest_parts(source: SourceFolder, variants: int, seed: int) -> list[ManifestPart]:
-    """The pieces of a source's manifest, which must be there."""
+    """Return the pieces of a source's manifest, which must be there."""
     return [ManifestPart(source, number, variants, seed) for number in range(piece_count(source.manifest))]
 
 
 def recorded(part: ManifestPart) -> Iterator[tuple[StoredClip, Samples]]:
-    """The clips of a piece, but those that are silent or cannot be read; of the latter `part.failures` says why."""
+    """Yield the clips of a piece, but those that are silent or cannot be read.
+
+    Of the latter `part.failures` says why.
+    """
     family = find_source(part.source.name).family
     shared = _shared(part.source.corpus)
     failures = []
@@ -243,7 +252,11 @@ def _tail(response: Samples) -> Samples:
 
 
 def shape_tags(samples: Samples) -> tuple[str, ...]:
-    """`short`: one sound of 0.1 … 0.7 s, then quiet; `beat`: a short one that starts at its loudest; `steady`."""
+    """Return which tags fit a sound: `short`, `beat`, `steady`.
+
+    `short`: one sound of 0.1 … 0.7 s, then quiet; `beat`: a short one that starts at its loudest; `steady`: three
+    seconds without a pause.
+    """
     active = activity(samples)
     frames = np.flatnonzero(active)
     if not len(frames):

@@ -31,17 +31,17 @@ def write_manifest(cuts: Iterable[Cut], path: Path) -> None:
 
 
 def read_manifest(path: Path) -> CutSet:
-    """A lazy CutSet. Raises SourceError if there is no such file."""
+    """Return a lazy CutSet. Raises SourceError if there is no such file."""
     return CutSet.from_jsonl_lazy(_existing(path))
 
 
 def piece_count(path: Path) -> int:
-    """How many pieces a manifest has. Raises SourceError if there is no such file."""
+    """Return how many pieces a manifest has. Raises SourceError if there is no such file."""
     return len(_offsets(path)) - 1
 
 
 def read_piece(path: Path, number: int) -> list[Cut]:
-    """Cuts 64 · `number` … of a manifest, 64 at most. Raises SourceError if there is no such file."""
+    """Return cuts 64 · `number` … of a manifest, 64 at most. Raises SourceError if there is no such file."""
     begin, end = _offsets(path)[number : number + 2]
     with path.open('rb') as file:
         file.seek(begin)
@@ -50,12 +50,12 @@ def read_piece(path: Path, number: int) -> list[Cut]:
 
 
 def write_dialogues(dialogues: Iterable[Dialogue], path: Path) -> None:
-    """As `write_manifest`, for text."""
+    """Write dialogues as `write_manifest` writes cuts."""
     _write((dialogue.model_dump() for dialogue in dialogues), path)
 
 
 def read_dialogues(path: Path) -> Iterator[Dialogue]:
-    """One at a time. Raises SourceError if there is no such file."""
+    """Yield the dialogues of a manifest one at a time. Raises SourceError if there is no such file."""
     return map(Dialogue.model_validate, load_jsonl(_existing(path)))
 
 

@@ -34,7 +34,7 @@ _NOISE_S = 20.0
 
 @dataclass(frozen=True)
 class RendersPart:
-    """Renders of one procedural type."""
+    """A `RendersPart` holds the renders of one procedural type."""
 
     name: str
     renders: int
@@ -44,7 +44,7 @@ class RendersPart:
 
 @dataclass(frozen=True)
 class NoisePart:
-    """The noise tracks of one side of the split."""
+    """A `NoisePart` holds the noise tracks of one side of the split."""
 
     split: str
     tracks: int
@@ -58,7 +58,7 @@ RunJobs = Callable[[str, Callable[[SourceFolder], int], Sequence[SourceFolder], 
 
 
 def locate_sources(sources: Mapping[str, Path], corpus: Path) -> None:
-    """Raises SourceError if a folder, of which the corpus has no manifest yet, is not the source of that name."""
+    """Raise SourceError if a folder, of which the corpus has no manifest yet, is not the source of that name."""
     for name, folder in sources.items():
         if not SourceFolder(name, folder, corpus).manifest.exists():
             find_source(name).locate(folder)

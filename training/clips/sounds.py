@@ -16,7 +16,7 @@ MADE = ('procedural:', 'espeak:')  # source_id prefixes of sounds that are rende
 
 @dataclass(frozen=True)
 class SoundClip:
-    """One thing to hear: int16 samples at 16 kHz, and which 20 ms frames of it are more than silence."""
+    """A `SoundClip` is one thing to hear: int16 [n] at 16 kHz, and which 20 ms frames of it are more than silence."""
 
     category: str
     respond: bool
@@ -26,24 +26,25 @@ class SoundClip:
 
     @classmethod
     def of(cls, category: str, respond: bool, source_id: str, samples: Samples) -> SoundClip:
+        """Normalise float32 [n] at 16 kHz to a peak of 0.99 and find its active frames."""
         peak = float(np.abs(samples).max(initial=1e-9))
         scaled = samples * (0.99 / peak)
         return cls(category, respond, source_id, (scaled * 32_767).astype(np.int16), activity(scaled))
 
     def excerpt(self, start: int, seconds: float) -> tuple[Samples, np.ndarray]:
-        """At most `seconds` from sample `start`, a multiple of 320: (float32 [n], which frames are active)."""
+        """Return at most `seconds` from sample `start`, a multiple of 320: (float32 [n], which frames are active)."""
         piece = self.samples[start : start + int(seconds * SAMPLE_RATE_HZ)].astype(np.float32) / np.float32(32_768)
         first = start // FRAME_SAMPLES
         return piece, self.active[first : first + -(-len(piece) // FRAME_SAMPLES)]
 
     @property
     def onset(self) -> int:
-        """Sample where the first active frame begins."""
+        """Return the sample where the first active frame begins."""
         return int(np.flatnonzero(self.active)[0]) * FRAME_SAMPLES
 
     @property
     def audible(self) -> bool:
-        """False for empty or all-silent sounds, which cannot be trained on."""
+        """Return False for empty or all-silent sounds, which cannot be trained on."""
         return bool(self.active.any()) and len(self.samples) > 1_600
 
 
@@ -54,10 +55,10 @@ ENOUGH_RECORDINGS = 30  # more of them do not make a category more important
 
 
 def category_weight(sources: Iterable[str]) -> float:
-    """How often to draw a category, by the recordings and renders it has: as there is something to learn from it.
+    """Return how often to draw a category, by the recordings and renders it has to learn from.
 
-    Near-proportional: a category of one recording, drawn as often as one of thirty, is learnt by heart, and whatever
-    resembles that recording then counts as it.
+    The weight is near-proportional: a category of one recording, drawn as often as one of thirty, is learnt by heart,
+    and whatever resembles that recording then counts as it.
     """
     distinct = set(sources)
     recorded = sum(not source.startswith(MADE) for source in distinct)
@@ -66,7 +67,10 @@ def category_weight(sources: Iterable[str]) -> float:
 
 
 class SoundPool:
-    """Draws sounds so that rare categories are heard too, each as often as there is something to learn from it."""
+    """A `SoundPool` draws sounds so that rare categories are heard too.
+
+    Each category is drawn as often as there is something to learn from it.
+    """
 
     def __init__(self, sounds: Iterable[SoundClip]) -> None:
         self.sounds = list(sounds)
@@ -79,7 +83,7 @@ class SoundPool:
         }
 
     def draw(self, rng: np.random.Generator, respond: bool | None = None) -> SoundClip:
-        """A random sound; of those that deserve an answer or not, if `respond` is given."""
+        """Draw a sound; one that deserves an answer or one that does not, if `respond` is given."""
         keys = [key for key in self._groups if respond is None or key[1] == respond]
         weights = np.array([self._weights[key] for key in keys])
         group = self._groups[keys[int(rng.choice(len(keys), p=weights / weights.sum()))]]

@@ -24,11 +24,14 @@ _MOST_MAPPED = 256  # files at once, far below what a process may have open
 
 
 class ClipStoreError(CorpusError):
-    """A folder that is no library, or one that lacks what is asked of it."""
+    """The folder is no clip store, or the store lacks what is asked of it."""
 
 
 class StoredClip(BaseModel):
-    """One clip. `respond` is None where the context decides; `criterion` is the one of Figure 15's that it meets."""
+    """A `StoredClip` is one clip of the store.
+
+    `respond` is None where the context decides; `criterion` is the one of Figure 15's that it meets.
+    """
 
     model_config = ConfigDict(extra='forbid', frozen=True)
 
@@ -61,7 +64,7 @@ def _mapped(path: Path) -> np.ndarray:
 
 
 class ClipStore:
-    """Every part under a folder. Raises ClipStoreError where there is none."""
+    """A `ClipStore` reads every part under a folder. Raises ClipStoreError where there is none."""
 
     def __init__(self, folder: Path) -> None:
         self.clips: list[StoredClip] = []
@@ -99,27 +102,34 @@ class ClipStore:
         return id_ in self._by_id
 
     def noise(self, split: str, sort: str) -> list[StoredClip]:
-        """The noise tracks of one side and sort (`event` or `ambient`). Raises ClipStoreError where there are none."""
+        """Return the noise tracks of one side and sort (`event` or `ambient`).
+
+        Raises ClipStoreError where there are none.
+        """
         if (split, sort) not in self._noise:
             raise ClipStoreError(f'the {split} side of the library has no {sort} noise; make the library again')
         return self._noise[split, sort]
 
     def rooms(self, split: str) -> list[StoredClip]:
-        """The measured room impulse responses of one side; there may be none."""
+        """Return the measured room impulse responses of one side; there may be none."""
         return self._rooms.get(split, [])
 
     def duration_s(self, id_: str) -> float:
+        """Return a clip's length in seconds."""
         return self._where[id_][2] / SAMPLE_RATE_HZ
 
     def samples(self, id_: str) -> Samples:
-        """float32 [n] at 16 kHz mono."""
+        """Return a clip's samples, float32 [n] at 16 kHz mono."""
         self[id_]
         part, at, length = self._where[id_]
         return _mapped(self._parts[part])[at : at + length].astype(np.float32) / np.float32(32_768)
 
 
 def write_part(path: Path, clips: Iterable[tuple[StoredClip, Samples]]) -> int:
-    """Write `path`.jsonl and `path`.npy, the index last: a part without an index is not there. Returns how many."""
+    """Write `path`.jsonl and `path`.npy; return how many clips.
+
+    The index comes last: a part without an index is not there.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     rows: list[str] = []
     pieces: list[np.ndarray] = []
@@ -139,10 +149,10 @@ def write_part(path: Path, clips: Iterable[tuple[StoredClip, Samples]]) -> int:
 
 
 def part_done(path: Path) -> bool:
-    """True if `write_part` finished."""
+    """Return whether `write_part` finished."""
     return path.with_suffix('.jsonl').exists()
 
 
 def of_split(clips: Sequence[StoredClip], split: str) -> list[StoredClip]:
-    """The clips of one side of the split."""
+    """Return the clips of one side of the split."""
     return [clip for clip in clips if clip.split == split]

@@ -30,10 +30,10 @@ from training.streams import read_streams
 def build(
     recipe: CorpusRecipe, sources: Mapping[str, Path], hours: float, seed: int, workers: int, out: Path
 ) -> dict[str, object]:
-    """Make, or go on making, a corpus of about `hours`. Returns what `out`/index.json says, and the time it took.
+    """Make, or go on making, a corpus of about `hours`; return what `out`/index.json says, and the time it took.
 
-    `sources`: the folder of each source by its name, as `training.sources` has them. Raises SourceError where
-    one is not that source.
+    `sources`: the folder of each source by its name, as `training.sources` has them. Raises SourceError where one is
+    not that source.
     """
     # How the model is reached, and what it may cost, changes nothing of what it makes.
     reached = {'llm': set(LlmSettings.model_fields) - {'model', 'temperature'}}

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
-    """Adds `corpus` and what it can do."""
+    """Add `corpus` and what it can do to argparse's sub-parsers."""
     corpus = commands.add_parser('corpus', help='build, check and look at a corpus of streams').add_subparsers(
         dest='corpus_command', required=True
     )
@@ -66,7 +66,7 @@ def sources_of(options: argparse.Namespace) -> dict[str, Path]:
 
 
 def load_corpus_recipe(path: Path) -> CorpusRecipe:
-    """The `streams_corpus` section of a recipe; its defaults where the recipe has none. Raises CorpusError."""
+    """Return the `streams_corpus` section of a recipe; its defaults where the recipe has none. Raises CorpusError."""
     import yaml
     from pydantic import ValidationError
 
@@ -79,7 +79,10 @@ def load_corpus_recipe(path: Path) -> CorpusRecipe:
 
 
 def named_folders(given: Sequence[str], clips: Path | None) -> dict[str, Path]:
-    """Name → folder, from `NAME=DIR` and the folder of clips. Raises CorpusError for what is no such pair or twice."""
+    """Return each folder by its name, from `NAME=DIR` and the folder of clips.
+
+    Raises CorpusError for what is no such pair, or is given twice.
+    """
     from training.sources import find_source
 
     folders: dict[str, Path] = {}
@@ -94,7 +97,7 @@ def named_folders(given: Sequence[str], clips: Path | None) -> dict[str, Path]:
 
 
 def list_sources() -> list[dict[str, object]]:
-    """Print a table of every source there is; returns its rows."""
+    """Print a table of every source there is; return its rows."""
     from rich.console import Console
     from rich.table import Table
 

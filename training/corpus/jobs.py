@@ -30,9 +30,9 @@ class JobsError(CorpusError):
 
 
 class Workers:
-    """Who does the jobs: this process if `count` is 1, so many processes, or the Ray cluster at RAY_ADDRESS.
+    """`Workers` do jobs: in this process if `count` is 1, in so many processes, or on the Ray cluster at RAY_ADDRESS.
 
-    A context: the processes are kept from one list of jobs to the next, and end with it.
+    They are a context: the processes are kept from one list of jobs to the next, and end with it.
     """
 
     def __init__(self, count: int) -> None:

@@ -58,7 +58,10 @@ def _reprocess(samples: Samples) -> Samples:
 
 
 def draw_script(recipe: CorpusRecipe, seed: int, item: int, shelves: dict[str, Shelf]) -> Script:
-    """An item's script: a category, then a sub-task of it, by weight. Raises ClipStoreError where clips are lacking."""
+    """Draw an item's script: a category, then a sub-task of it, by weight.
+
+    Raises ClipStoreError where clips are lacking.
+    """
     rng = np.random.default_rng([seed, 61, item])
     tasks = all_tasks()
     within = {category: sum(recipe.shares.get(task, 1.0) for task in named) for category, named in taxonomy().items()}
@@ -74,7 +77,7 @@ def _voices(settings: str, split: str, language: str) -> tuple[str, ...]:
 
 
 def casting(recipe: CorpusRecipe, seed: int, item: int, script: Script) -> Casting:
-    """The voices of an item. Raises SpeechError where the engine has none."""
+    """Draw the voices of an item. Raises SpeechError where the engine has none."""
     split = split_of_item(recipe, seed, item)
     settings = recipe.speech.model_dump_json()
     return cast(script, lambda language: _voices(settings, split, language), np.random.default_rng([seed, 63, item]))
@@ -95,7 +98,7 @@ def plan_shards(recipe: CorpusRecipe, hours: float, seed: int, workers: Workers,
 
 
 def stream_count(recipe: CorpusRecipe, seed: int, hours: float, out: Path) -> int:
-    """How many streams make `hours`, by a guess at the length of the first 200."""
+    """Return how many streams make `hours`, by a guess at the length of the first 200."""
     shelves = _shelves(out, None, recipe.scenes)
     lengths = []
     for item in range(_SAMPLED_SCRIPTS):
@@ -134,7 +137,7 @@ def write_plan(shard: Shard) -> int:
 
 
 def sentences(shards: Sequence[Shard]) -> Iterator[Sentence]:
-    """All that is said in the streams of some shards, as often as it is said."""
+    """Yield all that is said in the streams of some shards, as often as it is said."""
     for shard in shards:
         for item, script, voices in scripts(shard):
             split = split_of_item(shard.recipe, shard.seed, item)

@@ -14,7 +14,7 @@ from training.speech.spoken import SpeechSettings
 
 
 class CorpusRecipe(BaseModel):
-    """The `streams_corpus` section of a recipe."""
+    """A `CorpusRecipe` is the `streams_corpus` section of a recipe."""
 
     model_config = ConfigDict(extra='forbid', frozen=True)
 

@@ -88,7 +88,7 @@ def _ten(out: Path, count: int) -> Iterable[tuple[Stream, Samples]]:
 
 
 def timeline(stream: Stream) -> tuple[list[pages.Span], list[pages.Mark]]:
-    """(what sounds, what is to be said) in a stream."""
+    """Return (what sounds, what is to be said) in a stream."""
     spans = [
         pages.Span(
             event.onset / SAMPLE_RATE_HZ,

@@ -32,7 +32,7 @@ from training.streams import Stream
 
 @dataclass(frozen=True)
 class Shard:
-    """Streams `first` … `last` − 1 of a corpus."""
+    """A `Shard` holds streams `first` … `last` − 1 of a corpus."""
 
     recipe: CorpusRecipe
     seed: int
@@ -43,23 +43,27 @@ class Shard:
 
     @property
     def plan(self) -> Path:
+        """Return the path of the scripts, one JSON line each."""
         return self.out / 'plans' / f'{self.number:06d}.jsonl'
 
     @property
     def cuts(self) -> Path:
+        """Return the path of lhotse's cuts; the shard is there when this file is."""
         return self.out / 'shar' / f'cuts.{self.number:06d}.jsonl.gz'
 
     @property
     def recordings(self) -> Path:
+        """Return the path of the tar of FLAC files."""
         return self.out / 'shar' / f'recording.{self.number:06d}.tar'
 
     @property
     def failures(self) -> Path:
+        """Return the path of what could not be made, one JSON line each with the reason."""
         return self.out / 'failures' / f'{self.number:06d}.jsonl'
 
 
 def split_of_item(recipe: CorpusRecipe, seed: int, item: int) -> str:
-    """The side an item is on."""
+    """Return the side of the split that an item is on."""
     draw = np.random.default_rng([seed, 60, item]).random()
     if draw < recipe.held_out_share:
         return 'validation'
@@ -68,12 +72,12 @@ def split_of_item(recipe: CorpusRecipe, seed: int, item: int) -> str:
 
 @lru_cache(maxsize=2)
 def open_library(folder: Path) -> ClipStore:
-    """The library in a folder, indexed once a process."""
+    """Open the clip store in a folder, indexed once a process."""
     return ClipStore(folder)
 
 
 def scripts(shard: Shard) -> Iterator[tuple[int, Script, Casting]]:
-    """What `write_plan` wrote: item, script, voices."""
+    """Yield what `write_plan` wrote for a shard: item, script, voices."""
     with shard.plan.open() as file:
         for line in file:
             row = json.loads(line)
@@ -87,7 +91,7 @@ def _discarded(out: Path) -> dict[str, str]:
 
 
 def write_shard(shard: Shard) -> int:
-    """Perform a shard's scripts and write cuts and recordings; returns how many streams it has."""
+    """Perform a shard's scripts and write cuts and recordings; return how many streams it has."""
     if shard.cuts.exists():
         return 0
     clips = open_library(shard.out / 'library' / 'clips')

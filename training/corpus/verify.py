@@ -20,19 +20,21 @@ CLIPPED = 0.9995
 
 @dataclass
 class Findings:
-    """What is wrong, by kind, with the first few examples of each."""
+    """`Findings` say what is wrong, by kind, with the first few examples of each."""
 
     streams: int = 0
     counts: Counter[str] = field(default_factory=Counter)
     examples: dict[str, list[str]] = field(default_factory=dict)
 
     def add(self, kind: str, example: str) -> None:
+        """Count one more of a kind."""
         self.counts[kind] += 1
         self.examples.setdefault(kind, [])
         if len(self.examples[kind]) < 3:
             self.examples[kind].append(example)
 
     def as_dict(self) -> dict[str, object]:
+        """Return the findings as they are printed."""
         return {
             'streams': self.streams,
             'clean': not self.counts,
@@ -42,7 +44,7 @@ class Findings:
 
 
 def verify(out: Path) -> Findings:
-    """Every stream of a corpus. Raises BuildError where there is none."""
+    """Check every stream of a corpus. Raises BuildError where there is none."""
     clips, speech = ClipStore(out / 'library' / 'clips'), ClipStore(out / 'library' / 'speech')
     sides: dict[str, str] = {}
     findings = Findings()
@@ -75,7 +77,7 @@ def verify(out: Path) -> Findings:
 
 
 def problems(stream: Stream, samples: Samples) -> list[str]:
-    """What is wrong with one stream, by name."""
+    """Yield what is wrong with one stream, by name."""
     found = []
     if len(samples) != stream.chunks * CHUNK_SAMPLES:
         found.append('length is not its chunks')
@@ -104,7 +106,7 @@ _PAUSE_SAMPLES = 24_000
 
 
 def snr_error_db(stream: Stream, samples: Samples) -> float | None:
-    """Measured less drawn ratio of foreground to both noise tracks, in dB; None without 1.5 s of pause.
+    """Return the measured less the drawn ratio of foreground to both noise tracks, in dB; None without 1.5 s of pause.
 
     The mixer's own tests hold the drawn ratios to 0.5 dB. Here only the mixture is left: its power where nothing is
     said to sound, against that where something is, tells whether the record belongs to the sound.

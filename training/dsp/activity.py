@@ -12,9 +12,10 @@ FRAME_SAMPLES = 320  # 20 ms, the grain of `activity`
 
 
 def activity(samples: Samples) -> np.ndarray:
-    """float32 [n] → bool [ceil(n / 320)]: 20 ms frames within 35 dB of the loudest, widened by 100 ms.
+    """Return which frames of 20 ms lie within 35 dB of the loudest, widened by 100 ms.
 
-    Clips are padded with silence and have pauses; a label must count the sound that was there to hear.
+    float32 [n] at 16 kHz → bool [ceil(n / 320)]. Clips are padded with silence and have pauses; a label must count the
+    sound that was there to hear.
     """
     padded = np.pad(samples, (0, -len(samples) % FRAME_SAMPLES)).reshape(-1, FRAME_SAMPLES)
     power = np.square(padded).mean(axis=1)
@@ -26,7 +27,10 @@ EVIDENCE_S = 0.8  # of active sound before an answer can be expected; contract: 
 
 
 def evidence_end(frames: np.ndarray, length: int) -> int:
-    """The sample by which `EVIDENCE_S` of active sound has been heard, or all of it; frames as from `activity`."""
+    """Return the sample by which `EVIDENCE_S` of active sound has been heard, or all of it.
+
+    `frames` as from `activity`; `length` is that of the sound in samples.
+    """
     heard = np.cumsum(frames) * FRAME_SAMPLES / SAMPLE_RATE_HZ
     enough = min(EVIDENCE_S, float(heard[-1]))
     return min((int(np.searchsorted(heard, enough - 1e-6)) + 1) * FRAME_SAMPLES, length)

@@ -13,7 +13,10 @@ from training.dsp.rooms import room_response
 
 
 def equalise(samples: Samples, rng: np.random.Generator) -> Samples:
-    """Another microphone and place: a smooth random gain over log frequency, ±6 dB at seven knots."""
+    """Give a sound another microphone: a smooth random gain over log frequency, ±6 dB at seven knots.
+
+    float32 [n] at 16 kHz → float32 [n].
+    """
     knots_hz = [60, 150, 400, 1_000, 2_500, 5_000, 8_000]
     length = scipy.fft.next_fast_len(len(samples), real=True)
     spectrum = scipy.fft.rfft(np.asarray(samples, np.float32), length)
@@ -26,17 +29,23 @@ def equalise(samples: Samples, rng: np.random.Generator) -> Samples:
 
 
 def vary(samples: Samples, rng: np.random.Generator) -> Samples:
-    """Another time, room, microphone: speed ±25 %, and what `elsewhere` does. float32 [n]."""
+    """Give a sound another time, room and microphone: speed ±25 %, and what `elsewhere` does.
+
+    float32 [n] at 16 kHz → float32 of another length.
+    """
     return elsewhere(at_speed(samples, rng.uniform(0.8, 1.25)), rng)
 
 
 def at_speed(samples: Samples, speed: float) -> Samples:
-    """Played faster or slower, and higher or lower with it. float32 [n / speed]."""
+    """Play a sound faster or slower, and higher or lower with it: float32 [n] → float32 [n / speed]."""
     return soxr.resample(samples, SAMPLE_RATE_HZ * speed, SAMPLE_RATE_HZ, quality='MQ').astype(np.float32)
 
 
 def elsewhere(samples: Samples, rng: np.random.Generator) -> Samples:
-    """Another room and microphone: reverberation, equalisation, band limits. float32 [n], a tail of 0.3 s at most."""
+    """Give a sound another room and microphone: reverberation, equalisation, band limits.
+
+    float32 [n] at 16 kHz → float32 [n], longer by a tail of 0.3 s at most.
+    """
     if rng.random() < 0.35:
         samples = scipy.signal.oaconvolve(samples, room_response(rng))[: len(samples) + 4_800]
     samples = equalise(samples, rng)

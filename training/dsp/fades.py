@@ -11,7 +11,10 @@ FADE_SAMPLES = 320  # ω = 20 ms (paper B.1, Table 11)
 
 
 def fade(samples: Samples) -> Samples:
-    """Half a Hann window of ω at both ends, in place of clicks. A part shorter than 2 ω fades over half of itself."""
+    """Fade both ends with half a Hann window of ω, so that they do not click: float32 [n] → float32 [n].
+
+    A part shorter than 2 ω fades over half of itself.
+    """
     length = min(FADE_SAMPLES, len(samples) // 2)
     ramp = np.hanning(2 * length + 1)[:length].astype(np.float32)
     faded = samples.copy()
@@ -21,7 +24,10 @@ def fade(samples: Samples) -> Samples:
 
 
 def tile(noise: Samples, length: int, start: int) -> Samples:
-    """`noise` from sample `start`, repeated to `length`; the seams cross-fade over ω at constant power."""
+    """Repeat `noise` from sample `start` to `length` samples; the seams cross-fade over ω at constant power.
+
+    float32 [n] → float32 [length]. Raises MixingError for less than 4 ms of noise.
+    """
     overlap = min(FADE_SAMPLES, len(noise) // 4)
     if len(noise) < 64:
         raise MixingError(f'a noise track of {len(noise)} samples cannot be tiled; give at least 4 ms')

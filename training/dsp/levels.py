@@ -11,13 +11,13 @@ from training.errors import MixingError
 
 
 def mean_power(samples: Samples, mask: np.ndarray | None = None) -> float:
-    """Mean square of float32 [n], of the samples where `mask` is true if one is given."""
+    """Return the mean square of float32 [n], of the samples where `mask` is true if one is given."""
     chosen = samples if mask is None else samples[mask]
     return float(np.square(chosen, dtype=np.float64).mean()) if len(chosen) else 0.0
 
 
 def to_rms(samples: Samples, level_dbfs: float) -> Samples:
-    """Scale to a root mean square. Raises MixingError for silence."""
+    """Scale float32 [n] to a root mean square in dBFS. Raises MixingError for silence."""
     power = mean_power(samples)
     if power < 1e-12:
         raise MixingError('a part is silent: leave it out, or find out why its file holds nothing')

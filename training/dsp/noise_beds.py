@@ -27,7 +27,7 @@ def _noise_beds() -> np.ndarray:
 
 
 def noise_bed(length: int, level_dbfs: float, rng: np.random.Generator) -> Samples:
-    """Stationary noise of a random colour. float32 [length], at most 30 s."""
+    """Return stationary noise of a random colour, float32 [length] at 16 kHz, of at most 30 s."""
     # Cut from ready-made noise: shaping it anew for each stream would cost as much as a tenth of the model.
     beds = _noise_beds()
     start = int(rng.integers(beds.shape[1] - length + 1))

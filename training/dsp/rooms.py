@@ -15,7 +15,7 @@ _FAR_WET = 0.3
 
 
 def room(rng: np.random.Generator, longest_rt60_s: float = 0.8) -> Samples:
-    """A decaying-noise room impulse response of unit energy, without its direct sound. float32 [n]."""
+    """Draw a room impulse response of decaying noise, without its direct sound: float32 [n] of unit energy."""
     rt60_s = rng.uniform(0.15, longest_rt60_s)
     length = int(rt60_s * SAMPLE_RATE_HZ)
     tail = rng.standard_normal(length) * 10 ** (-3.0 * np.arange(length) / length)
@@ -23,18 +23,24 @@ def room(rng: np.random.Generator, longest_rt60_s: float = 0.8) -> Samples:
 
 
 def to_unit_energy(response: np.ndarray) -> Samples:
-    """An impulse response that is as loud, reverberated, as what is reverberated. float32 [n]."""
+    """Scale an impulse response so that what is reverberated keeps its level: float32 [n] → float32 [n]."""
     return (response / np.sqrt(np.square(response).sum())).astype(np.float32)
 
 
 def reverberate(samples: Samples, response: Samples, wet: float) -> Samples:
-    """(1 − wet) direct + wet reverberant, the length kept: what rings on after the end is not labelled."""
+    """Mix (1 − wet) direct with wet reverberant sound, float32 [n] → float32 [n].
+
+    The length is kept: what rings on after the end is not labelled.
+    """
     rung = scipy.signal.oaconvolve(samples, response)[: len(samples)]
     return ((1.0 - wet) * samples + wet * rung).astype(np.float32)
 
 
 def far_field(samples: Samples, response: Samples) -> Samples:
-    """Somebody across the room: treble shelf, off-axis loss, reverberation (ProVoice-Bench §2.2.4)."""
+    """Move a speaker across the room: treble shelf, off-axis loss, reverberation (ProVoice-Bench §2.2.4).
+
+    float32 [n] at 16 kHz → float32 [n].
+    """
     shelved = scipy.signal.lfilter(*_high_shelf(), samples).astype(np.float32)
     return reverberate(shelved * np.float32(10 ** (_FAR_LEVEL_DB / 20)), response, _FAR_WET)
 
@@ -63,7 +69,7 @@ def _high_shelf() -> tuple[np.ndarray, np.ndarray]:
 
 
 def room_response(rng: np.random.Generator) -> Samples:
-    """A small room: direct sound, then exponentially decaying coloured noise; RT60 0.1–0.9 s. float32 [n]."""
+    """Draw a small room: direct sound, then exponentially decaying coloured noise, RT60 0.1–0.9 s. float32 [n]."""
     rt60_s = rng.uniform(0.1, 0.9)
     length = int(rt60_s * SAMPLE_RATE_HZ)
     tail = rng.standard_normal(length) * 10 ** (-3.0 * np.arange(length) / length)

@@ -45,7 +45,7 @@ _NOISE_BELOW_DB = 22.0
 
 
 def make_scene(library: Path, out: Path, seed: int) -> dict[str, object]:
-    """Write `out`/scene.flac (16 kHz mono) and `out`/scene.json (events, attributions); returns a summary."""
+    """Write `out`/scene.flac (16 kHz mono) and `out`/scene.json (events, attributions); return a summary."""
     rng = np.random.default_rng([seed, 50])
     _, held_out = split(load_library(library))
     bed_dbfs = -24.0 - _NOISE_BELOW_DB

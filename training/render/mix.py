@@ -24,7 +24,7 @@ ROLE_GAIN_DB = {Role.FOREGROUND: 0.0, Role.BACKGROUND: -6.0, Role.AMBIENT: -12.0
 
 
 class Mixing(BaseModel):
-    """How a stream is mixed; the defaults are the paper's (Table 11) and ProVoice-Bench's (§2.2)."""
+    """`Mixing` says how a stream is mixed; the defaults are the paper's (Table 11) and ProVoice-Bench's (§2.2)."""
 
     model_config = ConfigDict(extra='forbid', frozen=True)
 
@@ -42,7 +42,7 @@ class Mixing(BaseModel):
 
 @dataclass(frozen=True)
 class Part:
-    """One thing to hear. `samples` float32 [n] at 16 kHz, not silent.
+    """A `Part` is one thing to hear: `samples` float32 [n] at 16 kHz, not silent.
 
     `gap_s` is the pause before a foreground part, negative to overlap the one before. Layers ignore it.
     """
@@ -56,7 +56,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Placed:
-    """A part's place: samples `onset` … `end` of the stream."""
+    """A `Placed` part lies in samples `onset` … `end` of the stream."""
 
     onset: int
     end: int
@@ -66,7 +66,10 @@ class Placed:
 
 @dataclass(frozen=True)
 class Mix:
-    """float32 [chunks × 6400], |x| < 1; what is where; and the two signal-to-noise ratios that were drawn (dB)."""
+    """A `Mix` is a mixed stream, float32 [chunks × 6400], |x| < 1.
+
+    `placed` says what lies where; the two signal-to-noise ratios are those that were drawn (dB).
+    """
 
     samples: Samples
     placed: tuple[Placed, ...]
@@ -75,7 +78,10 @@ class Mix:
 
 
 def turn_gap_s(rng: np.random.Generator, waiting: bool = False) -> float:
-    """A pause between turns, a clipped Gaussian; `waiting` for the long ones before a sound (ProVoice §2.2.5)."""
+    """Draw a pause between turns in seconds, a clipped Gaussian (ProVoice-Bench §2.2.5).
+
+    `waiting`: the long ones before a sound.
+    """
     mean, deviation, shortest, longest = (10.0, 1.66, 2.5, 20.0) if waiting else (0.75, 0.35, -1.5, 2.5)
     return float(np.clip(rng.normal(mean, deviation), shortest, longest))
 
@@ -89,7 +95,7 @@ def mix(
     rng: np.random.Generator,
     response: Samples | None = None,
 ) -> Mix:
-    """Algorithm 4. Foreground parts in order, layers at random offsets, noise throughout.
+    """Mix a stream by Algorithm 4: foreground parts in order, layers at random offsets, noise throughout.
 
     A foreground part that no longer fits whole is left out, with all that follow, so that no label speaks of a sound
     that was cut. The signal-to-noise ratio is that of the foreground, over the samples where it sounds, to a noise

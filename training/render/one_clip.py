@@ -20,7 +20,7 @@ AFTER_S = 1.2  # an answer this long after the end still belongs to the sound
 
 @dataclass(frozen=True)
 class OneClip:
-    """float32 [CHUNKS × 6400], and the samples between which an answer belongs to the sound."""
+    """A `OneClip` is float32 [CHUNKS × 6400], with the samples between which an answer belongs to the sound."""
 
     sound: SoundClip
     samples: Samples
@@ -30,14 +30,14 @@ class OneClip:
 
     @property
     def answer_chunks(self) -> range:
-        """Chunks after which an answer belongs to the sound."""
+        """Return the chunks after which an answer belongs to the sound."""
         return range(self.onset // CHUNK_SAMPLES, min(self.deadline // CHUNK_SAMPLES + 1, CHUNKS))
 
 
 def one_clip_stream(sound: SoundClip, number: int, seed: int, snr_db: float | None = None) -> OneClip:
-    """Level −36 … −14 dBFS, noise 5 … 25 dB below unless `snr_db` is given, starting after 0.8 … 2.4 s.
+    """Put one sound into a stream: level −36 … −14 dBFS, noise 5 … 25 dB below, starting after 0.8 … 2.4 s.
 
-    Fixed by `seed` and `number`; another `snr_db` changes the level of the noise and nothing else.
+    It is fixed by `seed` and `number`; a given `snr_db` changes the level of the noise and nothing else.
     """
     rng = np.random.default_rng([seed, 30, number])
     piece, frames = sound.excerpt(sound.onset, _LONGEST_S)

@@ -26,7 +26,7 @@ _TAIL_S = (0.4, 2.0)  # heard after the last line, so that late replies have the
 
 
 class Performance(BaseModel):
-    """How scripts become streams."""
+    """`Performance` says how scripts become streams."""
 
     model_config = ConfigDict(extra='forbid', frozen=True)
 
@@ -57,7 +57,7 @@ def perform(
     settings: Performance,
     rng: np.random.Generator,
 ) -> tuple[Stream, Samples]:
-    """Return the record of a script and float32 [chunks × 6400].
+    """Perform a script: voices and clips are cut, cleaned and mixed; return its record and float32 [chunks × 6400].
 
     Raises MixingError or ClipStoreError, which say what is missing.
     """

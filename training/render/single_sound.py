@@ -14,7 +14,10 @@ from training.dsp.activity import FRAME_SAMPLES, evidence_end
 
 @dataclass(frozen=True)
 class PlacedSound:
-    """A sound in a stream; `known` is the sample by which `EVIDENCE_S` of it (or all of it) has been heard."""
+    """A `PlacedSound` lies in samples `onset` … `end` of a stream.
+
+    `known` is the sample by which `EVIDENCE_S` of it (or all of it) has been heard.
+    """
 
     category: str
     respond: bool
@@ -26,7 +29,7 @@ class PlacedSound:
 
 
 def cut(sound: SoundClip, longest_s: float, rng: np.random.Generator) -> tuple[Samples, np.ndarray]:
-    """A piece of at most `longest_s` that starts with something to hear → (float32 [n], active frames)."""
+    """Cut a piece of at most `longest_s` that starts with something to hear: (float32 [n], active frames)."""
     active = np.flatnonzero(sound.active)
     onsets = active[np.diff(active, prepend=-2) > 1]
     start = int(rng.choice(onsets if rng.random() < 0.7 else active)) * FRAME_SAMPLES
@@ -39,7 +42,7 @@ def cut(sound: SoundClip, longest_s: float, rng: np.random.Generator) -> tuple[S
 
 
 def place(piece: Samples, frames: np.ndarray, sound: SoundClip, onset: int) -> PlacedSound:
-    """The event that `piece` becomes when it starts at sample `onset`."""
+    """Return what `piece` becomes in a stream when it starts at sample `onset`."""
     known = onset + evidence_end(frames, len(piece))
     chunk_of_frame = (onset + np.flatnonzero(frames) * FRAME_SAMPLES) // CHUNK_SAMPLES
     active_chunks = tuple(int(chunk) for chunk in np.unique(chunk_of_frame))

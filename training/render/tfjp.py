@@ -58,7 +58,7 @@ class SilentClipError(TfjpError):
 
 
 class TfjpSettings(BaseModel):
-    """The paper's values (Algorithm 1, B.1, Table 11).
+    """The settings of TFJP are the paper's (Algorithm 1, B.1, Table 11).
 
     `silence_limit_ms` None keeps every pause, for sounds whose cadence is their meaning: a temporal-three smoke alarm
     with its 1.5 s pauses cut to 0.3 s is another signal.
@@ -89,10 +89,11 @@ DEFAULTS = TfjpSettings()
 
 @dataclass(frozen=True)
 class Spectrum:
-    """The short-time spectrum that all operators share: 20 ms root-Hann frames, one more than there are 10 ms hops.
+    """A `Spectrum` is the short-time spectrum that all operators share: 20 ms root-Hann frames at hops of 10 ms.
 
-    `bins` complex64 [frames, 161]; `hops` int64 [frames]: where in the input each frame is centred. Dropping frames and
-    synthesising cross-fades what is left over 10 ms, since neighbours overlap by half.
+    There is one frame more than there are hops. `bins` complex64 [frames, 161]; `hops` int64 [frames]: where in the
+    input each frame is centred. Dropping frames and synthesising cross-fades what is left over 10 ms, since neighbours
+    overlap by half.
     """
 
     bins: np.ndarray
@@ -100,7 +101,7 @@ class Spectrum:
 
     @classmethod
     def of(cls, samples: Samples, hops: np.ndarray | None = None) -> Spectrum:
-        """float32 [n] at 16 kHz → its spectrum; less than a hop at the end is left out."""
+        """Transform float32 [n] at 16 kHz; less than a hop at the end is left out."""
         count = len(samples) // HOP
         padded = np.zeros((count + 2) * HOP, np.float32)
         padded[HOP:-HOP] = samples[: count * HOP]
@@ -109,31 +110,31 @@ class Spectrum:
 
     @cached_property
     def power(self) -> np.ndarray:
-        """float32 [frames, 161], scaled so that a frame's sum is its mean square."""
+        """Return the power, float32 [frames, 161], scaled so that a frame's sum is its mean square."""
         return (np.square(self.bins.real) + np.square(self.bins.imag)) * _BIN_WEIGHTS
 
     @cached_property
     def energy(self) -> np.ndarray:
-        """float32 [frames], mean square."""
+        """Return the mean square of each frame, float32 [frames]."""
         return self.power.sum(axis=1)
 
     @cached_property
     def level_db(self) -> np.ndarray:
-        """float32 [frames], relative to the loudest frame, at least −120."""
+        """Return the level of each frame relative to the loudest, float32 [frames], at least −120 dB."""
         return 10 * np.log10(np.maximum(self.energy / self.energy.max(), 1e-12))
 
     def take(self, frames: np.ndarray | slice) -> Spectrum:
-        """Some of the frames."""
+        """Return the spectrum of some of the frames."""
         return Spectrum(self.bins[frames], self.hops[frames])
 
     def synthesise(self) -> Samples:
-        """float32 [(frames − 1) × 160] by overlap-add; exact where frames are untouched."""
+        """Return float32 [(frames − 1) × 160] by overlap-add, which is exact where frames are untouched."""
         frames = scipy.fft.irfft(self.bins, WINDOW) * _ROOT_HANN
         return (frames[:-1, HOP:] + frames[1:, :HOP]).ravel()
 
     @property
     def kept(self) -> tuple[tuple[int, int], ...]:
-        """[start, end) in input samples of the pieces that it is made of; lengths add up to the output's."""
+        """Return the input pieces, [start, end) in samples, that it is made of; lengths add up to the output's."""
         breaks = np.flatnonzero(np.diff(self.hops) != 1)
         starts, ends = self.hops[np.r_[0, breaks + 1]] * HOP, self.hops[np.r_[breaks, -1]] * HOP
         ends[:-1] += HOP  # each but the last fades out over one hop more, while the next fades in
@@ -143,7 +144,7 @@ class Spectrum:
 
 @dataclass(frozen=True)
 class Tfjp:
-    """What preprocessing made of a clip.
+    """A `Tfjp` is what preprocessing made of a clip.
 
     `samples` float32 [n × 3200 by default] at 16 kHz; `passes` through Algorithm 1; `capped`: the cap K was reached
     before another pass would change nothing; `kept`: the input pieces, [start, end) in samples, that follow each other
@@ -157,14 +158,15 @@ class Tfjp:
 
     @property
     def span(self) -> tuple[int, int]:
-        """[start, end) in input samples, pauses that were cut included."""
+        """Return [start, end) in input samples, pauses that were cut included."""
         return self.kept[0][0], self.kept[-1][1]
 
 
 def silent(spectrum: Spectrum, settings: TfjpSettings = DEFAULTS) -> np.ndarray:
-    """The energy gate → bool [frames]. The floor is a percentile, the gate stands above it and far below the loudest.
+    """Return which frames the energy gate finds silent, bool [frames].
 
-    A stationary sound has no silent frame: its floor is too near its loudest frame.
+    The floor is a percentile, the gate stands above it and far below the loudest. A stationary sound has no silent
+    frame: its floor is too near its loudest frame.
     """
     rank = int(len(spectrum.hops) * settings.gate_percentile / 100)
     floor_db = np.partition(spectrum.level_db, rank)[rank]
@@ -173,9 +175,10 @@ def silent(spectrum: Spectrum, settings: TfjpSettings = DEFAULTS) -> np.ndarray:
 
 
 def silence_cut(spectrum: Spectrum, settings: TfjpSettings = DEFAULTS) -> Spectrum:
-    """Shortens silences longer than τ to τ, out of their middle; those at the ends, from outside.
+    """Shorten silences longer than τ to τ, out of their middle; those at the ends, from outside.
 
-    A run of frames lasts from where the first begins to where the last ends. `spectrum` itself if nothing is cut.
+    A run of frames lasts from where the first begins to where the last ends. Returns `spectrum` itself if nothing is
+    cut.
     """
     if settings.silence_limit_ms is None:
         return spectrum
@@ -191,9 +194,9 @@ def silence_cut(spectrum: Spectrum, settings: TfjpSettings = DEFAULTS) -> Spectr
 
 
 def noise_profile(spectrum: Spectrum, settings: TfjpSettings = DEFAULTS) -> np.ndarray:
-    """Mean power of the quietest 5 % of the frames → float32 [161].
+    """Return the mean power of the quietest 5 % of the frames, float32 [161].
 
-    All zero where they are no background: too near the loudest frame to be told from a steady sound, or inaudible.
+    It is zero where they are no background: too near the loudest frame to be told from a steady sound, or inaudible.
     """
     frames = len(spectrum.hops)
     count = min(max(NOISE_FRAMES, int(frames * settings.noise_share)), (frames - 1) // 2)
@@ -206,9 +209,9 @@ def noise_profile(spectrum: Spectrum, settings: TfjpSettings = DEFAULTS) -> np.n
 
 
 def denoise(spectrum: Spectrum, profile: np.ndarray, settings: TfjpSettings = DEFAULTS) -> Spectrum:
-    """Spectral subtraction of γ times the noise magnitude, to at most −20 dB; `spectrum` itself if there is no noise.
+    """Subtract γ times the noise magnitude from the spectrum, down to −20 dB at most.
 
-    `profile`: power, float32 [161].
+    `profile`: power, float32 [161]. Returns `spectrum` itself where there is no noise.
     """
     if not profile.any():
         return spectrum
@@ -218,12 +221,12 @@ def denoise(spectrum: Spectrum, profile: np.ndarray, settings: TfjpSettings = DE
 
 
 def stable(spectrum: Spectrum, settings: TfjpSettings = DEFAULTS) -> bool:
-    """True if there is neither silence left to cut nor noise to subtract."""
+    """Return whether there is neither silence left to cut nor noise to subtract."""
     return silence_cut(spectrum, settings) is spectrum and not noise_profile(spectrum, settings).any()
 
 
 def core_locate(spectrum: Spectrum) -> tuple[int, int]:
-    """The contiguous frames, first and last, with the greatest sum of a normalised energy / spectral-entropy score.
+    """Return the first and last of the contiguous frames with the greatest sum of an energy / spectral-entropy score.
 
     Score: level over the audible range, 0 … 1, by one plus the spectrum's normalised entropy, relative to the best
     frame. Frames that carry little cost little, so that events are not torn apart at a pause.
@@ -238,9 +241,10 @@ def core_locate(spectrum: Spectrum) -> tuple[int, int]:
 
 
 def boundary_norm(spectrum: Spectrum, core: tuple[int, int], settings: TfjpSettings = DEFAULTS) -> Spectrum:
-    """The span from just before the core's onset whose length is the next multiple of δ; `spectrum` itself if all.
+    """Return the span from just before the core's onset whose length is the next multiple of δ.
 
-    Rounded up, since the nearest step may cost the 100 ms in which glass breaks; down where the clip has no more.
+    The length is rounded up, since the nearest step may cost the 100 ms in which glass breaks; down where the clip has
+    no more. Returns `spectrum` itself if that is all of it.
     """
     hops, step = len(spectrum.hops) - 1, settings.align_ms // HOP_MS
     margin = settings.taper_ms // HOP_MS + 1  # the taper is to spare every frame of the core
@@ -251,7 +255,10 @@ def boundary_norm(spectrum: Spectrum, core: tuple[int, int], settings: TfjpSetti
 
 
 def spec_smooth(samples: Samples, settings: TfjpSettings = DEFAULTS) -> Samples:
-    """Hann taper of length ω at both ends, float32 [n]; an end that comes from nothing already is left as it is."""
+    """Taper both ends with a Hann window of length ω, float32 [n].
+
+    An end that comes from nothing already stays as it is.
+    """
     count = settings.taper_ms * SAMPLE_RATE_HZ // 1_000
     rise = np.square(np.sin(np.arange(count, dtype=np.float32) * np.float32(np.pi / 2 / count)))
     smooth = samples.copy()
