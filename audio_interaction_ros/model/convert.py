@@ -26,7 +26,7 @@ from audio_interaction_ros.model.checkpoint import (
 from audio_interaction_ros.model.checks import read_tokenizer, require_control_tokens, require_fit
 from audio_interaction_ros.model.convert_omni import is_omni, open_omni
 from audio_interaction_ros.model.convert_release import is_release, open_release
-from audio_interaction_ros.model.convert_source import RELEASED_PROTOCOL, Source
+from audio_interaction_ros.model.convert_source import RELEASED_PROTOCOL, WeightsSource
 from audio_interaction_ros.model.weights import ENCODER_PREFIX, LANGUAGE_PREFIX, open_weights, write_weights
 
 SHARD_BYTES = 2 * 2**30
@@ -48,7 +48,7 @@ def is_checkpoint(directory: Path) -> bool:
     return isinstance(config, dict) and 'format_version' in config
 
 
-def open_source(directory: Path) -> Source:
+def open_source(directory: Path) -> WeightsSource:
     """A foreign directory by its layout. Raises CheckpointError for one of an unknown kind, or damaged."""
     if is_release(directory):
         return open_release(directory)
@@ -129,7 +129,9 @@ def _whole_or_not_at_all(out: Path) -> Iterator[Path]:
         raise CheckpointError(f"'{out}' cannot be written; make room or give another directory: {error}") from error
 
 
-def require_source_fits(source: Source, config: CheckpointConfig, outlines: dict[str, Tensor], directory: Path) -> None:
+def require_source_fits(
+    source: WeightsSource, config: CheckpointConfig, outlines: dict[str, Tensor], directory: Path
+) -> None:
     """Raises CheckpointError where the weights will not fit the configuration, or the tokenizer the protocol."""
     modules = (
         (ENCODER_PREFIX, config.encoder_outline().audio_tower),
@@ -143,7 +145,7 @@ def require_source_fits(source: Source, config: CheckpointConfig, outlines: dict
     require_control_tokens(RELEASED_PROTOCOL, tokenizer, source.text_config.vocab_size, source.tokenizer)
 
 
-def _recipe(source: Source, directory: Path, dtype: torch.dtype | None) -> str:
+def _recipe(source: WeightsSource, directory: Path, dtype: torch.dtype | None) -> str:
     """What made the checkpoint, in the place of a training recipe."""
     made = {
         'recipe': 'converted',

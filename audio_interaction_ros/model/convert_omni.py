@@ -19,8 +19,8 @@ from transformers import Qwen2Config
 from audio_interaction_ros.model.checks import read_tokenizer
 from audio_interaction_ros.model.convert_source import (
     RELEASED_PROTOCOL,
-    Source,
     Tensors,
+    WeightsSource,
     chunkwise,
     read_omni_config,
 )
@@ -51,7 +51,7 @@ def is_omni(directory: Path) -> bool:
     return isinstance(config, dict) and config.get('model_type') == 'qwen2_5_omni'
 
 
-def open_omni(directory: Path) -> Source:
+def open_omni(directory: Path) -> WeightsSource:
     """Raises CheckpointError for files that are missing or damaged. The weights stay on disk."""
     thinker = read_omni_config(directory).thinker_config
     text = thinker.text_config
@@ -67,7 +67,7 @@ def open_omni(directory: Path) -> Source:
         if _OUTPUT not in tensors and _EMBEDDINGS in tensors:  # one table for both; here each half has its own
             yield _OUTPUT, _with_control_rows(tensors[_EMBEDDINGS], words)
 
-    return Source(
+    return WeightsSource(
         layout='Qwen2.5-Omni, Hugging Face',
         audio_config=chunkwise(thinker.audio_config),
         text_config=Qwen2Config(

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch import Tensor
 from transformers import Qwen2Config
 
-from audio_interaction_ros.model.convert_source import Source, Tensors, chunkwise, read_omni_config
+from audio_interaction_ros.model.convert_source import Tensors, WeightsSource, chunkwise, read_omni_config
 from audio_interaction_ros.model.weights import CheckpointError, open_weights
 
 ENCODER, MODEL_CONFIG, OMNI_CONFIG = 'audiointeraction_ChunkwisedEncoder.pth', 'model_config.yaml', 'qwen25OmniConfig'
@@ -60,7 +60,7 @@ def is_release(directory: Path) -> bool:
     return (directory / MODEL_CONFIG).is_file() or (directory / ENCODER).is_file()
 
 
-def open_release(directory: Path) -> Source:
+def open_release(directory: Path) -> WeightsSource:
     """Raises CheckpointError for files that are missing or damaged. The weights stay on disk."""
     text_config = _text_config(directory / MODEL_CONFIG)
     audio_config = chunkwise(read_omni_config(directory / OMNI_CONFIG).thinker_config.audio_config)
@@ -69,7 +69,7 @@ def open_release(directory: Path) -> Source:
         for name in tensors:
             yield from _renamed(name, tensors[name], text_config)
 
-    return Source(
+    return WeightsSource(
         layout='Audio-Interaction, as released',
         audio_config=audio_config,
         text_config=text_config,

@@ -43,7 +43,7 @@ Tensors = Iterator[tuple[str, Tensor]]
 
 
 @dataclass(frozen=True)
-class Source:
+class WeightsSource:
     """A foreign checkpoint, opened: configurations, and tensors that are read one at a time.
 
     `rename` turns the language model's stored names, packing and values into those of `Qwen2ForCausalLM`; it works on
