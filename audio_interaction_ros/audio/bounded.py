@@ -1,4 +1,4 @@
-"""A queue that never blocks its producer: at the limit the oldest item is dropped and counted (contract 6)."""
+"""The queue between a producer that must not wait and a consumer that may be slow (contract 6)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ Item = TypeVar('Item')
 
 
 class BoundedQueue(Generic[Item]):
-    """Thread-safe, first in first out, at most `max_items` long."""
+    """A thread-safe first-in-first-out queue that drops and counts its oldest item at the limit."""
 
     def __init__(self, max_items: int) -> None:
         self._items: deque[Item] = deque()
@@ -23,11 +23,11 @@ class BoundedQueue(Generic[Item]):
 
     @property
     def dropped(self) -> int:
-        """Items dropped at the limit since the queue was made."""
+        """Return how many items were dropped since the queue was made."""
         return self._dropped
 
     def put(self, item: Item) -> bool:
-        """Never blocks; False when the oldest item had to go."""
+        """Add an item without ever blocking; False means that the oldest item had to go."""
         with self._changed:
             full = len(self._items) == self._max_items
             if full:
@@ -38,12 +38,29 @@ class BoundedQueue(Generic[Item]):
             return not full
 
     def get(self, timeout_s: float) -> Item | None:
-        """The oldest item; None when the time ran out first."""
+        """Take the oldest item, or None when there was none for `timeout_s`."""
         with self._changed:
             self._changed.wait_for(lambda: len(self._items) > 0, timeout_s)
             return self._items.popleft() if self._items else None
 
-    def clear(self) -> None:
-        """Drop everything, uncounted."""
+    def wait(self, timeout_s: float) -> bool:
+        """Block until an item is queued; False means that the time ran out first."""
         with self._changed:
+            return self._changed.wait_for(lambda: len(self._items) > 0, timeout_s)
+
+    def peek(self) -> list[Item]:
+        """Return all items, oldest first, and leave them in the queue."""
+        with self._changed:
+            return list(self._items)
+
+    def flush(self) -> list[Item]:
+        """Take all items, oldest first, uncounted."""
+        with self._changed:
+            items = list(self._items)
             self._items.clear()
+            return items
+
+    def count_dropped(self, items: int) -> None:
+        """Count items that were taken and then lost, as if they had been dropped here."""
+        with self._changed:
+            self._dropped += items

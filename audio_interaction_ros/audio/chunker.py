@@ -66,6 +66,13 @@ class Chunker:
             yield from self.push(np.zeros(CHUNK_SAMPLES - len(self._carry), np.float32))
 
 
+def chunk_waveform(samples: Samples) -> Iterator[AudioChunk]:
+    """Yield the chunks of a whole recording, float32 [n] at 16 kHz; the last is filled up with zeros."""
+    chunker = Chunker()
+    yield from chunker.push(samples)
+    yield from chunker.pad_last()
+
+
 def level_dbfs(samples: Samples) -> float:
     """Root-mean-square level in dB relative to full scale (1.0); −120 for digital silence."""
     mean_square = float(np.mean(np.square(samples, dtype=np.float64))) if len(samples) else 0.0

@@ -125,7 +125,7 @@ class Microphone:
         if self._stream is not None:
             self._stream.close(ignore_errors=True)
             self._stream = None
-        self._queue.clear()
+        self._queue.flush()
 
     def blocks(self, stop: Event) -> Iterator[Block]:
         """Until `stop`. Raises DeviceLost when the device delivers nothing for a second, or not in four at first."""

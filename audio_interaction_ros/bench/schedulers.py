@@ -23,7 +23,7 @@ from audio_interaction_ros.model.encoder import StreamingEncoder
 from audio_interaction_ros.model.engine import Engine, KvCache
 from audio_interaction_ros.streaming.fifo import ChunkQueue, EncodedChunk
 from audio_interaction_ros.streaming.loop import Decision, ListeningLoop, Response
-from audio_interaction_ros.streaming.session import Session, SessionSettings, Work
+from audio_interaction_ros.streaming.session import ForwardRequest, Session, SessionSettings
 
 
 class PacedEngine(Engine):
@@ -59,9 +59,9 @@ class ScriptedSession(Session):
         words = set(range(decoder.tokenizer.get_vocab_size())) - decoder.protocol.special_ids()
         self._words = sorted(words)
 
-    def drain_work(self, vectors: Sequence[Tensor]) -> Work[tuple[bool, float]]:
+    def drain_request(self, vectors: Sequence[Tensor]) -> ForwardRequest[tuple[bool, float]]:
         self._heard += len(vectors)
-        return super().drain_work(vectors)
+        return super().drain_request(vectors)
 
     def _responds(self, probability: float) -> bool:
         due = [tokens for chunk, tokens in self._waiting if chunk < self._heard]

@@ -49,14 +49,14 @@ class ChunkEncoderNode(ManagedNode[ChunkEncoderParameters]):
         self.work(self._encode_until)
 
     def stop(self) -> None:
-        self._messages.clear()
+        self._messages.flush()
 
     def measurements(self) -> Mapping[str, object]:
         return {'queue_depth': len(self._messages), 'streams': self._ingest.streams, 'gaps': self._ingest.gaps}
 
     def _forget(self) -> None:
         """A pause is the end of a stream, however short: nothing of before it is answered after it."""
-        self._messages.clear()
+        self._messages.flush()
         self._forgetting.set()
 
     def _on_audio(self, message: Any) -> None:

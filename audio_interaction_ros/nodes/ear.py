@@ -20,9 +20,9 @@ from audio_interaction_ros.nodes.listening import Listening
 from audio_interaction_ros.nodes.messages import decision_message, response_message, wire_text
 from audio_interaction_ros.nodes.parameters import DecoderParameters
 from audio_interaction_ros.streaming.fifo import ChunkQueue
+from audio_interaction_ros.streaming.gap_counter import GapCounter
 from audio_interaction_ros.streaming.lateness import LATE_S, Lateness
 from audio_interaction_ros.streaming.loop import Decision, ListeningLoop, Response
-from audio_interaction_ros.streaming.losses import LossCounter
 from audio_interaction_ros.streaming.session import Session
 
 
@@ -53,13 +53,13 @@ class Ear:
         node.serve(f'{within}ai/cancel', Trigger, self._on_cancel)
         self._listening = Listening(node, self._forget, within)
         node.listen_to(f'{within}ai/embeddings', AudioEmbedding, self._on_embedding, qos.EMBEDDINGS)
-        self.losses, self._lateness = LossCounter(), Lateness()
+        self.losses, self._lateness = GapCounter(), Lateness()
 
     def start(self) -> ListeningLoop:
         """From a fresh start, whatever was heard before."""
         self._session.reset()
         self._loop = ListeningLoop(self.queue, self._session, self._half)
-        self.losses, self._lateness = LossCounter(), Lateness()
+        self.losses, self._lateness = GapCounter(), Lateness()
         self.apply()
         self._frame_id = ''
         self._said = ('', '')

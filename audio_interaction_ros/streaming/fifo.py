@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-import threading
 import time
-from collections import deque
 from dataclasses import dataclass
 
 from torch import Tensor
 
+from audio_interaction_ros.audio import CHUNK_SAMPLES
+from audio_interaction_ros.audio.bounded import BoundedQueue
+from audio_interaction_ros.audio.timeline import NS_PER_SAMPLE
+
+_NEXT_WITHIN_S = 0.4  # a chunk's length: whoever lags behind sends the next one sooner
+
 
 @dataclass(frozen=True)
 class EncodedChunk:
-    """One encoded 400 ms chunk: `vectors` [10, dim], and where and when in the stream it lies.
+    """An encoded 400 ms chunk has `vectors` [10, dim], and where and when in its stream it lies.
 
     `stamp_ns` is the capture time of its first sample; `dropped_before` counts samples at 16 kHz lost before it.
     """
@@ -25,55 +29,40 @@ class EncodedChunk:
     level_dbfs: float
     vectors: Tensor
 
+    @classmethod
+    def unbroken(
+        cls, index: int, vectors: Tensor, level_dbfs: float = -30.0, stream_id: int = 0, start_ns: int = 0
+    ) -> EncodedChunk:
+        """Return the chunk of number `index` in a stream that began at `start_ns` and lost nothing."""
+        first = index * CHUNK_SAMPLES
+        return cls(stream_id, index, first, 0, start_ns + first * NS_PER_SAMPLE, level_dbfs, vectors)
 
-_NEXT_WITHIN_S = 0.4  # a chunk's length: whoever lags behind sends the next one sooner
 
-
-class ChunkQueue:
-    """Bounded and thread-safe; at the limit the oldest chunk is dropped and counted."""
+class ChunkQueue(BoundedQueue[EncodedChunk]):
+    """A bounded queue of chunks that the decoder drains whole, and not while newer chunks are known to be near."""
 
     def __init__(self, max_chunks: int) -> None:
-        self._chunks: deque[EncodedChunk] = deque()
-        self._max_chunks = max_chunks
-        self._changed = threading.Condition()
-        self._dropped = 0
+        super().__init__(max_chunks)
         self._held_until_s = 0.0
 
-    def __len__(self) -> int:
-        return len(self._chunks)
-
-    @property
-    def dropped(self) -> int:
-        """Chunks dropped at the limit since the queue was made."""
-        return self._dropped
-
     def push(self, chunk: EncodedChunk, late: bool = False) -> None:
-        """Never blocks. `late`: newer ones are on their way, and what is old is not to be decided on without them."""
+        """Add a chunk without ever blocking.
+
+        `late` says that newer ones are on their way, and what is old is not to be decided on without them.
+        """
         with self._changed:
-            if len(self._chunks) == self._max_chunks:
-                self._chunks.popleft()
-                self._dropped += 1
-            self._chunks.append(chunk)
             self._held_until_s = time.monotonic() + _NEXT_WITHIN_S if late else 0.0
-            self._changed.notify()
+            self.put(chunk)
 
-    def drain(self) -> list[EncodedChunk]:
-        """As `flush`, but nothing while newer chunks than these are on their way."""
-        return [] if time.monotonic() < self._held_until_s else self.flush()
+    def drain(self, at_most: int | None = None) -> list[EncodedChunk]:
+        """Take everything queued, oldest first, or nothing while newer chunks are on their way.
 
-    def flush(self) -> list[EncodedChunk]:
-        """Everything queued, oldest first; the queue is then empty."""
+        Of more than `at_most` chunks the oldest are dropped and counted.
+        """
         with self._changed:
-            chunks = list(self._chunks)
-            self._chunks.clear()
-            return chunks
-
-    def peek(self) -> list[EncodedChunk]:
-        """Everything queued, oldest first; it stays there."""
-        with self._changed:
-            return list(self._chunks)
-
-    def wait(self, timeout_s: float) -> bool:
-        """Block until a chunk is queued; False when the time ran out first."""
-        with self._changed:
-            return self._changed.wait_for(lambda: len(self._chunks) > 0, timeout_s)
+            if time.monotonic() < self._held_until_s:
+                return []
+            chunks = self.flush()
+            excess = 0 if at_most is None else max(0, len(chunks) - at_most)
+            self.count_dropped(excess)
+            return chunks[excess:]

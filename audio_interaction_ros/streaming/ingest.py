@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 import torch
 
 from audio_interaction_ros.audio.chunk_stream import ChunkStream, StreamChunk
-from audio_interaction_ros.audio.chunker import level_dbfs
+from audio_interaction_ros.audio.chunker import chunk_waveform, level_dbfs
 from audio_interaction_ros.audio.formats import PcmFormat, Samples
 from audio_interaction_ros.model.checkpoint import EncoderHalf
 from audio_interaction_ros.model.encoder import StreamingEncoder
@@ -15,27 +15,29 @@ from audio_interaction_ros.streaming.fifo import EncodedChunk
 
 
 class AudioIngest:
-    """16 kHz mono → 6400-sample chunks → vectors, with gaps declared and new streams begun by the stamps."""
+    """An `AudioIngest` turns stamped sound into encoded chunks; by the stamps it declares gaps and begins streams."""
 
     def __init__(self, encoder: EncoderHalf, first_stream_id: int) -> None:
-        """`first_stream_id`: of the first stream; the following ones count up from it."""
+        """Begin with `first_stream_id` as the id of the first stream; the following ones count up from it."""
         self._encoder = StreamingEncoder(encoder.encoder)
         self._stream = ChunkStream(first_stream_id)
 
     @property
     def gaps(self) -> int:
+        """Return how many gaps were declared."""
         return self._stream.gaps
 
     @property
     def streams(self) -> int:
+        """Return how many streams began."""
         return self._stream.streams
 
     def note_loss(self) -> None:
-        """A piece that belonged here is known to be lost (refused, or dropped from a full queue)."""
+        """Note that a piece that belonged here is lost (refused, or dropped from a full queue)."""
         self._stream.note_loss()
 
     def push(self, samples: Samples, pcm: PcmFormat, stamp_ns: int) -> Iterator[EncodedChunk]:
-        """One message: float32 [frames, channels], their format, capture time of the first → complete chunks.
+        """Yield the chunks that a message completes: float32 [frames, channels], format, capture time of the first.
 
         Raises AudioFormatError for a message without a stamp or of absurd length; the stream then has a gap
         there, and goes on.
@@ -43,11 +45,11 @@ class AudioIngest:
         return self._encoded(self._stream.push(samples, pcm, stamp_ns))
 
     def end_stream(self) -> None:
-        """What follows shares nothing with what came: the next piece begins a stream."""
+        """End the stream: what follows shares nothing with what came."""
         self._stream.end()
 
     def finish(self) -> Iterator[EncodedChunk]:
-        """At the end of a recording: what is still inside, the last chunk filled up with zeros."""
+        """Yield what is still inside at the end of a recording, the last chunk filled up with zeros."""
         return self._encoded(self._stream.finish())
 
     def _encoded(self, chunks: Iterable[StreamChunk]) -> Iterator[EncodedChunk]:
@@ -64,3 +66,13 @@ class AudioIngest:
                 level_dbfs(chunk.samples),
                 self._encoder.encode(torch.from_numpy(chunk.samples)),
             )
+
+
+def encode_waveform(
+    encoder: EncoderHalf, samples: Samples, stream_id: int = 0, start_ns: int = 0
+) -> Iterator[EncodedChunk]:
+    """Yield the chunks of float32 [n] at 16 kHz, encoded as the robot would hear them; the last is zero-padded."""
+    streaming = StreamingEncoder(encoder.encoder)
+    for chunk in chunk_waveform(samples):
+        vectors = streaming.encode(torch.from_numpy(chunk.samples))
+        yield EncodedChunk.unbroken(chunk.index, vectors, level_dbfs(chunk.samples), stream_id, start_ns)

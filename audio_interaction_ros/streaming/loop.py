@@ -8,24 +8,20 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TypedDict
 
-import torch
 from tokenizers import Tokenizer
 from typing_extensions import Unpack
 
-from audio_interaction_ros.audio import CHUNK_SAMPLES
-from audio_interaction_ros.audio.chunker import Chunker, level_dbfs
 from audio_interaction_ros.audio.formats import Samples
-from audio_interaction_ros.audio.timeline import NS_PER_SAMPLE
 from audio_interaction_ros.model.checkpoint import DecoderHalf, EncoderHalf
-from audio_interaction_ros.model.encoder import StreamingEncoder
 from audio_interaction_ros.model.engine import Engine
 from audio_interaction_ros.streaming.fifo import ChunkQueue, EncodedChunk
-from audio_interaction_ros.streaming.session import Session, SessionSettings, Work
+from audio_interaction_ros.streaming.ingest import encode_waveform
+from audio_interaction_ros.streaming.session import ForwardRequest, Session, SessionSettings
 
 
 @dataclass(frozen=True)
 class Decision:
-    """One control token: the newest chunk it covers, how many were drained, and what was decided."""
+    """A decision is one control token: the newest chunk it covers, how many were drained, and what was decided."""
 
     chunk: EncodedChunk
     chunks_drained: int
@@ -36,7 +32,7 @@ class Decision:
 
 @dataclass(frozen=True)
 class Response:
-    """The response so far; `final` once `eos` came, or it was `cancelled`. `decision` is the one that triggered it."""
+    """A response so far is `final` once `eos` came or it was `cancelled`; `decision` is the one that triggered it."""
 
     decision: Decision
     text: str
@@ -46,7 +42,7 @@ class Response:
 
 
 class ListeningLoop:
-    """Turns queued chunks into decisions and responses; each `step` emits at most one token.
+    """A `ListeningLoop` turns queued chunks into decisions and responses; each `step` emits at most one token.
 
     `max_response_s`: a response that is written for longer is ended. `preempt`: so is one that is not urgent, where
     what is heard meanwhile calls for an urgent one.
@@ -65,6 +61,7 @@ class ListeningLoop:
         self.max_response_s = max_response_s
         self.preempt = preempt
         self._began = 0.0
+        self._reading = 0  # chunks taken from the queue and not decided on yet
         self._looked_at = 0  # chunks in the queue when it was last asked whether they are urgent
         self._tokenizer: Tokenizer = decoder.tokenizer
         self._protocol = decoder.protocol
@@ -75,23 +72,30 @@ class ListeningLoop:
 
     @property
     def session(self) -> Session:
+        """Return the session that the loop drives."""
         return self._session
 
     def step(self) -> Decision | Response | None:
-        """One step of Algorithm 3; None when there is nothing to do (idle and the queue empty)."""
-        return self._session.alone(self.step_work())
+        """Make one step of Algorithm 3; None means that there is nothing to do (idle and the queue empty).
 
-    def step_work(self) -> Work[Decision | Response | None]:
-        """As `step`, for a `Brain`."""
+        Raises what a forward pass raises; call `forget` before the next step then.
+        """
+        return self._session.run(self.step_request())
+
+    def step_request(self) -> ForwardRequest[Decision | Response | None]:
+        """Request what `step` does, for a `Brain`."""
         return self._speak() if self._session.responding else self._listen()
 
     def run_until_idle(self) -> Iterator[Decision | Response]:
-        """Every event until the queue is empty and no response is under way."""
+        """Yield every event until the queue is empty and no response is under way."""
         while (event := self.step()) is not None:
             yield event
 
     def cancel(self) -> Response | None:
-        """End the response under way, within a token; what was said stays in the context. Its last message, if any."""
+        """End the response under way, within a token, and return its last message, if there was one.
+
+        What was said stays in the context.
+        """
         if not self._session.responding:
             return None
         assert self._trigger is not None  # responding implies a decision made it so
@@ -99,17 +103,22 @@ class ListeningLoop:
         return Response(self._trigger, self._text(), self._emotion, final=True, cancelled=True)
 
     def forget(self) -> Response | None:
-        """Drop all context. The last message of the response that this cuts short, if one was under way."""
+        """Drop all context and return the last message of the response that this cuts short, if one was under way.
+
+        Also after a step that raised: the chunks whose decision it cost count as dropped from the queue.
+        """
         cut_short = self.cancel()
+        self._queue.count_dropped(self._reading)
+        self._reading = 0
         self._session.reset()
         self._stream_id = None
         self._text_ids = []
         return cut_short
 
-    def _listen(self) -> Work[Decision | None]:
-        chunks = self._queue.drain()
+    def _listen(self) -> ForwardRequest[Decision | None]:
+        chunks = self._queue.drain(self._session.longest_drain)
         if not chunks:
-            yield from self._session.tidy_work()
+            yield from self._session.tidy_request()
             return None
         started = time.monotonic()
         newest = chunks[-1]
@@ -118,21 +127,23 @@ class ListeningLoop:
         if newest.stream_id != self._stream_id:
             self._session.reset()
             self._stream_id = newest.stream_id
-        respond, probability = yield from self._session.drain_work([chunk.vectors for chunk in chunks])
+        self._reading = len(chunks)
+        respond, probability = yield from self._session.drain_request([chunk.vectors for chunk in chunks])
+        self._reading = 0
         decision = Decision(newest, len(chunks), respond, probability, time.monotonic() - started)
         if respond:
             self._trigger, self._emotion, self._text_ids = decision, 'normal', []
             self._began, self._looked_at = started, 0
         return decision
 
-    def _speak(self) -> Work[Response]:
+    def _speak(self) -> ForwardRequest[Response]:
         assert self._trigger is not None  # responding implies a decision made it so
         too_long = time.monotonic() - self._began > self.max_response_s
         if too_long or (yield from self._something_urgent()):
             cut_short = self.cancel()
             assert cut_short is not None
             return cut_short
-        token = yield from self._session.next_token_work()
+        token = yield from self._session.next_token_request()
         if token == self._protocol.eos:
             return Response(self._trigger, self._text(), self._emotion, final=True)
         if emotion := self._protocol.emotion_of(token):
@@ -141,13 +152,13 @@ class ListeningLoop:
             self._text_ids.append(token)
         return Response(self._trigger, self._text(), self._emotion, final=False)
 
-    def _something_urgent(self) -> Work[bool]:
+    def _something_urgent(self) -> ForwardRequest[bool]:
         """Asked once for every chunk that comes in during a response that is not urgent itself."""
         if not self.preempt or self._emotion == 'urgent' or len(self._queue) == self._looked_at:
             return False
         waiting = [chunk.vectors for chunk in self._queue.peek() if chunk.stream_id == self._stream_id]
         self._looked_at = len(self._queue)
-        return bool(waiting) and (yield from self._session.would_interrupt_work(waiting))
+        return bool(waiting) and (yield from self._session.would_interrupt_request(waiting))
 
     def _text(self) -> str:
         text: str = self._tokenizer.decode(self._text_ids)
@@ -156,7 +167,7 @@ class ListeningLoop:
 
 
 class Limits(TypedDict, total=False):
-    """What else of a session's settings its user may choose; see `SessionSettings`."""
+    """Limits are what else of a session's settings its user may choose; see `SessionSettings`."""
 
     max_response_tokens: int
     rearm_below: float
@@ -171,7 +182,7 @@ def make_session(
     engine: Engine | None = None,
     **limits: Unpack[Limits],
 ) -> Session:
-    """A fresh session with the checkpoint's own threshold and instruction, and an engine of its own, unless given."""
+    """Make a session with the checkpoint's own threshold and instruction, and an engine of its own, unless given."""
     defaults = decoder.config.streaming
     return Session(
         engine or Engine(decoder.language_model),
@@ -187,31 +198,13 @@ def make_session(
     )
 
 
-def encode_waveform(
-    encoder: EncoderHalf, samples: Samples, stream_id: int = 0, start_ns: int = 0
-) -> Iterator[EncodedChunk]:
-    """float32 [n] at 16 kHz → its chunks, encoded as the robot would hear them; the last is zero-padded."""
-    chunker, streaming = Chunker(), StreamingEncoder(encoder.encoder)
-    pieces = (samples[i : i + CHUNK_SAMPLES] for i in range(0, len(samples), CHUNK_SAMPLES))
-    for chunk in (
-        c for piece in (*pieces, None) for c in (chunker.pad_last() if piece is None else chunker.push(piece))
-    ):
-        yield EncodedChunk(
-            stream_id,
-            chunk.index,
-            chunk.first_sample,
-            chunk.dropped_before,
-            start_ns + chunk.first_sample * NS_PER_SAMPLE,
-            level_dbfs(chunk.samples),
-            streaming.encode(torch.from_numpy(chunk.samples)),
-        )
-
-
 def listen(
     encoder: EncoderHalf, decoder: DecoderHalf, samples: Samples, response_threshold: float | None = None
 ) -> Iterator[Decision | Response]:
-    """Offline: a recording, float32 [n] at 16 kHz, through a fresh session, one chunk at a time, as on a robot
-    that always keeps up. Deterministic."""
+    """Yield what a fresh session makes of a recording, float32 [n] at 16 kHz; deterministic.
+
+    One chunk at a time, as on a robot that always keeps up.
+    """
     queue = ChunkQueue(max_chunks=1)
     loop = ListeningLoop(queue, make_session(decoder, response_threshold), decoder)
     for chunk in encode_waveform(encoder, samples):

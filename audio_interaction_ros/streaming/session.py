@@ -13,7 +13,8 @@ from audio_interaction_ros.model.engine import Engine, KvCache
 from audio_interaction_ros.model.protocol import AUDIO_TOKENS_PER_CHUNK, Protocol
 
 T = TypeVar('T')
-Work = Generator[Tensor, Tensor, T]  # yields embeddings [n, hidden] to read, is sent logits [vocabulary], returns T
+# Yields embeddings [n, hidden] that the model is to read, is sent the logits [vocabulary] after them, and returns T.
+ForwardRequest = Generator[Tensor, Tensor, T]
 
 _LONGEST_CYCLE, _REPEATS, _FEWEST_LOOPED = 8, 4, 8  # tokens; times; tokens that a loop has before it is cut off
 _BEFORE_A_RESPONSE = 8  # chunks kept with a response that is remembered: about as long as a request takes
@@ -22,7 +23,7 @@ _SPARE_SHARE = 16  # an idle session keeps this part of its context free, for th
 
 @dataclass(frozen=True)
 class SessionSettings:
-    """Limits and policy of a session.
+    """Settings are the limits and the policy of a session.
 
     `response_threshold`: respond when P(response) among the two control tokens reaches it.
     `rearm_below`: after a response, the next has to wait until P(response) was as low as this once; 1 never waits.
@@ -44,19 +45,20 @@ class SessionSettings:
 
 @dataclass
 class _Turn:
-    """The chunks of one drain and the tokens that answered them."""
+    """A turn is the chunks of one drain and the tokens that answered them."""
 
     vectors: list[Tensor]
     tokens: list[int] = field(default_factory=list)
 
 
 class Session:
-    """Drain chunks → one control token; while responding, one text token a call.
+    """A session turns each drain of chunks into one control token and, while responding, gives one text token a call.
 
     The last token emitted is not in the cache yet: it enters with the next forward pass, so a drain and a text
     step cost one pass each.
 
-    The methods that need passes come twice: alone, and as `Work` for a `Brain` that runs many sessions' passes at once.
+    The methods that need forward passes come twice: as a call that runs them at once, and as a `ForwardRequest`, which
+    `Brain` batches with those of other sessions.
     """
 
     def __init__(
@@ -67,7 +69,7 @@ class Session:
         vocabulary_size: int,
         settings: SessionSettings,
     ) -> None:
-        """`prefix`: the instruction's token ids; `vocabulary_size`: ids from there on are padding, never text."""
+        """Begin with the instruction's token ids, `prefix`; ids from `vocabulary_size` on are padding, never text."""
         self._engine = engine
         self._protocol = protocol
         self._prefix = list(prefix)
@@ -101,39 +103,47 @@ class Session:
 
     @property
     def responding(self) -> bool:
-        """True between a `response` token and its `eos`: the queue must then be left alone."""
-        return bool(self._turns) and self._turns[-1].tokens[-1] not in (
-            self._protocol.silent,
-            self._protocol.eos,
-        )
+        """Return True between a `response` token and its `eos`: the queue must then be left alone. From any thread."""
+        turns = self._turns  # read once: the thread that runs the session may put a new list there
+        return bool(turns) and turns[-1].tokens[-1] not in (self._protocol.silent, self._protocol.eos)
+
+    @property
+    def longest_drain(self) -> int:
+        """Return how many chunks one drain may have: half of the context, so that a rebuilt one has room for them."""
+        return self.settings.max_context_chunks // 2
 
     @property
     def context_chunks(self) -> int:
-        """Chunks in the cache."""
+        """Return how many chunks the cache holds. From any thread."""
         return sum(len(turn.vectors) for turn in self._turns)
 
     @property
     def cache(self) -> KvCache:
-        """What `Work` is read into."""
+        """Return the cache into which a `ForwardRequest` is read."""
         return self._cache
 
     @property
     def cache_bytes(self) -> int:
-        """What the cache takes, full or empty."""
+        """Return how many bytes the cache takes, full or empty."""
         return self._cache.keys.nbytes + self._cache.values.nbytes
 
     def drain(self, vectors: Sequence[Tensor]) -> tuple[bool, float]:
-        """Chunks of [10, dim] → (respond?, probability of `response`).
+        """Read chunks of [10, dim] and return whether to respond, and the probability of `response`.
 
-        Raises RuntimeError while a response is under way: that would break the protocol.
+        Raises RuntimeError while a response is under way, which would break the protocol, and ValueError for more
+        chunks than `longest_drain`.
         """
-        return self.alone(self.drain_work(vectors))
+        return self.run(self.drain_request(vectors))
 
-    def drain_work(self, vectors: Sequence[Tensor]) -> Work[tuple[bool, float]]:
-        """As `drain`."""
+    def drain_request(self, vectors: Sequence[Tensor]) -> ForwardRequest[tuple[bool, float]]:
+        """Request what `drain` does."""
         if self.responding:
             raise RuntimeError('drain() during a response; call next_token() until it returns eos, or cancel()')
-        vectors = list(vectors)[-self.settings.max_context_chunks // 2 :]
+        if len(vectors) > self.longest_drain:
+            raise ValueError(
+                f'a drain of {len(vectors)} chunks found, at most {self.longest_drain} expected, half of the context; '
+                'leave out the oldest and count them as lost'
+            )
         if not self._room_for(len(vectors)):
             yield from self._compact(len(vectors))
         turn = _Turn([chunk.to(self._engine.device, self._engine.dtype) for chunk in vectors])
@@ -146,14 +156,14 @@ class Session:
         return respond, probability
 
     def next_token(self) -> int:
-        """The next token of the response under way; `eos` ends it.
+        """Return the next token of the response under way; `eos` ends it.
 
-        `eos` also where the response is too long, goes round in circles, or leaves no room in the context.
+        It is `eos` also where the response is too long, goes round in circles, or leaves no room in the context.
         """
-        return self.alone(self.next_token_work())
+        return self.run(self.next_token_request())
 
-    def next_token_work(self) -> Work[int]:
-        """As `next_token`."""
+    def next_token_request(self) -> ForwardRequest[int]:
+        """Request what `next_token` does."""
         tokens = self._turns[-1].tokens
         full = self._cache.length + len(self._unread) + 1 >= self._cache.capacity
         if full or len(tokens) > self.settings.max_response_tokens or loops(tokens):
@@ -165,21 +175,21 @@ class Session:
         return token
 
     def cancel(self) -> int:
-        """End the response under way; what was said stays in the context. Returns `eos`."""
+        """End the response under way and return `eos`; what was said stays in the context."""
         if self.responding:
             self._turns[-1].tokens.append(self._protocol.eos)
             self._unread = [*self._unread, self._protocol.eos]
         return self._protocol.eos
 
     def would_interrupt(self, vectors: Sequence[Tensor]) -> bool:
-        """Whether these chunks would get an urgent response if the one under way ended here. Changes nothing.
+        """Return whether these chunks would get an urgent response if the one under way ended here.
 
-        False where they do not fit into the context any more.
+        Changes nothing. False where they do not fit into the context any more.
         """
-        return self.alone(self.would_interrupt_work(vectors))
+        return self.run(self.would_interrupt_request(vectors))
 
-    def would_interrupt_work(self, vectors: Sequence[Tensor]) -> Work[bool]:
-        """As `would_interrupt`."""
+    def would_interrupt_request(self, vectors: Sequence[Tensor]) -> ForwardRequest[bool]:
+        """Request what `would_interrupt` does."""
         turn = _Turn([chunk.to(self._engine.device, self._engine.dtype) for chunk in vectors])
         length = self._cache.length
         if length + len(self._unread) + 2 + len(vectors) * (self._a_chunk + 1) > self._cache.capacity:
@@ -196,26 +206,26 @@ class Session:
 
     def tidy(self) -> None:
         """Make room while there is nothing else to do, so that no decision has to wait for it."""
-        self.alone(self.tidy_work())
+        self.run(self.tidy_request())
 
-    def tidy_work(self) -> Work[None]:
-        """As `tidy`."""
+    def tidy_request(self) -> ForwardRequest[None]:
+        """Request what `tidy` does."""
         spare = max(1, self.settings.max_context_chunks // _SPARE_SHARE)
         if not self.responding and not self._room_for(spare):
             yield from self._compact(spare)
 
-    def alone(self, work: Work[T]) -> T:
-        """Do work at once."""
+    def run(self, request: ForwardRequest[T]) -> T:
+        """Run the forward passes of a request, one after another, and return its result."""
         logits: Tensor | None = None
         try:
             while True:
-                embedded = next(work) if logits is None else work.send(logits)
+                embedded = next(request) if logits is None else request.send(logits)
                 logits = self._engine.forward([self._cache], embedded[None])[0]
         except StopIteration as done:
             result: T = done.value
             return result
 
-    def _compact(self, needed_chunks: int) -> Work[None]:
+    def _compact(self, needed_chunks: int) -> ForwardRequest[None]:
         """Build the cache anew from what is worth keeping, in the order in which it came.
 
         Kept are the instruction and, of half of what the context holds, the newest chunks and then, as far as there is
@@ -239,7 +249,7 @@ class Session:
 
     def _kept(self, needed_chunks: int) -> set[int]:
         """Which turns stay, as places in `_turns`."""
-        chunks = self.settings.max_context_chunks // 2 - needed_chunks
+        chunks = self.longest_drain - needed_chunks
         positions = (self._cache.capacity - len(self._prefix)) // 2 - needed_chunks * (self._a_chunk + 1)
         exchanges = [number for number, turn in enumerate(self._turns) if len(turn.tokens) > 1]
         newest = list(range(len(self._turns) - 1, -1, -1))
@@ -300,7 +310,7 @@ class Session:
 
 
 def loops(tokens: Sequence[int]) -> bool:
-    """True where the last tokens are one short sequence four times over: a decoding loop (paper, error analysis)."""
+    """Return whether one short sequence ends `tokens` four times over: a decoding loop (paper, error analysis)."""
     for cycle in range(1, _LONGEST_CYCLE + 1):
         span = max(_REPEATS * cycle, _FEWEST_LOOPED)
         last = list(tokens[-span:])

@@ -18,3 +18,12 @@ def test_a_waiting_consumer_is_woken():
     queue: BoundedQueue[int] = BoundedQueue(2)
     threading.Timer(0.05, queue.put, [7]).start()
     assert queue.get(5.0) == 7
+
+
+def test_what_was_taken_and_lost_counts_as_dropped():
+    queue: BoundedQueue[int] = BoundedQueue(3)
+    for item in range(5):
+        queue.put(item)
+    assert queue.peek() == queue.flush() == [2, 3, 4]
+    queue.count_dropped(3)
+    assert (len(queue), queue.dropped) == (0, 5)

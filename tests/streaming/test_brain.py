@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from audio_interaction_ros.model.engine import Engine
-from audio_interaction_ros.streaming.brain import Brain
+from audio_interaction_ros.streaming.brain import Brain, ModelFailure
 from audio_interaction_ros.streaming.fifo import ChunkQueue, EncodedChunk
 from audio_interaction_ros.streaming.loop import Decision, ListeningLoop, make_session
 from tests.tiny_checkpoint import DIM
@@ -71,3 +73,53 @@ def test_a_round_gives_each_one_step_however_long_another_speaks(decoder_half):
     second = brain.round()
     assert not isinstance(second['talker'], Decision)
     assert second['listener'].chunk.index == 1
+
+
+class FailingEngine(Engine):
+    """An engine whose forward pass raises where a chunk of NaN is read, or any pass while it is `broken`."""
+
+    broken = False
+
+    def forward(self, caches, embedded):
+        if self.broken or embedded.isnan().any():
+            raise RuntimeError('the device is gone')
+        return super().forward(caches, embedded)
+
+
+def unreadable(ear, index):
+    return replace(chunk(ear, index), vectors=torch.full((10, DIM), torch.nan))
+
+
+def test_a_failed_pass_ends_the_responses_under_way_and_keeps_what_others_emitted(decoder_half):
+    """Two speak; two drains of different lengths, so different passes, of which one cannot be read."""
+    engine = FailingEngine(decoder_half.language_model)
+    queues, loops = ears(decoder_half, 4, engine, threshold=1e-9)
+    brain = Brain(engine, dict(zip(('one', 'two', 'three', 'four'), loops, strict=True)))
+    queues[0].push(chunk(0, 0))
+    assert set(brain.round()) == {'one'}
+    queues[1].push(chunk(1, 0))
+    assert set(brain.round()) == {'one', 'two'}
+    said = loops[0].step()
+    queues[2].push(chunk(2, 0))
+    queues[3].push(unreadable(3, 0))
+    queues[3].push(unreadable(3, 1))
+    with pytest.raises(ModelFailure) as failure:
+        brain.round()
+    assert str(failure.value.__cause__) == 'the device is gone'
+    assert failure.value.failed == ['four']
+    assert set(failure.value.emitted) == {'one', 'two', 'three'}
+    assert failure.value.emitted['three'].respond
+    assert not failure.value.emitted['one'].final
+    assert queues[3].dropped == 2  # nobody decided on them
+    engine.broken = True
+    with pytest.raises(ModelFailure) as failure:
+        brain.round()
+    assert set(failure.value.failed) == {'one', 'two', 'three'}  # four has nothing to do
+    assert all(event.final and event.cancelled for event in failure.value.emitted.values())
+    assert failure.value.emitted['one'].text.startswith(said.text)
+    engine.broken = False
+    assert brain.round() == {}
+    queues[0].push(chunk(0, 5))
+    fresh_queues, fresh_loops = ears(decoder_half, 1, threshold=1e-9)
+    fresh_queues[0].push(chunk(0, 5))
+    assert brain.round()['one'].probability == pytest.approx(fresh_loops[0].step().probability, abs=1e-5)

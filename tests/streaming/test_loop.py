@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
+from audio_interaction_ros.model.engine import Engine
 from audio_interaction_ros.streaming.fifo import ChunkQueue, EncodedChunk
+from audio_interaction_ros.streaming.gap_counter import GapCounter
 from audio_interaction_ros.streaming.loop import Decision, ListeningLoop, Response, listen, make_session
-from audio_interaction_ros.streaming.losses import LossCounter
 from tests.tiny_checkpoint import DIM
 
 ALWAYS, NEVER = 1e-9, 1.0 - 1e-9
@@ -87,6 +90,27 @@ def test_a_full_queue_drops_its_oldest_chunk_and_counts():
     assert not queue.wait(0.0)
 
 
+@pytest.mark.parametrize('limit', [8, 9])
+def test_what_a_decision_cannot_read_is_dropped_and_counted_for_odd_limits_too(decoder_half, limit):
+    streaming = decoder_half.config.streaming.model_copy(update={'max_context_chunks': limit})
+    half = replace(decoder_half, config=decoder_half.config.model_copy(update={'streaming': streaming}))
+    queue, loop = make_loop(half, NEVER, max_chunks=20)
+    counter = GapCounter()
+    for index in range(7):
+        assert counter.arrived(chunk(index), queue.dropped)
+        queue.push(chunk(index))
+    decision = loop.step()
+    assert (decision.chunk.index, decision.chunks_drained, loop.session.context_chunks) == (6, 4, 4)
+    assert queue.dropped == counter.lost(queue.dropped) == 3
+    # Four is what a rebuilt context has room for, too.
+    for index in range(7, 20, 4):
+        for more in range(index, index + 4):
+            queue.push(chunk(more))
+        assert loop.step().chunks_drained == 4
+    assert loop.session.compactions
+    assert queue.dropped == 3
+
+
 def test_listening_to_a_recording_is_deterministic(encoder_half, decoder_half):
     sound = np.random.default_rng(0).uniform(-0.5, 0.5, 30_000).astype(np.float32)
 
@@ -102,7 +126,7 @@ def test_listening_to_a_recording_is_deterministic(encoder_half, decoder_half):
 
 
 def test_losses_are_counted_wherever_they_happen():
-    losses = LossCounter()
+    losses = GapCounter()
     assert losses.arrived(chunk(3), queue_dropped=0)  # a late start is no loss
     assert losses.lost(0) == 0
     assert losses.arrived(chunk(6), queue_dropped=0)  # 4 and 5 never came
@@ -151,7 +175,7 @@ def test_something_urgent_ends_a_response_that_is_not_and_is_answered_next(decod
         yield from ()
         return urgent
 
-    monkeypatch.setattr(session, 'would_interrupt_work', would_interrupt)
+    monkeypatch.setattr(session, 'would_interrupt_request', would_interrupt)
     queue.push(chunk(0))
     loop.step()
     loop.step()
@@ -165,3 +189,30 @@ def test_something_urgent_ends_a_response_that_is_not_and_is_answered_next(decod
     else:
         loop.step()
         assert asked == [1]  # once a chunk
+
+
+def test_after_a_failed_pass_the_response_gets_its_last_message_and_the_loop_goes_on(decoder_half, monkeypatch):
+    queue, loop = make_loop(decoder_half, ALWAYS)
+    queue.push(chunk(3))
+    decision = loop.step()
+    said = [loop.step() for _ in range(3)][-1]
+    forward = Engine.forward
+
+    def fails(*_):
+        raise RuntimeError('the device is gone')
+
+    monkeypatch.setattr(Engine, 'forward', fails)
+    with pytest.raises(RuntimeError, match='is gone'):
+        loop.step()
+    last = loop.forget()
+    assert (last.decision, last.text, last.final, last.cancelled) == (decision, said.text, True, True)
+    for index in (4, 5):
+        queue.push(chunk(index))
+    with pytest.raises(RuntimeError, match='is gone'):
+        loop.step()
+    assert loop.forget() is None
+    assert queue.dropped == 2  # the decision on them never came
+    monkeypatch.setattr(Engine, 'forward', forward)
+    queue.push(chunk(6))
+    assert loop.step().chunks_drained == 1
+    assert queue.dropped == 2

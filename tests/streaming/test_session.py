@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 
 import pytest
@@ -110,6 +111,46 @@ def test_a_response_forbids_a_drain(decoder_half, vectors):
         session.drain(vectors[1:2])
 
 
+def test_more_chunks_than_the_context_has_room_for_are_refused_not_cut_off(decoder_half, vectors):
+    session = make_session(decoder_half, NEVER)
+    assert session.longest_drain == MAX_CONTEXT_CHUNKS // 2
+    with pytest.raises(ValueError, match='5 chunks found, at most 4 expected'):
+        session.drain(vectors[:5])
+
+
+def test_whether_it_responds_can_be_asked_while_another_thread_starts_it_anew(decoder_half, vectors):
+    """The other thread acts between any two byte codes of the question; each place is tried."""
+    session = make_session(decoder_half, ALWAYS)
+    session.drain(vectors[:1])
+    turns = session._turns
+
+    def asked(reset_at):
+        """The answer, and how many byte codes it took; before number `reset_at` the session is reset."""
+        codes = 0
+
+        def trace(frame, event, _):
+            nonlocal codes
+            frame.f_trace_opcodes = True
+            if event == 'opcode' and frame.f_code.co_name == 'responding':
+                codes += 1
+                if codes == reset_at:
+                    session.reset()
+            return trace
+
+        session._turns = turns
+        before = sys.gettrace()
+        sys.settrace(trace)
+        try:
+            return session.responding, codes
+        finally:
+            sys.settrace(before)
+
+    answer, length = asked(reset_at=0)
+    assert answer and length > 5
+    answers = [asked(place)[0] for place in range(1, length + 1)]
+    assert answers[0] is False and answers[-1] is True
+
+
 def test_a_cancelled_response_leaves_the_cache_consistent(decoder_half, vectors):
     session, reference = make_session(decoder_half, ALWAYS), Reference(decoder_half)
     session.drain(vectors[:1])
@@ -140,7 +181,7 @@ def test_past_its_limit_the_context_is_the_newest_half(decoder_half, vectors):
 def test_the_context_stays_bounded_whatever_comes(decoder_half, vectors):
     session = make_session(decoder_half, 0.5)
     for i in range(60):
-        session.drain(vectors[i % 20 : i % 20 + 1 + i % 7])
+        session.drain(vectors[i % 20 : i % 20 + 1 + i % 4])
         while session.responding:
             session.next_token()
         assert session.context_chunks <= MAX_CONTEXT_CHUNKS
