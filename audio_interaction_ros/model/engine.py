@@ -6,7 +6,8 @@ and cut back at will, and without the work that a step of one token does not nee
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -37,8 +38,6 @@ class Engine:
         self._model = model.model
         self._head = model.lm_head
         self._windows = self.config.windows
-        self._kv_heads = self.config.num_key_value_heads
-        self._scale = self.config.head_dim**-0.5
         self._cos, self._sin = rotary(self.config, self.device, self.dtype)
 
     def new_cache(self, capacity: int) -> KvCache:
@@ -47,7 +46,7 @@ class Engine:
 
     def cache_shape(self, capacity: int) -> tuple[int, int, int, int]:
         """The shape of a cache's keys, and of its values."""
-        return self.config.num_hidden_layers, self._kv_heads, capacity, self.config.head_dim
+        return self.config.num_hidden_layers, self.config.num_key_value_heads, capacity, self.config.head_dim
 
     @torch.inference_mode()
     def embed(self, tokens: Sequence[int]) -> Tensor:
@@ -79,47 +78,48 @@ class Engine:
         at = [slice(cache.length, cache.length + new) for cache in caches]
         cos, sin = (torch.stack([table[place] for place in at])[:, :, None] for table in (self._cos, self._sin))
         masks: dict[tuple[int, int | None], Tensor | None] = {}
-        hidden = embedded
-        for number, layer in enumerate(self._model.layers):
-            attention, normed = layer.self_attn, layer.input_layernorm(hidden)
-            query, key, value = (
-                projection(normed).unflatten(-1, (-1, cos.shape[-1]))  # [sessions, n, heads, head_dim]
-                for projection in (attention.q_proj, attention.k_proj, attention.v_proj)
-            )
-            query, key = rotate(query, cos, sin), rotate(key, cos, sin)
+
+        def attend(number: int, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
             mixed = []
             for row, (cache, place) in enumerate(zip(caches, at, strict=True)):
                 cache.keys[number, :, place] = key[row].transpose(0, 1)
                 cache.values[number, :, place] = value[row].transpose(0, 1)
                 kind = (cache.length, self._windows[number])
                 if kind not in masks:
-                    masks[kind] = _mask(*kind, new, self.device)
-                mixed.append(self._attend(query[row], cache, number, masks[kind]))
-            hidden = hidden + attention.o_proj(torch.stack(mixed))
-            hidden = hidden + layer.mlp(layer.post_attention_layernorm(hidden))
+                    masks[kind] = _unseen(*kind, new, self.device)
+                seen = slice(_first_seen(*kind), place.stop)
+                keys, values = cache.keys[number, :, seen], cache.values[number, :, seen]
+                mixed.append(attention(query[row : row + 1], keys[None], values[None], masks[kind]))
+            return torch.cat(mixed)
+
+        hidden = self._layers(embedded, cos, sin, attend)
         for cache in caches:
             cache.length += new
         return hidden
 
-    def _attend(self, query: Tensor, cache: KvCache, number: int, mask: Tensor | None) -> Tensor:
-        """[n, heads, head_dim] → [n, heads × head_dim]; the queries of one group of heads share keys that lie still."""
-        new, heads, _ = query.shape
-        first = _first_seen(cache.length, self._windows[number])
-        keys = cache.keys[number, :, first : cache.length + new]
-        values = cache.values[number, :, first : cache.length + new]
-        groups = heads // self._kv_heads
-        grouped = (query * self._scale).transpose(0, 1).reshape(self._kv_heads, groups * new, -1)
-        scores = grouped @ keys.transpose(1, 2)
-        if mask is not None:
-            scores = (scores.unflatten(1, (groups, new)) + mask).flatten(1, 2)
-        mixed = scores.softmax(-1, dtype=torch.float32).to(values.dtype) @ values
-        return mixed.reshape(heads, new, -1).transpose(0, 1).flatten(1)
+    def _layers(
+        self, hidden: Tensor, cos: Tensor, sin: Tensor, attend: Callable[[int, Tensor, Tensor, Tensor], Tensor]
+    ) -> Tensor:
+        """Run all layers on [sessions, n, hidden]; `attend` is given a layer's number before what that gives it."""
+        for number, layer in enumerate(self._model.layers):
+            hidden = layer(hidden, cos, sin, partial(attend, number))
+        return hidden
 
 
-def rotate(states: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Rotary positions (Su et al., 2021), halves as Qwen2 pairs them."""
-    first, second = states.chunk(2, dim=-1)
-    return states * cos + torch.cat((-second, first), dim=-1) * sin
+def attention(query: Tensor, keys: Tensor, values: Tensor, unseen: Tensor | None) -> Tensor:
+    """Mix values by scaled dot products, the queries of a group of heads with the keys that they share.
+
+    `query` [sessions, n, heads, head_dim], `keys` and `values` [sessions, kv_heads, positions, head_dim], which lie
+    still; `unseen`, bool [n, positions] or [sessions, n, positions], is True where a query does not look. Returns
+    [sessions, n, heads × head_dim].
+    """
+    new, kv_heads = query.shape[1], keys.shape[1]
+    grouped = (query * query.shape[-1] ** -0.5).unflatten(2, (kv_heads, -1)).movedim(1, 3).flatten(2, 3)
+    scores = grouped @ keys.transpose(-1, -2)
+    if unseen is not None:
+        scores = scores.unflatten(2, (-1, new)).masked_fill(unseen[..., None, None, :, :], -torch.inf).flatten(2, 3)
+    mixed = scores.softmax(-1, dtype=torch.float32).to(values.dtype) @ values
+    return mixed.unflatten(2, (-1, new)).movedim(3, 1).flatten(2)
 
 
 def _first_seen(length: int, window: int | None) -> int:
@@ -127,8 +127,8 @@ def _first_seen(length: int, window: int | None) -> int:
     return 0 if window is None else max(0, length + 1 - window)
 
 
-def _mask(length: int, window: int | None, new: int, device: torch.device) -> Tensor | None:
-    """What is added to the scores of `new` positions after `length` others; None for one alone, which sees all."""
+def _unseen(length: int, window: int | None, new: int, device: torch.device) -> Tensor | None:
+    """Where `new` positions after `length` others do not look; None for one alone, which sees all."""
     if new == 1:
         return None
     query = torch.arange(length, length + new, device=device)[:, None]
@@ -136,4 +136,4 @@ def _mask(length: int, window: int | None, new: int, device: torch.device) -> Te
     unseen = key > query
     if window is not None:
         unseen |= key <= query - window
-    return torch.zeros(unseen.shape, device=device).masked_fill(unseen, -torch.inf)
+    return unseen

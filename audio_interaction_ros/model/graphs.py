@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from audio_interaction_ros.model.engine import Engine, KvCache, rotate
+from audio_interaction_ros.model.engine import Engine, KvCache, attention
 from audio_interaction_ros.model.network import LanguageModel
 from audio_interaction_ros.model.protocol import AUDIO_TOKENS_PER_CHUNK
 
@@ -88,30 +88,16 @@ class GraphEngine(Engine):
         at = lengths[:, None] + self._positions[:new]  # [batch, n]
         cos, sin = self._cos[at][:, :, None], self._sin[at][:, :, None]
         unseen = self._positions > at[:, :, None]  # [batch, n, capacity]
-        hidden = embedded
-        for number, layer in enumerate(self._model.layers):
-            attention, normed = layer.self_attn, layer.input_layernorm(hidden)
-            query, key, value = (
-                projection(normed).unflatten(-1, (-1, cos.shape[-1]))
-                for projection in (attention.q_proj, attention.k_proj, attention.v_proj)
-            )
-            query, key = rotate(query, cos, sin), rotate(key, cos, sin)
-            place = (slots[:, None], slice(None), at)
+        place = (slots[:, None], slice(None), at)
+
+        def attend(number: int, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
             self._keys[number][place] = key
             self._values[number][place] = value
             window = self._windows[number]
             masked = unseen if window is None else unseen | (self._positions <= at[:, :, None] - window)
-            keys, values = self._keys[number][slots], self._values[number][slots]  # [batch, kv_heads, capacity, dim]
-            groups = query.shape[2] // self._kv_heads
-            grouped = (query * self._scale).unflatten(2, (self._kv_heads, groups)).movedim(1, 3).flatten(2, 3)
-            scores = (grouped @ keys.transpose(-1, -2)).unflatten(2, (groups, new))
-            scores = scores.masked_fill(masked[:, None, None], -torch.inf).flatten(2, 3)
-            mixed = scores.softmax(-1, dtype=torch.float32).to(values.dtype) @ values
-            mixed = mixed.unflatten(2, (groups, new)).movedim(3, 1).flatten(2)
-            hidden = hidden + attention.o_proj(mixed)
-            hidden = hidden + layer.mlp(layer.post_attention_layernorm(hidden))
-        logits: Tensor = self._head(self._model.norm(hidden[:, -1]))
-        return logits.float()
+            return attention(query, self._keys[number][slots], self._values[number][slots], masked)
+
+        return self.logits(self._layers(embedded, cos, sin, attend)[:, -1])
 
     def _capture(self, embedded: Tensor, slots: Tensor, lengths: Tensor) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
         """A graph of one shape, as a function that copies what it is given into the graph's own inputs."""

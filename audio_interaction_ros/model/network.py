@@ -8,6 +8,7 @@ again within seconds, and importing those classes takes six.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -114,8 +115,13 @@ class RmsNorm(nn.Module):
         return scaled
 
 
+# Takes queries, keys and values of the new positions, [sessions, n, heads, head_dim] each, keeps the latter two in the
+# sessions' caches, and returns what the queries find there, [sessions, n, heads × head_dim].
+Attend = Callable[[Tensor, Tensor, Tensor], Tensor]
+
+
 class _Attention(nn.Module):
-    """The projections alone: what lies between them, the cache, is the engine's."""
+    """An attention has the projections alone: what lies between them, the cache, is the engine's."""
 
     def __init__(self, config: TextConfig) -> None:
         super().__init__()
@@ -146,6 +152,16 @@ class _Layer(nn.Module):
         self.input_layernorm = RmsNorm(config.hidden_size, config.rms_norm_eps)
         self.post_attention_layernorm = RmsNorm(config.hidden_size, config.rms_norm_eps)
 
+    def forward(self, x: Tensor, cos: Tensor, sin: Tensor, attend: Attend) -> Tensor:
+        attention, normed = self.self_attn, self.input_layernorm(x)
+        query, key, value = (
+            projection(normed).unflatten(-1, (-1, cos.shape[-1]))
+            for projection in (attention.q_proj, attention.k_proj, attention.v_proj)
+        )
+        x = x + attention.o_proj(attend(rotate(query, cos, sin), rotate(key, cos, sin), value))
+        widened: Tensor = x + self.mlp(self.post_attention_layernorm(x))
+        return widened
+
 
 class _Body(nn.Module):
     def __init__(self, config: TextConfig) -> None:
@@ -171,6 +187,12 @@ class LanguageModel(nn.Module):
     @property
     def dtype(self) -> torch.dtype:
         return self.model.embed_tokens.weight.dtype
+
+
+def rotate(states: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """Turn `states` to their rotary positions (Su et al., 2021), halves as Qwen2 pairs them."""
+    first, second = states.chunk(2, dim=-1)
+    return states * cos + torch.cat((-second, first), dim=-1) * sin
 
 
 def rotary(config: TextConfig, device: torch.device, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
