@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -74,7 +75,7 @@ class PcmFormat:
             )
         samples = buffer.view(_DTYPES[self.sample_format]).reshape(-1, self.channels)
         if samples.dtype.kind == 'i':
-            return samples.astype(np.float32) / -float(np.iinfo(samples.dtype).min)
+            return from_integers(samples)
         if samples.dtype.kind == 'u':
             return (samples.astype(np.float32) - 128.0) / 128.0
         # Full scale is 1; the clip keeps a broken driver's huge floats from overflowing the mel energies.
@@ -83,9 +84,22 @@ class PcmFormat:
         return np.clip(samples.astype(np.float32), -8.0, 8.0)
 
 
+def to_int16(samples: Samples) -> npt.NDArray[np.int16]:
+    """Return float samples in −1 … 1, of any shape, as 16-bit integers; louder ones are clipped.
+
+    Full scale, 1, is 32 768 on the way there and back (`from_integers`), so 16-bit sound survives both to the bit.
+    """
+    return np.round(np.clip(samples, -1.0, 32_767 / 32_768) * np.float32(32_768.0)).astype(np.int16)
+
+
+def from_integers(samples: npt.NDArray[np.signedinteger[Any]]) -> Samples:
+    """Return signed integers of any width and shape as float32 samples, −1 … just below 1."""
+    return samples.astype(np.float32) / np.float32(-float(np.iinfo(samples.dtype).min))
+
+
 def encode_s16le(samples: Samples) -> bytes:
-    """float32 samples in −1 … 1, any shape → little-endian 16-bit bytes; louder samples are clipped."""
-    return (np.clip(samples, -1.0, 32_767 / 32_768) * 32_768.0).round().astype('<i2').tobytes()
+    """Return float samples in −1 … 1, of any shape, as little-endian 16-bit bytes; louder ones are clipped."""
+    return to_int16(samples).astype('<i2').tobytes()
 
 
 def read_audio_file(path: Path | str) -> tuple[Samples, int]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from audio_interaction_ros.files import replacing
+
 _WORDS = {True: 'true', False: 'false'}
 
 
@@ -26,10 +28,9 @@ class ListeningSwitch:
         self.on = on
         if self._file is None:
             return
-        unfinished = self._file.with_name(f'{self._file.name}.part')
         try:
-            unfinished.write_text(f'{_WORDS[on]}\n')
-            unfinished.replace(self._file)
+            with replacing(self._file) as file:
+                file.write(f'{_WORDS[on]}\n'.encode())
         except OSError as error:
             raise SwitchError(
                 f"listening is {_WORDS[on]}, but '{self._file}' cannot remember it over a restart ({error}); give a "

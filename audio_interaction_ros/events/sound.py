@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from audio_interaction_ros.audio.chunk_stream import ChunkStream, StreamChunk
 from audio_interaction_ros.audio.formats import PcmFormat, Samples
 from audio_interaction_ros.audio.timeline import NS_PER_S
 from audio_interaction_ros.events.log import Event, EventLog, EventLogError
+from audio_interaction_ros.files import replacing
 
 # An alarm is known by its rhythm some 13 s after it began, and a decoder may lag behind by ten.
 LATE_S = 20.0
@@ -107,7 +107,5 @@ class SoundKeeper:
 def _write_flac(path: Path, samples: Samples) -> None:
     """float32 [n] at 16 kHz, for its owner's eyes only, and whole or not at all."""
     path.parent.mkdir(mode=0o700, exist_ok=True)
-    unfinished = path.with_suffix('.part')
-    with os.fdopen(os.open(unfinished, os.O_CREAT | os.O_RDWR | os.O_TRUNC, 0o600), 'wb') as file:
+    with replacing(path, 0o600) as file:
         soundfile.write(file, samples, SAMPLE_RATE_HZ, format='FLAC', subtype='PCM_16')
-    unfinished.replace(path)

@@ -8,7 +8,14 @@ import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audio_interaction_ros.audio.formats import AudioFormatError, PcmFormat, encode_s16le, read_audio_file
+from audio_interaction_ros.audio.formats import (
+    AudioFormatError,
+    PcmFormat,
+    encode_s16le,
+    from_integers,
+    read_audio_file,
+    to_int16,
+)
 from audio_interaction_ros.audio.resample import MonoResampler, to_mono_16k
 
 
@@ -18,6 +25,14 @@ def test_sixteen_bit_samples_survive_a_round_trip(values):
     samples = PcmFormat(16_000, 2, 'S16LE').decode(raw)
     assert samples.shape == (len(values) // 2, 2)
     assert encode_s16le(samples) == raw
+
+
+def test_floats_of_any_width_become_the_nearest_integers_and_full_scale_is_clipped():
+    for dtype in (np.float32, np.float64):
+        samples = np.array([-1.5, -1.0, -0.25, 0.4 / 32_768, 0.6 / 32_768, 0.5, 1.0, 2.0], dtype)
+        assert to_int16(samples).tolist() == [-32_768, -32_768, -8_192, 0, 1, 16_384, 32_767, 32_767]
+    whole = np.arange(-32_768, 32_768, dtype=np.int16)
+    np.testing.assert_array_equal(to_int16(from_integers(whole)), whole)
 
 
 @pytest.mark.parametrize(('sample_format', 'dtype'), [('F32LE', '<f4'), ('F32', '<f4'), ('F32BE', '>f4')])

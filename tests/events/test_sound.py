@@ -45,6 +45,21 @@ def kept(log, logged):
     return samples * 100
 
 
+def test_what_is_kept_is_what_was_heard_to_the_bit(log):
+    """All of sixteen bits, the loudest among them: a scale of 32 767 on one way would move most of them."""
+    heard = np.arange(-32_768, 32_768, dtype=np.int16)
+    keeper = SoundKeeper(log, 8.0)
+    for begin in range(0, len(heard), 1_024):
+        samples = PCM.decode(heard[begin : begin + 1_024].tobytes())
+        keeper.push(samples, PCM, START_NS + begin * 62_500, begin / RATE)
+    logged = event(log, 2.0)
+    keeper.want(logged, 4.1)
+    keeper.forget()
+    samples, _ = soundfile.read(log.sound_path(logged.id), dtype='int16')
+    np.testing.assert_array_equal(samples, heard[: len(samples)])
+    assert len(samples) == 10 * 6_400
+
+
 def test_half_lies_before_and_half_after(log):
     keeper = SoundKeeper(log, 4.0)
     hear(keeper, 0.0, 10.4)
