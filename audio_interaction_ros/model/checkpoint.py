@@ -1,8 +1,9 @@
 """A checkpoint is a directory of data: config.json, protocol.json, tokenizer.json, model.safetensors, recipe.yaml.
 
 The encoder and the language model load apart, so each node holds only its half; the encoder's digest, kept in
-config.json and carried by every embedding message, ties the halves together. Large weights lie in several files with
-an index (model/weights.py). config.json is written last: a directory without it is no checkpoint.
+config.json and carried by every embedding message, ties the halves together. The language model's digest is kept there
+too, because hashing a large one takes seconds: decisions carry it as evidence of who made them. Large weights lie in
+several files with an index (model/weights.py). config.json is written last: a directory without it is no checkpoint.
 """
 
 from __future__ import annotations
@@ -64,7 +65,11 @@ class _NoValues(TorchFunctionMode):
 
 
 class CheckpointConfig(BaseModel):
-    """config.json: the two transformers configurations and how the halves belong together."""
+    """A configuration is what config.json holds: both transformers configurations and how the halves belong together.
+
+    `encoder_digest` is compared with the weights whenever the encoder is loaded. `language_digest` is believed, and
+    compared by `audio-interaction checkpoint verify`; None in a checkpoint that was written before it was kept.
+    """
 
     model_config = ConfigDict(extra='forbid')
 
@@ -72,6 +77,7 @@ class CheckpointConfig(BaseModel):
     audio_config: dict[str, Any]
     text_config: dict[str, Any]
     encoder_digest: str
+    language_digest: str | None = None
     log_mel: Normalisation = 'fixed'
     streaming: StreamingDefaults
 
@@ -143,6 +149,11 @@ class DecoderHalf:
     protocol: Protocol
     config: CheckpointConfig
 
+    @property
+    def digest(self) -> str:
+        """Return the language model's digest: the one kept with the checkpoint or, without one, that of the weights."""
+        return self.config.language_digest or digest_of(self.language_model.state_dict())
+
     def instruction_prefix(self, instruction: str) -> list[int]:
         """Token ids every stream starts with."""
         return self.protocol.prefix(self.tokenizer.encode(instruction, add_special_tokens=False).ids)
@@ -169,7 +180,7 @@ def digest_of(tensors: Mapping[str, Tensor]) -> str:
     for name in sorted(tensors):
         tensor = tensors[name].detach().cpu().contiguous()
         digest.update(f'{name}{tuple(tensor.shape)}{tensor.dtype}'.encode())
-        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()[:16]
 
 
@@ -186,7 +197,7 @@ def load_encoder(directory: Path, device: str = 'cpu', dtype: torch.dtype | None
     require_fit(tower, weights.outlines, directory)
     dtype = dtype or _stored_dtype(weights)
     require_memory(_bytes(weights, dtype), f"the encoder of '{directory}'", device)
-    require_digest(config, weights, directory)
+    require_digest('encoder', config.encoder_digest, weights, directory)
     _fill(tower, weights, device, dtype)
     return EncoderHalf(encoder.to(device).eval().requires_grad_(False), config.encoder_digest)
 
@@ -215,11 +226,11 @@ def load_language(directory: Path, vocabulary_size: int) -> tuple[Protocol, Toke
     return protocol, tokenizer
 
 
-def require_digest(config: CheckpointConfig, encoder: Mapping[str, Tensor], directory: Path) -> None:
-    """Raises CheckpointError when these are not the encoder weights that config.json names."""
-    if (digest := digest_of(encoder)) != config.encoder_digest:
+def require_digest(half: str, expected: str, weights: Mapping[str, Tensor], directory: Path) -> None:
+    """Raise CheckpointError when `weights` do not have the digest that config.json gives for `half` (its name)."""
+    if (digest := digest_of(weights)) != expected:
         raise CheckpointError(
-            f"the encoder in '{directory}' has digest {digest}, {CONFIG} says {config.encoder_digest}; "
+            f"the {half} in '{directory}' has digest {digest}, {CONFIG} says {expected}; "
             'the checkpoint is damaged or mixed from two, restore it'
         )
 
@@ -262,6 +273,7 @@ def save_checkpoint(
         audio_config=encoder.audio_tower.config.model_dump(mode='json'),
         text_config=text.model_dump(mode='json'),
         encoder_digest=digest_of(audio),
+        language_digest=digest_of(language),
         log_mel=encoder.logmel.normalisation,
         streaming=streaming,
     )

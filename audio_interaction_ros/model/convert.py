@@ -101,8 +101,11 @@ def convert(
         RELEASED_PROTOCOL.save(unfinished / PROTOCOL)
         shutil.copyfile(source.tokenizer, unfinished / TOKENIZER)
         (unfinished / RECIPE).write_text(_recipe(source, directory, dtype))
-        digest = digest_of(open_weights(unfinished, ENCODER_PREFIX))
-        config = config.model_copy(update={'encoder_digest': digest})
+        digests = {
+            'encoder_digest': digest_of(open_weights(unfinished, ENCODER_PREFIX)),
+            'language_digest': digest_of(open_weights(unfinished, LANGUAGE_PREFIX)),
+        }
+        config = config.model_copy(update=digests)
         config.save(unfinished)
     return config
 

@@ -67,6 +67,7 @@ def _describe_ours(directory: Path) -> dict[str, Any]:
         'language_model': _half(config.text_config, _LANGUAGE_SHAPE, outlines, LANGUAGE_PREFIX),
         'bytes_on_disk': _bytes_on_disk(directory),
         'encoder_digest': config.encoder_digest,
+        'language_digest': config.language_digest,
         'log_mel': config.log_mel,
         'streaming': config.streaming.model_dump(),
         'protocol': protocol.model_dump(),

@@ -46,7 +46,8 @@ def verify(directory: Path) -> list[str]:
         lambda: require_fit(
             config.language_model_outline(), open_weights(directory, LANGUAGE_PREFIX).outlines, directory
         ),
-        lambda: require_digest(config, open_weights(directory, ENCODER_PREFIX), directory),
+        lambda: require_digest('encoder', config.encoder_digest, open_weights(directory, ENCODER_PREFIX), directory),
+        lambda: _require_language_digest(config, directory),
     )
     problems = [problem for check in checks if (problem := _problem(check))]
     if not problems and (problem := _problem(lambda: _require_finite_silence(directory))):
@@ -60,6 +61,12 @@ def _problem(check: Callable[[], object]) -> str | None:
     except CheckpointError as error:
         return ' '.join(str(error).split())  # libraries explain themselves in several lines
     return None
+
+
+def _require_language_digest(config: CheckpointConfig, directory: Path) -> None:
+    if config.language_digest is not None:
+        weights = open_weights(directory, LANGUAGE_PREFIX)
+        require_digest('language model', config.language_digest, weights, directory)
 
 
 @torch.inference_mode()

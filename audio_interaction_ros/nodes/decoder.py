@@ -9,7 +9,6 @@ from threading import Event
 
 import torch
 
-from audio_interaction_ros.model.checkpoint import digest_of
 from audio_interaction_ros.model.graphs import make_engine
 from audio_interaction_ros.model.precision import open_decoder
 from audio_interaction_ros.nodes.ear import Ear
@@ -33,7 +32,7 @@ class DecoderNode(ManagedNode[DecoderParameters]):
         half = open_decoder(given.checkpoint, given.device, given.precision)
         spec = EmbeddingSpec(half.config.encoder_digest, half.language_model.config.hidden_size)
         # Of both halves, as evidence of who said something: the encoder's digest, and one of the language model.
-        digest = f'{spec.encoder_digest}-{digest_of(half.language_model.state_dict())}'
+        digest = f'{spec.encoder_digest}-{half.digest}'
         self._engine = make_engine(half.language_model, len(given.sources), given.graphs)
         self._something = Event()
         self._ears: dict[str, Ear] = {}

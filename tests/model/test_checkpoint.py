@@ -10,8 +10,10 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from audio_interaction_ros.model import checkpoint as checkpoint_module
 from audio_interaction_ros.model.checkpoint import (
     CheckpointError,
+    digest_of,
     find_checkpoint,
     load_decoder,
     load_encoder,
@@ -74,6 +76,23 @@ def test_weights_of_another_encoder_are_refused(copy):
     save_file(tensors, path)
     with pytest.raises(CheckpointError, match='digest'):
         load_encoder(copy)
+
+
+def test_the_language_models_digest_is_kept_with_it_and_not_computed_when_it_is_loaded(copy, monkeypatch):
+    loaded = load_decoder(copy)
+    monkeypatch.setattr(checkpoint_module, 'digest_of', None)  # as long as it would take: nobody calls it
+    kept = json.loads((copy / 'config.json').read_text())['language_digest']
+    assert load_decoder(copy).digest == kept
+    monkeypatch.undo()
+    assert kept == digest_of(loaded.language_model.state_dict())
+    assert load_decoder(copy, dtype=torch.bfloat16).digest == kept  # it names the checkpoint, not how it is computed
+
+
+def test_a_checkpoint_without_the_language_models_digest_still_says_which_it_is(copy):
+    config = json.loads((copy / 'config.json').read_text())
+    kept = config.pop('language_digest')
+    (copy / 'config.json').write_text(json.dumps(config))
+    assert load_decoder(copy).digest == kept
 
 
 def test_weights_that_do_not_fit_the_configuration_are_refused(copy):

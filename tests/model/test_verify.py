@@ -30,7 +30,15 @@ def change_weights(directory, name, change):
     save_file(tensors, directory / 'model.safetensors')
 
 
+def leave_out_the_language_digest(directory):
+    config = json.loads((directory / 'config.json').read_text())
+    del config['language_digest']
+    (directory / 'config.json').write_text(json.dumps(config))
+
+
 def test_nothing_is_wrong_with_what_ships_nor_with_a_conversion(converted):
+    for directory in (find_checkpoint('embedded'), converted):
+        assert json.loads((directory / 'config.json').read_text())['language_digest']
     assert verify(find_checkpoint('embedded')) == []
     assert verify(converted) == []
 
@@ -89,8 +97,17 @@ def test_an_impossible_shape_is_one_sentence(copy):
 @pytest.mark.parametrize('name', ['language_model.model.norm.weight', 'language_model.lm_head.weight'])
 def test_a_model_that_answers_silence_with_nan_is_found(copy, name):
     change_weights(copy, name, lambda weight: weight.fill_(torch.nan))
+    leave_out_the_language_digest(copy)  # which tells too, and then nothing is computed
     (problem,) = verify(copy)
     assert 'NaN' in problem
+
+
+def test_a_language_model_that_is_not_the_one_of_the_configuration_is_found_when_asked(copy):
+    change_weights(copy, 'language_model.model.norm.weight', lambda weight: weight.mul_(1.5))
+    (problem,) = verify(copy)
+    assert 'the language model in' in problem and 'digest' in problem
+    leave_out_the_language_digest(copy)
+    assert verify(copy) == []  # as good as any checkpoint of before it was kept
 
 
 def test_a_damaged_configuration_is_one_sentence(copy):
