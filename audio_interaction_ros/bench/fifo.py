@@ -11,7 +11,7 @@ import torch
 
 from audio_interaction_ros.audio import CHUNK_S
 from audio_interaction_ros.audio.formats import Samples
-from audio_interaction_ros.bench.schedulers import SCHEDULERS, ScriptedSession, Timeline
+from audio_interaction_ros.bench.schedulers import SCHEDULERS, SchedulerTrace, ScriptedSession
 from audio_interaction_ros.model.checkpoint import DecoderHalf, EncoderHalf
 from audio_interaction_ros.model.engine import Engine
 
@@ -69,7 +69,7 @@ def own_pass_s(decoder: DecoderHalf) -> float:
     return float(np.median(times))
 
 
-def figures(timeline: Timeline) -> dict[str, Any]:
+def figures(timeline: SchedulerTrace) -> dict[str, Any]:
     """What docs/performance.md defines, of one run; times in milliseconds."""
     ends = [(number + 1) * CHUNK_S for number in range(timeline.chunks)]
 
@@ -105,7 +105,7 @@ def figures(timeline: Timeline) -> dict[str, Any]:
     }
 
 
-def _from_when(timeline: Timeline, ends: Sequence[float], ended_s: float) -> float:
+def _from_when(timeline: SchedulerTrace, ends: Sequence[float], ended_s: float) -> float:
     """The end of a response; or that of the next chunk, if by then nothing was left to decide on."""
     newest = max((newest for made, newest in timeline.decisions if made <= ended_s), default=-1)
     nothing_waits = newest + 1 < len(ends) and ends[newest + 1] > ended_s

@@ -12,12 +12,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import torch
 from torch import Tensor
 
-from audio_interaction_ros.audio import CHUNK_S, CHUNK_SAMPLES
+from audio_interaction_ros.audio import CHUNK_S
 from audio_interaction_ros.audio.formats import Samples
-from audio_interaction_ros.audio.timeline import NS_PER_SAMPLE
+from audio_interaction_ros.bench.chunks import chunks_of
 from audio_interaction_ros.model.checkpoint import DecoderHalf, EncoderHalf
 from audio_interaction_ros.model.encoder import StreamingEncoder
 from audio_interaction_ros.model.engine import Engine, KvCache
@@ -79,7 +78,7 @@ class ScriptedSession(Session):
 
 
 @dataclass
-class Timeline:
+class SchedulerTrace:
     """What happened when, in seconds from the start of the sound. Chunk `n` ends at (n + 1) × 0.4 s."""
 
     chunks: int
@@ -93,8 +92,7 @@ class _Clock:
     """Hands out the chunks of a recording as they would be heard."""
 
     def __init__(self, samples: Samples) -> None:
-        count = len(samples) // CHUNK_SAMPLES
-        self.chunks = torch.from_numpy(samples[: count * CHUNK_SAMPLES]).unflatten(0, (count, CHUNK_SAMPLES))
+        self.chunks = chunks_of(samples)
         self.start = time.perf_counter()
 
     def now_s(self) -> float:
@@ -109,7 +107,7 @@ class _Clock:
         return min(len(self.chunks), int(self.now_s() / CHUNK_S))
 
 
-def fifo(encoder: EncoderHalf, decoder: DecoderHalf, session: Session, samples: Samples) -> Timeline:
+def fifo(encoder: EncoderHalf, decoder: DecoderHalf, session: Session, samples: Samples) -> SchedulerTrace:
     """The encoder never waits; the decoder takes all that is queued whenever it is not speaking."""
     queue = ChunkQueue(1_000)
     loop = ListeningLoop(queue, session, decoder)
@@ -120,10 +118,10 @@ def fifo(encoder: EncoderHalf, decoder: DecoderHalf, session: Session, samples: 
         streaming = StreamingEncoder(encoder.encoder)
         for number, chunk in enumerate(clock.chunks):
             clock.wait_for(number)
-            queue.push(_encoded(number, streaming.encode(chunk)))
+            queue.push(EncodedChunk.unbroken(number, streaming.encode(chunk)))
         done.set()
 
-    timeline = Timeline(len(clock.chunks))
+    timeline = SchedulerTrace(len(clock.chunks))
     producer = threading.Thread(target=encode, daemon=True)
     producer.start()
     last_s, since_s = 0.0, 0.0
@@ -145,12 +143,12 @@ def fifo(encoder: EncoderHalf, decoder: DecoderHalf, session: Session, samples: 
     return timeline
 
 
-def synchronous(encoder: EncoderHalf, decoder: DecoderHalf, session: Session, samples: Samples) -> Timeline:
+def synchronous(encoder: EncoderHalf, decoder: DecoderHalf, session: Session, samples: Samples) -> SchedulerTrace:
     """One chunk after another: encoded, decided on, and answered to the end before the next is touched."""
     del decoder
     clock = _Clock(samples)
     streaming = StreamingEncoder(encoder.encoder)
-    timeline = Timeline(len(clock.chunks))
+    timeline = SchedulerTrace(len(clock.chunks))
     for number, chunk in enumerate(clock.chunks):
         clock.wait_for(number)
         timeline.backlog = max(timeline.backlog, clock.heard() - number)
@@ -166,11 +164,6 @@ def synchronous(encoder: EncoderHalf, decoder: DecoderHalf, session: Session, sa
             timeline.responses.append((since_s, last_s))
         session.tidy()
     return timeline
-
-
-def _encoded(number: int, vectors: Tensor) -> EncodedChunk:
-    at = number * CHUNK_SAMPLES
-    return EncodedChunk(0, number, at, 0, at * NS_PER_SAMPLE, -30.0, vectors)
 
 
 SCHEDULERS: dict[str, Any] = {'fifo': fifo, 'synchronous': synchronous}

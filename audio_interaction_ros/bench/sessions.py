@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from audio_interaction_ros.audio import CHUNK_S, CHUNK_SAMPLES
+from audio_interaction_ros.audio import CHUNK_S
 from audio_interaction_ros.audio.formats import Samples
-from audio_interaction_ros.audio.timeline import NS_PER_SAMPLE
+from audio_interaction_ros.bench.chunks import chunks_of
 from audio_interaction_ros.model.checkpoint import DecoderHalf, EncoderHalf
 from audio_interaction_ros.model.encoder import StreamingEncoder
 from audio_interaction_ros.model.graphs import make_engine
@@ -27,7 +27,7 @@ def run(encoder: EncoderHalf, decoder: DecoderHalf, samples: Samples, periods: i
     tried: dict[int, dict[str, float]] = {}
 
     def holds(sessions: int) -> bool:
-        work_s = listen(encoder, decoder, samples, sessions, periods)
+        work_s = time_periods(encoder, decoder, samples, sessions, periods)
         tried[sessions] = {
             'p50_ms': round(1_000 * float(np.percentile(work_s, 50)), 1),
             'p99_ms': round(1_000 * float(np.percentile(work_s, 99)), 1),
@@ -45,7 +45,9 @@ def run(encoder: EncoderHalf, decoder: DecoderHalf, samples: Samples, periods: i
     return {'sessions': low, 'threads': torch.get_num_threads(), 'tried': {str(n): tried[n] for n in sorted(tried)}}
 
 
-def listen(encoder: EncoderHalf, decoder: DecoderHalf, samples: Samples, sessions: int, periods: int) -> list[float]:
+def time_periods(
+    encoder: EncoderHalf, decoder: DecoderHalf, samples: Samples, sessions: int, periods: int
+) -> list[float]:
     """Seconds of work in each period; the streams are the same sound, each from a place of its own."""
     engine = make_engine(decoder.language_model, sessions)
     queues = [ChunkQueue(8) for _ in range(sessions)]
@@ -55,16 +57,13 @@ def listen(encoder: EncoderHalf, decoder: DecoderHalf, samples: Samples, session
     }
     brain = Brain(engine, loops)
     streaming = StreamingEncoder(encoder.encoder, sessions)
-    chunks = torch.from_numpy(samples[: len(samples) // CHUNK_SAMPLES * CHUNK_SAMPLES]).unflatten(
-        0, (-1, CHUNK_SAMPLES)
-    )
+    chunks = chunks_of(samples)
     work_s: list[float] = []
     for period in range(periods + 2):  # the first two warm up
         places = (torch.arange(sessions) * 7 + period) % len(chunks)
         began = time.perf_counter()
         for number, vectors in enumerate(streaming.encode(chunks[places])):
-            at = period * CHUNK_SAMPLES
-            queues[number].push(EncodedChunk(0, period, at, 0, at * NS_PER_SAMPLE, -30.0, vectors))
+            queues[number].push(EncodedChunk.unbroken(period, vectors))
         covered = 0
         while emitted := brain.round():
             covered += sum(isinstance(event, Decision) for event in emitted.values())

@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from audio_interaction_ros.audio import CHUNK_S, CHUNK_SAMPLES
 from audio_interaction_ros.audio.formats import Samples
-from audio_interaction_ros.audio.timeline import NS_PER_SAMPLE
+from audio_interaction_ros.bench.chunks import chunks_of
 from audio_interaction_ros.model.checkpoint import DecoderHalf, EncoderHalf
 from audio_interaction_ros.model.encoder import StreamingEncoder
 from audio_interaction_ros.streaming.fifo import ChunkQueue, EncodedChunk
@@ -41,32 +41,32 @@ def run(
     """
     session = make_session(decoder, instruction=instruction)
     queue = ChunkQueue(max_chunks=4)
-    ear = _Ear(StreamingEncoder(encoder.encoder), queue, ListeningLoop(queue, session, decoder))
-    first = ear.hear_apart(probe)
-    loop = _chunks_of(samples)
+    soaked = _SoakedSession(StreamingEncoder(encoder.encoder), queue, ListeningLoop(queue, session, decoder))
+    first = soaked.hear_apart(probe)
+    loop = chunks_of(samples)
     total = max(1, round(hours * _CHUNKS_AN_HOUR))
     rows: list[dict[str, Any]] = []
     with tqdm(total=total, desc='sound', unit='chunk') as progress:
         for begin in range(0, total, _CHUNKS_AN_HOUR):
             count = min(_CHUNKS_AN_HOUR, total - begin)
-            ear.forget_figures()
+            soaked.forget_figures()
             compacted = session.compactions
             for number in range(begin, begin + count):
-                ear.hear(loop[number % len(loop)])
+                soaked.hear(loop[number % len(loop)])
                 progress.update()
             rows.append(
                 {
                     'hour': len(rows) + 1,
-                    'decisions': len(ear.times_s),
-                    'skipped': count - ear.covered,
-                    'responses': ear.finished,
+                    'decisions': len(soaked.times_s),
+                    'skipped': count - soaked.covered,
+                    'responses': soaked.finished,
                     'compactions': session.compactions - compacted,
-                    'decision_p50_ms': round(1_000 * float(np.percentile(ear.times_s, 50)), 3),
-                    'decision_p99_ms': round(1_000 * float(np.percentile(ear.times_s, 99)), 3),
+                    'decision_p50_ms': round(1_000 * float(np.percentile(soaked.times_s, 50)), 3),
+                    'decision_p99_ms': round(1_000 * float(np.percentile(soaked.times_s, 99)), 3),
                     'memory_mb': round(_memory_mb(), 1),
                 }
             )
-    last = ear.hear_apart(probe)
+    last = soaked.hear_apart(probe)
     result: dict[str, Any] = {
         'hours': round(total / _CHUNKS_AN_HOUR, 3),
         'decisions': sum(row['decisions'] for row in rows),
@@ -83,7 +83,7 @@ def run(
     return result | {'by_hour': rows}
 
 
-class _Ear:
+class _SoakedSession:
     """Chunks into one session, and what came of them since the figures were last forgotten."""
 
     def __init__(self, encoder: StreamingEncoder, queue: ChunkQueue, loop: ListeningLoop) -> None:
@@ -97,8 +97,7 @@ class _Ear:
         self._said: list[str] = []
 
     def hear(self, chunk: torch.Tensor) -> None:
-        at = self._number * CHUNK_SAMPLES
-        self._queue.push(EncodedChunk(0, self._number, at, 0, at * NS_PER_SAMPLE, -30.0, self._encoder.encode(chunk)))
+        self._queue.push(EncodedChunk.unbroken(self._number, self._encoder.encode(chunk)))
         self._number += 1
         for event in self._loop.run_until_idle():
             if isinstance(event, Decision):
@@ -114,14 +113,9 @@ class _Ear:
             return []
         silence = np.zeros(_PAUSE_CHUNKS * CHUNK_SAMPLES, np.float32)
         self.forget_figures()
-        for chunk in _chunks_of(np.concatenate([silence, probe, silence])):
+        for chunk in chunks_of(np.concatenate([silence, probe, silence])):
             self.hear(chunk)
         return self._said
-
-
-def _chunks_of(samples: Samples) -> torch.Tensor:
-    padded = np.pad(samples, (0, -len(samples) % CHUNK_SAMPLES))
-    return torch.from_numpy(padded).unflatten(0, (-1, CHUNK_SAMPLES))
 
 
 def _memory_mb() -> float:

@@ -10,7 +10,7 @@ import pytest
 
 from audio_interaction_ros.audio import CHUNK_S, CHUNK_SAMPLES
 from audio_interaction_ros.bench import fifo, sessions, soak, speed
-from audio_interaction_ros.bench.schedulers import SCHEDULERS, ScriptedSession, Timeline
+from audio_interaction_ros.bench.schedulers import SCHEDULERS, SchedulerTrace, ScriptedSession
 
 
 @pytest.fixture
@@ -19,7 +19,7 @@ def sound():
 
 
 def timeline(decisions, responses=(), chunks=10):
-    return Timeline(chunks, list(decisions), list(responses), [0.02, 0.04])
+    return SchedulerTrace(chunks, list(decisions), list(responses), [0.02, 0.04])
 
 
 def prompt(chunks, delay_s=0.03):
@@ -90,5 +90,5 @@ def test_a_soak_skips_nothing_and_writes_a_page(encoder_half, decoder_half, soun
 
 
 def test_streams_that_share_a_process_are_all_heard_in_every_period(encoder_half, decoder_half, sound):
-    work_s = sessions.listen(encoder_half, decoder_half, sound, sessions=3, periods=4)
+    work_s = sessions.time_periods(encoder_half, decoder_half, sound, sessions=3, periods=4)
     assert len(work_s) == 4 and min(work_s) > 0
