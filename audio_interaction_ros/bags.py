@@ -40,12 +40,12 @@ for _name, _definition in _DEFINITIONS.items():
 
 
 class BagError(ValueError):
-    """The bag cannot be read or written, or holds no audio this package reads."""
+    """A `BagError` says that a bag cannot be read or written, or holds no audio that this package reads."""
 
 
 @dataclass(frozen=True)
 class AudioMessage:
-    """One message: capture time of its first sample, format by AudioInfo, and bytes, not yet checked."""
+    """An `AudioMessage` has the capture time of its first sample, the format by AudioInfo, and unchecked bytes."""
 
     stamp_ns: int
     pcm: PcmFormat
@@ -53,14 +53,14 @@ class AudioMessage:
 
 
 class AudioBagReader:
-    """The audio topic of a bag, in the bag's order. Use as a context manager.
+    """An `AudioBagReader` reads the audio topic of a bag in the bag's order; it is a context manager.
 
     `topic` after entering is the full topic name; `malformed` counts messages left out so far, by the reader
     or through `reject`, and `complaints` says why (the first few different reasons).
     """
 
     def __init__(self, path: Path, topic: str | None = None) -> None:
-        """`topic` is needed only when the bag holds more than one audio topic."""
+        """Take the bag at `path`; `topic` is needed only when it holds more than one audio topic."""
         self.path = path
         self.topic = topic or ''
         self.malformed = 0
@@ -68,7 +68,7 @@ class AudioBagReader:
         self._wanted = topic
 
     def __enter__(self) -> AudioBagReader:
-        """Raises BagError: no bag, an empty one, no audio in it, coded audio, or no word on its format."""
+        """Open the bag; raise BagError: no bag, an empty one, no audio in it, coded audio, or no word on its format."""
         if not self.path.exists():
             raise BagError(f"no bag at '{self.path}'; give the directory that `ros2 bag record` wrote")
         try:
@@ -91,7 +91,7 @@ class AudioBagReader:
         self._reader.close()
 
     def read(self) -> Iterator[AudioMessage]:
-        """Every message that can be deserialized; the others are counted. Raises BagError when damaged."""
+        """Yield every message that can be deserialized and count the others; raise BagError for a damaged bag."""
         formats = iter(self._formats)
         _, pcm = next(formats)
         upcoming = next(formats, None)
@@ -133,7 +133,7 @@ class AudioBagReader:
         return audio[0]
 
     def _read_formats(self) -> list[tuple[int, PcmFormat]]:
-        """Bag time and format of each AudioInfo, at least one; it also describes the audio before it."""
+        """Return bag time and format of each AudioInfo, at least one; the first also describes the audio before it."""
         infos = [connection for connection in self._reader.connections if connection.msgtype == INFO]
         namespace = self.topic.rpartition('/')[0]
         infos = [info for info in infos if info.topic.rpartition('/')[0] == namespace] or infos
@@ -179,14 +179,14 @@ class AudioBagReader:
 
 @dataclass(frozen=True)
 class TopicQos:
-    """What the publisher offered, kept in the bag so that `ros2 bag play` offers the same."""
+    """A `TopicQos` is what the publisher offered, kept in the bag so that `ros2 bag play` offers the same."""
 
     reliable: bool = True
     latched: bool = False
     depth: int = 10
 
     def to_bag(self) -> Qos:
-        """With the unspecified times that rosbag2 writes for 'no limit'."""
+        """Return it as rosbags has it, with the unspecified times that rosbag2 writes for 'no limit'."""
         unlimited = QosTime(9_223_372_036, 854_775_807)
         return Qos(
             QosHistory.KEEP_LAST,
@@ -202,10 +202,10 @@ class TopicQos:
 
 
 class BagWriter:
-    """A new rosbag2 bag of serialized messages, readable by `ros2 bag`. Open and close it, or use `with`."""
+    """A `BagWriter` writes serialized messages to a new rosbag2 bag; open and close it, or use `with`."""
 
     def __init__(self, path: Path, storage: Storage = 'mcap') -> None:
-        """Raises BagError when `path` exists: recordings are never overwritten."""
+        """Name a new bag; raise BagError when `path` exists: recordings are never overwritten."""
         self.path = path
         try:
             self._writer = Writer(path, version=9, storage_plugin=StoragePlugin[storage.upper()])
@@ -214,7 +214,7 @@ class BagWriter:
         self._connections: dict[str, Connection] = {}
 
     def open(self) -> BagWriter:
-        """Makes the directory. Raises BagError when that cannot be done."""
+        """Make the directory; raise BagError when that cannot be done."""
         try:
             self._writer.open()
         except (WriterError, OSError) as error:
@@ -222,7 +222,7 @@ class BagWriter:
         return self
 
     def close(self) -> None:
-        """Writes the index and metadata.yaml; without it the bag is not readable."""
+        """Write the index and metadata.yaml, without which the bag is not readable."""
         self._writer.close()
 
     def __enter__(self) -> BagWriter:
@@ -234,13 +234,13 @@ class BagWriter:
         self.close()
 
     def add_topic(self, topic: str, message_type: str, qos: TopicQos) -> None:
-        """`topic` is the full name; `message_type` one of STAMPED, PLAIN, INFO."""
+        """Add a topic by its full name; `message_type` is one of STAMPED, PLAIN, INFO."""
         self._connections[topic] = self._writer.add_connection(
             topic, message_type, typestore=TYPES, offered_qos_profiles=[qos.to_bag()]
         )
 
     def write(self, topic: str, bag_time_ns: int, cdr: bytes | memoryview) -> None:
-        """A serialized message as it came from the middleware. Raises BagError when the disk is full."""
+        """Write a serialized message as it came from the middleware; raise BagError when the disk is full."""
         try:
             self._writer.write(self._connections[topic], bag_time_ns, cdr)
         except OSError as error:

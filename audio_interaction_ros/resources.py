@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def shared_path(relative: str) -> Path | None:
-    """'demo/scene.flac' or 'checkpoints/embedded' → where it is, or None when it is not installed.
+    """Return where 'demo/scene.flac' or 'checkpoints/embedded' is, or None when it is not installed.
 
     An editable install runs from the source tree; colcon and pip put data under
     <prefix>/share/audio_interaction_ros.

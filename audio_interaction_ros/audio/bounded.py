@@ -10,7 +10,7 @@ Item = TypeVar('Item')
 
 
 class BoundedQueue(Generic[Item]):
-    """A thread-safe first-in-first-out queue that drops and counts its oldest item at the limit."""
+    """A `BoundedQueue` is thread-safe, first in first out, and drops and counts its oldest item at the limit."""
 
     def __init__(self, max_items: int) -> None:
         self._items: deque[Item] = deque()

@@ -17,7 +17,10 @@ MAX_PIECE_S = 10  # a longer message is a mistake, and would hold everything up
 
 @dataclass(frozen=True)
 class StreamChunk:
-    """A chunk of stream `stream_id`, captured at `stamp_ns`; `continues` is false after a gap and at a beginning."""
+    """A `StreamChunk` is a chunk of the stream `stream_id` whose first sample was captured at `stamp_ns`.
+
+    `continues` is false after a gap and at the beginning of a stream.
+    """
 
     stream_id: int
     stamp_ns: int
@@ -26,10 +29,13 @@ class StreamChunk:
 
 
 class ChunkStream:
-    """16 kHz mono → 6400-sample chunks, with gaps declared and new streams begun by the stamps (contract 1)."""
+    """A `ChunkStream` cuts stamped sound of any rate into 6400-sample chunks at 16 kHz mono (contract 1).
+
+    By the stamps it declares gaps and begins new streams.
+    """
 
     def __init__(self, first_stream_id: int) -> None:
-        """`first_stream_id`: of the first stream; the following ones count up from it."""
+        """Begin with `first_stream_id` as the id of the first stream; the following ones count up from it."""
         self._next_stream_id = first_stream_id
         self._format: PcmFormat | None = None
         self._timeline: StreamTimeline | None = None
@@ -41,12 +47,12 @@ class ChunkStream:
         self.streams = 0
 
     def note_loss(self) -> None:
-        """A piece that belonged here is known to be lost (refused, or dropped from a full queue)."""
+        """Note that a piece that belonged here is lost (refused, or dropped from a full queue)."""
         if self._timeline is not None:
             self._timeline.note_loss()
 
     def push(self, samples: Samples, pcm: PcmFormat, stamp_ns: int) -> Iterator[StreamChunk]:
-        """One message: float32 [frames, channels], their format, capture time of the first → complete chunks.
+        """Yield the chunks that a message completes: float32 [frames, channels], format, capture time of the first.
 
         Raises AudioFormatError for a message without a stamp or of absurd length; the stream then has a gap
         there, and goes on.
@@ -74,14 +80,14 @@ class ChunkStream:
         yield from self._chunks(self._resampler.push(samples), timeline)
 
     def end(self) -> None:
-        """What follows shares nothing with what came: forget the incomplete chunk; the next piece begins a stream."""
+        """End the stream: forget the incomplete chunk, and let the next piece begin a stream."""
         if self._format is not None:
             self._resampler = MonoResampler(self._format.sample_rate_hz)
             self._chunker = Chunker()
         self._timeline = None
 
     def finish(self) -> Iterator[StreamChunk]:
-        """At the end of a recording: what is still inside, the last chunk filled up with zeros."""
+        """Yield what is still inside at the end of a recording, the last chunk filled up with zeros."""
         if self._timeline is not None and self._format is not None:
             rest = self._resampler.push(np.empty((0, self._format.channels), np.float32), last=True)
             yield from self._chunks(rest, self._timeline)

@@ -13,7 +13,7 @@ from audio_interaction_ros.audio.formats import Samples
 
 @dataclass(frozen=True)
 class AudioChunk:
-    """6400 samples of a stream.
+    """An `AudioChunk` holds 6400 samples of a stream, float32.
 
     `index` counts chunks from 0; `first_sample` is the 16 kHz position of samples[0] from the start of the
     stream; `dropped_before` is how many samples at 16 kHz were lost just before it.
@@ -26,7 +26,7 @@ class AudioChunk:
 
 
 class Chunker:
-    """Carries the remainder between pieces, so any split of the input gives the same chunks."""
+    """A `Chunker` carries the remainder between pieces, so any split of the input gives the same chunks."""
 
     def __init__(self) -> None:
         self._carry = np.empty(0, np.float32)
@@ -36,11 +36,11 @@ class Chunker:
 
     @property
     def position(self) -> int:
-        """16 kHz position of the next sample that `push` expects, gaps included."""
+        """Return the 16 kHz position of the next sample that `push` expects, gaps included."""
         return self._next_sample + len(self._carry)
 
     def push(self, samples: Samples) -> Iterator[AudioChunk]:
-        """float32 [n] → the chunks that are now complete."""
+        """Add float32 [n] and yield the chunks that are now complete."""
         self._carry = np.concatenate([self._carry, samples])
         while len(self._carry) >= CHUNK_SAMPLES:
             chunk = AudioChunk(self._next_index, self._next_sample, self._dropped, self._carry[:CHUNK_SAMPLES].copy())
@@ -51,7 +51,7 @@ class Chunker:
             yield chunk
 
     def declare_gap(self, lost_samples: int) -> None:
-        """Samples are missing: drop the incomplete chunk before the gap and restart after it.
+        """Declare that samples are missing: drop the incomplete chunk before the gap and restart after it.
 
         The next chunk's `dropped_before` counts both, so positions stay true to the clock.
         """
@@ -61,7 +61,7 @@ class Chunker:
         self._dropped += lost
 
     def pad_last(self) -> Iterator[AudioChunk]:
-        """At the end of a recording: the remainder, filled up with zeros to a whole chunk."""
+        """Yield the remainder at the end of a recording, filled up with zeros to a whole chunk."""
         if len(self._carry):
             yield from self.push(np.zeros(CHUNK_SAMPLES - len(self._carry), np.float32))
 
@@ -74,6 +74,6 @@ def chunk_waveform(samples: Samples) -> Iterator[AudioChunk]:
 
 
 def level_dbfs(samples: Samples) -> float:
-    """Root-mean-square level in dB relative to full scale (1.0); −120 for digital silence."""
+    """Return the root-mean-square level in dB relative to full scale (1.0); −120 for digital silence."""
     mean_square = float(np.mean(np.square(samples, dtype=np.float64))) if len(samples) else 0.0
     return 10.0 * np.log10(max(mean_square, 1e-12))

@@ -22,12 +22,12 @@ MAX_CHANNELS = 64
 
 
 class AudioFormatError(ValueError):
-    """The audio is not what its description says, or is of a kind this package does not read."""
+    """An `AudioFormatError` says that sound is not as described, or of a kind that this package does not read."""
 
 
 @dataclass(frozen=True)
 class PcmFormat:
-    """Interleaved uncompressed audio: `sample_rate_hz`, `channels`, `sample_format` (a key such as S16LE)."""
+    """A `PcmFormat` describes interleaved uncompressed sound; `sample_format` is a key such as S16LE."""
 
     sample_rate_hz: int
     channels: int
@@ -47,7 +47,7 @@ class PcmFormat:
 
     @classmethod
     def from_info(cls, sample_rate: int, channels: int, sample_format: str, coding_format: str) -> PcmFormat:
-        """From the fields of `audio_common_msgs/AudioInfo`.
+        """Make a format from the fields of `audio_common_msgs/AudioInfo`.
 
         Raises AudioFormatError for coded streams (MP3, Opus …): decoding them is the driver's work.
         """
@@ -59,11 +59,11 @@ class PcmFormat:
 
     @property
     def frame_bytes(self) -> int:
-        """Bytes of one sample of every channel."""
+        """Return how many bytes one sample of every channel takes."""
         return self.channels * np.dtype(_DTYPES[self.sample_format]).itemsize
 
     def decode(self, data: bytes | bytearray | memoryview | npt.NDArray[np.uint8]) -> Samples:
-        """Interleaved bytes → float32 [frames, channels] in −1 … 1.
+        """Return interleaved bytes as float32 [frames, channels] in −1 … 1.
 
         Raises AudioFormatError when the size is no whole number of frames or a sample is NaN or infinite.
         """
@@ -103,7 +103,7 @@ def encode_s16le(samples: Samples) -> bytes:
 
 
 def read_audio_file(path: Path | str) -> tuple[Samples, int]:
-    """A WAV, FLAC, OGG … file → (float32 [frames, channels], sample rate in Hz).
+    """Read a WAV, FLAC, OGG … file: float32 [frames, channels], and its sample rate in Hz.
 
     Raises AudioFormatError when the file is missing, empty, not audio, or holds NaN samples.
     """

@@ -23,7 +23,10 @@ Normalisation = Literal['fixed', 'running_maximum']
 
 
 def mel_filters(mel_bins: int) -> np.ndarray:
-    """Whisper's: triangles of equal area on Slaney's scale from 0 to 8 kHz. float64 [201 frequencies, mel_bins]"""
+    """Return Whisper's mel filters, float64 [201 frequencies, mel_bins].
+
+    They are triangles of equal area on Slaney's scale from 0 to 8 kHz.
+    """
     # Linear up to 1 kHz, 15 mel; from there 27 mel for a factor of 6.4 (Slaney, Auditory Toolbox, 1998).
     highest_mel = 15.0 + 27.0 * np.log(SAMPLE_RATE_HZ / 2 / 1_000.0) / np.log(6.4)
     mel = np.linspace(0.0, highest_mel, mel_bins + 2)
@@ -35,7 +38,7 @@ def mel_filters(mel_bins: int) -> np.ndarray:
 
 
 class CausalLogMel(nn.Module):
-    """Whisper's log-mel, (log10(power) + 4) / 4, with the window ending at the newest sample.
+    """A `CausalLogMel` computes Whisper's log-mel, (log10(power) + 4) / 4, with windows that end at the newest sample.
 
     Whisper raises what is quieter than 80 dB under the maximum of the whole recording, which a stream cannot know.
     `fixed`: a fixed floor, so a frame depends on its 400 samples alone. `running_maximum`: 80 dB under the maximum so
@@ -51,7 +54,7 @@ class CausalLogMel(nn.Module):
         self.register_buffer('window', torch.hann_window(WINDOW_SAMPLES, device='cpu'), persistent=False)
 
     def forward(self, samples: Tensor, history: Tensor | None = None, peak: Tensor | None = None) -> Tensor:
-        """float32 [..., n × 160] → float32 [..., mel_bins, n].
+        """Return the log-mel of float32 [..., n × 160] as float32 [..., mel_bins, n].
 
         `history`, float32 [..., 240], is what came just before, and `peak`, [...], the greatest value this gave since
         the start of the stream, which `running_maximum` needs. None means silence (the start of a stream).

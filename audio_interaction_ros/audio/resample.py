@@ -10,7 +10,10 @@ from audio_interaction_ros.audio.formats import Samples
 
 
 class MonoResampler:
-    """Streaming down-mix and resampling; the pieces joined equal the whole (soxr's streaming mode)."""
+    """A `MonoResampler` mixes down and resamples to 16 kHz, piece by piece (soxr's streaming mode).
+
+    The pieces joined equal the whole.
+    """
 
     def __init__(self, sample_rate_hz: int) -> None:
         self._stream = (
@@ -20,7 +23,7 @@ class MonoResampler:
         )
 
     def push(self, samples: Samples, last: bool = False) -> Samples:
-        """float32 [frames, channels] → float32 [frames at 16 kHz]; `last` flushes the filter's delay."""
+        """Return float32 [frames, channels] as float32 [frames at 16 kHz]; `last` flushes the filter's delay."""
         mono = np.ascontiguousarray(samples.mean(axis=1, dtype=np.float32))
         if self._stream is None:
             return mono
@@ -28,5 +31,5 @@ class MonoResampler:
 
 
 def to_mono_16k(samples: Samples, sample_rate_hz: int) -> Samples:
-    """A whole recording, float32 [frames, channels] → float32 [frames at 16 kHz]."""
+    """Return a whole recording, float32 [frames, channels], as float32 [frames at 16 kHz]."""
     return MonoResampler(sample_rate_hz).push(samples, last=True)

@@ -25,26 +25,26 @@ _MAX_OWN_CHANNELS = 8  # of a device without a mono mode; PulseAudio offers 32 t
 
 
 class DeviceError(ValueError):
-    """There is no such microphone, or it cannot be opened."""
+    """A `DeviceError` says that there is no such microphone, or that it cannot be opened."""
 
 
 class DeviceLost(RuntimeError):
-    """The microphone stopped delivering."""
+    """A `DeviceLost` says that the microphone stopped delivering."""
 
 
 @dataclass(frozen=True)
 class Block:
-    """Interleaved S16LE bytes and the capture time of their first sample."""
+    """A `Block` holds interleaved S16LE bytes and the capture time of their first sample."""
 
     data: bytes
     stamp_ns: int
 
 
 class FileSource:
-    """A WAV, FLAC … file, block by block, each when its sound would have been captured."""
+    """A `FileSource` plays a WAV, FLAC … file, each block when its sound would have been captured."""
 
     def __init__(self, path: str, block_ms: int) -> None:
-        """Raises AudioFormatError when the file cannot be read or is empty."""
+        """Look at the file; raise AudioFormatError when it cannot be read or is empty."""
         try:
             info = soundfile.info(str(Path(path).expanduser()))
         except (soundfile.LibsndfileError, OSError) as error:
@@ -57,7 +57,7 @@ class FileSource:
         self._block_frames = self.pcm.sample_rate_hz * block_ms // 1000
 
     def blocks(self, stop: Event) -> Iterator[Block]:
-        """Until the end of the file or `stop`. Raises AudioFormatError when the file turns out damaged."""
+        """Yield blocks until the end of the file or `stop`; raise AudioFormatError when the file turns out damaged."""
         rate_hz, frames = self.pcm.sample_rate_hz, 0
         start_ns, start_s = time.time_ns(), time.monotonic()
         try:
@@ -76,7 +76,7 @@ class FileSource:
 
 @dataclass(frozen=True)
 class _Captured:
-    """What PortAudio's callback passes on."""
+    """This is what PortAudio's callback passes on."""
 
     data: bytes
     frames: int
@@ -85,10 +85,13 @@ class _Captured:
 
 
 class Microphone:
-    """A device found by index or name, opened at 16 kHz mono, or at its own rate and channels where it must be."""
+    """A `Microphone` captures from a device that is found by index or name.
+
+    It is opened at 16 kHz mono, or at its own rate and channels where it must be.
+    """
 
     def __init__(self, device: str | int, block_ms: int, queue_max_blocks: int) -> None:
-        """Opens nothing yet. Raises DeviceError, listing the devices there are."""
+        """Find the device and open nothing yet; raise DeviceError, which lists the devices there are."""
         self._portaudio = _portaudio()
         self._queue: BoundedQueue[_Captured] = BoundedQueue(queue_max_blocks)
         self._lost_before = False
@@ -99,11 +102,11 @@ class Microphone:
 
     @property
     def dropped(self) -> int:
-        """Blocks dropped because nobody took them in time."""
+        """Return how many blocks were dropped because nobody took them in time."""
         return self._queue.dropped
 
     def open(self) -> None:
-        """Start to capture. Raises DeviceError."""
+        """Start to capture; raise DeviceError where that fails."""
         try:
             self._stream = self._portaudio.RawInputStream(
                 device=self._device,
@@ -121,14 +124,17 @@ class Microphone:
             ) from error
 
     def close(self) -> None:
-        """Really stop: the device is released and what was captured but not taken is forgotten."""
+        """Stop for good: release the device, and forget what was captured but not taken."""
         if self._stream is not None:
             self._stream.close(ignore_errors=True)
             self._stream = None
         self._queue.flush()
 
     def blocks(self, stop: Event) -> Iterator[Block]:
-        """Until `stop`. Raises DeviceLost when the device delivers nothing for a second, or not in four at first."""
+        """Yield blocks until `stop`.
+
+        Raises DeviceLost when the device delivers nothing for a second, or for four at first.
+        """
         clock = CaptureClock(self.pcm.sample_rate_hz)
         dead_s = time.monotonic() + _FIRST_AFTER_S
         while not stop.is_set():

@@ -10,21 +10,24 @@ _WORDS = {True: 'true', False: 'false'}
 
 
 class SwitchError(ValueError):
-    """The file that remembers the switch cannot be read or written."""
+    """A `SwitchError` says that the file that remembers the switch cannot be read or written."""
 
 
 class ListeningSwitch:
-    """`on`, as it was set last; with a file, by any process before: a crash must not switch a microphone on."""
+    """A `ListeningSwitch` is `on` as it was set last; with a file, by any process before.
+
+    A crash must not switch a microphone on.
+    """
 
     def __init__(self, on_at_start: bool, file: str) -> None:
-        """What `file` remembers outweighs `on_at_start`; '' is no file. Raises SwitchError."""
+        """Read what `file` remembers, which outweighs `on_at_start`; '' is no file. Raises SwitchError."""
         self._file = Path(file).expanduser() if file else None
         self.on = on_at_start
         if self._file is not None and self._file.exists():
             self.on = _read(self._file)
 
     def set(self, on: bool) -> None:
-        """Raises SwitchError when that cannot be remembered; it is set nevertheless."""
+        """Set the switch; raise SwitchError when that cannot be remembered, and set it nevertheless."""
         self.on = on
         if self._file is None:
             return

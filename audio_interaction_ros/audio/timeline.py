@@ -16,7 +16,7 @@ RESTART_NS = 2 * NS_PER_S  # a gap longer than this is a new stream
 
 
 class Join(Enum):
-    """How a piece joins the one before it."""
+    """A `Join` is how a piece joins the one before it."""
 
     CONTINUES = 'continues'
     GAP = 'gap'
@@ -25,21 +25,24 @@ class Join(Enum):
 
 @dataclass(frozen=True)
 class Placement:
-    """`position`, for a gap: where, in 16 kHz samples from the start of the stream, the piece begins."""
+    """A `Placement` says how a piece joins its stream and, after a gap, where it begins.
+
+    `position` is in 16 kHz samples from the start of the stream.
+    """
 
     join: Join
     position: int = 0
 
 
 class StreamTimeline:
-    """Compares every piece's stamp with the one its predecessors' sample counts promise.
+    """A `StreamTimeline` compares every piece's stamp with the one that its predecessors' sample counts promise.
 
     Stamps jitter and a sound card's clock drifts against the computer's; both are followed slowly, so that a
     long stream needs no gap. Only a stamp more than 100 ms off says that something happened.
     """
 
     def __init__(self, start_ns: int) -> None:
-        """`start_ns`: the stamp of the stream's first sample."""
+        """Begin at `start_ns`, the stamp of the stream's first sample."""
         self._anchor_ns = start_ns
         self._offset = 0  # 16 kHz position where the current run of unbroken pieces begins
         self._frames = 0  # frames of that run so far
@@ -48,19 +51,19 @@ class StreamTimeline:
 
     @property
     def expected_ns(self) -> int:
-        """The stamp that the next piece should carry."""
+        """Return the stamp that the next piece should carry."""
         return self.stamp_ns(self._offset) + self._frames * NS_PER_S // self._rate_hz
 
     def stamp_ns(self, position: int) -> int:
-        """Capture time of the sample at a 16 kHz position."""
+        """Return the capture time of the sample at a 16 kHz position."""
         return self._anchor_ns + position * NS_PER_SAMPLE
 
     def note_loss(self) -> None:
-        """A piece is known to be missing here: the next stamp tells how much."""
+        """Note that a piece is missing here: the next stamp tells how much."""
         self._loss_known = True
 
     def place(self, stamp_ns: int) -> Placement:
-        """How a piece with this stamp joins the stream; call `advance` with its length afterwards."""
+        """Return how a piece with this stamp joins the stream; call `advance` with its length afterwards."""
         error_ns = stamp_ns - self.expected_ns
         gap_ns = KNOWN_LOSS_GAP_NS if self._loss_known else GAP_NS
         if error_ns < -GAP_NS or error_ns > RESTART_NS:
@@ -74,13 +77,13 @@ class StreamTimeline:
         return Placement(Join.CONTINUES)
 
     def advance(self, frames: int, rate_hz: int) -> None:
-        """The piece placed last was this long. The rate of a stream does not change."""
+        """Count the length of the piece that was placed last; the rate of a stream does not change."""
         self._frames += frames
         self._rate_hz = rate_hz
 
 
 class CaptureClock:
-    """Stamps for a device's blocks: a sample count on an anchor that follows the computer's clock slowly.
+    """A `CaptureClock` stamps a device's blocks: a sample count on an anchor that follows the computer's clock slowly.
 
     A block's arrival says when it was captured only roughly (schedulers are late), so the anchor moves by at
     most 50 µs a block: stamps neither jump with the scheduler nor drift with the sound card.
@@ -97,7 +100,7 @@ class CaptureClock:
         self._frames = 0
 
     def stamp_ns(self, captured_ns: int, frames: int, lost: bool = False) -> int:
-        """The stamp of a block of `frames` whose first one was captured at about `captured_ns`.
+        """Return the stamp of a block of `frames` whose first one was captured at about `captured_ns`.
 
         `lost`: the device reported that sound before this block is missing; the stamp then jumps by it.
         """

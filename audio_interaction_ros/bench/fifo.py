@@ -20,7 +20,7 @@ _EVERY, _FIRST, _TOKENS = 30, 6, (40, 200)
 
 
 def script(chunks: int, seed: int) -> dict[int, int]:
-    """{chunk: tokens of the response that it triggers}; the last response has time to end."""
+    """Draw {chunk: tokens of the response that it triggers}; the last response has time to end."""
     rng = np.random.default_rng(seed)
     return {chunk: int(rng.integers(*_TOKENS)) for chunk in range(_FIRST, chunks - _EVERY, _EVERY)}
 
@@ -34,7 +34,7 @@ def run(
     seed: int,
     progress: Any,
 ) -> dict[str, Any]:
-    """Alternating pairs → {'fifo': figures, 'synchronous': figures, …}; each figure the median over the pairs."""
+    """Run alternating pairs and return {'fifo': figures, 'synchronous': figures, …}, medians over the pairs."""
     own_s = own_pass_s(decoder)
     measured: dict[str, list[dict[str, Any]]] = {name: [] for name in SCHEDULERS}
     for pair in range(pairs):
@@ -56,7 +56,7 @@ def run(
 
 
 def own_pass_s(decoder: DecoderHalf) -> float:
-    """How long this model takes for a text token behind 30 chunks, in seconds; the median of 40."""
+    """Return how many seconds this model takes for a text token behind 30 chunks, the median of 40."""
     engine = Engine(decoder.language_model)
     cache = engine.new_cache(400)
     engine.forward([cache], torch.zeros(1, 360, engine.config.hidden_size, dtype=engine.dtype, device=engine.device))
@@ -70,7 +70,7 @@ def own_pass_s(decoder: DecoderHalf) -> float:
 
 
 def figures(timeline: SchedulerTrace) -> dict[str, Any]:
-    """What docs/performance.md defines, of one run; times in milliseconds."""
+    """Return the figures that docs/performance.md defines, of one run; times in milliseconds."""
     ends = [(number + 1) * CHUNK_S for number in range(timeline.chunks)]
 
     def speaking(moment_s: float) -> bool:
@@ -106,7 +106,7 @@ def figures(timeline: SchedulerTrace) -> dict[str, Any]:
 
 
 def _from_when(timeline: SchedulerTrace, ends: Sequence[float], ended_s: float) -> float:
-    """The end of a response; or that of the next chunk, if by then nothing was left to decide on."""
+    """Return the end of a response; or that of the next chunk, if by then nothing was left to decide on."""
     newest = max((newest for made, newest in timeline.decisions if made <= ended_s), default=-1)
     nothing_waits = newest + 1 < len(ends) and ends[newest + 1] > ended_s
     return ends[newest + 1] if nothing_waits else ended_s

@@ -24,7 +24,10 @@ _TEXT = TextConfig(
 
 
 def random_halves(device: str, dtype: torch.dtype = torch.bfloat16) -> tuple[EncoderHalf, DecoderHalf]:
-    """3.7 billion random numbers, with the embedded checkpoint's tokens. Raises ValueError for an unusable device."""
+    """Make 3.7 billion random weights, with the embedded checkpoint's tokens.
+
+    Raises ValueError for an unusable device.
+    """
     require_device(device)
     before = torch.get_default_dtype()
     torch.set_default_dtype(dtype)

@@ -26,13 +26,14 @@ from audio_interaction_ros.streaming.session import ForwardRequest, Session, Ses
 
 
 class PacedEngine(Engine):
-    """Every pass lasts at least `pass_s`: what reading a larger model's weights once would take."""
+    """A `PacedEngine` makes every pass last at least `pass_s`, as long as reading a larger model's weights would."""
 
     def __init__(self, decoder: DecoderHalf, pass_s: float) -> None:
         super().__init__(decoder.language_model)
         self._pass_s = pass_s
 
     def forward(self, caches: Sequence[KvCache], embedded: Tensor) -> Tensor:
+        """Run a pass as `Engine` does, and wait for the rest of its time."""
         began = time.perf_counter()
         logits = super().forward(caches, embedded)
         time.sleep(max(0.0, self._pass_s - (time.perf_counter() - began)))
@@ -40,7 +41,10 @@ class PacedEngine(Engine):
 
 
 class ScriptedSession(Session):
-    """Does all the work, and then responds when and as long as `script` says: {number of a chunk: tokens}."""
+    """A `ScriptedSession` does all the work, and then responds when and as long as `script` says.
+
+    `script` is {number of a chunk: tokens}.
+    """
 
     def __init__(self, decoder: DecoderHalf, script: Mapping[int, int], pass_s: float) -> None:
         defaults = decoder.config.streaming
@@ -59,6 +63,7 @@ class ScriptedSession(Session):
         self._words = sorted(words)
 
     def drain_request(self, vectors: Sequence[Tensor]) -> ForwardRequest[tuple[bool, float]]:
+        """Request what `Session.drain` does, and count the chunks."""
         self._heard += len(vectors)
         return super().drain_request(vectors)
 
@@ -79,7 +84,10 @@ class ScriptedSession(Session):
 
 @dataclass
 class SchedulerTrace:
-    """What happened when, in seconds from the start of the sound. Chunk `n` ends at (n + 1) × 0.4 s."""
+    """A `SchedulerTrace` says what happened when, in seconds from the start of the sound.
+
+    Chunk `n` ends at (n + 1) × 0.4 s.
+    """
 
     chunks: int
     decisions: list[tuple[float, int]] = field(default_factory=list)  # (made, newest chunk it covers)
@@ -89,7 +97,7 @@ class SchedulerTrace:
 
 
 class _Clock:
-    """Hands out the chunks of a recording as they would be heard."""
+    """A clock hands out the chunks of a recording as they would be heard."""
 
     def __init__(self, samples: Samples) -> None:
         self.chunks = chunks_of(samples)
@@ -99,16 +107,16 @@ class _Clock:
         return time.perf_counter() - self.start
 
     def wait_for(self, chunk: int) -> None:
-        """Until the last sample of a chunk was heard."""
+        """Wait until the last sample of a chunk was heard."""
         time.sleep(max(0.0, (chunk + 1) * CHUNK_S - self.now_s()))
 
     def heard(self) -> int:
-        """How many chunks are complete."""
+        """Return how many chunks are complete."""
         return min(len(self.chunks), int(self.now_s() / CHUNK_S))
 
 
 def fifo(encoder: EncoderHalf, decoder: DecoderHalf, session: Session, samples: Samples) -> SchedulerTrace:
-    """The encoder never waits; the decoder takes all that is queued whenever it is not speaking."""
+    """Run the FIFO: the encoder never waits, and the decoder takes all that is queued whenever it is not speaking."""
     queue = ChunkQueue(1_000)
     loop = ListeningLoop(queue, session, decoder)
     clock = _Clock(samples)
@@ -144,7 +152,7 @@ def fifo(encoder: EncoderHalf, decoder: DecoderHalf, session: Session, samples: 
 
 
 def synchronous(encoder: EncoderHalf, decoder: DecoderHalf, session: Session, samples: Samples) -> SchedulerTrace:
-    """One chunk after another: encoded, decided on, and answered to the end before the next is touched."""
+    """Run one chunk after another: encoded, decided on, and answered to the end before the next is touched."""
     del decoder
     clock = _Clock(samples)
     streaming = StreamingEncoder(encoder.encoder)

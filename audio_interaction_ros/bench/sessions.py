@@ -20,7 +20,7 @@ from audio_interaction_ros.streaming.loop import Decision, ListeningLoop, make_s
 
 
 def run(encoder: EncoderHalf, decoder: DecoderHalf, samples: Samples, periods: int) -> dict[str, Any]:
-    """Doubles the number of streams until a period of sound takes longer than it lasts, then looks in between.
+    """Double the number of streams until a period of sound takes longer than it lasts, then look in between.
 
     `periods`: of 400 ms, for each number. A stall is a period whose work, encoding, deciding and writing, took more.
     """
@@ -48,7 +48,7 @@ def run(encoder: EncoderHalf, decoder: DecoderHalf, samples: Samples, periods: i
 def time_periods(
     encoder: EncoderHalf, decoder: DecoderHalf, samples: Samples, sessions: int, periods: int
 ) -> list[float]:
-    """Seconds of work in each period; the streams are the same sound, each from a place of its own."""
+    """Return the seconds of work in each period; the streams are the same sound, each from a place of its own."""
     engine = make_engine(decoder.language_model, sessions)
     queues = [ChunkQueue(8) for _ in range(sessions)]
     loops = {

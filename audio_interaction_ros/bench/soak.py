@@ -34,7 +34,7 @@ def run(
     instruction: str | None = None,
     probe: Samples | None = None,
 ) -> dict[str, Any]:
-    """`samples` over and over, as one stream, through one session that always keeps up.
+    """Play `samples` over and over, as one stream, through one session that always keeps up.
 
     `probe` is played once at the start and once more at the end: what it is answered shows whether `instruction` still
     holds. `by_hour` has a row for every hour or part of one.
@@ -84,7 +84,7 @@ def run(
 
 
 class _SoakedSession:
-    """Chunks into one session, and what came of them since the figures were last forgotten."""
+    """A soaked session counts what came of its chunks since the figures were last forgotten."""
 
     def __init__(self, encoder: StreamingEncoder, queue: ChunkQueue, loop: ListeningLoop) -> None:
         self._encoder, self._queue, self._loop = encoder, queue, loop
@@ -108,7 +108,7 @@ class _SoakedSession:
                 self._said = [*self._said[-20:], event.text]
 
     def hear_apart(self, probe: Samples | None) -> list[str]:
-        """What a probe is answered, with silence before and after it."""
+        """Return what a probe is answered, with silence before and after it."""
         if probe is None:
             return []
         silence = np.zeros(_PAUSE_CHUNKS * CHUNK_SAMPLES, np.float32)
@@ -119,7 +119,7 @@ class _SoakedSession:
 
 
 def _memory_mb() -> float:
-    """Resident now, where the system tells; the most it ever was, elsewhere."""
+    """Return what is resident now, where the system tells; the most it ever was, elsewhere."""
     try:
         return int(Path('/proc/self/statm').read_text().split()[1]) * os.sysconf('SC_PAGE_SIZE') / 1e6
     except OSError:
@@ -127,7 +127,7 @@ def _memory_mb() -> float:
 
 
 def write(result: dict[str, Any], folder: Path) -> None:
-    """soak.json with everything and soak.html to look at."""
+    """Write soak.json with everything and soak.html to look at."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / 'soak.json').write_text(json.dumps(result, indent=1, ensure_ascii=False) + '\n')
     rows = result['by_hour']
@@ -149,7 +149,7 @@ def write(result: dict[str, Any], folder: Path) -> None:
 
 
 def _plot(title: str, values: Sequence[float], width: int = 720, height: int = 160) -> str:
-    """A line over the hours, from zero, as SVG."""
+    """Draw a line over the hours, from zero, as SVG."""
     top = 1.1 * max(values) or 1.0
     step = width / max(1, len(values) - 1)
     points = ' '.join(f'{number * step:.1f},{height * (1 - value / top):.1f}' for number, value in enumerate(values))

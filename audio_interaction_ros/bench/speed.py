@@ -24,7 +24,7 @@ _REAL_TIME_CHUNKS = 150
 
 
 def run(encoder: EncoderHalf, decoder: DecoderHalf, samples: Samples, repeats: int) -> dict[str, Any]:
-    """Every pass with its floor, the machine's rates, memory, and the real-time factor, on torch's threads."""
+    """Measure every pass with its floor, the machine's rates, memory, and the real-time factor, on torch's threads."""
     process_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # before there is anything but the model
     device, dtype = decoder.language_model.device, decoder.language_model.dtype
     copy_bytes_s, flop_s = copy_rate(device), matrix_rate(decoder.language_model.config.hidden_size, device, dtype)
@@ -88,21 +88,24 @@ def run(encoder: EncoderHalf, decoder: DecoderHalf, samples: Samples, repeats: i
 
 
 def copy_rate(device: torch.device) -> float:
-    """Bytes a second that a device reads and writes; the best of ten copies of 256 MiB, both ways counted."""
+    """Return the bytes a second that a device reads and writes, the best of ten copies of 256 MiB."""
     source = torch.ones(_COPY_BYTES // 4, device=device)
     target = torch.empty_like(source)
     return 2 * _COPY_BYTES / min(_times(lambda: target.copy_(source), 10, device))
 
 
 def matrix_rate(width: int, device: torch.device, dtype: torch.dtype) -> float:
-    """Operations a second in products of square matrices as wide as the model, or 512."""
+    """Return the operations a second in products of square matrices as wide as the model, or 512."""
     size = max(512, width)
     left, right = (torch.ones(size, size, device=device, dtype=dtype) for _ in range(2))
     return 2 * size**3 / min(_times(lambda: left @ right, 10, device))
 
 
 def real_time_factor(encoder: EncoderHalf, decoder: DecoderHalf, samples: Samples) -> float:
-    """Seconds of sound heard, decided on and answered in a second, a chunk at a time as on a robot that keeps up."""
+    """Return how many seconds of sound are heard, decided on and answered in a second.
+
+    A chunk at a time, as on a robot that keeps up.
+    """
     heard = samples[: _REAL_TIME_CHUNKS * CHUNK_SAMPLES]
     began = time.perf_counter()
     for _ in listen(encoder, decoder, heard):

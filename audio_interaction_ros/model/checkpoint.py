@@ -42,7 +42,7 @@ _BAD_SHAPE = (RuntimeError, TypeError, ValueError)
 
 
 class StreamingDefaults(BaseModel):
-    """What the checkpoint was trained and validated to be used with.
+    """Streaming defaults are the settings that the checkpoint was trained and validated with.
 
     `silent_between_chunks`: it never saw chunks without a control token between them, so a drain of several has a
     `silent` after each but the last.
@@ -57,7 +57,7 @@ class StreamingDefaults(BaseModel):
 
 
 class _NoValues(TorchFunctionMode):
-    """Makes `normal_` do nothing: on the meta device there is nothing to do, which PyTorch takes 3.5 s to find out."""
+    """Within it `normal_` does nothing: PyTorch takes 3.5 s to find out that the meta device has nothing to fill."""
 
     def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
@@ -83,7 +83,7 @@ class CheckpointConfig(BaseModel):
 
     @classmethod
     def load(cls, directory: Path) -> CheckpointConfig:
-        """Raises CheckpointError, naming the file and what to do."""
+        """Read config.json; raise CheckpointError, which names the file and what to do."""
         path = directory / CONFIG
         if not path.is_file():
             raise CheckpointError(
@@ -102,10 +102,11 @@ class CheckpointConfig(BaseModel):
         return config
 
     def save(self, directory: Path) -> None:
+        """Write config.json, as the last file of a checkpoint. Raises OSError."""
         (directory / CONFIG).write_text(self.model_dump_json(indent=2) + '\n')
 
     def require_one_width(self) -> None:
-        """Raises CheckpointError unless the encoder's vectors are as wide as the language model's embeddings."""
+        """Raise CheckpointError unless the encoder's vectors are as wide as the language model's embeddings."""
         audio, text = self.audio_config.get('output_dim'), self.text_config.get('hidden_size')
         if audio != text:
             raise CheckpointError(
@@ -114,7 +115,7 @@ class CheckpointConfig(BaseModel):
             )
 
     def encoder_outline(self) -> ChunkEncoder:
-        """The encoder without weights, on the `meta` device. Raises CheckpointError for an impossible shape."""
+        """Make the encoder without weights, on the `meta` device; raise CheckpointError for an impossible shape."""
         try:
             with torch.device('meta'), _NoValues():
                 return ChunkEncoder(AudioConfig(**self.audio_config), self.log_mel)
@@ -122,7 +123,7 @@ class CheckpointConfig(BaseModel):
             raise CheckpointError(f'audio_config in {CONFIG} describes no encoder; restore it: {error}') from error
 
     def language_model_outline(self) -> LanguageModel:
-        """The language model without weights, on the `meta` device. Raises CheckpointError for an impossible shape."""
+        """Make the language model without weights, on the `meta` device; raise as `encoder_outline`."""
         try:
             with torch.device('meta'), _NoValues():
                 return LanguageModel(TextConfig(**self.text_config))
@@ -134,7 +135,7 @@ class CheckpointConfig(BaseModel):
 
 @dataclass(frozen=True)
 class EncoderHalf:
-    """What `chunk_encoder` needs."""
+    """An `EncoderHalf` is what `chunk_encoder` needs of a checkpoint."""
 
     encoder: ChunkEncoder
     digest: str
@@ -142,7 +143,7 @@ class EncoderHalf:
 
 @dataclass(frozen=True)
 class DecoderHalf:
-    """What `decoder` needs."""
+    """A `DecoderHalf` is what `decoder` needs of a checkpoint."""
 
     language_model: LanguageModel
     tokenizer: Tokenizer
@@ -155,12 +156,12 @@ class DecoderHalf:
         return self.config.language_digest or digest_of(self.language_model.state_dict())
 
     def instruction_prefix(self, instruction: str) -> list[int]:
-        """Token ids every stream starts with."""
+        """Return the token ids that every stream starts with."""
         return self.protocol.prefix(self.tokenizer.encode(instruction, add_special_tokens=False).ids)
 
 
 def find_checkpoint(name: str) -> Path:
-    """A path, or the name of a checkpoint that ships with the package ('embedded') → its directory.
+    """Return a checkpoint's directory, given its path, or the name of one that ships with the package ('embedded').
 
     Raises CheckpointError when there is none.
     """
@@ -175,7 +176,7 @@ def find_checkpoint(name: str) -> Path:
 
 
 def digest_of(tensors: Mapping[str, Tensor]) -> str:
-    """SHA-256 over names, shapes and bytes, in the order of the names; first 16 hex digits."""
+    """Return 16 hex digits of the SHA-256 over names, shapes and bytes of `tensors`, in the order of the names."""
     digest = hashlib.sha256()
     for name in sorted(tensors):
         tensor = tensors[name].detach().cpu().contiguous()
@@ -185,7 +186,7 @@ def digest_of(tensors: Mapping[str, Tensor]) -> str:
 
 
 def load_encoder(directory: Path, device: str = 'cpu', dtype: torch.dtype | None = None) -> EncoderHalf:
-    """The encoder alone, in `dtype` or as stored.
+    """Load the encoder alone, in `dtype` or as stored.
 
     Raises CheckpointError before anything is loaded: files missing or damaged, shapes that do not fit, weights that are
     not the ones config.json names, too little memory.
@@ -203,7 +204,7 @@ def load_encoder(directory: Path, device: str = 'cpu', dtype: torch.dtype | None
 
 
 def load_decoder(directory: Path, device: str = 'cpu', dtype: torch.dtype | None = None) -> DecoderHalf:
-    """The language model with its tokenizer and protocol, in `dtype` or as stored. Raises as `load_encoder`."""
+    """Load the language model with its tokenizer and protocol, in `dtype` or as stored; raise as `load_encoder`."""
     config = CheckpointConfig.load(directory)
     model = config.language_model_outline()
     protocol, tokenizer = load_language(directory, model.config.vocab_size)
@@ -216,7 +217,7 @@ def load_decoder(directory: Path, device: str = 'cpu', dtype: torch.dtype | None
 
 
 def load_language(directory: Path, vocabulary_size: int) -> tuple[Protocol, Tokenizer]:
-    """protocol.json and tokenizer.json. Raises CheckpointError also where one lacks what the other needs."""
+    """Load protocol.json and tokenizer.json; raise CheckpointError also where one lacks what the other needs."""
     try:
         protocol = Protocol.load(directory / PROTOCOL)
     except ProtocolError as error:
@@ -236,7 +237,7 @@ def require_digest(half: str, expected: str, weights: Mapping[str, Tensor], dire
 
 
 def _stored_dtype(weights: Weights) -> torch.dtype:
-    """One type for the whole half: the widest that is stored."""
+    """Return one type for the whole half: the widest that is stored."""
     return reduce(torch.promote_types, {outline.dtype for outline in weights.outlines.values()})
 
 

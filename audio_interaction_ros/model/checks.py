@@ -13,7 +13,7 @@ from audio_interaction_ros.model.weights import CheckpointError
 
 
 def require_fit(module: nn.Module, outlines: Mapping[str, Tensor], where: Path) -> None:
-    """Raises CheckpointError when tensors of these names and shapes are not all that `module` holds."""
+    """Raise CheckpointError when tensors of these names and shapes are not all that `module` holds."""
     expected = {name: list(tensor.shape) for name, tensor in module.state_dict().items()}
     found = {name: list(tensor.shape) for name, tensor in outlines.items()}
     missing = sorted(expected.keys() - found.keys())
@@ -30,7 +30,7 @@ def require_fit(module: nn.Module, outlines: Mapping[str, Tensor], where: Path) 
 
 
 def read_tokenizer(path: Path) -> Tokenizer:
-    """Raises CheckpointError for a file that is no tokenizer."""
+    """Read a tokenizer; raise CheckpointError for a file that is none."""
     try:
         return Tokenizer.from_file(str(path))
     except Exception as error:  # the tokenizers library raises bare Exception
@@ -38,7 +38,7 @@ def read_tokenizer(path: Path) -> Tokenizer:
 
 
 def require_control_tokens(protocol: Protocol, tokenizer: Tokenizer, vocabulary_size: int, path: Path) -> None:
-    """Raises CheckpointError when a role's id is no token of the tokenizer at `path`, or has no embedding."""
+    """Raise CheckpointError when a role's id is no token of the tokenizer at `path`, or has no embedding."""
     lacking = [id_ for id_ in sorted(protocol.special_ids()) if tokenizer.id_to_token(id_) is None]
     if lacking:
         raise CheckpointError(

@@ -37,7 +37,7 @@ Track = Callable[[Iterator[tuple[str, Tensor]], int], Iterator[tuple[str, Tensor
 
 
 def is_checkpoint(directory: Path) -> bool:
-    """Whether a directory is meant as a checkpoint of this package, be it damaged."""
+    """Return whether a directory is meant as a checkpoint of this package, be it damaged."""
     path = directory / CONFIG
     if not path.is_file() or is_release(directory):
         return False
@@ -49,7 +49,7 @@ def is_checkpoint(directory: Path) -> bool:
 
 
 def open_source(directory: Path) -> WeightsSource:
-    """A foreign directory by its layout. Raises CheckpointError for one of an unknown kind, or damaged."""
+    """Open a foreign directory by its layout; raise CheckpointError for one of an unknown kind, or damaged."""
     if is_release(directory):
         return open_release(directory)
     if is_omni(directory):
@@ -112,7 +112,7 @@ def convert(
 
 @contextmanager
 def _whole_or_not_at_all(out: Path) -> Iterator[Path]:
-    """A new folder to fill, which becomes `out` if all goes well and else is removed."""
+    """Make a new folder to fill, which becomes `out` if all goes well and else is removed."""
     unfinished = out.with_name(f'{out.name}.unfinished')
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -135,7 +135,7 @@ def _whole_or_not_at_all(out: Path) -> Iterator[Path]:
 def require_source_fits(
     source: WeightsSource, config: CheckpointConfig, outlines: dict[str, Tensor], directory: Path
 ) -> None:
-    """Raises CheckpointError where the weights will not fit the configuration, or the tokenizer the protocol."""
+    """Raise CheckpointError where the weights will not fit the configuration, or the tokenizer the protocol."""
     modules = (
         (ENCODER_PREFIX, config.encoder_outline().audio_tower),
         (LANGUAGE_PREFIX, config.language_model_outline()),
@@ -149,7 +149,7 @@ def require_source_fits(
 
 
 def _recipe(source: WeightsSource, directory: Path, dtype: torch.dtype | None) -> str:
-    """What made the checkpoint, in the place of a training recipe."""
+    """Return what made the checkpoint, in the place of a training recipe."""
     made = {
         'recipe': 'converted',
         'layout': source.layout,

@@ -44,6 +44,7 @@ _WORDS = {
 
 
 def is_omni(directory: Path) -> bool:
+    """Return whether a directory is one of Qwen2.5-Omni, as Hugging Face has them."""
     try:
         config = json.loads((directory / 'config.json').read_text())
     except (OSError, ValueError):
@@ -52,7 +53,7 @@ def is_omni(directory: Path) -> bool:
 
 
 def open_omni(directory: Path) -> WeightsSource:
-    """Raises CheckpointError for files that are missing or damaged. The weights stay on disk."""
+    """Open the directory and leave the weights on disk; raise CheckpointError for files that are missing or damaged."""
     thinker = read_omni_config(directory).thinker_config
     text = thinker.text_config
     tokenizer = directory / 'tokenizer.json'
@@ -94,14 +95,14 @@ def open_omni(directory: Path) -> WeightsSource:
 
 
 def _control_words(tokenizer: Tokenizer) -> dict[int, list[int]]:
-    """Control id → the ids of the words whose mean it begins with. Marks of Qwen's own are not among them."""
+    """Return for each control id those of the words whose mean it begins with; Qwen's own marks are not among them."""
     protocol = RELEASED_PROTOCOL
     ids = protocol.model_dump(exclude={'languages', 'emotions'}) | protocol.languages | protocol.emotions
     return {ids[role]: tokenizer.encode(word, add_special_tokens=False).ids for role, word in _WORDS.items()}
 
 
 def _with_control_rows(table: Tensor, words: Mapping[int, list[int]]) -> Tensor:
-    """A copy of [vocabulary, width] with the rows of the control tokens set."""
+    """Return a copy of [vocabulary, width] with the rows of the control tokens set."""
     if len(table) <= max(words):
         return table  # too small for the protocol, which is said where control tokens are checked
     started = table.clone()

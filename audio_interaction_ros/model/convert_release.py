@@ -40,7 +40,7 @@ _CONCATENATED, _INTERLEAVED = 'attn.qkv', 'attn.attn'  # newer files, older file
 
 
 class _ModelConfig(BaseModel):
-    """What of model_config.yaml says the shape; other architectures of that library are refused."""
+    """This is what of model_config.yaml says the shape; other architectures of that library are refused."""
 
     model_config = ConfigDict(extra='ignore', protected_namespaces=())
 
@@ -57,11 +57,12 @@ class _ModelConfig(BaseModel):
 
 
 def is_release(directory: Path) -> bool:
+    """Return whether a directory is of the layout in which Audio-Interaction was released."""
     return (directory / MODEL_CONFIG).is_file() or (directory / ENCODER).is_file()
 
 
 def open_release(directory: Path) -> WeightsSource:
-    """Raises CheckpointError for files that are missing or damaged. The weights stay on disk."""
+    """Open the directory and leave the weights on disk; raise CheckpointError for files that are missing or damaged."""
     text_config = _text_config(directory / MODEL_CONFIG)
     audio_config = chunkwise(read_omni_config(directory / OMNI_CONFIG).thinker_config.audio_config)
 
@@ -103,7 +104,7 @@ def _text_config(path: Path) -> Qwen2Config:
 
 
 def _read_encoder(path: Path) -> dict[str, Tensor]:
-    """The pickle's tensors, mapped from the file; nothing but tensors is unpickled."""
+    """Return the pickle's tensors, mapped from the file; nothing but tensors is unpickled."""
     try:
         encoder: dict[str, Tensor] = torch.load(path, map_location='cpu', weights_only=True, mmap=True)
         return {name: tensor.detach() for name, tensor in encoder.items()}
@@ -112,7 +113,7 @@ def _read_encoder(path: Path) -> dict[str, Tensor]:
 
 
 def _renamed(name: str, tensor: Tensor, config: Qwen2Config) -> Tensors:
-    """A released tensor under its name in `Qwen2ForCausalLM`; unknown names stay, for the shape check to name."""
+    """Yield a released tensor under its name in `Qwen2ForCausalLM`; unknown names stay, for the shape check to name."""
     match = _LAYER.fullmatch(name)
     if match is None:
         yield _PLAIN.get(name, name), tensor

@@ -44,7 +44,7 @@ Tensors = Iterator[tuple[str, Tensor]]
 
 @dataclass(frozen=True)
 class WeightsSource:
-    """A foreign checkpoint, opened: configurations, and tensors that are read one at a time.
+    """A `WeightsSource` is a foreign checkpoint, opened: configurations, and tensors that are read one at a time.
 
     `rename` turns the language model's stored names, packing and values into those of `Qwen2ForCausalLM`; it works on
     outlines as on tensors. `control_tokens` says where their embeddings come from.
@@ -61,11 +61,11 @@ class WeightsSource:
     rename: Callable[[Mapping[str, Tensor]], Tensors]
 
     def tensors(self) -> Tensors:
-        """Every tensor under its name in a checkpoint of this package, the encoder's first."""
+        """Yield every tensor under its name in a checkpoint of this package, the encoder's first."""
         return self._named(self.encoder, self.language)
 
     def outlines(self) -> dict[str, Tensor]:
-        """The same without data, on the `meta` device."""
+        """Return what `tensors` yields without data, on the `meta` device."""
         encoder = {name: tensor.to('meta') for name, tensor in self.encoder.items()}
         return dict(self._named(encoder, self.language.outlines))
 
@@ -77,7 +77,7 @@ class WeightsSource:
 
 
 def read_omni_config(directory: Path) -> Qwen2_5OmniConfig:
-    """config.json of a Qwen2.5-Omni directory, old or new. Raises CheckpointError."""
+    """Read config.json of a Qwen2.5-Omni directory, old or new; raise CheckpointError for any other."""
     path = directory / 'config.json'
     try:
         return Qwen2_5OmniConfig.from_dict(json.loads(path.read_text()))
@@ -86,6 +86,6 @@ def read_omni_config(directory: Path) -> Qwen2_5OmniConfig:
 
 
 def chunkwise(audio_config: Qwen2_5OmniAudioEncoderConfig) -> Qwen2_5OmniAudioEncoderConfig:
-    """The same tower with 400 ms chunks: `n_window` changes what sees what, and no weight."""
+    """Return the same tower with 400 ms chunks: `n_window` changes what sees what, and no weight."""
     values: dict[str, Any] = audio_config.to_dict() | {'n_window': FRAMES_PER_CHUNK // 2}
     return Qwen2_5OmniAudioEncoderConfig.from_dict(values)

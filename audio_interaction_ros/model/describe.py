@@ -33,7 +33,7 @@ _LANGUAGE_SHAPE = (
 
 
 def describe(directory: Path) -> dict[str, Any]:
-    """What `directory` is, as JSON. Raises CheckpointError for one of an unknown kind, or damaged.
+    """Return what `directory` is, as JSON; raise CheckpointError for one of an unknown kind, or damaged.
 
     A foreign directory is described as what it would be converted to.
     """

@@ -11,7 +11,7 @@ from audio_interaction_ros.model.shapes import AudioConfig
 
 
 class ChunkEncoder(nn.Module):
-    """Waveform → ten vectors for every 400 ms.
+    """A `ChunkEncoder` turns a waveform into ten vectors for every 400 ms.
 
     Another number of `frames_per_chunk` is for experiments in training; nothing streams with such an encoder.
     """
@@ -32,18 +32,20 @@ class ChunkEncoder(nn.Module):
         self.audio_tower = AudioTower(config)
 
     def forward(self, waveform: Tensor) -> Tensor:
-        """float32 [..., n × 6400] at 16 kHz from the start of a stream → [..., n, 10, dim]."""
+        """Encode float32 [..., n × 6400] at 16 kHz from the start of a stream as [..., n, 10, dim]."""
         return self.encode_mel(self.logmel(waveform))
 
     def encode_mel(self, mel: Tensor) -> Tensor:
-        """float32 [..., mel_bins, n × 40] → [..., n, 10, dim]."""
+        """Encode log-mel, float32 [..., mel_bins, n × 40], as [..., n, 10, dim]."""
         chunks = mel.unflatten(-1, (-1, self.frames_per_chunk)).movedim(-2, -3)
         vectors = self.audio_tower.encode_chunks(chunks.reshape(-1, *chunks.shape[-2:]))
         return vectors.unflatten(0, chunks.shape[:-2])
 
 
 class StreamingEncoder:
-    """Encodes a stream chunk by chunk; its state is the last 240 samples and the loudest log-mel value so far.
+    """A `StreamingEncoder` encodes a stream chunk by chunk.
+
+    Its state is the last 240 samples and the loudest log-mel value so far.
 
     With `streams`, so many at once, a chunk of each.
     """
@@ -54,13 +56,13 @@ class StreamingEncoder:
         self.reset()
 
     def reset(self) -> None:
-        """The next chunk does not continue the last one (new stream, or after a gap)."""
+        """Forget the stream: the next chunk does not continue the last one (new stream, or after a gap)."""
         self._history = torch.zeros(*self._shape, HISTORY_SAMPLES)
         self._peak = torch.full(self._shape, -torch.inf)
 
     @torch.inference_mode()
     def encode(self, samples: Tensor) -> Tensor:
-        """float32 [6400] → [10, dim] on the encoder's device; [streams, 6400] → [streams, 10, dim]."""
+        """Encode float32 [6400] as [10, dim] on the encoder's device; [streams, 6400] as [streams, 10, dim]."""
         tower = self._encoder.audio_tower
         samples = samples.to(tower.device)
         mel = self._encoder.logmel(samples, self._history.to(tower.device), self._peak.to(tower.device))

@@ -16,7 +16,10 @@ from audio_interaction_ros.model.network import LanguageModel, rotary
 
 
 class KvCache:
-    """Keys and values of one session, [layers, kv_heads, capacity, head_dim] each; `length` positions of them count."""
+    """A `KvCache` holds the keys and values of one session, [layers, kv_heads, capacity, head_dim] each.
+
+    The first `length` positions of them count.
+    """
 
     def __init__(self, shape: tuple[int, int, int, int], device: torch.device, dtype: torch.dtype) -> None:
         self.keys = torch.zeros(shape, device=device, dtype=dtype)
@@ -30,7 +33,7 @@ class KvCache:
 
 
 class Engine:
-    """Runs one language model for any number of sessions, each with a cache of its own."""
+    """An `Engine` runs one language model for any number of sessions, each with a cache of its own."""
 
     def __init__(self, model: LanguageModel) -> None:
         self.config = model.config
@@ -41,22 +44,22 @@ class Engine:
         self._cos, self._sin = rotary(self.config, self.device, self.dtype)
 
     def new_cache(self, capacity: int) -> KvCache:
-        """An empty cache for at most `capacity` positions."""
+        """Return an empty cache for at most `capacity` positions."""
         return KvCache(self.cache_shape(capacity), self.device, self.dtype)
 
     def cache_shape(self, capacity: int) -> tuple[int, int, int, int]:
-        """The shape of a cache's keys, and of its values."""
+        """Return the shape of a cache's keys, and of its values."""
         return self.config.num_hidden_layers, self.config.num_key_value_heads, capacity, self.config.head_dim
 
     @torch.inference_mode()
     def embed(self, tokens: Sequence[int]) -> Tensor:
-        """Ids → [n, hidden]."""
+        """Return the embeddings of token ids, [n, hidden]."""
         embedded: Tensor = self._model.embed_tokens(torch.tensor(tokens, device=self.device))
         return embedded
 
     @torch.inference_mode()
     def forward(self, caches: Sequence[KvCache], embedded: Tensor) -> Tensor:
-        """Append [sessions, n, hidden] to as many caches → logits float32 [sessions, vocabulary] after the last.
+        """Append [sessions, n, hidden] to as many caches and return float32 logits of the last, [sessions, vocabulary].
 
         What a session reads does not depend on the others in its batch. Raises RuntimeError where a cache is full.
         """
@@ -64,13 +67,13 @@ class Engine:
 
     @torch.inference_mode()
     def logits(self, hidden: Tensor) -> Tensor:
-        """Of what `read` gives, [..., hidden] → float32 [..., vocabulary]."""
+        """Return the logits, float32 [..., vocabulary], of what `read` gives, [..., hidden]."""
         logits: Tensor = self._head(self._model.norm(hidden))
         return logits.float()
 
     @torch.inference_mode()
     def read(self, caches: Sequence[KvCache], embedded: Tensor) -> Tensor:
-        """As `forward`, but the hidden state at every position, [sessions, n, hidden]."""
+        """Append as `forward` does and return the hidden state at every position, [sessions, n, hidden]."""
         new = embedded.shape[1]
         if any(cache.length + new > cache.capacity for cache in caches):
             full = max(caches, key=lambda cache: cache.length - cache.capacity)
@@ -123,12 +126,12 @@ def attention(query: Tensor, keys: Tensor, values: Tensor, unseen: Tensor | None
 
 
 def _first_seen(length: int, window: int | None) -> int:
-    """The first position that the first of the new ones looks at."""
+    """Return the first position that the first of the new ones looks at."""
     return 0 if window is None else max(0, length + 1 - window)
 
 
 def _unseen(length: int, window: int | None, new: int, device: torch.device) -> Tensor | None:
-    """Where `new` positions after `length` others do not look; None for one alone, which sees all."""
+    """Return where `new` positions after `length` others do not look; None for one alone, which sees all."""
     if new == 1:
         return None
     query = torch.arange(length, length + new, device=device)[:, None]

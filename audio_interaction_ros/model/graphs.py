@@ -20,7 +20,7 @@ _LONGEST_POSITIONS = 2_048  # of a session: 60 chunks with what is said between 
 
 
 class _Slot(KvCache):
-    """A cache that lies in the pool."""
+    """A slot is a cache that lies in the pool."""
 
     def __init__(self, keys: Tensor, values: Tensor, number: int) -> None:
         self.keys, self.values = keys[:, number], values[:, number]
@@ -30,7 +30,7 @@ class _Slot(KvCache):
 
 
 class GraphEngine(Engine):
-    """An engine for a fixed number of sessions of one capacity.
+    """A `GraphEngine` is an engine for a fixed number of sessions of one capacity.
 
     Text tokens and drains of 1, 2, 4 and 8 chunks run in fixed shapes, for one session and for all of them at once; on
     a GPU they are captured by `warm_up`. On a CPU the same code runs as it is.
@@ -52,7 +52,7 @@ class GraphEngine(Engine):
         self._captured: dict[tuple[int, int], Callable[[Tensor, Tensor, Tensor], Tensor]] = {}
 
     def new_cache(self, capacity: int) -> KvCache:
-        """A cache of the pool, whatever `capacity` is asked for. Raises RuntimeError where the pool is used up."""
+        """Return a cache of the pool, whatever `capacity` is asked for; raise RuntimeError where none is left."""
         if not self._free:
             raise RuntimeError(f'all {self._keys.shape[1]} caches are in use; make the engine for more sessions')
         return _Slot(self._keys, self._values, self._free.pop())
@@ -70,6 +70,7 @@ class GraphEngine(Engine):
 
     @torch.inference_mode()
     def forward(self, caches: Sequence[KvCache], embedded: Tensor) -> Tensor:
+        """Append as `Engine.forward` does, in a fixed shape where there is one."""
         batch, new = embedded.shape[:2]
         fits = all(cache.length + new <= cache.capacity for cache in caches)
         if (batch, new) not in self._shapes or not fits:
@@ -83,7 +84,7 @@ class GraphEngine(Engine):
 
     @torch.inference_mode()
     def _fixed(self, embedded: Tensor, slots: Tensor, lengths: Tensor) -> Tensor:
-        """[batch, n, hidden], the batch's places in the pool and how long they are → logits [batch, vocabulary]."""
+        """Read [batch, n, hidden] into the batch's slots of these lengths and return logits [batch, vocabulary]."""
         new = embedded.shape[1]
         at = lengths[:, None] + self._positions[:new]  # [batch, n]
         cos, sin = self._cos[at][:, :, None], self._sin[at][:, :, None]
@@ -100,7 +101,7 @@ class GraphEngine(Engine):
         return self.logits(self._layers(embedded, cos, sin, attend)[:, -1])
 
     def _capture(self, embedded: Tensor, slots: Tensor, lengths: Tensor) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
-        """A graph of one shape, as a function that copies what it is given into the graph's own inputs."""
+        """Capture a graph of one shape, as a function that copies what it is given into the graph's own inputs."""
         stream = torch.cuda.Stream()
         stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(stream):
@@ -122,7 +123,7 @@ class GraphEngine(Engine):
 
 
 def make_engine(model: LanguageModel, sessions: int, graphs: bool = True) -> Engine:
-    """For so many sessions at most: with graphs on a GPU, warmed up; plain elsewhere, or without `graphs`."""
+    """Make an engine for so many sessions at most: with `graphs` and on a GPU, captured and warmed up; else plain."""
     if model.device.type != 'cuda' or not graphs:
         return Engine(model)
     engine = GraphEngine(model, sessions, _LONGEST_POSITIONS)

@@ -13,7 +13,7 @@ _CGROUP = Path('/sys/fs/cgroup')
 
 
 def require_memory(needed_bytes: int, what: str, device: str) -> None:
-    """Raises CheckpointError, one sentence, when `device` has less than `needed_bytes` left."""
+    """Raise CheckpointError, one sentence, when `device` has less than `needed_bytes` left."""
     available = available_bytes(device)
     if available is not None and needed_bytes > available:
         raise CheckpointError(
@@ -23,7 +23,7 @@ def require_memory(needed_bytes: int, what: str, device: str) -> None:
 
 
 def available_bytes(device: str) -> int | None:
-    """Bytes that can be allocated on 'cpu' or a CUDA device; None where the system does not say."""
+    """Return the bytes that can be allocated on 'cpu' or a CUDA device; None where the system does not say."""
     if torch.device(device).type == 'cuda':
         free: int = torch.cuda.mem_get_info(device)[0]
         return free
@@ -40,7 +40,7 @@ def _system_bytes() -> int | None:
 
 
 def _container_bytes() -> int | None:
-    """What a container's limit leaves. Page cache counts as left: it gives way."""
+    """Return what a container's limit leaves; page cache counts as left, because it gives way."""
     try:
         limit = (_CGROUP / 'memory.max').read_text().strip()
         lines = (_CGROUP / 'memory.stat').read_text().splitlines()

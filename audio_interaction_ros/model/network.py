@@ -53,7 +53,7 @@ class _AudioLayer(nn.Module):
 
 
 class AudioTower(nn.Module):
-    """`Qwen2_5OmniAudioEncoder` with the chunks as the batch dimension: no chunk sees another (paper §5.3)."""
+    """An `AudioTower` is `Qwen2_5OmniAudioEncoder` with the chunks as the batch: no chunk sees another (paper §5.3)."""
 
     def __init__(self, config: AudioConfig) -> None:
         super().__init__()
@@ -75,14 +75,16 @@ class AudioTower(nn.Module):
 
     @property
     def device(self) -> torch.device:
+        """Return where the weights are."""
         return self.conv1.weight.device
 
     @property
     def dtype(self) -> torch.dtype:
+        """Return in which numbers it computes."""
         return self.conv1.weight.dtype
 
     def encode_chunks(self, mel: Tensor) -> Tensor:
-        """float32 [chunks, mel_bins, frames] → [chunks, frames / 4, output_dim]."""
+        """Encode log-mel, float32 [chunks, mel_bins, frames], as [chunks, frames / 4, output_dim]."""
         x = nn.functional.gelu(self.conv1(mel.to(self.dtype)))
         x = nn.functional.gelu(self.conv2(x)).transpose(1, 2)
         x = x + self.positions[: x.shape[1]].to(x.dtype)
@@ -94,14 +96,17 @@ class AudioTower(nn.Module):
 
 
 def sinusoids(length: int, width: int) -> Tensor:
-    """Whisper's positions: sines, then cosines, of geometrically falling frequency. float32 [length, width], CPU"""
+    """Return Whisper's positions, float32 [length, width] on the CPU.
+
+    They are sines, then cosines, of geometrically falling frequency.
+    """
     falling = torch.exp(-math.log(10_000) / (width // 2 - 1) * torch.arange(width // 2, device='cpu').float())
     angles = torch.arange(length, device='cpu')[:, None] * falling[None]
     return torch.cat([angles.sin(), angles.cos()], dim=1)
 
 
 class RmsNorm(nn.Module):
-    """Root-mean-square norm, computed in float32 (Zhang and Sennrich, 2019)."""
+    """An `RmsNorm` is the root-mean-square norm, computed in float32 (Zhang and Sennrich, 2019)."""
 
     def __init__(self, width: int, eps: float) -> None:
         super().__init__()
@@ -109,6 +114,7 @@ class RmsNorm(nn.Module):
         self.eps = eps
 
     def forward(self, x: Tensor) -> Tensor:
+        """Normalise [..., width]."""
         wide = x.float()
         normed = wide * torch.rsqrt(wide.square().mean(-1, keepdim=True) + self.eps)
         scaled: Tensor = self.weight * normed.to(x.dtype)
@@ -172,7 +178,7 @@ class _Body(nn.Module):
 
 
 class LanguageModel(nn.Module):
-    """`Qwen2ForCausalLM`: parameters and shapes; `model/engine.py` computes with them."""
+    """A `LanguageModel` has the parameters and shapes of `Qwen2ForCausalLM`; `model/engine.py` computes with them."""
 
     def __init__(self, config: TextConfig) -> None:
         super().__init__()
@@ -182,10 +188,12 @@ class LanguageModel(nn.Module):
 
     @property
     def device(self) -> torch.device:
+        """Return where the weights are."""
         return self.model.embed_tokens.weight.device
 
     @property
     def dtype(self) -> torch.dtype:
+        """Return in which numbers it computes."""
         return self.model.embed_tokens.weight.dtype
 
 
@@ -196,7 +204,7 @@ def rotate(states: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
 
 
 def rotary(config: TextConfig, device: torch.device, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-    """Cosines and sines of every position (Su et al., 2021), each [positions, head_dim]."""
+    """Return cosines and sines of every position (Su et al., 2021), each [positions, head_dim]."""
     falling = 1.0 / config.rope_theta ** (torch.arange(0, config.head_dim, 2, device=device).float() / config.head_dim)
     angles = torch.arange(config.max_position_embeddings, device=device).float()[:, None] * falling[None]
     both = torch.cat([angles, angles], dim=-1)

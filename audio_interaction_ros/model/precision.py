@@ -16,7 +16,10 @@ _FEW_ROWS = 32
 
 
 class Int8Linear(nn.Module):
-    """A linear layer whose weights are bytes, with a scale for each output; a few rows are multiplied in bfloat16."""
+    """An `Int8Linear` is a linear layer whose weights are bytes, with a scale for each output.
+
+    A few rows are multiplied in bfloat16.
+    """
 
     def __init__(self, linear: nn.Linear) -> None:
         super().__init__()
@@ -28,7 +31,7 @@ class Int8Linear(nn.Module):
         self.bias = linear.bias
 
     def forward(self, x: Tensor) -> Tensor:
-        """[..., in] → [..., out]"""
+        """Multiply [..., in] to [..., out]."""
         rows = x.flatten(0, -2)
         if len(rows) > _FEW_ROWS:
             y = F.linear(rows, self.weight.to(x.dtype)) * self.scales
@@ -39,7 +42,7 @@ class Int8Linear(nn.Module):
 
 
 def to_int8(module: nn.Module) -> None:
-    """Replace every linear layer within; embeddings and norms stay as they are."""
+    """Replace every linear layer within `module`; embeddings and norms stay as they are."""
     for name, child in list(module.named_children()):
         if isinstance(child, nn.Linear):
             setattr(module, name, Int8Linear(child))
@@ -48,13 +51,16 @@ def to_int8(module: nn.Module) -> None:
 
 
 def open_encoder(checkpoint: str, device: str = 'cpu', precision: str = 'stored') -> EncoderHalf:
-    """A checkpoint's encoder by name or directory. Raises CheckpointError, and ValueError for an unusable device."""
+    """Load a checkpoint's encoder by name or directory.
+
+    Raises CheckpointError, and ValueError for an unusable device.
+    """
     require_device(device)
     return load_encoder(find_checkpoint(checkpoint), device, _DTYPES[precision])
 
 
 def open_decoder(checkpoint: str, device: str = 'cpu', precision: str = 'stored') -> DecoderHalf:
-    """A checkpoint's language model by name or directory. Raises as `open_encoder`."""
+    """Load a checkpoint's language model by name or directory; raise as `open_encoder`."""
     require_device(device)
     half = load_decoder(find_checkpoint(checkpoint), device, _DTYPES.get(precision))
     if precision == 'int8':
@@ -63,13 +69,16 @@ def open_decoder(checkpoint: str, device: str = 'cpu', precision: str = 'stored'
 
 
 def open_halves(checkpoint: str, device: str = 'cpu', precision: str = 'stored') -> tuple[EncoderHalf, DecoderHalf]:
-    """Both; `precision` is the language model's, and the encoder's where it can be. Raises as `open_encoder`."""
+    """Load both halves; `precision` is the language model's, and the encoder's where it can be.
+
+    Raises as `open_encoder`.
+    """
     of_encoder = precision if precision in ENCODER_PRECISIONS else 'stored'
     return open_encoder(checkpoint, device, of_encoder), open_decoder(checkpoint, device, precision)
 
 
 def require_device(device: str) -> None:
-    """Raises ValueError, one sentence, unless PyTorch can compute there."""
+    """Raise ValueError, one sentence, unless PyTorch can compute there."""
     try:
         torch.zeros(1, device=device)
     except (RuntimeError, AssertionError) as error:

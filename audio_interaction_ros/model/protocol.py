@@ -15,11 +15,11 @@ AUDIO_TOKENS_PER_CHUNK = 10
 
 
 class ProtocolError(ValueError):
-    """protocol.json is missing, malformed or contradicts itself."""
+    """A `ProtocolError` says that protocol.json is missing, malformed or contradicts itself."""
 
 
 class Protocol(BaseModel):
-    """Token ids by role; the roles are those of the released model, under plain names."""
+    """A `Protocol` gives token ids by role; the roles are those of the released model, under plain names."""
 
     model_config = ConfigDict(frozen=True, extra='forbid')
 
@@ -36,7 +36,7 @@ class Protocol(BaseModel):
     emotions: dict[str, int]
 
     def special_ids(self) -> frozenset[int]:
-        """Every id that is not text."""
+        """Return every id that is not text."""
         single = (
             self.online,
             self.system,
@@ -51,26 +51,27 @@ class Protocol(BaseModel):
         return frozenset((*single, *offline, *self.languages.values(), *self.emotions.values()))
 
     def role_of(self, token: int) -> str:
-        """The roles a token has, for a message; in the released protocol one id may have two."""
+        """Return the roles of a token, for a message; in the released protocol one id may have two."""
         flat = self.model_dump(exclude={'languages', 'emotions'}) | self.languages | self.emotions
         return ' and '.join(role for role, id_ in flat.items() if id_ == token)
 
     def prefix(self, instruction_ids: Sequence[int], language: str = 'english', offline: bool = False) -> list[int]:
-        """What every stream starts with: mode, language, and the system instruction."""
+        """Return what every stream starts with: mode, language, and the system instruction."""
         mode = self.offline if offline and self.offline is not None else self.online
         return [mode, self.languages[language], self.system, self.system, *instruction_ids, self.eos]
 
     def emotion_of(self, token: int) -> str | None:
-        """The emotion a token stands for, or None for any other token."""
+        """Return the emotion a token stands for, or None for any other token."""
         return next((name for name, id_ in self.emotions.items() if id_ == token), None)
 
     @classmethod
     def load(cls, path: Path) -> Protocol:
-        """Raises ProtocolError, saying what is wrong with the file."""
+        """Read protocol.json; raise ProtocolError, which says what is wrong with the file."""
         try:
             return cls.model_validate_json(path.read_text())
         except (OSError, UnicodeDecodeError, ValidationError) as error:
             raise ProtocolError(f"'{path}' is not a token protocol: {error}") from error
 
     def save(self, path: Path) -> None:
+        """Write protocol.json. Raises OSError."""
         path.write_text(self.model_dump_json(indent=2) + '\n')

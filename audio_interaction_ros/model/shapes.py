@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
 class AudioConfig(BaseModel):
-    """`Qwen2_5OmniAudioEncoderConfig`, what of it has an effect here; the defaults are transformers'."""
+    """An `AudioConfig` is what has an effect of `Qwen2_5OmniAudioEncoderConfig`, with transformers' defaults."""
 
     model_config = ConfigDict(frozen=True, extra='ignore')
 
@@ -31,7 +31,7 @@ class AudioConfig(BaseModel):
 
 
 class TextConfig(BaseModel):
-    """`Qwen2Config`, what of it has an effect here; the defaults are transformers'."""
+    """A `TextConfig` is what has an effect of `Qwen2Config`, with transformers' defaults."""
 
     model_config = ConfigDict(frozen=True, extra='ignore')
 
@@ -84,9 +84,10 @@ class TextConfig(BaseModel):
 
     @property
     def head_dim(self) -> int:
+        """Return the width of one head."""
         return self.hidden_size // self.num_attention_heads
 
     @property
     def windows(self) -> tuple[int | None, ...]:
-        """How many positions back each layer looks; None for all of them."""
+        """Return how many positions back each layer looks; None for all of them."""
         return tuple(self.sliding_window if kind == 'sliding_attention' else None for kind in self.layer_types)

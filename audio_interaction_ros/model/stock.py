@@ -9,7 +9,7 @@ from audio_interaction_ros.model.shapes import TextConfig
 
 
 def stock_config(text: TextConfig) -> Qwen2Config:
-    """The same shape as transformers describes it."""
+    """Return the same shape as transformers describes it."""
     given = text.model_dump(mode='json', exclude={'rope_theta', 'sliding_window'})
     window = {'use_sliding_window': text.sliding_window is not None, 'sliding_window': text.sliding_window}
     rope = {'rope_theta': text.rope_theta, 'rope_type': 'default'}
@@ -17,7 +17,7 @@ def stock_config(text: TextConfig) -> Qwen2Config:
 
 
 def stock_model(ours: LanguageModel) -> Qwen2ForCausalLM:
-    """The same weights, copied."""
+    """Return a copy of the weights in transformers' class."""
     model = Qwen2ForCausalLM(stock_config(ours.config))
     model.load_state_dict(ours.state_dict())
     stock: Qwen2ForCausalLM = model.to(ours.device, ours.dtype).eval().requires_grad_(False)
@@ -25,7 +25,7 @@ def stock_model(ours: LanguageModel) -> Qwen2ForCausalLM:
 
 
 def lean_model(stock: Qwen2ForCausalLM) -> LanguageModel:
-    """The other way round."""
+    """Return a copy of the weights of transformers' class in ours."""
     model = LanguageModel(TextConfig(**stock.config.to_diff_dict()))
     model.load_state_dict(stock.state_dict())
     return model.to(stock.device, stock.dtype).eval().requires_grad_(False)

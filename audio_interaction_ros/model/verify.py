@@ -23,7 +23,7 @@ from audio_interaction_ros.model.weights import ENCODER_PREFIX, LANGUAGE_PREFIX,
 
 
 def verify(directory: Path) -> list[str]:
-    """What is wrong with a checkpoint of this package; nothing when it may be used.
+    """Return what is wrong with a checkpoint of this package; nothing when it may be used.
 
     Only when all files are in order are the halves loaded, one after the other, to hear one chunk of silence. Raises
     CheckpointError for a directory of another kind.

@@ -22,17 +22,17 @@ _DTYPES = {'F64': torch.float64, 'F32': torch.float32, 'F16': torch.float16, 'BF
 
 
 class CheckpointError(ValueError):
-    """The checkpoint is missing, damaged, or does not fit together."""
+    """A `CheckpointError` says that a checkpoint is missing, damaged, or does not fit together."""
 
 
 class Weights(Mapping[str, Tensor]):
-    """Names → tensors on the CPU, read anew at every access; nothing is kept.
+    """`Weights` map names to tensors on the CPU, read anew at every access; nothing is kept.
 
     `outlines` has the same names with tensors on the `meta` device: shapes and dtypes without data.
     """
 
     def __init__(self, places: Mapping[str, tuple[Path, str]], outlines: Mapping[str, Tensor]) -> None:
-        """`places`: for each name the file and the name in it."""
+        """Take for each name the file and the name in it, and the outlines."""
         self._places = places
         self.outlines = outlines
 
@@ -53,7 +53,7 @@ class Weights(Mapping[str, Tensor]):
 
 
 def open_weights(directory: Path, prefix: str = '') -> Weights:
-    """The tensors of `directory` whose names begin with `prefix`, under what follows it.
+    """Open the tensors of `directory` whose names begin with `prefix`, under what follows it.
 
     Reads the files' headers only, and only of files that hold such tensors. Raises CheckpointError for a file that is
     missing, cut off or otherwise damaged.
@@ -74,7 +74,7 @@ def open_weights(directory: Path, prefix: str = '') -> Weights:
 
 
 def _files(directory: Path, prefix: str) -> dict[Path, list[str]]:
-    """The files to open, and what the index, if there is one, says they hold."""
+    """Return the files to open, and what the index, if there is one, says they hold."""
     index = directory / INDEX
     if (directory / WEIGHTS).is_file() or not index.is_file():
         return {directory / WEIGHTS: []}

@@ -16,7 +16,7 @@ _NEXT_WITHIN_S = 0.4  # a chunk's length: whoever lags behind sends the next one
 
 @dataclass(frozen=True)
 class EncodedChunk:
-    """An encoded 400 ms chunk has `vectors` [10, dim], and where and when in its stream it lies.
+    """An `EncodedChunk` has the `vectors` [10, dim] of 400 ms, and where and when in its stream they lie.
 
     `stamp_ns` is the capture time of its first sample; `dropped_before` counts samples at 16 kHz lost before it.
     """
@@ -39,7 +39,7 @@ class EncodedChunk:
 
 
 class ChunkQueue(BoundedQueue[EncodedChunk]):
-    """A bounded queue of chunks that the decoder drains whole, and not while newer chunks are known to be near."""
+    """A `ChunkQueue` is drained whole by the decoder, and not while newer chunks are known to be near."""
 
     def __init__(self, max_chunks: int) -> None:
         super().__init__(max_chunks)

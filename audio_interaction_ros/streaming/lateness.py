@@ -11,7 +11,7 @@ _FORGETS = 0.01  # of the time that passes: two clocks part by less, and a longe
 
 
 class Lateness:
-    """Against the shortest way that a chunk has had, so clocks of two machines need not agree."""
+    """A `Lateness` compares each way of a chunk with the shortest so far, so clocks of two machines need not agree."""
 
     def __init__(self) -> None:
         self._stream_id: int | None = None
@@ -19,7 +19,10 @@ class Lateness:
         self._arrived_s: float | None = None
 
     def late_s(self, chunk: EncodedChunk, arrived_s: float) -> float:
-        """Call for every chunk; `arrived_s` by a clock that nobody sets."""
+        """Return how late a chunk is, in seconds; call for every chunk.
+
+        `arrived_s` is by a clock that nobody sets.
+        """
         way_s = arrived_s - chunk.stamp_ns / NS_PER_S
         longer_s = way_s - self._shortest_s
         # A stream may begin with what waited; more than any queue holds is another clock, or the same one set back.

@@ -21,7 +21,7 @@ from audio_interaction_ros.streaming.session import ForwardRequest, Session, Ses
 
 @dataclass(frozen=True)
 class Decision:
-    """A decision is one control token: the newest chunk it covers, how many were drained, and what was decided."""
+    """A `Decision` is one control token: the newest chunk it covers, how many were drained, and what was decided."""
 
     chunk: EncodedChunk
     chunks_drained: int
@@ -32,7 +32,10 @@ class Decision:
 
 @dataclass(frozen=True)
 class Response:
-    """A response so far is `final` once `eos` came or it was `cancelled`; `decision` is the one that triggered it."""
+    """A `Response` is what was said so far, `final` once `eos` came or it was `cancelled`.
+
+    `decision` is the one that triggered it.
+    """
 
     decision: Decision
     text: str
@@ -167,7 +170,7 @@ class ListeningLoop:
 
 
 class Limits(TypedDict, total=False):
-    """Limits are what else of a session's settings its user may choose; see `SessionSettings`."""
+    """`Limits` are what else of a session's settings its user may choose; see `SessionSettings`."""
 
     max_response_tokens: int
     rearm_below: float

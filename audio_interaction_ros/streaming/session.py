@@ -23,7 +23,7 @@ _SPARE_SHARE = 16  # an idle session keeps this part of its context free, for th
 
 @dataclass(frozen=True)
 class SessionSettings:
-    """Settings are the limits and the policy of a session.
+    """`SessionSettings` are the limits and the policy of a session.
 
     `response_threshold`: respond when P(response) among the two control tokens reaches it.
     `rearm_below`: after a response, the next has to wait until P(response) was as low as this once; 1 never waits.
@@ -52,7 +52,7 @@ class _Turn:
 
 
 class Session:
-    """A session turns each drain of chunks into one control token and, while responding, gives one text token a call.
+    """A `Session` turns a drain of chunks into one control token and, while responding, gives one text token a call.
 
     The last token emitted is not in the cache yet: it enters with the next forward pass, so a drain and a text
     step cost one pass each.
@@ -248,7 +248,7 @@ class Session:
         self._unread = turns[-1].tokens[-1:]
 
     def _kept(self, needed_chunks: int) -> set[int]:
-        """Which turns stay, as places in `_turns`."""
+        """Return which turns stay, as places in `_turns`."""
         chunks = self.longest_drain - needed_chunks
         positions = (self._cache.capacity - len(self._prefix)) // 2 - needed_chunks * (self._a_chunk + 1)
         exchanges = [number for number, turn in enumerate(self._turns) if len(turn.tokens) > 1]
@@ -273,7 +273,7 @@ class Session:
         return kept
 
     def _exchange(self, number: int) -> list[int]:
-        """A turn that was answered and the silent ones before it, newest first."""
+        """Return a turn that was answered and the silent ones before it, newest first."""
         places, chunks = [number], len(self._turns[number].vectors)
         while number > 0 and len(self._turns[number - 1].tokens) == 1:
             number -= 1
