@@ -166,7 +166,7 @@ class Session:
         """Request what `next_token` does."""
         tokens = self._turns[-1].tokens
         full = self._cache.length + len(self._unread) + 1 >= self._cache.capacity
-        if full or len(tokens) > self.settings.max_response_tokens or loops(tokens):
+        if full or len(tokens) > self.settings.max_response_tokens or is_decoding_loop(tokens):
             return self.cancel()
         logits = yield self._engine.embed(self._unread)
         token = self._choose(logits.masked_fill(self._not_first if len(tokens) == 1 else self._not_text, -torch.inf))
@@ -309,7 +309,7 @@ class Session:
         return [self._begin, *parts[1:], self._end]
 
 
-def loops(tokens: Sequence[int]) -> bool:
+def is_decoding_loop(tokens: Sequence[int]) -> bool:
     """Return whether one short sequence ends `tokens` four times over: a decoding loop (paper, error analysis)."""
     for cycle in range(1, _LONGEST_CYCLE + 1):
         span = max(_REPEATS * cycle, _FEWEST_LOOPED)

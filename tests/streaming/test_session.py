@@ -10,7 +10,7 @@ import torch
 
 from audio_interaction_ros.model.engine import Engine
 from audio_interaction_ros.model.stock import stock_model
-from audio_interaction_ros.streaming.session import Session, SessionSettings, loops
+from audio_interaction_ros.streaming.session import Session, SessionSettings, is_decoding_loop
 from tests.tiny_checkpoint import DIM, MAX_CONTEXT_CHUNKS
 
 ALWAYS, NEVER = 1e-9, 1.0 - 1e-9
@@ -296,7 +296,7 @@ def test_sampling_is_seeded_and_stays_within_the_protocol(decoder_half, vectors)
     ],
 )
 def test_going_round_in_circles_is_noticed(tokens, looped):
-    assert loops(tokens) == looped
+    assert is_decoding_loop(tokens) == looped
 
 
 def test_a_full_cache_ends_the_response_and_listening_goes_on(decoder_half, vectors):
