@@ -7,7 +7,6 @@ import json
 import os
 import platform
 import signal
-import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +18,7 @@ from audio_interaction_ros.cli.models import add_checkpoint_option
 if TYPE_CHECKING:
     from audio_interaction_ros.cli.observer import Observer
     from audio_interaction_ros.cli.processes import NodeProcesses
-    from audio_interaction_ros.cli.scoring import Scene
+    from audio_interaction_ros.cli.scoring import DemoScene
     from audio_interaction_ros.cli.timeline_view import TimelineView
 
 _START_TIMEOUT_S = 120.0
@@ -29,30 +28,34 @@ _LISTENERS = ('chunk_encoder', 'decoder', 'safety_alert')
 
 _EPILOG = """\
 Starts audio_capture, chunk_encoder, decoder and safety_alert as processes that talk over DDS, on this
-machine only. Without --mic the scene is scored against the JSON file beside it; the last line of the output
-is one JSON object.
-Exit code 0: every hazard answered, no response to anything else, no chunk lost.
+machine only. Without --mic the scene is scored against the JSON file beside it: the table at the end says which
+hazards were heard, by the model (its response) or by the alarm's signature (its alert), and what was said
+without a cause. The last line of the output is the same as one JSON object.
+"passed" in it is true when every hazard was heard, nothing else was answered, and no chunk was lost.
+Exit code 0: the scene was played and heard, whatever its score; with --strict: and it passed.
+Exit code 1: it could not be heard, or with --strict did not pass.
 
 examples:
   audio-interaction demo
   audio-interaction demo --mic            until Ctrl-C
   audio-interaction demo --mic "USB PnP"  a microphone by name
   audio-interaction demo --scene kitchen.flac
+  audio-interaction demo --strict         for a test: the exit code is the score
 """
 
 
 @dataclass(frozen=True)
 class _Sound:
-    """What capture is to play: its parameters, and for a file how many chunks it holds and what is in it."""
+    """A `_Sound` is what capture is to play: its parameters, and for a file its number of chunks and its scene."""
 
     parameters: dict[str, str]
     title: str
     chunks: int | None = None
-    scene: Scene | None = None
+    scene: DemoScene | None = None
 
 
 def add_parser(commands: Any) -> None:
-    """Adds the sub-command to argparse's sub-parsers."""
+    """Add the sub-command to argparse's sub-parsers."""
     parser: argparse.ArgumentParser = commands.add_parser(
         'demo',
         help='the four nodes live, on a scene or the microphone',
@@ -71,12 +74,16 @@ def add_parser(commands: Any) -> None:
     source.add_argument(
         '--scene', type=Path, metavar='FILE', help='a WAV or FLAC file (default: the scene of the package)'
     )
+    parser.add_argument('--strict', action='store_true', help='exit with code 1 unless the demo passed')
     add_checkpoint_option(parser)
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """0 when the demo went as it should, else 1."""
+    """Run the demo; return 0 when it ran, or with `strict` when it passed.
+
+    Raises CommandError when it could not run: a node did not start or ended, or no chunk of sound was decided on.
+    """
     try:
         import rclpy
 
@@ -88,8 +95,9 @@ def run(arguments: argparse.Namespace) -> int:
         ) from error
     from audio_interaction_ros.cli.observer import Observer
     from audio_interaction_ros.cli.processes import NodeProcesses, ros_environment
-    from audio_interaction_ros.cli.scoring import summary, verdict
-    from audio_interaction_ros.cli.timeline_view import TimelineView
+    from audio_interaction_ros.cli.scoring import scene_start_s, score, summary
+    from audio_interaction_ros.cli.timeline_view import TimelineView, count
+    from audio_interaction_ros.safety.hazards import HazardTaxonomy, default_taxonomy_path
 
     sound = _microphone(arguments.mic) if arguments.mic is not None else _scene(arguments.scene)
     environment = ros_environment()
@@ -118,15 +126,24 @@ def run(arguments: argparse.Namespace) -> int:
     finally:
         observer.close()
         rclpy.try_shutdown()
-    report = summary(sound.scene, observer.decisions, observer.responses, _machine())
-    if sound.chunks is not None:
-        # What never reached the encoder is in none of its numbers.
-        report['chunks_lost'] = max(report['chunks_lost'], sound.chunks - report['chunks'])
-    wrong = verdict(report)
-    if wrong:
-        print(f'audio-interaction: {wrong}', file=sys.stderr)
+    scored = None
+    if sound.scene:
+        taxonomy = HazardTaxonomy.load(default_taxonomy_path())
+        scored = score(
+            sound.scene,
+            scene_start_s(observer.decisions),
+            observer.responses,
+            observer.alerts,
+            lambda category: taxonomy.hazard_of(category).name,
+        )
+    report = summary(scored, observer.decisions, len(observer.responses), _machine(), sound.chunks)
+    if scored:
+        view.result(scored, report['passed'], report['chunks_lost'])
+    else:
+        heard, lost = count(report['chunks'], 'chunk'), count(report['chunks_lost'], 'chunk')
+        view.note(f'{heard} heard, {lost} lost, {count(report["responses"], "response")}')
     print(json.dumps(report, ensure_ascii=False), flush=True)
-    return int(wrong is not None)
+    return int(arguments.strict and not report['passed'])
 
 
 def _microphone(name: str) -> _Sound:
@@ -138,7 +155,7 @@ def _scene(path: Path | None) -> _Sound:
     import soundfile
 
     from audio_interaction_ros.audio import CHUNK_S
-    from audio_interaction_ros.cli.scoring import Scene
+    from audio_interaction_ros.cli.scoring import DemoScene
     from audio_interaction_ros.resources import shared_path
 
     found = path or shared_path('demo/scene.flac')
@@ -149,7 +166,7 @@ def _scene(path: Path | None) -> _Sound:
     except (soundfile.LibsndfileError, OSError) as error:
         raise CommandError(f"'{found}' cannot be read as audio ({error}); give a WAV or FLAC file") from error
     description = found.with_suffix('.json')
-    scene = Scene.load(description) if description.exists() else None
+    scene = DemoScene.load(description) if description.exists() else None
     chunks = int(info.frames / info.samplerate / CHUNK_S + 1e-6)
     title = f'{found.name}, {info.frames / info.samplerate:.0f} s'
     if scene:
@@ -179,7 +196,19 @@ def _wait_active(nodes: NodeProcesses, observer: Observer, name: str) -> None:
 
 
 def _watch(nodes: NodeProcesses, observer: Observer, sound: _Sound) -> None:
-    """Until the file is over and what it set off has been said, or until Ctrl-C."""
+    """Spin until the file is over and what it set off has been said, or until Ctrl-C.
+
+    Raises CommandError when no decision arrived.
+    """
+    _listen(nodes, observer, sound)
+    if not observer.decisions:
+        raise CommandError(
+            'no chunk of sound arrived; is the file or the microphone the right one? audio_capture wrote last:\n'
+            f'{nodes.log_tail("audio_capture")}'
+        )
+
+
+def _listen(nodes: NodeProcesses, observer: Observer, sound: _Sound) -> None:
     observer.last_event_s = time.monotonic()
     try:
         while True:

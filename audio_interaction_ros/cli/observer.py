@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import rclpy
@@ -14,9 +15,10 @@ from rclpy.qos import QoSProfile
 
 from audio_interaction_ros.audio import CHUNK_S
 from audio_interaction_ros.cli.errors import CommandError
-from audio_interaction_ros.cli.scoring import HeardDecision, HeardResponse
+from audio_interaction_ros.cli.scoring import HeardAlert, HeardDecision, HeardResponse, scene_start_s
 from audio_interaction_ros.cli.timeline_view import TimelineView
 from audio_interaction_ros.msg import Decision, Response, SafetyAlert
+from audio_interaction_ros.safety.policy import HeardBy
 
 _STATES = {SafetyAlert.RAISED: 'raised', SafetyAlert.UPDATED: 'updated', SafetyAlert.CLEARED: 'cleared'}
 _SEVERITIES = {SafetyAlert.INFO: 'info', SafetyAlert.WARNING: 'warning', SafetyAlert.DANGER: 'danger'}
@@ -24,16 +26,16 @@ _QOS = QoSProfile(depth=1000)
 
 
 class Observer:
-    """`decisions` and `responses` in the order of arrival; drives the terminal's timeline meanwhile."""
+    """An `Observer` keeps decisions, responses and alerts in the order of arrival, and shows them on the timeline."""
 
     def __init__(self, view: TimelineView) -> None:
-        """rclpy must have been initialised."""
+        """Make the node; rclpy must have been initialised."""
         self.decisions: list[HeardDecision] = []
-        self.responses: list[HeardResponse] = []
+        self.alerts: list[HeardAlert] = []
         self.last_event_s = time.monotonic()
         self._view = view
         self._open_responses: set[str] = set()
-        self._seen_responses: set[str] = set()
+        self._responses: dict[str, HeardResponse] = {}
         self._start_s: float | None = None
         self._node = rclpy.create_node('demo')
         self._executor = SingleThreadedExecutor()
@@ -43,13 +45,18 @@ class Observer:
         self._node.create_subscription(SafetyAlert, 'ai/safety_alert', self._on_alert, _QOS)
 
     def close(self) -> None:
-        """The end of the node."""
+        """Destroy the node."""
         self._executor.shutdown()
         self._node.destroy_node()
 
     @property
+    def responses(self) -> list[HeardResponse]:
+        """Return the responses so far, each with the newest of its text."""
+        return list(self._responses.values())
+
+    @property
     def speaking(self) -> bool:
-        """True while a response is being written."""
+        """Return True while a response is being written."""
         return bool(self._open_responses)
 
     def spin(self, seconds: float) -> None:
@@ -59,7 +66,7 @@ class Observer:
             self._executor.spin_once(timeout_sec=left)
 
     def wait_active(self, name: str, timeout_s: float, check: Callable[[], None]) -> None:
-        """Until the lifecycle node is active. `check` is called meanwhile and may raise.
+        """Wait until the lifecycle node is active. `check` is called meanwhile and may raise.
 
         Raises CommandError when the node is not active in time.
         """
@@ -98,23 +105,36 @@ class Observer:
         self.decisions.append(decision)
         self.last_event_s = time.monotonic()
         if self._start_s is None:
-            self._start_s = decision.stamp_s - decision.chunk_index * CHUNK_S
+            self._start_s = scene_start_s(self.decisions)
         t_s = decision.stamp_s + CHUNK_S - self._start_s
         self._view.decision(t_s, message.level_dbfs, decision.respond, message.probability, decision.chunks_drained)
 
     def _on_response(self, message: Any) -> None:
         received_s = time.time()
         self.last_event_s = time.monotonic()
-        if message.id not in self._seen_responses:
-            self._seen_responses.add(message.id)
+        if message.id in self._responses:
+            self._responses[message.id] = replace(self._responses[message.id], text=message.text)
+        else:
             self._open_responses.add(message.id)
-            self.responses.append(HeardResponse(_stamp_s(message.header.stamp), received_s))
+            self._responses[message.id] = HeardResponse(_stamp_s(message.header.stamp), received_s, message.text)
         if message.final:
             self._open_responses.discard(message.id)
         self._view.response(message.text, message.emotion, message.latency_s, message.final)
 
     def _on_alert(self, message: Any) -> None:
+        received_s = time.time()
         self.last_event_s = time.monotonic()
+        self.alerts.append(
+            HeardAlert(
+                _stamp_s(message.header.stamp),
+                received_s,
+                message.id,
+                message.hazard,
+                HeardBy(message.heard_by),
+                message.message,
+                message.response_id,
+            )
+        )
         self._view.alert(
             _STATES.get(message.state, '?'),
             _SEVERITIES.get(message.severity, '?'),

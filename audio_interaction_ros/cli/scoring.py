@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +11,14 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from audio_interaction_ros.audio import CHUNK_S
 from audio_interaction_ros.cli.errors import CommandError
+from audio_interaction_ros.safety.policy import HeardBy
 
 # A response counts for a hazard until its end, or this long after its onset when it is shorter.
 MIN_ANSWER_WINDOW_S = 4.0
 
 
 class SceneEvent(BaseModel):
-    """A sound in the scene, in seconds from the scene's start."""
+    """A `SceneEvent` is a sound in the scene, in seconds from the scene's start."""
 
     model_config = ConfigDict(frozen=True, extra='ignore')
 
@@ -27,16 +28,19 @@ class SceneEvent(BaseModel):
     hazard: bool
 
 
-class Scene(BaseModel):
-    """The events of a scene file, from the JSON file beside it."""
+class DemoScene(BaseModel):
+    """A `DemoScene` holds the events of a scene file, from the JSON file beside it."""
 
     model_config = ConfigDict(frozen=True, extra='ignore')
 
     events: tuple[SceneEvent, ...]
 
     @classmethod
-    def load(cls, path: Path) -> Scene:
-        """Raises CommandError when the file is not a scene description."""
+    def load(cls, path: Path) -> DemoScene:
+        """Read the description of a scene.
+
+        Raises CommandError when the file is not a scene description.
+        """
         try:
             return cls.model_validate_json(path.read_text())
         except (OSError, ValidationError) as error:
@@ -44,13 +48,20 @@ class Scene(BaseModel):
 
     @property
     def hazards(self) -> list[SceneEvent]:
-        """The events that deserve an answer, by onset."""
+        """Return the events that deserve an answer, by onset."""
         return sorted((event for event in self.events if event.hazard), key=lambda event: event.onset_s)
+
+    def sound_at(self, at_s: float) -> str:
+        """Return the category of the sound that can be heard at a second of the scene; empty between two sounds."""
+        return next((event.category for event in self.events if event.onset_s <= at_s <= event.end_s), '')
 
 
 @dataclass(frozen=True)
 class HeardDecision:
-    """A decision as it arrived; the stamp is the capture time of the newest chunk's first sample."""
+    """A `HeardDecision` is a decision as it arrived.
+
+    Its stamp is the capture time of the newest chunk's first sample.
+    """
 
     stamp_s: float
     received_s: float
@@ -62,36 +73,94 @@ class HeardDecision:
 
     @property
     def latency_s(self) -> float:
-        """From the end of the newest chunk's sound to the arrival."""
+        """Return the time from the end of the newest chunk's sound to the arrival."""
         return self.received_s - (self.stamp_s + CHUNK_S)
 
 
 @dataclass(frozen=True)
 class HeardResponse:
-    """A response as its first message arrived; the stamp is that of its trigger chunk."""
+    """A `HeardResponse` was received when its first message arrived; its text is that of its last.
+
+    Its stamp is the capture time of its trigger chunk's first sample.
+    """
 
     stamp_s: float
     received_s: float
+    text: str = ''
 
 
-@dataclass
-class Score:
-    """`onset_to_response_s` has one entry for each answered hazard; `missed` names the others."""
+@dataclass(frozen=True)
+class HeardAlert:
+    """A `HeardAlert` is one message about an alert; its stamp is the capture time of the first sound behind it."""
 
-    hazards: int = 0
-    missed: list[str] = field(default_factory=list)
-    false_responses: int = 0
-    repeats: int = 0
-    onset_to_response_s: list[float] = field(default_factory=list)
+    stamp_s: float
+    received_s: float
+    id: str
+    hazard: str
+    heard_by: HeardBy
+    message: str
+    response_id: str = ''
+
+
+@dataclass(frozen=True)
+class HazardOutcome:
+    """A `HazardOutcome` says what heard a hazard: a response, the alarm's signature, both, or nothing."""
+
+    hazard: SceneEvent
+    response: HeardResponse | None
+    alert: HeardAlert | None
+    misnamed: bool = False  # the response is about another hazard
 
     @property
-    def answered(self) -> int:
-        return self.hazards - len(self.missed)
+    def heard_by(self) -> list[str]:
+        """Return the paths that heard it: `model`, `signature`."""
+        return ['model'] * (self.response is not None) + ['signature'] * (self.alert is not None)
+
+
+@dataclass(frozen=True)
+class Score:
+    """A `Score` says what became of every hazard, and what nothing in the scene called for."""
+
+    scene: DemoScene
+    start_s: float
+    outcomes: tuple[HazardOutcome, ...]
+    false_responses: tuple[HeardResponse, ...]
+    false_alerts: tuple[HeardAlert, ...]
+    repeats: int
+
+    @property
+    def heard(self) -> list[HazardOutcome]:
+        """Return the hazards that were heard, by either path."""
+        return [outcome for outcome in self.outcomes if outcome.heard_by]
+
+    @property
+    def missed(self) -> list[HazardOutcome]:
+        """Return the hazards that neither path heard."""
+        return [outcome for outcome in self.outcomes if not outcome.heard_by]
+
+    @property
+    def false(self) -> list[HeardResponse | HeardAlert]:
+        """Return the false responses, then the false alerts."""
+        return [*self.false_responses, *self.false_alerts]
+
+    @property
+    def onset_to_response_s(self) -> list[float]:
+        """Return the time from onset to response of each hazard that the model answered."""
+        return [
+            outcome.response.received_s - (self.start_s + outcome.hazard.onset_s)
+            for outcome in self.outcomes
+            if outcome.response
+        ]
+
+    def at_s(self, heard: HeardResponse | HeardAlert) -> float:
+        """Return the second of the scene at which a response was triggered or an alert arrived."""
+        moment_s = heard.stamp_s + CHUNK_S if isinstance(heard, HeardResponse) else heard.received_s
+        return moment_s - self.start_s
 
 
 @dataclass(frozen=True)
 class Matches:
-    """Which moment answers which window, by their numbers; the other moments are repeats or false."""
+    """A `Matches` says which moment answers which window, by their numbers; the other moments are repeats or false."""
 
     answers: dict[int, int]
     repeats: tuple[int, ...]
@@ -118,33 +187,83 @@ def match(windows: Sequence[tuple[float, float]], moments_s: Sequence[float]) ->
 
 
 def answer_window(event: SceneEvent) -> tuple[float, float]:
-    """The seconds of the scene in which a response counts for an event."""
+    """Return the seconds of the scene, (after, until], in which a response counts for an event."""
     return event.onset_s, max(event.end_s, event.onset_s + MIN_ANSWER_WINDOW_S)
 
 
-def score(scene: Scene, scene_start_s: float, responses: Iterable[HeardResponse]) -> Score:
-    """Match each response, in the order of arrival, to the hazard whose window holds its trigger chunk's end."""
+def signature_alerts(alerts: Iterable[HeardAlert]) -> list[HeardAlert]:
+    """Return the messages that were sent because a signature was heard, in the order given.
+
+    Others of the same alert say that a response named it (another `response_id`), or bring no new sound (the same
+    stamp): it was escalated, acknowledged or cleared.
+    """
+    latest: dict[str, HeardAlert] = {}
+    found = []
+    for alert in alerts:
+        before = latest.get(alert.id)
+        latest[alert.id] = alert
+        new_sound = before is None or alert.stamp_s != before.stamp_s
+        by_response = alert.response_id != (before.response_id if before else '')
+        if HeardBy.SIGNATURE in alert.heard_by and new_sound and not by_response:
+            found.append(alert)
+    return found
+
+
+def score(
+    scene: DemoScene,
+    start_s: float,
+    responses: Iterable[HeardResponse],
+    alerts: Iterable[HeardAlert],
+    hazard_name: Callable[[str], str],
+) -> Score:
+    """Match what was heard to the hazards of the scene.
+
+    A response, in the order of arrival, counts for the hazard whose window holds its trigger chunk's end. An alert from
+    a signature counts for the hazard of its name in whose window lies some of the sound behind it, which is what came
+    between its stamp and its arrival. `hazard_name` gives the taxonomy's name of what a category or sentence is about.
+    """
     hazards = scene.hazards
+    windows = [answer_window(hazard) for hazard in hazards]
     responses = list(responses)
-    matches = match(
-        [answer_window(hazard) for hazard in hazards],
-        [response.stamp_s + CHUNK_S - scene_start_s for response in responses],
-    )
+    matches = match(windows, [response.stamp_s + CHUNK_S - start_s for response in responses])
+    by_signature: dict[int, HeardAlert] = {}
+    false_alerts = []
+    for alert in signature_alerts(alerts):
+        first_s, last_s = alert.stamp_s - start_s, alert.received_s - start_s
+        behind = [
+            index
+            for index, (hazard, (after_s, until_s)) in enumerate(zip(hazards, windows, strict=True))
+            if hazard_name(hazard.category) == alert.hazard and last_s > after_s and first_s <= until_s
+        ]
+        for index in behind:
+            by_signature.setdefault(index, alert)
+        if not behind:
+            false_alerts.append(alert)
+    outcomes = []
+    for index, hazard in enumerate(hazards):
+        response = responses[matches.answers[index]] if index in matches.answers else None
+        misnamed = response is not None and hazard_name(response.text) != hazard_name(hazard.category)
+        outcomes.append(HazardOutcome(hazard, response, by_signature.get(index), misnamed))
     return Score(
-        hazards=len(hazards),
-        missed=[hazard.category for index, hazard in enumerate(hazards) if index not in matches.answers],
-        false_responses=len(matches.false),
+        scene=scene,
+        start_s=start_s,
+        outcomes=tuple(outcomes),
+        false_responses=tuple(responses[moment] for moment in matches.false),
+        false_alerts=tuple(false_alerts),
         repeats=len(matches.repeats),
-        onset_to_response_s=[
-            responses[moment].received_s - (scene_start_s + hazards[index].onset_s)
-            for index, moment in matches.answers.items()
-        ],
     )
+
+
+def scene_start_s(decisions: Sequence[HeardDecision]) -> float:
+    """Return when the scene's first sample was played: the first decision says which chunk it was made after."""
+    return decisions[0].stamp_s - decisions[0].chunk_index * CHUNK_S
 
 
 def count_chunks(decisions: Sequence[HeardDecision]) -> tuple[int, int]:
-    """(chunks decided on, chunks lost): the loss the decoder reports, or what its chunk numbers lack if that
-    is more. Each stream counts afresh."""
+    """Return (chunks decided on, chunks lost).
+
+    The loss is what the decoder reports, or what its chunk numbers lack if that is more. Each stream counts afresh.
+    """
     heard, lost = 0, 0
     for stream in dict.fromkeys(decision.stream_id for decision in decisions):
         own = [decision for decision in decisions if decision.stream_id == stream]
@@ -155,7 +274,7 @@ def count_chunks(decisions: Sequence[HeardDecision]) -> tuple[int, int]:
 
 
 def spread(values: Sequence[float], scale: float = 1.0) -> dict[str, float | None]:
-    """p50, p99 (nearest rank) and max of `values` × `scale`; None where there is nothing to measure."""
+    """Return p50, p99 (nearest rank) and max of `values` × `scale`; None where there is nothing to measure."""
     if not values:
         return {'p50': None, 'p99': None, 'max': None}
     ordered = sorted(values)
@@ -168,39 +287,58 @@ def spread(values: Sequence[float], scale: float = 1.0) -> dict[str, float | Non
 
 
 def summary(
-    scene: Scene | None, decisions: Sequence[HeardDecision], responses: Sequence[HeardResponse], machine: str
+    score: Score | None,
+    decisions: Sequence[HeardDecision],
+    responses: int,
+    machine: str,
+    chunks_played: int | None = None,
 ) -> dict[str, Any]:
-    """The demo's JSON line; without a scene only what needs none."""
+    """Return the demo's JSON line; without a score only what needs none.
+
+    `responses` is how many there were. `chunks_played` is how many chunks the file holds: what never reached the
+    encoder is in none of its numbers.
+    """
     chunks, lost = count_chunks(decisions)
-    report: dict[str, Any] = {}
-    if scene:
-        first = decisions[0] if decisions else None
-        start_s = first.stamp_s - first.chunk_index * CHUNK_S if first else 0.0
-        result = score(scene, start_s, responses)
+    if chunks_played is not None:
+        lost = max(lost, chunks_played - chunks)
+    report: dict[str, Any] = {'passed': not lost}
+    if score:
         report = {
-            'hazards': result.hazards,
-            'answered': result.answered,
-            'missed': result.missed,
-            'false_responses': result.false_responses,
-            'repeats': result.repeats,
+            'passed': not (score.missed or score.false_responses or score.false_alerts or lost),
+            'hazards': len(score.outcomes),
+            'heard': len(score.heard),
+            'heard_by_model': sum(outcome.response is not None for outcome in score.outcomes),
+            'heard_by_signature': sum(outcome.alert is not None for outcome in score.outcomes),
+            'misnamed': sum(outcome.misnamed for outcome in score.outcomes),
+            'missed': [outcome.hazard.category for outcome in score.missed],
+            'false_responses': len(score.false_responses),
+            'false_alerts': len(score.false_alerts),
+            'repeats': score.repeats,
         }
-    report |= {'responses': len(responses), 'chunks': chunks, 'chunks_lost': lost}
-    if scene:
-        report['onset_to_response_s'] = spread(result.onset_to_response_s)
+    report |= {'responses': responses, 'chunks': chunks, 'chunks_lost': lost}
+    if score:
+        report['onset_to_response_s'] = spread(score.onset_to_response_s)
     report['decision_latency_ms'] = spread([decision.latency_s for decision in decisions], 1000.0)
+    if score:
+        report['each_hazard'] = [
+            {
+                'onset_s': outcome.hazard.onset_s,
+                'category': outcome.hazard.category,
+                'heard_by': outcome.heard_by,
+                'response': outcome.response.text if outcome.response else None,
+                'misnamed': outcome.misnamed,
+                'alert': outcome.alert.hazard if outcome.alert else None,
+            }
+            for outcome in score.outcomes
+        ]
+        report['each_false'] = [
+            {
+                'at_s': round(score.at_s(heard), 3),
+                'during': score.scene.sound_at(score.at_s(heard)),
+                'heard_by': 'model' if isinstance(heard, HeardResponse) else 'signature',
+                'said': heard.text if isinstance(heard, HeardResponse) else heard.message,
+            }
+            for heard in score.false
+        ]
     report['machine'] = machine
     return report
-
-
-def verdict(report: dict[str, Any]) -> str | None:
-    """None when the demo went as it should, else what went wrong, in one sentence."""
-    wrong = []
-    if report.get('missed'):
-        wrong.append(f'{len(report["missed"])} hazards were not answered ({", ".join(report["missed"])})')
-    if report.get('false_responses'):
-        wrong.append(f'{report["false_responses"]} responses were to no hazard')
-    if report['chunks_lost']:
-        wrong.append(f'{report["chunks_lost"]} chunks were lost')
-    if not report['chunks']:
-        wrong.append('no chunk of sound arrived')
-    return '; '.join(wrong) + '.' if wrong else None

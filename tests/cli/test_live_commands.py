@@ -15,6 +15,7 @@ import pytest
 import soundfile
 
 from audio_interaction_ros.bags import AudioBagReader
+from tests.alarm_sounds import hi_lo
 
 pytest.importorskip('rclpy', reason='ROS 2 is not installed')
 pytest.importorskip('audio_interaction_ros.msg', reason='the messages are not built')
@@ -86,18 +87,48 @@ def test_a_recording_holds_what_capture_published(tmp_path, environment, scene, 
     np.testing.assert_allclose(heard, SOUND[: len(heard)], atol=2 / 32_768)
 
 
-def test_the_demo_ends_with_a_score_and_leaves_no_process(environment, scene, tiny_checkpoint):
-    demo = start(
-        environment, 'audio_interaction_ros.cli', 'demo', '--scene', str(scene), '--checkpoint', str(tiny_checkpoint)
-    )
+def test_a_strict_demo_ends_with_a_score_that_is_its_exit_status(environment, scene, tiny_checkpoint):
+    """The second hazard comes after the end of the sound, so it is missed for certain."""
+    events = json.loads(scene.with_suffix('.json').read_text())['events']
+    events.append({'onset_s': 20.0, 'end_s': 25.0, 'category': 'siren', 'hazard': True})
+    scene.with_suffix('.json').write_text(json.dumps({'events': events}))
+    command = ('demo', '--scene', str(scene), '--checkpoint', str(tiny_checkpoint), '--strict')
+    demo = start(environment, 'audio_interaction_ros.cli', *command)
     out, err = demo.communicate(timeout=200)
     report = json.loads(out.splitlines()[-1])
     assert report['chunks'] == 15, err
     assert report['chunks_lost'] == 0
-    assert report['hazards'] == 1
+    assert (report['hazards'], report['passed']) == (2, False)
+    assert 'siren' in report['missed']
     assert report['decision_latency_ms']['max'] > 0
-    assert demo.returncode == int(bool(report['missed'] or report['false_responses']))
+    assert out.splitlines()[-2].startswith('result: not passed')
+    assert demo.returncode == 1
     assert node_processes(environment['ROS_DOMAIN_ID']) == []
+
+
+def test_the_demo_counts_an_alarm_as_heard_by_its_signature_and_exits_well(tmp_path, environment, tiny_checkpoint):
+    """The random checkpoint says nothing about it that could be read."""
+    soundfile.write(tmp_path / 'alarm.flac', 0.2 * hi_lo(8.0), 16_000)
+    event = {'onset_s': 0.0, 'end_s': 8.0, 'category': 'siren', 'hazard': True}
+    (tmp_path / 'alarm.json').write_text(json.dumps({'events': [event]}))
+    command = ('demo', '--scene', str(tmp_path / 'alarm.flac'), '--checkpoint', str(tiny_checkpoint))
+    demo = start(environment, 'audio_interaction_ros.cli', *command)
+    out, err = demo.communicate(timeout=200)
+    report = json.loads(out.splitlines()[-1])
+    assert (report['heard'], report['heard_by_signature']) == (1, 1), out + err
+    assert report['each_hazard'][0]['alert'] == 'siren'
+    assert demo.returncode == 0, err
+    assert node_processes(environment['ROS_DOMAIN_ID']) == []
+
+
+def test_a_demo_in_which_no_chunk_arrived_has_not_run(tmp_path, environment, tiny_checkpoint):
+    soundfile.write(tmp_path / 'click.flac', SOUND[:3_000], 16_000)
+    command = ('demo', '--scene', str(tmp_path / 'click.flac'), '--checkpoint', str(tiny_checkpoint))
+    demo = start(environment, 'audio_interaction_ros.cli', *command)
+    _, err = demo.communicate(timeout=200)
+    assert demo.returncode == 1
+    assert 'no chunk of sound arrived' in err
+    assert 'Traceback' not in err
 
 
 def test_the_demo_shows_why_a_node_would_not_start(tmp_path, environment, scene):

@@ -8,27 +8,49 @@ import pytest
 
 from audio_interaction_ros.cli.errors import CommandError
 from audio_interaction_ros.cli.scoring import (
+    DemoScene,
+    HeardAlert,
     HeardDecision,
     HeardResponse,
-    Scene,
     SceneEvent,
+    Score,
     count_chunks,
-    score,
+    scene_start_s,
+    signature_alerts,
     spread,
     summary,
-    verdict,
 )
+from audio_interaction_ros.cli.scoring import score as score_by_name
+from audio_interaction_ros.safety.hazards import HazardTaxonomy, default_taxonomy_path
+from audio_interaction_ros.safety.policy import HeardBy
 
 START_S = 1_000.0
 
 
-def scene(*events: tuple[float, float, str, bool]) -> Scene:
-    return Scene(events=tuple(SceneEvent(onset_s=o, end_s=e, category=c, hazard=h) for o, e, c, h in events))
+def scene(*events: tuple[float, float, str, bool]) -> DemoScene:
+    return DemoScene(events=tuple(SceneEvent(onset_s=o, end_s=e, category=c, hazard=h) for o, e, c, h in events))
 
 
-def response(trigger_end_s: float, delay_s: float = 0.1) -> HeardResponse:
+def response(trigger_end_s: float, delay_s: float = 0.1, text: str = 'A siren!') -> HeardResponse:
     """Triggered by the chunk that ends there, received `delay_s` later."""
-    return HeardResponse(START_S + trigger_end_s - 0.4, START_S + trigger_end_s + delay_s)
+    return HeardResponse(START_S + trigger_end_s - 0.4, START_S + trigger_end_s + delay_s, text)
+
+
+def alert(
+    first_s: float,
+    arrived_s: float,
+    hazard: str = 'siren',
+    heard_by: HeardBy = HeardBy.SIGNATURE,
+    response_id: str = '',
+) -> HeardAlert:
+    """Of an alert that begins with the sound at `first_s`."""
+    message = f'I hear it: {hazard}.'
+    return HeardAlert(START_S + first_s, START_S + arrived_s, f'{hazard}-1', hazard, heard_by, message, response_id)
+
+
+def score(scene: DemoScene, responses: list[HeardResponse], alerts: list[HeardAlert] | None = None) -> Score:
+    taxonomy = HazardTaxonomy.load(default_taxonomy_path())
+    return score_by_name(scene, START_S, responses, alerts or [], lambda text: taxonomy.hazard_of(text).name)
 
 
 def decision(chunk: int, latency_s: float = 0.05, drained: int = 1, lost: int = 0, stream: int = 7) -> HeardDecision:
@@ -41,39 +63,81 @@ SIREN = (10.0, 18.0, 'siren', True)
 
 @pytest.mark.parametrize('trigger_end_s', [10.4, 17.9])
 def test_a_response_within_a_hazard_answers_it(trigger_end_s):
-    result = score(scene(SIREN), START_S, [response(trigger_end_s)])
-    assert (result.answered, result.false_responses) == (1, 0)
+    result = score(scene(SIREN), [response(trigger_end_s)])
+    assert [outcome.heard_by for outcome in result.outcomes] == [['model']]
+    assert result.false_responses == ()
     assert result.onset_to_response_s == pytest.approx([trigger_end_s + 0.1 - 10.0])
 
 
 @pytest.mark.parametrize('trigger_end_s', [9.9, 10.0, 18.1])
 def test_a_response_outside_is_false_and_the_hazard_missed(trigger_end_s):
-    result = score(scene(SIREN), START_S, [response(trigger_end_s)])
-    assert (result.answered, result.missed, result.false_responses) == (0, ['siren'], 1)
+    result = score(scene(SIREN), [response(trigger_end_s)])
+    assert [outcome.hazard.category for outcome in result.missed] == ['siren']
+    assert [result.at_s(heard) for heard in result.false_responses] == pytest.approx([trigger_end_s])
 
 
 def test_a_short_hazard_may_be_answered_until_four_seconds_after_its_onset():
     glass = scene((5.0, 5.6, 'glass_breaking', True))
-    assert score(glass, START_S, [response(8.9)]).answered == 1
-    assert score(glass, START_S, [response(9.1)]).answered == 0
+    assert len(score(glass, [response(8.9)]).heard) == 1
+    assert len(score(glass, [response(9.1)]).heard) == 0
 
 
 def test_a_response_to_a_benign_sound_is_false():
     dog = scene(SIREN, (30.0, 34.0, 'dog', False))
-    result = score(dog, START_S, [response(11.0), response(31.0)])
-    assert (result.hazards, result.answered, result.false_responses) == (1, 1, 1)
+    result = score(dog, [response(11.0), response(31.0)])
+    assert (len(result.heard), len(result.false_responses)) == (1, 1)
+    assert dog.sound_at(result.at_s(result.false_responses[0])) == 'dog'
 
 
 def test_a_second_response_to_a_hazard_is_a_repeat():
-    result = score(scene(SIREN), START_S, [response(11.0), response(15.0)])
-    assert (result.answered, result.false_responses, result.repeats) == (1, 0, 1)
+    result = score(scene(SIREN), [response(11.0), response(15.0)])
+    assert (len(result.heard), len(result.false_responses), result.repeats) == (1, 0, 1)
     assert result.onset_to_response_s == pytest.approx([1.1])
 
 
 def test_where_windows_overlap_each_hazard_gets_its_own_response():
     both = scene((10.0, 11.0, 'glass_breaking', True), (12.0, 16.0, 'crying_baby', True))
-    result = score(both, START_S, [response(10.8), response(13.2)])
-    assert (result.answered, result.repeats, result.false_responses) == (2, 0, 0)
+    result = score(both, [response(10.8), response(13.2)])
+    assert (len(result.heard), result.repeats, len(result.false_responses)) == (2, 0, 0)
+
+
+def test_a_response_about_another_hazard_counts_and_is_told_apart():
+    assert not score(scene(SIREN), [response(11.0, text='A siren! An emergency vehicle is near.')]).outcomes[0].misnamed
+    wrong = score(scene(SIREN), [response(11.0, text='Fire! I hear flames crackling.')]).outcomes[0]
+    assert (wrong.heard_by, wrong.misnamed) == (['model'], True)
+
+
+def test_a_hazard_is_heard_by_the_signature_of_its_alarm_without_the_model():
+    result = score(scene(SIREN), [], [alert(10.2, 13.8)])
+    assert [outcome.heard_by for outcome in result.outcomes] == [['signature']]
+    assert (result.missed, result.false_alerts) == ([], ())
+
+
+def test_a_hazard_may_be_heard_by_both():
+    result = score(scene(SIREN), [response(11.0)], [alert(10.2, 13.8, heard_by=HeardBy.BOTH)])
+    assert [outcome.heard_by for outcome in result.outcomes] == [['model', 'signature']]
+
+
+def test_an_alert_that_arrives_after_its_alarm_counts_for_it():
+    assert score(scene(SIREN), [], [alert(12.0, 19.0)]).missed == []
+
+
+@pytest.mark.parametrize(('first_s', 'arrived_s', 'hazard'), [(3.0, 9.0, 'siren'), (10.2, 13.8, 'smoke_alarm')])
+def test_an_alert_of_another_time_or_another_hazard_is_false(first_s, arrived_s, hazard):
+    result = score(scene(SIREN), [], [alert(first_s, arrived_s, hazard)])
+    assert len(result.missed) == 1
+    assert [false.hazard for false in result.false_alerts] == [hazard]
+
+
+def test_of_an_alerts_messages_those_count_that_a_signature_sent():
+    by_model = alert(10.2, 11.0, heard_by=HeardBy.MODEL, response_id='1')
+    joined = alert(11.0, 13.0, heard_by=HeardBy.BOTH, response_id='1')
+    acknowledged = alert(11.0, 14.0, heard_by=HeardBy.BOTH, response_id='1')
+    said_again = alert(13.0, 15.0, heard_by=HeardBy.BOTH, response_id='2')
+    heard_again = alert(14.0, 16.0, heard_by=HeardBy.BOTH, response_id='2')
+    deaf = alert(15.0, 15.0, 'listening_lost', HeardBy.SUPERVISION)
+    messages = [by_model, joined, acknowledged, said_again, heard_again, deaf]
+    assert signature_alerts(messages) == [joined, heard_again]
 
 
 def test_lost_chunks_are_what_is_reported_or_missing_whichever_is_more():
@@ -92,35 +156,58 @@ def test_percentiles_are_nearest_rank():
 
 def test_the_summary_counts_from_the_streams_first_chunk_though_its_decision_covers_more():
     heard = [decision(1, drained=2), decision(2, 0.02), *(decision(chunk) for chunk in range(3, 50))]
-    report = summary(scene(SIREN), heard, [response(10.4)], 'a machine')
-    assert report['hazards'] == report['answered'] == 1
+    assert scene_start_s(heard) == START_S
+    report = summary(score(scene(SIREN), [response(10.4)]), heard, 1, 'a machine')
+    assert report['passed'] is True
+    assert report['hazards'] == report['heard'] == report['heard_by_model'] == 1
+    assert report['heard_by_signature'] == 0
     assert report['chunks'] == 50
     assert report['chunks_lost'] == 0
     assert report['onset_to_response_s']['p50'] == pytest.approx(0.5)
     assert report['decision_latency_ms'] == {'p50': 50.0, 'p99': 50.0, 'max': 50.0}
-    assert verdict(report) is None
     json.dumps(report)
 
 
-def test_the_verdict_says_everything_that_went_wrong():
-    report = summary(scene(SIREN), [decision(0), decision(3)], [response(30.0)], 'a machine')
-    assert verdict(report) == '1 hazards were not answered (siren); 1 responses were to no hazard; 2 chunks were lost.'
-    assert verdict(summary(None, [], [], 'a machine')) == 'no chunk of sound arrived.'
+def test_the_summary_says_everything_that_went_wrong_and_when():
+    result = score(scene(SIREN), [response(30.0, text='Fire!')], [alert(40.0, 45.0)])
+    report = summary(result, [decision(0), decision(3)], 1, 'a machine')
+    assert (report['passed'], report['missed'], report['chunks_lost']) == (False, ['siren'], 2)
+    assert report['each_hazard'][0]['onset_s'] == 10.0
+    assert report['each_false'] == [
+        {'at_s': 30.0, 'during': '', 'heard_by': 'model', 'said': 'Fire!'},
+        {'at_s': 45.0, 'during': '', 'heard_by': 'signature', 'said': 'I hear it: siren.'},
+    ]
+
+
+@pytest.mark.parametrize(
+    ('responses', 'alerts', 'decisions', 'played'),
+    [
+        ([], [], [decision(0)], 1),
+        ([response(11.0), response(30.0)], [], [decision(0)], 1),
+        ([response(11.0)], [alert(30.0, 33.0)], [decision(0)], 1),
+        ([response(11.0)], [], [decision(0), decision(3)], 4),
+        ([response(11.0)], [], [decision(0)], 2),
+    ],
+    ids=['missed', 'false response', 'false alert', 'lost in between', 'lost at the end'],
+)
+def test_one_thing_wrong_and_the_demo_has_not_passed(responses, alerts, decisions, played):
+    right = summary(score(scene(SIREN), [response(11.0)]), [decision(0)], 1, 'a machine', 1)
+    wrong = summary(score(scene(SIREN), responses, alerts), decisions, len(responses), 'a machine', played)
+    assert (right['passed'], wrong['passed']) == (True, False)
 
 
 def test_without_a_scene_nothing_is_said_about_hazards():
-    report = summary(None, [decision(0)], [response(0.4)], 'a machine')
+    report = summary(None, [decision(0)], 1, 'a machine')
     assert 'hazards' not in report
-    assert report['responses'] == 1
-    assert verdict(report) is None
+    assert (report['passed'], report['responses']) == (True, 1)
 
 
 def test_a_scene_file_may_say_more_than_is_needed_but_not_less(tmp_path):
     path = tmp_path / 'scene.json'
     event = {'onset_s': 1.0, 'end_s': 2.0, 'category': 'siren', 'hazard': True, 'source': 'procedural'}
     path.write_text(json.dumps({'title': 'a kitchen', 'events': [event]}))
-    assert [hazard.category for hazard in Scene.load(path).hazards] == ['siren']
+    assert [hazard.category for hazard in DemoScene.load(path).hazards] == ['siren']
     del event['hazard']
     path.write_text(json.dumps({'events': [event]}))
     with pytest.raises(CommandError, match='does not describe a scene'):
-        Scene.load(path)
+        DemoScene.load(path)
