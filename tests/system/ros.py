@@ -62,7 +62,7 @@ class Ros:
         _used_domains += 1
         self._domain = 1 + (os.getpid() + _used_domains) % 100
         self._folder = folder
-        self._environment = {
+        self.environment = {
             **os.environ,
             'AMENT_PREFIX_PATH': os.environ.get('AMENT_PREFIX_PATH', sys.prefix),
             **(environment or {}),
@@ -96,7 +96,7 @@ class Ros:
         command = [sys.executable, '-m', f'audio_interaction_ros.nodes.{name}', '--ros-args', *ros_args]
         for key, value in parameters.items():
             command += ['-p', f'{key}:={value}']
-        environment = self._environment | ({LOCK: str(lock)} if lock else {})
+        environment = self.environment | ({LOCK: str(lock)} if lock else {})
         process = Process(command, environment, self._folder / f'{name}-{len(self._processes)}.log')
         self._processes.append(process)
         return process

@@ -1,0 +1,42 @@
+"""Print what the assistant says, while it says it.
+
+ros2 launch audio_interaction_ros assistant.launch.py   # in one terminal
+python3 examples/subscriber.py                          # in another
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+import rclpy
+from rclpy.executors import ExternalShutdownException
+from rclpy.node import Node
+
+from audio_interaction_ros.msg import Response
+
+
+class Subscriber(Node):
+    """A `Subscriber` prints every response: its text as it grows, then the whole of it with its tag."""
+
+    def __init__(self) -> None:
+        super().__init__('subscriber')
+        # The last ten messages are kept for a callback that is late; reliable is the default.
+        self.create_subscription(Response, 'ai/response', self._on_response, 10)
+
+    def _on_response(self, response: Response) -> None:
+        if not response.final:
+            print(f'  {response.text} …', flush=True)  # each message replaces the one before it
+            return
+        ending = ', cut short' if response.cancelled else ''
+        print(f'{response.text}  [{response.emotion}, p {response.probability:.2f}{ending}]', flush=True)
+
+
+def main() -> None:
+    """Run the node until Ctrl-C."""
+    rclpy.init()
+    with suppress(KeyboardInterrupt, ExternalShutdownException):
+        rclpy.spin(Subscriber())
+
+
+if __name__ == '__main__':
+    main()
