@@ -1,6 +1,6 @@
 """The parameters of every node: the one source of names, defaults, ranges and meanings.
 
-`python -m audio_interaction_ros.nodes.parameters` prints the reference that the README shows.
+`python -m audio_interaction_ros.nodes.parameters` prints the tables that docs/reference.md shows.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""One source of parameters: the YAML, the README and ROS follow it; what does not fit it is refused."""
+"""One source of parameters: the YAML, docs/reference.md and ROS follow it; what does not fit it is refused."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ def test_the_yaml_file_holds_every_parameter_with_its_default():
     assert content == expected
 
 
-def test_the_readme_shows_the_generated_reference():
-    readme = (ROOT / 'README.md').read_text()
+def test_the_reference_shows_the_generated_tables():
+    reference = (ROOT / 'docs' / 'reference.md').read_text()
     begin, end = '<!-- parameters: python -m audio_interaction_ros.nodes.parameters -->', '<!-- end of parameters -->'
-    assert begin in readme and end in readme
-    shown = readme.partition(begin)[2].partition(end)[0].strip()
+    assert begin in reference and end in reference
+    shown = reference.partition(begin)[2].partition(end)[0].strip()
     assert shown == markdown_reference(), 'run python -m audio_interaction_ros.nodes.parameters and paste its output'
 
 
