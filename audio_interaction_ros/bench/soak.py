@@ -6,7 +6,6 @@ import html
 import json
 import os
 import resource
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,12 @@ from audio_interaction_ros.streaming.loop import Decision, ListeningLoop, Respon
 
 _CHUNKS_AN_HOUR = round(3_600 / CHUNK_S)
 _PAUSE_CHUNKS = 5  # of silence before and after the probe
+_BARS = ('decision_p50_ms', 'decision_p99_ms', 'memory_mb')  # what must not grow
+_STYLE = (
+    ':root{color-scheme:light dark}body{font:15px sans-serif;margin:auto;padding:1em;max-width:60em}'
+    'th,td{padding:.15em .8em .15em 0;text-align:left;vertical-align:top;font-weight:normal}'
+    'i{display:block;height:.4em;background:#4a7fd6}div{overflow-x:auto}'
+)
 
 
 def run(
@@ -127,36 +132,27 @@ def _memory_mb() -> float:
 
 
 def write(result: dict[str, Any], folder: Path) -> None:
-    """Write soak.json with everything and soak.html to look at."""
+    """Write soak.json with everything, and soak.html to look at, into a folder; makes it."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / 'soak.json').write_text(json.dumps(result, indent=1, ensure_ascii=False) + '\n')
-    rows = result['by_hour']
-    plots = [
-        _plot('Time for a decision, 99th percentile, ms', [row['decision_p99_ms'] for row in rows]),
-        _plot('Time for a decision, median, ms', [row['decision_p50_ms'] for row in rows]),
-        _plot('Memory, MB', [row['memory_mb'] for row in rows]),
-    ]
+    # Two tables and no plot: a robot has neither matplotlib nor jinja2, and growth over hours shows in bars as well.
     figures = ''.join(
-        f'<tr><td>{html.escape(name.replace("_", " "))}</td><td>{html.escape(str(value))}</td></tr>'
+        f'<tr><th scope="row">{html.escape(name.replace("_", " "))}<td>{html.escape(str(value))}'
         for name, value in result.items()
         if name != 'by_hour'
     )
+    rows = result['by_hour']
+    titles = ''.join(f'<th scope="col">{name.replace("_", " ")}' for name in rows[0])
+    most = {name: max(row[name] for row in rows) or 1 for name in _BARS}
+    hours = ''.join(f'<tr>{"".join(_cell(row[name], most.get(name)) for name in row)}' for row in rows)
     (folder / 'soak.html').write_text(
-        '<!doctype html><meta charset="utf-8"><title>Soak</title>'
-        '<style>body{font:15px sans-serif;margin:2em auto;max-width:50em}td{padding:.15em 1em}</style>'
-        f'<h1>{result["hours"]:g} hours of sound</h1><table>{figures}</table>{"".join(plots)}'
+        '<!doctype html><html lang="en"><meta charset="utf-8"><title>Soak</title>'
+        '<meta name="viewport" content="width=device-width">'
+        f'<style>{_STYLE}</style><h1>{result["hours"]:g} hours of sound</h1><table>{figures}</table>'
+        f'<h2>Hour by hour</h2><div><table><tr>{titles}{hours}</table></div></html>\n'
     )
 
 
-def _plot(title: str, values: Sequence[float], width: int = 720, height: int = 160) -> str:
-    """Draw a line over the hours, from zero, as SVG."""
-    top = 1.1 * max(values) or 1.0
-    step = width / max(1, len(values) - 1)
-    points = ' '.join(f'{number * step:.1f},{height * (1 - value / top):.1f}' for number, value in enumerate(values))
-    return (
-        f'<h2>{html.escape(title)}</h2><svg viewBox="-60 -10 {width + 80} {height + 40}" width="{width}">'
-        f'<path d="M0,0V{height}H{width}" fill="none" stroke="#999"/>'
-        f'<polyline points="{points}" fill="none" stroke="#06c" stroke-width="2"/>'
-        f'<text x="-8" y="8" text-anchor="end">{top:.3g}</text><text x="-8" y="{height}" text-anchor="end">0</text>'
-        f'<text x="{width}" y="{height + 20}" text-anchor="end">hour {len(values)}</text></svg>'
-    )
+def _cell(value: float, most: float | None) -> str:
+    bar = f'<i style="width:{100 * value / most:.1f}%"></i>' if most else ''
+    return f'<td>{value}{bar}'

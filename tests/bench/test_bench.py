@@ -86,7 +86,8 @@ def test_a_soak_skips_nothing_and_writes_a_page(encoder_half, decoder_half, soun
     assert isinstance(result['probe_answered_first'], list)
     soak.write(result, tmp_path / 'soak')
     assert json.loads((tmp_path / 'soak' / 'soak.json').read_text())['decisions'] == 270
-    assert '<svg' in (tmp_path / 'soak' / 'soak.html').read_text()
+    page = (tmp_path / 'soak' / 'soak.html').read_text()
+    assert f'<td>{result["by_hour"][0]["memory_mb"]}<i style="width:100.0%">' in page
 
 
 def test_streams_that_share_a_process_are_all_heard_in_every_period(encoder_half, decoder_half, sound):

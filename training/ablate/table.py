@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from markupsafe import Markup
 
-from training import pages, plots
 from training.ablate.score import FIGURES, Score
 from training.ablate.variants import BASELINE, TABLES, VARIANTS
 from training.files import write_whole
+from training.html import pages, plots
 from training.metrics import interval_of_sums
 
 _SHARES = ('trigger_accuracy', 'balanced_accuracy', 'response_recall', 'text_token_accuracy', 'exact_replies')
@@ -39,7 +40,7 @@ class _Sheet:
 
 
 def results(scores: Mapping[str, Score], seed: int) -> dict[str, dict[str, Any]]:
-    """Every variant's figures, their intervals and differences to the baseline on the same streams, and the paper's."""
+    """Return every variant's figures, their intervals, differences to the baseline on the same streams, the paper's."""
     found: dict[str, dict[str, Any]] = {}
     for name, score in scores.items():
         figures: dict[str, Any] = {'what': VARIANTS[name].title}
@@ -92,7 +93,7 @@ def _interval(scores: Sequence[Score], figure: str, seed: int) -> list[float] | 
 
 
 def write_tables(found: Mapping[str, Mapping[str, Any]], facts: str, out: Path) -> tuple[Path, Path]:
-    """Write ablations.md and ablations.html into a folder; returns their paths."""
+    """Write ablations.md and ablations.html into a folder and return their paths."""
     sheets = [*_beside_the_paper(found), _differences(found)]
     markdown, page = out / 'ablations.md', out / 'ablations.html'
     parts = ['# Ablations', facts, *_NOTES]
@@ -100,7 +101,8 @@ def write_tables(found: Mapping[str, Mapping[str, Any]], facts: str, out: Path) 
         lines = [sheet.header, ('---',) * len(sheet.header), *sheet.rows]
         parts += [f'## {sheet.heading}', '\n'.join('| ' + ' | '.join(line) + ' |' for line in lines)]
     write_whole(markdown, ('\n\n'.join(parts) + '\n').encode())
-    sections = [('How to read this', ''.join(f'<p>{note.replace("`", "")}</p>' for note in _NOTES))]
+    notes = Markup().join(Markup('<p>{}</p>').format(note.replace('`', '')) for note in _NOTES)
+    sections = [('How to read this', notes)]
     sections += [(sheet.heading, pages.table(sheet.header, sheet.rows)) for sheet in sheets]
     for figure in _SHARES:
         bars = [(name, rates[figure], rates['confidence_95'][figure], True) for name, rates in found.items()]

@@ -8,12 +8,13 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
+from markupsafe import Markup
 
 from audio_interaction_ros.audio import CHUNK_SAMPLES, SAMPLE_RATE_HZ
 from audio_interaction_ros.audio.formats import Samples
-from training import pages
 from training.clips.store import ClipStore
 from training.errors import BuildError
+from training.html import pages
 from training.speech.spoken import count_decisions
 from training.streams import Stream, read_streams
 
@@ -21,7 +22,7 @@ SHOWN = 10
 
 
 def write_report(out: Path, page: Path) -> dict[str, object]:
-    """Write `page` about the corpus in `out`; returns the headline figures. Raises BuildError where there is none."""
+    """Write `page` about the corpus in `out` and return the headline figures. Raises BuildError where there is none."""
     streams = [stream for stream, _ in read_streams(out, audio=False)]
     if not streams:
         raise BuildError(f"no streams under '{out}': look into '{out}/failures'")
@@ -54,7 +55,7 @@ def write_report(out: Path, page: Path) -> dict[str, object]:
         ('Sources of the texts', pages.bars(Counter(source for s in streams for source, _, _ in s.credits))),
         ('Licences and attributions', _licences(credited)),
         ('Left out, and why', pages.bars(_failures(out))),
-        ('Ten streams', ''.join(_stream(stream, samples) for stream, samples in _ten(out, len(streams)))),
+        ('Ten streams', Markup().join(_stream(stream, samples) for stream, samples in _ten(out, len(streams)))),
     ]
     facts = ' · '.join(f'{name.replace("_", " ")} {value}' for name, value in headline.items())
     pages.write_page(page, 'Corpus of streams', facts, sections)
@@ -71,9 +72,9 @@ def _histogram(values: Iterable[float], width: int) -> dict[str, int]:
     return {f'{bin_ * width} … {(bin_ + 1) * width}': counts[bin_] for bin_ in sorted(counts)}
 
 
-def _licences(rows: set[tuple[str, str, str]]) -> str:
+def _licences(rows: set[tuple[str, str, str]]) -> Markup:
     table = pages.table(('source', 'licence', 'attribution'), sorted(rows))
-    return f'<details><summary>{len(rows)} recordings</summary>{table}</details>'
+    return Markup('<details><summary>{} recordings</summary>{}</details>').format(len(rows), table)
 
 
 def _failures(out: Path) -> Counter[str]:
@@ -88,7 +89,7 @@ def _ten(out: Path, count: int) -> Iterable[tuple[Stream, Samples]]:
 
 
 def timeline(stream: Stream) -> tuple[list[pages.Span], list[pages.Mark]]:
-    """Return (what sounds, what is to be said) in a stream."""
+    """Return what sounds in a stream, and what is to be said."""
     spans = [
         pages.Span(
             event.onset / SAMPLE_RATE_HZ,
@@ -106,9 +107,10 @@ def timeline(stream: Stream) -> tuple[list[pages.Span], list[pages.Mark]]:
     return spans, replies
 
 
-def _stream(stream: Stream, samples: Samples) -> str:
+def _stream(stream: Stream, samples: Samples) -> Markup:
     note = (
         f'{stream.instruction or "no instruction but the general one"} · {stream.split} · '
         f'SNR {stream.event_snr_db:.1f} and {stream.ambient_snr_db:.1f} dB'
     )
-    return pages.stream(f'{stream.id}: {stream.category} / {stream.task}', note, samples, *timeline(stream))
+    spans, replies = timeline(stream)
+    return pages.stream(f'{stream.id}: {stream.category} / {stream.task}', note, samples, spans, {'reply': replies})

@@ -17,12 +17,12 @@ from audio_interaction_ros.bags import AudioBagReader, BagError
 from audio_interaction_ros.cli.replay import hear_bag
 from audio_interaction_ros.cli.scoring import SceneEvent, answer_window, match
 from audio_interaction_ros.streaming.loop import Decision, Response
-from training import pages
 from training.evaluate import EvaluationError
 from training.evaluate.hearing import Ear, Heard, end_s
 from training.evaluate.report import Evaluation, Example, ten
 from training.evaluate.rightness import category_named
 from training.evaluate.trials import BLOCK_S, Listened, Trial, in_blocks, summary
+from training.html import pages
 
 _MARGIN_S = 4.0  # shown on both sides of an event
 

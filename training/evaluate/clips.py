@@ -16,7 +16,6 @@ from tqdm import tqdm
 
 from audio_interaction_ros.audio import CHUNK_SAMPLES, SAMPLE_RATE_HZ
 from audio_interaction_ros.audio.formats import Samples
-from training import pages
 from training.clips.answers import load_answers
 from training.clips.sounds import SoundClip
 from training.dsp.levels import scale
@@ -26,6 +25,7 @@ from training.evaluate.hearing import NEVER, Ear, Heard, end_s
 from training.evaluate.report import Evaluation, Example, ten
 from training.evaluate.rightness import category_named
 from training.evaluate.trials import Listened, Trial, in_blocks, rates, summary
+from training.html import pages
 from training.metrics import SILENCE_WEIGHT, best_threshold
 from training.procedural.registry import ALL_TYPES, SOUND_TYPES, render
 from training.render.one_clip import OneClip, one_clip_stream

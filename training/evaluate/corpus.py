@@ -12,7 +12,6 @@ import numpy as np
 from tqdm import tqdm
 
 from audio_interaction_ros.audio.formats import Samples
-from training import pages, plots
 from training.corpus.report import timeline
 from training.evaluate import EvaluationError
 from training.evaluate.hearing import Ear, Heard
@@ -23,6 +22,7 @@ from training.evaluate.report import Evaluation, Example, rates_table, ten
 from training.evaluate.stability import MOST_STREAMS, self_contained, stability
 from training.evaluate.teacher_forced import response_probabilities
 from training.evaluate.trials import Listened, Trial, by, share, summary
+from training.html import pages, plots
 from training.metrics import interval_of_sums
 from training.streams import Stream, read_streams
 
@@ -162,7 +162,7 @@ def _judged(comparisons: Sequence[Comparison], judge: Judge, seed: int) -> dict[
     }
 
 
-def _sections(figures: dict[str, Any]) -> list[tuple[str, str]]:
+def _sections(figures: dict[str, Any]) -> list[pages.Section]:
     sections = []
     if stable := figures['stability']:
         numbers = [int(n) for n in stable]

@@ -21,13 +21,13 @@ from audio_interaction_ros.audio import SAMPLE_RATE_HZ
 from audio_interaction_ros.audio.formats import Samples, read_audio_file
 from audio_interaction_ros.audio.resample import to_mono_16k
 from audio_interaction_ros.streaming.loop import Response
-from training import pages
 from training.dsp.noise_beds import noise_bed
 from training.evaluate import EvaluationError
 from training.evaluate.hearing import Ear, Heard, end_s
 from training.evaluate.judge import Judge
 from training.evaluate.report import Evaluation, Example, rates_table, ten
 from training.evaluate.trials import Listened, Trial, by, rates, summary
+from training.html import pages
 from training.metrics import interval_of_sums
 from training.render.one_clip import AFTER_S
 

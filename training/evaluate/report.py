@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
+from markupsafe import Markup
 
-from audio_interaction_ros.audio import SAMPLE_RATE_HZ
 from audio_interaction_ros.audio.formats import Samples
-from training import pages, plots
 from training.evaluate.hearing import Heard, end_s
 from training.evaluate.trials import Trial
+from training.html import pages, plots
 from training.metrics import det_points
 
 SHOWN = 10
@@ -27,7 +27,7 @@ T = TypeVar('T')
 
 @dataclass(frozen=True)
 class Example:
-    """A stream that was heard: float32 [n] at 16 kHz, what sounds in it, what should have been said, what was."""
+    """An `Example` is a stream that was heard: float32 [n] at 16 kHz, what sounds, what should be said, what was."""
 
     title: str
     note: str
@@ -39,16 +39,16 @@ class Example:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What a command found: its JSON, what the plots are made of, examples, and sections of its own."""
+    """An `Evaluation` is what a command found: its JSON, the trials for the plots, examples, sections of its own."""
 
     figures: dict[str, Any]
     trials: Sequence[Trial]
     examples: Sequence[Example]
-    sections: Sequence[tuple[str, str]] = ()
+    sections: Sequence[pages.Section] = ()
 
 
 def ten(items: Sequence[T], wrong: Callable[[T], bool]) -> list[T]:
-    """Ten to show, in their order: half of them went wrong if there are as many of both, evenly spread."""
+    """Return ten to show, in their order: half of them went wrong if there are as many of both, evenly spread."""
     missed = [index for index, item in enumerate(items) if wrong(item)]
     right = [index for index, item in enumerate(items) if not wrong(item)]
     count = min(len(missed), max(SHOWN // 2, SHOWN - len(right)))
@@ -61,7 +61,7 @@ def _spread(indices: list[int], count: int) -> list[int]:
 
 
 def write_report(page: Path, title: str, evaluation: Evaluation) -> None:
-    """Write `page`."""
+    """Write a page about an evaluation."""
     figures, trials = evaluation.figures, evaluation.trials
     sections = [('Figures', _headline(figures))]
     scored = [trial for trial in trials if trial.score is not None]
@@ -83,15 +83,15 @@ def write_report(page: Path, title: str, evaluation: Evaluation) -> None:
             sections.append((name.replace('_', ' ').capitalize(), rates_table(figures[name])))
     if figures.get('false_alarm_texts'):
         sections.append(('What was said without cause', pages.bars(figures['false_alarm_texts'])))
-    sections.append((f'{len(evaluation.examples)} streams', ''.join(_example(e) for e in evaluation.examples)))
+    sections.append((f'{len(evaluation.examples)} streams', Markup().join(_example(e) for e in evaluation.examples)))
     facts = ' · '.join(
         f'{name.replace("_", " ")} {figures[name]}' for name in _NUMBERS if figures.get(name) is not None
     )
     pages.write_page(page, title, facts, sections)
 
 
-def rates_table(groups: Mapping[str, Mapping[str, Any]]) -> str:
-    """The rates of some groups, with their intervals."""
+def rates_table(groups: Mapping[str, Mapping[str, Any]]) -> Markup:
+    """Return the rates of some groups as a table, with their intervals."""
     rows = (
         [name, *(_with_interval(rates.get(number), rates['confidence_95'].get(number)) for number in _NUMBERS)]
         for name, rates in groups.items()
@@ -99,7 +99,7 @@ def rates_table(groups: Mapping[str, Mapping[str, Any]]) -> str:
     return pages.table(['', *(number.replace('_', ' ') for number in _NUMBERS)], rows)
 
 
-def _headline(figures: Mapping[str, Any]) -> str:
+def _headline(figures: Mapping[str, Any]) -> Markup:
     intervals = figures['confidence_95']
     rows = [
         (name.replace('_', ' '), _with_interval(value, intervals.get(name)))
@@ -115,7 +115,7 @@ def _with_interval(value: object, interval: Sequence[float] | None) -> str | Non
     return f'{value} ({interval[0]:g} … {interval[1]:g})' if interval else str(value)
 
 
-def _bars(per_category: Mapping[str, Mapping[str, Any]]) -> str:
+def _bars(per_category: Mapping[str, Mapping[str, Any]]) -> Markup:
     rows = []
     for name, rates in per_category.items():
         for figure, good in (('recall', True), ('false_positive_rate', False)):
@@ -124,10 +124,8 @@ def _bars(per_category: Mapping[str, Mapping[str, Any]]) -> str:
     return plots.interval_bars(rows)
 
 
-def _example(example: Example) -> str:
+def _example(example: Example) -> Markup:
     said = [pages.Mark(end_s(response.decision), response.text) for response in example.heard.responses]
-    lines = (example.wanted, said) if example.wanted else (said,)
-    seconds = len(example.samples) / SAMPLE_RATE_HZ
-    points = [(end_s(decision) / seconds, decision.probability) for decision in example.heard.decisions]
-    note = example.note + (' · first line: what should be said' if example.wanted else '')
-    return pages.stream(example.title, note, example.samples, example.spans, *lines, strip=plots.strip(points))
+    lanes = {'wanted': example.wanted, 'said': said} if example.wanted else {'said': said}
+    points = [(end_s(decision), decision.probability) for decision in example.heard.decisions]
+    return pages.stream(example.title, example.note, example.samples, example.spans, lanes, points)

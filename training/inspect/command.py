@@ -29,7 +29,7 @@ def run(options: argparse.Namespace) -> int:
     """Do what was asked; the last line printed is JSON."""
     if options.streams < 1:
         raise InspectionError(f'--streams is {options.streams}; at least one of each category is needed')
-    from training import pages
+    from training.html import pages
     from training.inspect.inspection import inspect
     from training.inspect.page import numbers_of, sections
 

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from markupsafe import Markup
 
-from training import pages, plots
+from training.html import pages, plots
 from training.inspect.continuity import DISTANT, NEXT, WITHIN
 from training.inspect.heads import LOG_PROBABILITY, RESPONSE, SILENT, TOKEN_MATCH, HeadScores
 from training.inspect.inspection import Inspection
@@ -21,7 +22,7 @@ Numbers = dict[str, Any]
 
 
 def numbers_of(inspection: Inspection, seed: int) -> Numbers:
-    """Everything that was measured, by category and over all, for JSON; `seed`: of the intervals' resamples."""
+    """Return all that was measured, by category and over all, for JSON; `seed` is that of the intervals' resamples."""
     groups = inspection.groups()
     continuity: Numbers = {}
     heads: Numbers = {}
@@ -53,8 +54,8 @@ def numbers_of(inspection: Inspection, seed: int) -> Numbers:
     }
 
 
-def sections(numbers: Numbers) -> list[tuple[str, str]]:
-    """The page's."""
+def sections(numbers: Numbers) -> list[pages.Section]:
+    """Return the sections of the page about what `numbers_of` measured."""
     heads, continuity = numbers['heads']['by_category'], numbers['continuity']
     return [
         ('Continuity across chunks, by layer', _curves(continuity)),
@@ -62,15 +63,15 @@ def sections(numbers: Numbers) -> list[tuple[str, str]]:
         ('Continuity ratios', _ratios(continuity)),
         (
             'Control tokens lost without a head',
-            '<p>Drop of the share of drains after which the right control token is the likeliest of all tokens.</p>'
+            Markup('<p>Drop of the share of drains after which the right control token is the likeliest of all.</p>')
             + _maps(heads, 'token_match_drop', 'all'),
         ),
         (
-            'The same in log-probability, where a response is right',
-            '<p>Drop of the mean log-probability of the right token, in nats.</p>'
+            'Log-probability lost without a head, where a response is right',
+            Markup('<p>Drop of the mean log-probability of the right token, in nats.</p>')
             + _maps(heads, 'log_probability_drop', 'response'),
         ),
-        ('And where silence is right', _maps(heads, 'log_probability_drop', 'silent')),
+        ('Log-probability lost without a head, where silence is right', _maps(heads, 'log_probability_drop', 'silent')),
         ('The strongest heads', _strongest_table(heads)),
     ]
 
@@ -97,7 +98,7 @@ def _rounded(values: Any) -> Any:
     return None if values is None else np.round(values, 5).tolist()
 
 
-def _curves(continuity: Numbers) -> str:
+def _curves(continuity: Numbers) -> Markup:
     return _by_place(
         continuity['places'],
         {name: found['ratio'] for name, found in continuity['by_category'].items()},
@@ -105,16 +106,16 @@ def _curves(continuity: Numbers) -> str:
     )
 
 
-def _against_distant(continuity: Numbers) -> str:
+def _against_distant(continuity: Numbers) -> Markup:
     found = continuity['by_category']['all']
     series = {'next chunk': found['ratio'], 'chunk half a stream away': found['ratio_of_distant_chunks']}
-    return (
+    return Markup(
         '<p>Where both are alike, vectors resemble each other whatever they follow, and a high ratio says nothing '
-        'about continuity.</p>' + _by_place(continuity['places'], series, 'ratio to pairs within a chunk')
-    )
+        'about continuity.</p>'
+    ) + _by_place(continuity['places'], series, 'ratio to pairs within a chunk')
 
 
-def _by_place(places: list[str], series: Mapping[str, list[float]], y_title: str) -> str:
+def _by_place(places: list[str], series: Mapping[str, list[float]], y_title: str) -> Markup:
     step = -(-len(places) // _LABELS)
     x_ticks = [(float(n), _short(name) if n % step == 0 else '') for n, name in enumerate(places)]
     low = min(0.0, np.floor(5 * min(map(min, series.values()))) / 5)
@@ -129,7 +130,7 @@ def _short(place: str) -> str:
     return names.get(place) or place.replace('encoder layer ', 'E').replace('layer ', 'L')
 
 
-def _ratios(continuity: Numbers) -> str:
+def _ratios(continuity: Numbers) -> Markup:
     rows = []
     for place, name in enumerate(continuity['places']):
         row: list[object] = [name]
@@ -141,17 +142,18 @@ def _ratios(continuity: Numbers) -> str:
     return pages.table(['', *continuity['by_category']], rows)
 
 
-def _maps(heads: Numbers, figure: str, token: str) -> str:
+def _maps(heads: Numbers, figure: str, token: str) -> Markup:
     drops = {name: np.array(found[figure][token]) for name, found in heads.items() if found[figure][token]}
     if not drops:
-        return f'<p>no drain asks for {token}</p>'
+        return Markup('<p>No drain asks for {}.</p>').format(token)
     largest = max(float(np.abs(drop).max()) for drop in drops.values())
-    return ''.join(plots.heat_map(drop, largest, name, 'head', 'layer') for name, drop in drops.items()) + (
-        f'<p>Red: lost without the head, at most {largest:.3g}; blue: gained, on the same scale.</p>'
-    )
+    drawn = Markup().join(plots.heat_map(drop, largest, name, 'head', 'layer') for name, drop in drops.items())
+    return Markup(
+        '<div class="plots">{}</div><p>Red: lost without the head, at most {:.3g}; blue: gained, on the same scale.</p>'
+    ).format(drawn, largest)
 
 
-def _strongest_table(heads: Numbers) -> str:
+def _strongest_table(heads: Numbers) -> Markup:
     rows = []
     for name, found in heads.items():
         for figure in _FIGURES:
