@@ -70,7 +70,13 @@ def bars(counts: Mapping[str, int]) -> Markup:
 
 def table(header: Iterable[str], rows: Iterable[Iterable[object]]) -> Markup:
     """Return a table; the first cell of a row names it, None is an empty one."""
-    return render('table.html', header=list(header), rows=[list(row) for row in rows])
+    shown = [['' if cell is None else _unbroken(str(cell)) for cell in row] for row in rows]
+    return render('table.html', header=list(header), rows=shown)
+
+
+def _unbroken(text: str) -> str:
+    """An interval stays on one line: a narrow table breaks before it and not inside."""
+    return text.replace(' … ', '\u00a0…\u00a0')
 
 
 def sound(samples: Samples) -> str:

@@ -105,6 +105,12 @@ def test_a_mark_ends_where_the_next_one_begins(page: str) -> None:
     assert re.findall(r'class="mark" style="left: [\d.]+%; width: ([\d.]+)%', page) == ['50.00', '50.00', '25.00']
 
 
+def test_an_empty_cell_is_empty_and_an_interval_is_not_broken() -> None:
+    assert '<th scope="row">x</th><td></td><td>0.5 (0.4\u00a0…\u00a00.6)</td></tr>' in pages.table(
+        ['', 'a', 'b'], [['x', None, '0.5 (0.4 … 0.6)']]
+    )
+
+
 def test_the_longest_bar_is_the_whole_width_and_no_count_is_a_word(page: str) -> None:
     assert re.findall(r'<i style="width: ([\d.]+)%">', page) == ['25.0', '100.0']
     assert pages.bars({}).strip() == '<p>None.</p>'
