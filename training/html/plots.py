@@ -95,7 +95,7 @@ def histogram(values: Sequence[float], width: float, x_title: str) -> Markup:
         return Markup('<p>Nothing to show.</p>')
     counts = binned(values, width)
     figure, axes = _axes()
-    axes.bar([width * place for place in counts], counts.values(), width=0.94 * width, align='edge')
+    axes.bar([width * place for place in counts], list(counts.values()), width=0.94 * width, align='edge')
     axes.set(xlabel=x_title, ylabel='count', xlim=(width * min(0, *counts), width * (max(counts) + 1)))
     axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(axis='x', visible=False)
