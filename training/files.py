@@ -1,19 +1,37 @@
-"""Files that are there as a whole or not at all, and JSON lines."""
+"""Files that are there as a whole or not at all, and JSON lines.
+
+The runtime's `files.replacing` is for one process; here many workers may be at the same folder, and libraries that
+write want a path.
+"""
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+
+
+@contextmanager
+def whole(path: Path) -> Iterator[Path]:
+    """Give a path to write to; the file takes its place at `path` when the block ends well, and is removed otherwise.
+
+    What a killed process leaves is named *.tmp. Makes the folder.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f'{path.name}.{os.getpid()}.tmp')
+    try:
+        yield temporary
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def write_whole(path: Path, data: bytes) -> None:
     """Write a file that is there as a whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f'{path.name}.{os.getpid()}.tmp')
-    temporary.write_bytes(data)
-    temporary.replace(path)
+    with whole(path) as temporary:
+        temporary.write_bytes(data)
 
 
 def json_lines(rows: Iterable[Mapping[str, object]]) -> bytes:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import itertools
 import json
-import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from lhotse import CutSet
 from lhotse.cut import Cut
 from lhotse.serialization import deserialize_item, load_jsonl
 
-from training.files import json_lines, write_whole
+from training.files import json_lines, whole, write_whole
 from training.sources.base import SourceError
 from training.sources.text import Dialogue
 
@@ -75,16 +74,11 @@ def _offsets(path: Path) -> list[int]:
 
 
 def _write(records: Iterable[dict[str, Any]], path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f'.partial-{path.name}')
     records, offsets = iter(records), [0]
-    try:
+    with whole(path) as partial:
         with partial.open('wb') as file:
             while piece := list(itertools.islice(records, RECORDS_A_PIECE)):
                 # No name and no time in the header, or equal manifests would differ.
                 file.write(gzip.compress(json_lines(piece), mtime=0))
                 offsets.append(file.tell())
         write_whole(_offsets_file(path), json.dumps(offsets).encode())
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from audio_interaction_ros.audio import SAMPLE_RATE_HZ
-from audio_interaction_ros.audio.formats import Samples
+from audio_interaction_ros.audio.formats import Samples, from_integers, to_int16
 from training.dsp.activity import FRAME_SAMPLES, activity
 
 MADE = ('procedural:', 'espeak:')  # source_id prefixes of sounds that are rendered, not recorded
@@ -29,11 +29,11 @@ class SoundClip:
         """Normalise float32 [n] at 16 kHz to a peak of 0.99 and find its active frames."""
         peak = float(np.abs(samples).max(initial=1e-9))
         scaled = samples * (0.99 / peak)
-        return cls(category, respond, source_id, (scaled * 32_767).astype(np.int16), activity(scaled))
+        return cls(category, respond, source_id, to_int16(scaled), activity(scaled))
 
     def excerpt(self, start: int, seconds: float) -> tuple[Samples, np.ndarray]:
         """Return at most `seconds` from sample `start`, a multiple of 320: (float32 [n], which frames are active)."""
-        piece = self.samples[start : start + int(seconds * SAMPLE_RATE_HZ)].astype(np.float32) / np.float32(32_768)
+        piece = from_integers(self.samples[start : start + int(seconds * SAMPLE_RATE_HZ)])
         first = start // FRAME_SAMPLES
         return piece, self.active[first : first + -(-len(piece) // FRAME_SAMPLES)]
 

@@ -7,7 +7,6 @@ workers can make one and a killed build loses at most what they had in hand. Rea
 from __future__ import annotations
 
 import json
-import os
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
@@ -17,8 +16,9 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from audio_interaction_ros.audio import SAMPLE_RATE_HZ
-from audio_interaction_ros.audio.formats import Samples
+from audio_interaction_ros.audio.formats import Samples, from_integers, to_int16
 from training.errors import CorpusError
+from training.files import json_lines, whole, write_whole
 
 _MOST_MAPPED = 256  # files at once, far below what a process may have open
 
@@ -122,7 +122,7 @@ class ClipStore:
         """Return a clip's samples, float32 [n] at 16 kHz mono."""
         self[id_]
         part, at, length = self._where[id_]
-        return _mapped(self._parts[part])[at : at + length].astype(np.float32) / np.float32(32_768)
+        return from_integers(_mapped(self._parts[part])[at : at + length])
 
 
 def write_part(path: Path, clips: Iterable[tuple[StoredClip, Samples]]) -> int:
@@ -130,21 +130,17 @@ def write_part(path: Path, clips: Iterable[tuple[StoredClip, Samples]]) -> int:
 
     The index comes last: a part without an index is not there.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    rows: list[str] = []
+    rows: list[dict[str, object]] = []
     pieces: list[np.ndarray] = []
     at = 0
     for clip, samples in clips:
-        pcm = np.round(np.clip(samples, -1.0, 32_767 / 32_768) * 32_768).astype(np.int16)
-        rows.append(json.dumps(clip.model_dump() | {'at': at, 'length': len(pcm)}, ensure_ascii=False))
+        pcm = to_int16(samples)
+        rows.append(clip.model_dump() | {'at': at, 'length': len(pcm)})
         pieces.append(pcm)
         at += len(pcm)
-    temporary = path.with_suffix(f'.{os.getpid()}.tmp')
-    with temporary.open('wb') as file:
+    with whole(path.with_suffix('.npy')) as temporary, temporary.open('wb') as file:
         np.save(file, np.concatenate(pieces) if pieces else np.zeros(0, np.int16))
-    temporary.replace(path.with_suffix('.npy'))
-    temporary.write_text(''.join(row + '\n' for row in rows))
-    temporary.replace(path.with_suffix('.jsonl'))
+    write_whole(path.with_suffix('.jsonl'), json_lines(rows))
     return len(rows)
 
 

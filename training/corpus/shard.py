@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import io
 import json
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -22,7 +21,7 @@ from audio_interaction_ros.audio import CHUNK_SAMPLES, SAMPLE_RATE_HZ
 from training.clips.store import ClipStore, ClipStoreError
 from training.corpus.recipe import CorpusRecipe
 from training.errors import MixingError
-from training.files import json_lines, write_whole
+from training.files import json_lines, whole, write_whole
 from training.render.render import perform
 from training.scripts.script import Script
 from training.speech.casting import Casting, utterance_id
@@ -97,10 +96,8 @@ def write_shard(shard: Shard) -> int:
     clips = open_library(shard.out / 'library' / 'clips')
     speech = open_library(shard.out / SPEECH)
     discarded = _discarded(shard.out)
-    recordings = shard.recordings.with_suffix(f'.{os.getpid()}.tmp')
-    recordings.parent.mkdir(parents=True, exist_ok=True)
     rows, failures = [], []
-    with TarWriter(str(recordings), shard_size=None) as tar:
+    with whole(shard.recordings) as temporary, TarWriter(str(temporary), shard_size=None) as tar:
         for item, script, voices in scripts(shard):
             split = split_of_item(shard.recipe, shard.seed, item)
             rng = np.random.default_rng([shard.seed, 62, item])
@@ -122,7 +119,6 @@ def write_shard(shard: Shard) -> int:
             tar.write(f'{cut.id}.flac', flac)
             tar.write(f'{cut.id}.json', io.BytesIO(about.encode()), count=False)
             rows.append(cut.to_dict())
-    recordings.replace(shard.recordings)
     if failures:
         write_whole(shard.failures, shard.failures.read_bytes() + json_lines(failures))
     # No time in the header: the same shard is the same bytes.

@@ -5,7 +5,6 @@ Lines of JSON, in one file for each side of the split and for short and long one
 
 from __future__ import annotations
 
-import os
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ import numpy as np
 
 from training.clips.ingest import SourceFolder
 from training.clips.manifest import read_dialogues
+from training.files import whole
 from training.sources.base import SPLITS
 from training.sources.text import Dialogue, Turn
 
@@ -58,17 +58,13 @@ def make_dialogues(part: DialoguesPart) -> int:
     begins: dict[tuple[str, str], list[int]] = {sort: [] for sort in sorts}
     paths = {sort: folder / f'{part.source.name}.{".".join(sort)}.jsonl' for sort in sorts}
     with ExitStack() as stack:
-        files = {
-            sort: stack.enter_context(path.with_suffix(f'.{os.getpid()}.tmp').open('wb'))
-            for sort, path in paths.items()
-        }
+        files = {sort: stack.enter_context(stack.enter_context(whole(path)).open('wb')) for sort, path in paths.items()}
         for dialogue in read_dialogues(part.source.manifest):
             if said := sayable(dialogue):
                 sort = said.split, _LENGTHS[len(said.turns) > 2]
                 begins[sort].append(files[sort].tell())
                 files[sort].write(said.model_dump_json().encode() + b'\n')
     for sort, path in paths.items():
-        path.with_suffix(f'.{os.getpid()}.tmp').replace(path)
         np.save(path.with_suffix('.npy'), np.array(begins[sort], np.int64))
     part.done.touch()
     return sum(map(len, begins.values()))

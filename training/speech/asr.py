@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from audio_interaction_ros.audio import SAMPLE_RATE_HZ
-from audio_interaction_ros.audio.formats import Samples
+from audio_interaction_ros.audio.formats import Samples, encode_s16le
 from training.errors import CorpusError
 from training.speech.normalise.spoken_form import rewrite
 from training.speech.voices import Word
@@ -156,7 +156,7 @@ class Pocketsphinx:
         heard = np.pad(samples * (0.5 / peak), self._PAUSE)
         heard += np.random.default_rng(0).normal(0.0, 1e-4, len(heard))  # digital silence has no spectrum to normalise
         self._decoder.start_utt()
-        self._decoder.process_raw((np.clip(heard, -1.0, 1.0) * 32767).astype('<i2').tobytes(), full_utt=True)
+        self._decoder.process_raw(encode_s16le(heard), full_utt=True)
         self._decoder.end_utt()
         best = self._decoder.hyp()
         if best is None:

@@ -23,7 +23,7 @@ from typing import IO, Any
 import numpy as np
 import soxr
 
-from audio_interaction_ros.audio.formats import Samples
+from audio_interaction_ros.audio.formats import Samples, from_integers
 from training.speech.voices import SAMPLE_RATE, Phone, Said, SpeechError, Voice, Word, one_line
 
 _SYNCHRONOUS, _UTF8, _CHARACTER = 2, 1, 1  # synchronous: no thread that a fork would lose, no sound device
@@ -83,7 +83,7 @@ class Speaker:
         said: dict[str, Any] = json.loads(header)
         if said['error']:
             raise SpeechError(f'espeak-ng could not speak {text[:40]!r} with voice {voice.name}: {said["error"]}.')
-        pcm = np.frombuffer(stdout.read(said['bytes']), '<i2').astype(np.float32) / np.float32(32_768)
+        pcm = from_integers(np.frombuffer(stdout.read(said['bytes']), '<i2'))
         samples = np.clip(soxr.resample(pcm, said['rate_hz'], SAMPLE_RATE), -1.0, 1.0).astype(np.float32)
         end_s = spoken_until_s(samples)
         return Said(samples, _words(text, said['words'], end_s), _phones(said['phones'], end_s))

@@ -21,7 +21,7 @@ import numpy as np
 import soxr
 
 from audio_interaction_ros.audio import SAMPLE_RATE_HZ
-from audio_interaction_ros.audio.formats import Samples
+from audio_interaction_ros.audio.formats import Samples, from_integers
 from training.speech.espeak import Speaker
 from training.speech.voices import TRAIN_VOICES, VALIDATION_VOICES, Said, SpeechError, Voice, one_line
 
@@ -55,7 +55,7 @@ def one_side(names: Sequence[str], split: str) -> tuple[str, ...]:
 
 
 def _from_pcm(pcm: bytes, rate_hz: int) -> Samples:
-    speech = np.frombuffer(pcm[: len(pcm) & ~1], '<i2').astype(np.float32) / 32768.0
+    speech = from_integers(np.frombuffer(pcm[: len(pcm) & ~1], '<i2'))
     return np.clip(soxr.resample(speech, rate_hz, SAMPLE_RATE_HZ), -1.0, 1.0).astype(np.float32)
 
 
