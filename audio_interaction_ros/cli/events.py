@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from audio_interaction_ros.cli.errors import CommandError
 
 if TYPE_CHECKING:
-    from audio_interaction_ros.events.log import Event, EventLog
+    from audio_interaction_ros.events.log import EventLog, LogEntry
 
 _VERDICTS = ('none', 'false-alarm', 'wrong-words')
 _EPILOG = """\
@@ -92,9 +92,9 @@ def _explain(log: EventLog, arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def _flag(log: EventLog, arguments: argparse.Namespace) -> dict[str, Any]:
-    from audio_interaction_ros.events.log import Verdict
+    from audio_interaction_ros.events.log import FlagVerdict
 
-    verdict = Verdict(_VERDICTS.index(arguments.verdict))
+    verdict = FlagVerdict(_VERDICTS.index(arguments.verdict))
     return {'event': _report(log.flag(arguments.id, verdict, arguments.heard))}
 
 
@@ -111,7 +111,7 @@ def _delete(log: EventLog, arguments: argparse.Namespace) -> dict[str, Any]:
     return {'deleted': log.delete(None if arguments.all else arguments.ids)}
 
 
-def _line(event: Event) -> str:
+def _line(event: LogEntry) -> str:
     from audio_interaction_ros.events.explain import printable, time_of
 
     probability = '    ' if event.probability is None else f'{event.probability:.2f}'
@@ -119,7 +119,7 @@ def _line(event: Event) -> str:
     return printable(f'{event.id:>6}  {time_of(event)}  {event.kind.name:<8}  {probability}  {event.text}{flag}')
 
 
-def _report(event: Event) -> dict[str, Any]:
+def _report(event: LogEntry) -> dict[str, Any]:
     return {
         'id': event.id,
         'kind': event.kind.name,

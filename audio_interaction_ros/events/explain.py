@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from datetime import datetime, timezone
 
-from audio_interaction_ros.events.log import Event, Kind, Verdict
+from audio_interaction_ros.events.log import EntryKind, FlagVerdict, LogEntry
 
-_VERDICTS = {Verdict.FALSE_ALARM: 'a false alarm', Verdict.WRONG_WORDS: 'the wrong words'}
+_VERDICTS = {FlagVerdict.FALSE_ALARM: 'a false alarm', FlagVerdict.WRONG_WORDS: 'the wrong words'}
 
 
-def explain(event: Event) -> str:
+def explain(event: LogEntry) -> str:
     """What is not in the log is left out. Control characters are shown, not passed on: see `printable`."""
-    sentence = _response(event) if event.kind is Kind.RESPONSE else _alert(event)
+    sentence = _response(event) if event.kind is EntryKind.RESPONSE else _alert(event)
     if event.verdict:
         sentence += f'; it was flagged as {_VERDICTS[event.verdict]}'
         sentence += f', really "{event.heard}"' if event.heard else ''
@@ -23,7 +23,7 @@ def printable(text: str) -> str:
     return ''.join(char if char.isprintable() else char.encode('unicode_escape').decode() for char in text)
 
 
-def time_of(event: Event) -> str:
+def time_of(event: LogEntry) -> str:
     """When the sound behind it was captured, in this computer's time zone, to the second."""
     try:
         moment = datetime.fromtimestamp(event.stamp_ns * 1e-9, timezone.utc).astimezone()
@@ -32,7 +32,7 @@ def time_of(event: Event) -> str:
     return moment.isoformat(sep=' ', timespec='seconds')
 
 
-def _response(event: Event) -> str:
+def _response(event: LogEntry) -> str:
     known = event.evidence
     said = f'I said "{event.text}"' if event.text else 'I began to speak'
     if known.get('emotion'):
@@ -51,7 +51,7 @@ def _response(event: Event) -> str:
     return f'{said} {", ".join(because)}'
 
 
-def _alert(event: Event) -> str:
+def _alert(event: LogEntry) -> str:
     known = event.evidence
     raised = f'I raised {known.get("hazard", "an alert")} ({known.get("severity", "severity unknown")})'
     how = {

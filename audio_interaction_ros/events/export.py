@@ -11,7 +11,7 @@ from pathlib import Path
 import soundfile
 
 from audio_interaction_ros.events.explain import printable
-from audio_interaction_ros.events.log import Event, EventLog, EventLogError, Verdict
+from audio_interaction_ros.events.log import EventLog, EventLogError, FlagVerdict, LogEntry
 
 # In the order of the clip libraries that `training` reads.
 COLUMNS = (
@@ -69,16 +69,16 @@ def export_flagged(log: EventLog, folder: Path) -> tuple[int, int]:
     return len(clips), len(flagged) - len(clips)
 
 
-def _flagged(log: EventLog) -> list[Event]:
-    events: list[Event] = []
+def _flagged(log: EventLog) -> list[LogEntry]:
+    events: list[LogEntry] = []
     while page := log.newest(_PAGE, events[-1].id if events else 0, flagged_only=True):
         events += page
     return events[::-1]
 
 
-def _row(event: Event, file: Path) -> tuple[object, ...]:
+def _row(event: LogEntry, file: Path) -> tuple[object, ...]:
     info = soundfile.info(str(file))
-    false_alarm = event.verdict is Verdict.FALSE_ALARM
+    false_alarm = event.verdict is FlagVerdict.FALSE_ALARM
     said = printable(' '.join(event.text.split()))
     day = datetime.fromtimestamp(max(0, event.stamp_ns) // 10**9, timezone.utc).date().isoformat()
     return (

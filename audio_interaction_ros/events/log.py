@@ -51,14 +51,14 @@ class EventLogError(ValueError):
     """The log cannot be opened, read or written, or has no such entry."""
 
 
-class Kind(IntEnum):
+class EntryKind(IntEnum):
     """As in msg/LoggedEvent.msg."""
 
     RESPONSE = 0
     ALERT = 1
 
 
-class Verdict(IntEnum):
+class FlagVerdict(IntEnum):
     """As in msg/LoggedEvent.msg."""
 
     NONE = 0
@@ -67,18 +67,18 @@ class Verdict(IntEnum):
 
 
 @dataclass(frozen=True)
-class Event:
+class LogEntry:
     """One entry. `stamp_ns`: capture time of the first sample behind it; `probability` is None where none was given."""
 
     id: int
-    kind: Kind
+    kind: EntryKind
     source_id: str
     stamp_ns: int
     frame_id: str
     text: str
     probability: float | None
     evidence: dict[str, Any]
-    verdict: Verdict
+    verdict: FlagVerdict
     heard: str
     has_sound: bool
 
@@ -121,14 +121,14 @@ class EventLog:
 
     def log(
         self,
-        kind: Kind,
+        kind: EntryKind,
         source_id: str,
         stamp_ns: int,
         frame_id: str,
         text: str = '',
         probability: float | None = None,
         evidence: Mapping[str, object] | None = None,
-    ) -> Event:
+    ) -> LogEntry:
         """Make the entry of this response or alert, or add to it: what is empty or None leaves what is there.
 
         Longer text than 4000 characters is cut, with a note; numbers that are none are left out.
@@ -152,7 +152,7 @@ class EventLog:
             self.tidy()
         return event
 
-    def add_evidence(self, kind: Kind, source_id: str, evidence: Mapping[str, object]) -> None:
+    def add_evidence(self, kind: EntryKind, source_id: str, evidence: Mapping[str, object]) -> None:
         """To an entry that is there; nothing otherwise."""
         with self._telling():
             self._database.execute(
@@ -160,7 +160,7 @@ class EventLog:
                 (_json(evidence), kind, _fitting(source_id, MAX_ID)),
             )
 
-    def get(self, id_: int) -> Event:
+    def get(self, id_: int) -> LogEntry:
         """The entry of this number; 0 is the newest."""
         events = self._select('WHERE id = ? OR ? = 0 ORDER BY id DESC LIMIT 1', (_number(id_), _number(id_)))
         if not events:
@@ -169,20 +169,20 @@ class EventLog:
             )
         return events[0]
 
-    def newest(self, limit: int, before_id: int = 0, flagged_only: bool = False) -> list[Event]:
+    def newest(self, limit: int, before_id: int = 0, flagged_only: bool = False) -> list[LogEntry]:
         """At most `limit` entries, newest first; only those older than `before_id`, if it is not 0."""
         return self._select(
             'WHERE (id < ? OR ?) AND (verdict <> 0 OR NOT ?) ORDER BY id DESC LIMIT ?',
             (_number(before_id), before_id == 0, flagged_only, limit),
         )
 
-    def flag(self, id_: int, verdict: Verdict, heard: str = '') -> Event:
+    def flag(self, id_: int, verdict: FlagVerdict, heard: str = '') -> LogEntry:
         """Say what was wrong with an entry, or take that back with NONE. `heard`: what it really was."""
         if len(heard) > MAX_HEARD:
             raise EventLogError(
                 f"what it really was has {len(heard)} characters, at most {MAX_HEARD} expected; say 'kettle'"
             )
-        if verdict is Verdict.WRONG_WORDS and not heard.strip():
+        if verdict is FlagVerdict.WRONG_WORDS and not heard.strip():
             raise EventLogError('wrong words, and not what it really was; say that too, for example "kettle"')
         event = self.get(id_)
         flagged_ns = time.time_ns() if verdict else 0
@@ -286,13 +286,13 @@ class EventLog:
         with self._telling():
             return [id_ for (id_,) in self._database.execute(f'SELECT id FROM events {clause}', values)]
 
-    def _select(self, clause: str, values: tuple[object, ...]) -> list[Event]:
+    def _select(self, clause: str, values: tuple[object, ...]) -> list[LogEntry]:
         with self._telling():
             rows = self._database.execute(f'SELECT {_COLUMNS} FROM events {clause}', values).fetchall()
         return [
-            Event(
-                id_, Kind(kind), source_id, stamp_ns, frame_id, text, probability, json.loads(evidence),
-                Verdict(verdict), heard, bool(has_sound),
+            LogEntry(
+                id_, EntryKind(kind), source_id, stamp_ns, frame_id, text, probability, json.loads(evidence),
+                FlagVerdict(verdict), heard, bool(has_sound),
             )
             for id_, kind, source_id, stamp_ns, frame_id, text, probability, evidence, verdict, heard, has_sound in rows
         ]  # fmt: skip

@@ -13,7 +13,7 @@ from audio_interaction_ros.audio import CHUNK_S, SAMPLE_RATE_HZ
 from audio_interaction_ros.audio.chunk_stream import ChunkStream, StreamChunk
 from audio_interaction_ros.audio.formats import PcmFormat, Samples
 from audio_interaction_ros.audio.timeline import NS_PER_S
-from audio_interaction_ros.events.log import Event, EventLog, EventLogError
+from audio_interaction_ros.events.log import EventLog, EventLogError, LogEntry
 from audio_interaction_ros.files import replacing
 
 # An alarm is known by its rhythm some 13 s after it began, and a decoder may lag behind by ten.
@@ -24,7 +24,7 @@ _CHUNK_NS = int(CHUNK_S * NS_PER_S)
 
 @dataclass(frozen=True)
 class _Pending:
-    event: Event
+    event: LogEntry
     until_s: float
 
 
@@ -56,7 +56,7 @@ class SoundKeeper:
             self._ring.append(placed)
         self.keep_ready(now_s)
 
-    def want(self, event: Event, now_s: float) -> None:
+    def want(self, event: LogEntry, now_s: float) -> None:
         """Keep the sound around this event. One that has it, or is waited for, is passed over."""
         waiting = {pending.event.id for pending in self._pending}
         if not event.has_sound and event.id not in waiting and len(waiting) < _MAX_PENDING:
@@ -80,7 +80,7 @@ class SoundKeeper:
             self._ring.clear()
             self._stream.end()
 
-    def _keep(self, event: Event) -> None:
+    def _keep(self, event: LogEntry) -> None:
         samples = self._around(event.stamp_ns)
         if len(samples) and self._log.mark_sound(event.id):
             try:

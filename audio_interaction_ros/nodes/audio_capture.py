@@ -43,10 +43,10 @@ class AudioCaptureNode(ManagedNode[AudioCaptureParameters]):
         )
         self._audio = SoundPublisher(self)
         # A file's end, stamped with it, so that a listener knows that no more will come.
-        self._end = self.publish_on('audio_end', Header, qos.LATCHED)
-        self._listening = self.publish_on(listening.TOPIC, Bool, qos.LATCHED)
+        self._end = self.create_publisher(Header, 'audio_end', qos.LATCHED)
+        self._listening = self.create_publisher(Bool, listening.TOPIC, qos.LATCHED)
         self._say_listening(False)
-        self.serve('ai/set_listening', SetBool, self._on_set_listening)
+        self.create_service(SetBool, 'ai/set_listening', self._on_set_listening)
 
     def start(self) -> None:
         if self._switch.on:

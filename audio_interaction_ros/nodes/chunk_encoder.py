@@ -21,7 +21,7 @@ from audio_interaction_ros.nodes.lifecycle import ManagedNode, run
 from audio_interaction_ros.nodes.listening import Listening
 from audio_interaction_ros.nodes.messages import nanoseconds_of
 from audio_interaction_ros.nodes.parameters import ChunkEncoderParameters
-from audio_interaction_ros.nodes.sound import SoundListener
+from audio_interaction_ros.nodes.sound import SoundSubscription
 from audio_interaction_ros.streaming.ingest import AudioIngest
 
 _POLL_S = 0.2
@@ -39,10 +39,10 @@ class ChunkEncoderNode(ManagedNode[ChunkEncoderParameters]):
         with torch.inference_mode():
             self._half.encoder(torch.zeros(CHUNK_SAMPLES))  # the first pass is slow: not with the first chunk
         self._messages: BoundedQueue[Any] = BoundedQueue(given.queue_max_messages)
-        self._publisher = self.publish_on('ai/embeddings', AudioEmbedding, qos.EMBEDDINGS)
+        self._publisher = self.create_publisher(AudioEmbedding, 'ai/embeddings', qos.EMBEDDINGS)
         self._forgetting = Event()
         self._listening = Listening(self, self._forget)
-        self._sound = SoundListener(self, given, self._on_audio)
+        self._sound = SoundSubscription(self, given, self._on_audio)
 
     def start(self) -> None:
         self._ingest = AudioIngest(self._half, first_stream_id=time.time_ns())

@@ -11,7 +11,7 @@ import torch
 
 from audio_interaction_ros.model.graphs import make_engine
 from audio_interaction_ros.model.precision import open_decoder
-from audio_interaction_ros.nodes.ear import Ear
+from audio_interaction_ros.nodes.embedding_source import EmbeddingSource
 from audio_interaction_ros.nodes.embeddings import EmbeddingSpec
 from audio_interaction_ros.nodes.lifecycle import ManagedNode, run
 from audio_interaction_ros.nodes.parameters import DecoderParameters
@@ -35,8 +35,8 @@ class DecoderNode(ManagedNode[DecoderParameters]):
         digest = f'{spec.encoder_digest}-{half.digest}'
         self._engine = make_engine(half.language_model, len(given.sources), given.graphs)
         self._something = Event()
-        self._ears: dict[str, Ear] = {}
-        for source in given.sources:
+        self._sources: dict[str, EmbeddingSource] = {}
+        for name in given.sources:
             session = make_session(
                 half,
                 instruction=given.instruction or None,
@@ -44,30 +44,30 @@ class DecoderNode(ManagedNode[DecoderParameters]):
                 max_response_tokens=given.max_response_tokens,
                 seed=given.seed,
             )
-            self._ears[source] = Ear(self, source, half, session, spec, digest, self._something.set)
+            self._sources[name] = EmbeddingSource(self, name, half, session, spec, digest, self._something.set)
         session.drain([torch.zeros(10, spec.dim)])  # the first pass is slow: not with the first chunk
 
     def start(self) -> None:
-        self._brain = Brain(self._engine, {source: ear.start() for source, ear in self._ears.items()})
+        self._brain = Brain(self._engine, {name: source.start() for name, source in self._sources.items()})
         self.work(self._listen_until)
 
     def apply(self) -> None:
         if self.active:
-            for ear in self._ears.values():
-                ear.apply()
+            for source in self._sources.values():
+                source.apply()
 
     def stop(self) -> None:
-        for ear in self._ears.values():
-            ear.queue.flush()
+        for source in self._sources.values():
+            source.queue.flush()
 
     def measurements(self) -> Mapping[str, object]:
-        ears = self._ears.values()
+        sources = self._sources.values()
         return {
-            'queue_depth': max(len(ear.queue) for ear in ears),
-            'dropped_chunks': sum(ear.queue.dropped for ear in ears),
-            'chunks_lost': sum(ear.chunks_lost for ear in ears),
-            'context_chunks': max(ear.session.context_chunks for ear in ears),
-            'context_compactions': sum(ear.session.compactions for ear in ears),
+            'queue_depth': max(len(source.queue) for source in sources),
+            'dropped_chunks': sum(source.queue.dropped for source in sources),
+            'chunks_lost': sum(source.chunks_lost for source in sources),
+            'context_chunks': max(source.session.context_chunks for source in sources),
+            'context_compactions': sum(source.session.compactions for source in sources),
         }
 
     def _listen_until(self, stop: Event) -> None:
@@ -75,20 +75,20 @@ class DecoderNode(ManagedNode[DecoderParameters]):
             self._something.clear()
             try:
                 emitted: list[tuple[str, Decision | Response]] = []
-                for source, ear in self._ears.items():
-                    if cut_short := ear.cut_short():
-                        emitted.append((source, cut_short))
+                for name, source in self._sources.items():
+                    if cut_short := source.cut_short():
+                        emitted.append((name, cut_short))
                 emitted += self._brain.round().items()
             except Exception:
                 # A model that fails once may work again; the sessions' caches may be half-written.
-                for ear in self._ears.values():
-                    ear.session.reset()
+                for source in self._sources.values():
+                    source.session.reset()
                 self.diagnostics.trouble(
                     'model_failures', f'the model failed, context dropped: {traceback.format_exc()}'
                 )
                 continue
-            for source, event in emitted:
-                self._ears[source].publish(event)
+            for name, event in emitted:
+                self._sources[name].publish(event)
             if not emitted:
                 self._something.wait(_POLL_S)
 

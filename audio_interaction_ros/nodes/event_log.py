@@ -14,7 +14,7 @@ from typing import Any
 from audio_interaction_ros.audio.formats import AudioFormatError
 from audio_interaction_ros.events.explain import explain, printable
 from audio_interaction_ros.events.export import export_flagged, export_folder
-from audio_interaction_ros.events.log import Event, EventLog, EventLogError, Kind, Retention, Verdict
+from audio_interaction_ros.events.log import EntryKind, EventLog, EventLogError, FlagVerdict, LogEntry, Retention
 from audio_interaction_ros.events.rates import HOUR_S, HourlyCount
 from audio_interaction_ros.events.sound import SoundKeeper
 from audio_interaction_ros.msg import Decision, Response, SafetyAlert
@@ -23,7 +23,7 @@ from audio_interaction_ros.nodes.lifecycle import ManagedNode, run
 from audio_interaction_ros.nodes.listening import Listening
 from audio_interaction_ros.nodes.messages import event_message, nanoseconds_of
 from audio_interaction_ros.nodes.parameters import EventLogParameters
-from audio_interaction_ros.nodes.sound import SoundListener
+from audio_interaction_ros.nodes.sound import SoundSubscription
 from audio_interaction_ros.safety.hazards import Severity
 from audio_interaction_ros.safety.policy import AlertState, HeardBy
 from audio_interaction_ros.srv import DeleteEvents, ExplainEvent, ExportEvents, FlagEvent, ListEvents
@@ -42,12 +42,12 @@ class EventLogNode(ManagedNode[EventLogParameters]):
         given = self.parameters
         if given.path:
             self._log = EventLog(Path(given.path).expanduser(), Retention(given.keep_days, given.max_mb))
-            self.every(_TIDY_S, lambda: self._guarded(self._open_log().tidy))
+            self.create_timer(_TIDY_S, lambda: self._guarded(self._open_log().tidy))
         self._interruptions, self._cancels, self._alerts = HourlyCount(), HourlyCount(), HourlyCount()
         # Not the latched alerts of before: what was deleted from the log would come back.
-        self.listen_to('ai/safety_alert', SafetyAlert, self._on_alert, qos.EVENTS)
-        self.listen_to('ai/decision', Decision, self._on_decision, qos.EVENTS)
-        self.listen_to('ai/response', Response, self._on_response, qos.EVENTS)
+        self.create_subscription(SafetyAlert, 'ai/safety_alert', self._on_alert, qos.EVENTS)
+        self.create_subscription(Decision, 'ai/decision', self._on_decision, qos.EVENTS)
+        self.create_subscription(Response, 'ai/response', self._on_response, qos.EVENTS)
         self._sound: SoundKeeper | None = None
         if self._log is not None and given.audio_s:
             self._listen_to_sound(self._log, given)
@@ -58,7 +58,7 @@ class EventLogNode(ManagedNode[EventLogParameters]):
             ('export', ExportEvents, self._on_export),
             ('delete', DeleteEvents, self._on_delete),
         ):
-            self.serve(f'ai/events/{name}', service_type, _answering(answer))
+            self.create_service(service_type, f'ai/events/{name}', _answering(answer))
 
     def teardown(self) -> None:
         if self._log is not None:
@@ -100,7 +100,7 @@ class EventLogNode(ManagedNode[EventLogParameters]):
             'checkpoint_digest': decision.checkpoint_digest,
         }
         id_ = f'{decision.stream_id}-{decision.chunk_index}'
-        self._keep(Kind.RESPONSE, id_, decision.header, '', decision.probability, evidence)
+        self._keep(EntryKind.RESPONSE, id_, decision.header, '', decision.probability, evidence)
 
     def _on_response(self, response: Response) -> None:
         if not response.final:
@@ -114,13 +114,13 @@ class EventLogNode(ManagedNode[EventLogParameters]):
             'emotion': response.emotion,
             'cancelled': response.cancelled,
         }
-        self._keep(Kind.RESPONSE, response.id, response.header, response.text, response.probability, evidence)
+        self._keep(EntryKind.RESPONSE, response.id, response.header, response.text, response.probability, evidence)
 
     def _on_alert(self, alert: SafetyAlert) -> None:
         if alert.state == SafetyAlert.CLEARED:
             if (log := self._log) is not None:
                 cleared = {'state': AlertState.CLEARED.name}
-                self._guarded(lambda: log.add_evidence(Kind.ALERT, alert.id, cleared))
+                self._guarded(lambda: log.add_evidence(EntryKind.ALERT, alert.id, cleared))
             return
         self._alerts.add(alert.id, time.monotonic())
         evidence = {
@@ -130,10 +130,10 @@ class EventLogNode(ManagedNode[EventLogParameters]):
             'heard_by': _name(HeardBy, alert.heard_by),
             'response_id': alert.response_id,
         }
-        self._keep(Kind.ALERT, alert.id, alert.header, alert.message, alert.confidence, evidence)
+        self._keep(EntryKind.ALERT, alert.id, alert.header, alert.message, alert.confidence, evidence)
 
     def _keep(
-        self, kind: Kind, id_: str, header: Any, text: str, probability: float, evidence: Mapping[str, object]
+        self, kind: EntryKind, id_: str, header: Any, text: str, probability: float, evidence: Mapping[str, object]
     ) -> None:
         if (log := self._log) is None:
             return
@@ -149,8 +149,8 @@ class EventLogNode(ManagedNode[EventLogParameters]):
     def _listen_to_sound(self, log: EventLog, given: EventLogParameters) -> None:
         self._sound = SoundKeeper(log, given.audio_s)
         self._listening = Listening(self, self._forget)
-        self._heard = SoundListener(self, given, self._on_audio, ', so no sound is kept')
-        self.every(1.0, self._keep_ready)
+        self._heard = SoundSubscription(self, given, self._on_audio, ', so no sound is kept')
+        self.create_timer(1.0, self._keep_ready)
 
     def _on_audio(self, message: Any) -> None:
         if self._sound is None or not self._heard.readable or not self._listening.on:
@@ -197,11 +197,11 @@ class EventLogNode(ManagedNode[EventLogParameters]):
 
     def _on_flag(self, request: Any, response: Any) -> None:
         log = self._open_log()
-        if request.verdict not in set(Verdict):
+        if request.verdict not in set(FlagVerdict):
             raise EventLogError(
                 f'verdict {request.verdict} found; NONE (0), FALSE_ALARM (1) or WRONG_WORDS (2) expected'
             )
-        event = log.flag(request.id, Verdict(request.verdict), request.heard)
+        event = log.flag(request.id, FlagVerdict(request.verdict), request.heard)
         response.message = f'event {event.id} is {event.verdict.name}: {_short(event)}'
 
     def _on_export(self, request: Any, response: Any) -> None:
@@ -238,7 +238,7 @@ def _name(enumeration: Any, value: int) -> str:
     return enumeration(value).name if value in enumeration.__members__.values() else str(value)
 
 
-def _short(event: Event) -> str:
+def _short(event: LogEntry) -> str:
     return printable(event.text if len(event.text) <= 80 else f'{event.text[:79]}…')
 
 

@@ -26,8 +26,8 @@ class Health:
         self._node, self._now_s = node, now_s
         self._namespace = node.get_namespace().rstrip('/') + '/'
         self._nodes = NodeHealth(NODES.keys() - {node.get_name()})
-        self._publisher = node.publish_on('ai/health', HealthMessage, qos.LATCHED)
-        node.listen_to('/diagnostics', DiagnosticArray, self._on_diagnostics, qos.DIAGNOSTICS)
+        self._publisher = node.create_publisher(HealthMessage, 'ai/health', qos.LATCHED)
+        node.create_subscription(DiagnosticArray, '/diagnostics', self._on_diagnostics, qos.DIAGNOSTICS)
 
     def publish(self, on: bool, begun: bool, deaf: str | None) -> None:
         """`on`: the off switch; `begun`: decisions have come; `deaf`: why nothing is heard."""

@@ -27,7 +27,7 @@ class Listening:
         self._topic = node.resolve_topic_name(within + TOPIC)
         self._said = True
         self._forget = forget
-        node.listen_to(within + TOPIC, Bool, self._on_message, qos.SWITCH, when_inactive=True)
+        node.create_subscription(Bool, within + TOPIC, self._on_message, qos.SWITCH, when_inactive=True)
 
     @property
     def on(self) -> bool:

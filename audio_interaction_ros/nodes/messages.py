@@ -12,7 +12,7 @@ from std_msgs.msg import Header
 
 from audio_interaction_ros.audio import CHUNK_S
 from audio_interaction_ros.audio.timeline import NS_PER_S
-from audio_interaction_ros.events.log import Event
+from audio_interaction_ros.events.log import LogEntry
 from audio_interaction_ros.msg import Decision as DecisionMessage
 from audio_interaction_ros.msg import LoggedEvent, SafetyAlert
 from audio_interaction_ros.msg import Response as ResponseMessage
@@ -95,7 +95,7 @@ def alert_message(alert: Alert, header: Header) -> SafetyAlert:
     )
 
 
-def event_message(event: Event) -> LoggedEvent:
+def event_message(event: LogEntry) -> LoggedEvent:
     return LoggedEvent(
         header=Header(stamp=stamp_of(event.stamp_ns), frame_id=wire_text(event.frame_id)),
         id=event.id,

@@ -21,7 +21,7 @@ from audio_interaction_ros.nodes.lifecycle import ManagedNode, run
 from audio_interaction_ros.nodes.listening import Listening
 from audio_interaction_ros.nodes.messages import alert_message, nanoseconds_of, stamp_of
 from audio_interaction_ros.nodes.parameters import SafetyAlertParameters
-from audio_interaction_ros.nodes.sound import SoundListener
+from audio_interaction_ros.nodes.sound import SoundSubscription
 from audio_interaction_ros.safety.alarm_listener import AlarmListener
 from audio_interaction_ros.safety.alarm_signatures import Evidence
 from audio_interaction_ros.safety.hazards import Hazard, HazardTaxonomy, default_taxonomy_path
@@ -43,18 +43,18 @@ class SafetyAlertNode(ManagedNode[SafetyAlertParameters]):
         given = self.parameters
         path = Path(given.hazards_file).expanduser() if given.hazards_file else default_taxonomy_path()
         self._taxonomy = HazardTaxonomy.load(path, given.profile)
-        self._publisher = self.publish_on('ai/safety_alert', SafetyAlert, qos.ALERTS)
+        self._publisher = self.create_publisher(SafetyAlert, 'ai/safety_alert', qos.ALERTS)
         self._listening = Listening(self, self._forget)
-        self.listen_to('ai/response', Response, self._on_response, qos.EVENTS)
+        self.create_subscription(Response, 'ai/response', self._on_response, qos.EVENTS)
         if given.alarm_signatures or given.supervise:
-            self._sound = SoundListener(self, given, self._on_audio, ', so no alarm is heard')
+            self._sound = SoundSubscription(self, given, self._on_audio, ', so no alarm is heard')
         if given.supervise:
-            self.listen_to('ai/embeddings', AudioEmbedding, self._on_embedding, qos.EMBEDDINGS)
-            self.listen_to('ai/decision', Decision, self._on_decision, qos.EVENTS)
-            self.listen_to('audio_end', Header, self._on_end, qos.LATCHED)
+            self.create_subscription(AudioEmbedding, 'ai/embeddings', self._on_embedding, qos.EMBEDDINGS)
+            self.create_subscription(Decision, 'ai/decision', self._on_decision, qos.EVENTS)
+            self.create_subscription(Header, 'audio_end', self._on_end, qos.LATCHED)
             self._health = Health(self, self.steady_s)
-        self.serve('ai/acknowledge_alert', AcknowledgeAlert, self._on_acknowledge)
-        self.every(_LOOK_EVERY_S, self._look)
+        self.create_service(AcknowledgeAlert, 'ai/acknowledge_alert', self._on_acknowledge)
+        self.create_timer(_LOOK_EVERY_S, self._look)
 
     def start(self) -> None:
         self._policy = AlertPolicy(self.parameters.cooldown_s, self.parameters.clear_after_s)

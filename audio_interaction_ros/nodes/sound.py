@@ -50,8 +50,8 @@ class SoundPublisher:
     def __init__(self, node: ManagedNode[Any]) -> None:
         """Call in `setup`."""
         if not DESCRIBES_ITSELF:
-            self._info = node.publish_on(INFO_TOPIC, installed.AudioInfo, qos.LATCHED)
-        self._sound = node.publish_on(TOPIC, SoundMessage, qos.AUDIO)
+            self._info = node.create_publisher(installed.AudioInfo, INFO_TOPIC, qos.LATCHED)
+        self._sound = node.create_publisher(SoundMessage, TOPIC, qos.AUDIO)
 
     @property
     def topic(self) -> str:
@@ -87,7 +87,7 @@ class SoundPublisher:
         self._sound.publish(message)
 
 
-class SoundListener:
+class SoundSubscription:
     """Takes sound from its topic and knows, or learns, what its bytes mean."""
 
     def __init__(
@@ -102,8 +102,8 @@ class SoundListener:
         if DESCRIBES_ITSELF or self._pcm is not None:
             self.described.set()
         if not DESCRIBES_ITSELF:
-            node.listen_to(INFO_TOPIC, installed.AudioInfo, self._on_info, qos.LATCHED, when_inactive=True)
-        node.listen_to(TOPIC, SoundMessage, callback, qos.AUDIO)
+            node.create_subscription(installed.AudioInfo, INFO_TOPIC, self._on_info, qos.LATCHED, when_inactive=True)
+        node.create_subscription(SoundMessage, TOPIC, callback, qos.AUDIO)
 
     @property
     def readable(self) -> bool:

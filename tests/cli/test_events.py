@@ -9,7 +9,7 @@ import pytest
 import soundfile
 
 from audio_interaction_ros.cli import main
-from audio_interaction_ros.events.log import EventLog, Kind, Retention
+from audio_interaction_ros.events.log import EntryKind, EventLog, Retention
 
 STAMP_NS = 1_700_000_000_000_000_000
 
@@ -20,7 +20,7 @@ def path(tmp_path):
     path = tmp_path / 'events.db'
     log = EventLog(path, Retention(30.0, 100.0))
     for number, text in enumerate(('A dog.', 'Fire!', '\x1b[2J漢 \u202e'), 1):
-        log.log(Kind.RESPONSE, f'1-{number}', STAMP_NS, 'mic', text, 0.9, {'chunk_index': number})
+        log.log(EntryKind.RESPONSE, f'1-{number}', STAMP_NS, 'mic', text, 0.9, {'chunk_index': number})
     log.mark_sound(2)
     log.sound_path(2).parent.mkdir()
     soundfile.write(log.sound_path(2), np.full(16_000, 0.1), 16_000)

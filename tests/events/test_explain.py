@@ -6,13 +6,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from audio_interaction_ros.events.explain import explain, printable, time_of
-from audio_interaction_ros.events.log import Event, Kind, Verdict
+from audio_interaction_ros.events.log import EntryKind, FlagVerdict, LogEntry
 
 STAMP_NS = 1_700_000_000_000_000_000
 
 
-def event(kind=Kind.RESPONSE, text='Fire!', probability=0.97, verdict=Verdict.NONE, heard='', **evidence):
-    return Event(3, kind, '17-5', STAMP_NS, 'mic', text, probability, evidence, verdict, heard, False)
+def event(kind=EntryKind.RESPONSE, text='Fire!', probability=0.97, verdict=FlagVerdict.NONE, heard='', **evidence):
+    return LogEntry(3, kind, '17-5', STAMP_NS, 'mic', text, probability, evidence, verdict, heard, False)
 
 
 def test_a_response_is_explained_by_its_decision():
@@ -33,17 +33,17 @@ def test_what_was_not_logged_is_left_out():
 
 def test_an_alert_says_who_heard_it():
     hazard = {'hazard': 'smoke_alarm', 'severity': 'DANGER', 'response_id': '17-5'}
-    by_model = explain(event(Kind.ALERT, heard_by='MODEL', **hazard))
+    by_model = explain(event(EntryKind.ALERT, heard_by='MODEL', **hazard))
     assert by_model.startswith('I raised smoke_alarm (DANGER) because the model said "Fire!" in response 17-5, at ')
     assert by_model.endswith('with a confidence of 0.97.')
-    assert 'without the model' in explain(event(Kind.ALERT, heard_by='SIGNATURE', **hazard))
-    assert 'response 17-5 and its standard pattern' in explain(event(Kind.ALERT, heard_by='BOTH', **hazard))
+    assert 'without the model' in explain(event(EntryKind.ALERT, heard_by='SIGNATURE', **hazard))
+    assert 'response 17-5 and its standard pattern' in explain(event(EntryKind.ALERT, heard_by='BOTH', **hazard))
 
 
 def test_a_flag_is_part_of_the_story():
-    flagged = explain(event(verdict=Verdict.FALSE_ALARM, heard='kettle'))
+    flagged = explain(event(verdict=FlagVerdict.FALSE_ALARM, heard='kettle'))
     assert flagged.endswith('; it was flagged as a false alarm, really "kettle".')
-    assert explain(event(verdict=Verdict.WRONG_WORDS)).endswith('flagged as the wrong words.')
+    assert explain(event(verdict=FlagVerdict.WRONG_WORDS)).endswith('flagged as the wrong words.')
 
 
 def test_what_a_terminal_would_obey_is_shown_instead():
@@ -52,8 +52,8 @@ def test_what_a_terminal_would_obey_is_shown_instead():
 
 @given(st.text(), st.text(), st.integers(-(2**62), 2**62), st.text())
 def test_whatever_was_logged_it_is_one_printable_line(text, heard, stamp_ns, hazard):
-    for kind in Kind:
-        logged = Event(
+    for kind in EntryKind:
+        logged = LogEntry(
             1,
             kind,
             '',
@@ -62,7 +62,7 @@ def test_whatever_was_logged_it_is_one_printable_line(text, heard, stamp_ns, haz
             text,
             None,
             {'hazard': hazard, 'heard_by': hazard},
-            Verdict.FALSE_ALARM,
+            FlagVerdict.FALSE_ALARM,
             heard,
             False,
         )

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from audio_interaction_ros.events.log import MAX_TEXT, EventLog, EventLogError, Kind, Retention, Verdict
+from audio_interaction_ros.events.log import MAX_TEXT, EntryKind, EventLog, EventLogError, FlagVerdict, Retention
 
 STAMP_NS = 1_700_000_000_123_456_789
 PLENTY = Retention(days=30.0, megabytes=100.0)
@@ -33,17 +33,17 @@ def log(tmp_path):
 
 
 def say(log, number=1, text='Fire!'):
-    return log.log(Kind.RESPONSE, f'{number}-5', STAMP_NS + number, 'mic', text, 0.9, {'chunk_index': 5})
+    return log.log(EntryKind.RESPONSE, f'{number}-5', STAMP_NS + number, 'mic', text, 0.9, {'chunk_index': 5})
 
 
 @pytest.mark.parametrize('text', HOSTILE)
 def test_hostile_text_is_stored_as_text_wherever_it_comes_in(log, text):
     say(log)
-    event = log.log(Kind.ALERT, text, STAMP_NS, text, text, 0.5, {'hazard': text, 'response_id': text})
+    event = log.log(EntryKind.ALERT, text, STAMP_NS, text, text, 0.5, {'hazard': text, 'response_id': text})
     fitting = text.encode('utf-8', 'replace').decode()
     assert (event.source_id, event.frame_id, event.text, event.evidence['hazard']) == (fitting,) * 4
-    assert log.flag(event.id, Verdict.FALSE_ALARM, text).heard == fitting
-    log.add_evidence(Kind.ALERT, text, {'state': text})
+    assert log.flag(event.id, FlagVerdict.FALSE_ALARM, text).heard == fitting
+    log.add_evidence(EntryKind.ALERT, text, {'state': text})
     assert log.get(event.id).evidence == {'hazard': fitting, 'response_id': fitting, 'state': fitting}
     assert log.count == 2
 
@@ -59,7 +59,7 @@ def test_hostile_text_is_stored_as_text_wherever_it_comes_in(log, text):
     probability=st.floats(width=32),
 )
 def test_what_goes_in_comes_out(log, source_id, text, evidence, probability):
-    event = log.log(Kind.RESPONSE, source_id, -1, '', text, probability, evidence)
+    event = log.log(EntryKind.RESPONSE, source_id, -1, '', text, probability, evidence)
     back = log.get(event.id)
     finite = {
         name: value for name, value in evidence.items() if not isinstance(value, float) or abs(value) < float('inf')
@@ -76,22 +76,22 @@ def test_a_megabyte_of_text_is_cut_with_a_note(log):
     assert len(event.text) == MAX_TEXT
     assert event.text.endswith('… (1000000 characters)')
     with pytest.raises(EventLogError, match='1000000 characters'):
-        log.flag(event.id, Verdict.FALSE_ALARM, 'x' * 1_000_000)
+        log.flag(event.id, FlagVerdict.FALSE_ALARM, 'x' * 1_000_000)
 
 
 def test_a_response_and_its_decision_are_one_entry_in_whatever_order_they_come(log):
-    first = log.log(Kind.RESPONSE, '7-5', STAMP_NS, 'mic', '', 0.9, {'level_dbfs': -30.0})
-    whole = log.log(Kind.RESPONSE, '7-5', STAMP_NS, 'mic', 'Fire!', None, {'emotion': 'urgent'})
+    first = log.log(EntryKind.RESPONSE, '7-5', STAMP_NS, 'mic', '', 0.9, {'level_dbfs': -30.0})
+    whole = log.log(EntryKind.RESPONSE, '7-5', STAMP_NS, 'mic', 'Fire!', None, {'emotion': 'urgent'})
     assert whole.id == first.id
-    other = log.log(Kind.RESPONSE, '8-5', STAMP_NS, 'mic', 'Fire!', 0.9, {'emotion': 'urgent'})
-    log.log(Kind.RESPONSE, '8-5', STAMP_NS, 'mic', '', 0.9, {'level_dbfs': -30.0})
+    other = log.log(EntryKind.RESPONSE, '8-5', STAMP_NS, 'mic', 'Fire!', 0.9, {'emotion': 'urgent'})
+    log.log(EntryKind.RESPONSE, '8-5', STAMP_NS, 'mic', '', 0.9, {'level_dbfs': -30.0})
     other = log.get(other.id)
     assert (whole.text, whole.probability, whole.evidence) == (other.text, other.probability, other.evidence)
     assert whole.evidence == {'level_dbfs': -30.0, 'emotion': 'urgent'}
 
 
 def test_evidence_is_added_only_to_what_is_there(log):
-    log.add_evidence(Kind.ALERT, 'fire-1', {'state': 'CLEARED'})
+    log.add_evidence(EntryKind.ALERT, 'fire-1', {'state': 'CLEARED'})
     assert log.count == 0
 
 
@@ -102,19 +102,19 @@ def test_pages_turn_without_a_gap_and_flags_are_found(log):
         listed += [event.id for event in page]
         page = log.newest(10, before_id=page[-1].id)
     assert listed == ids[::-1]
-    log.flag(ids[3], Verdict.WRONG_WORDS, 'kettle')
-    log.flag(0, Verdict.FALSE_ALARM)
+    log.flag(ids[3], FlagVerdict.WRONG_WORDS, 'kettle')
+    log.flag(0, FlagVerdict.FALSE_ALARM)
     assert [event.id for event in log.newest(10, flagged_only=True)] == [ids[-1], ids[3]]
     assert log.flags_since(time.time_ns() - 10**9) == 2
     assert log.flags_since(time.time_ns() + 10**9) == 0
-    log.flag(ids[3], Verdict.NONE)
+    log.flag(ids[3], FlagVerdict.NONE)
     assert [event.id for event in log.newest(10, flagged_only=True)] == [ids[-1]]
 
 
 def test_wrong_words_need_to_be_told_what_it_was(log):
     say(log)
     with pytest.raises(EventLogError, match='what it really was'):
-        log.flag(0, Verdict.WRONG_WORDS, '  ')
+        log.flag(0, FlagVerdict.WRONG_WORDS, '  ')
 
 
 @pytest.mark.parametrize('id_', [99, 2**63, 2**64 - 1])
@@ -185,7 +185,7 @@ def test_old_entries_go(tmp_path):
 
 def test_a_flood_stays_within_the_limit_and_spares_what_was_flagged(tmp_path):
     log = EventLog(tmp_path / 'events.db', Retention(days=30.0, megabytes=1.0))
-    flagged = log.flag(say(log, 0).id, Verdict.FALSE_ALARM, 'kettle').id
+    flagged = log.flag(say(log, 0).id, FlagVerdict.FALSE_ALARM, 'kettle').id
     largest = 0
     for number in range(1, 1_500):
         say(log, number, 'x' * 4_000)
@@ -214,15 +214,15 @@ def test_sound_counts_against_the_limit(tmp_path):
 def test_two_processes_may_use_it(log, tmp_path):
     other = EventLog(tmp_path / 'events.db')
     event = say(log)
-    other.flag(event.id, Verdict.FALSE_ALARM)
-    assert log.get(event.id).verdict is Verdict.FALSE_ALARM
+    other.flag(event.id, FlagVerdict.FALSE_ALARM)
+    assert log.get(event.id).verdict is FlagVerdict.FALSE_ALARM
     other.delete(None)
     assert log.count == 0
     other.close()
 
 
 def test_it_survives_being_left_open(tmp_path):
-    EventLog(tmp_path / 'events.db', PLENTY).log(Kind.RESPONSE, '1-1', 1, '', 'Fire!')
+    EventLog(tmp_path / 'events.db', PLENTY).log(EntryKind.RESPONSE, '1-1', 1, '', 'Fire!')
     log = EventLog(tmp_path / 'events.db')  # the first one was never closed, as after kill -9
     assert log.get(0).text == 'Fire!'
     log.close()

@@ -9,7 +9,7 @@ import pytest
 import soundfile
 
 from audio_interaction_ros.audio.formats import PcmFormat
-from audio_interaction_ros.events.log import EventLog, EventLogError, Kind, Retention
+from audio_interaction_ros.events.log import EntryKind, EventLog, EventLogError, Retention
 from audio_interaction_ros.events.sound import LATE_S, SoundKeeper
 
 RATE = 16_000
@@ -25,7 +25,7 @@ def log(tmp_path):
 
 
 def event(log, at_s, name='1'):
-    return log.log(Kind.RESPONSE, name, START_NS + int(at_s * 1e9), 'mic', 'Fire!')
+    return log.log(EntryKind.RESPONSE, name, START_NS + int(at_s * 1e9), 'mic', 'Fire!')
 
 
 def ramp(from_s, to_s):

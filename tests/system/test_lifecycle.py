@@ -18,7 +18,7 @@ from audio_interaction_ros.nodes.safety_alert import SafetyAlertNode
 class Broken(SafetyAlertNode):
     def setup(self):
         super().setup()
-        self.every(0.2, lambda: 1 / 0)
+        self.create_timer(0.2, lambda: 1 / 0)
 
 sys.exit(run(None, Broken))
 """
@@ -33,7 +33,7 @@ class Busy(SafetyAlertNode):
 
     def setup(self):
         super().setup()
-        self.every(0.001, self.turn)
+        self.create_timer(0.001, self.turn)
 
     def turn(self):
         self.turns += 1

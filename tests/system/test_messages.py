@@ -10,7 +10,7 @@ import torch
 from rclpy.serialization import deserialize_message, serialize_message
 from std_msgs.msg import Header
 
-from audio_interaction_ros.events.log import Event, Kind, Verdict
+from audio_interaction_ros.events.log import EntryKind, FlagVerdict, LogEntry
 from audio_interaction_ros.msg import AudioEmbedding, LoggedEvent, Response, SafetyAlert
 from audio_interaction_ros.nodes.embeddings import EmbeddingError, EmbeddingSpec, chunk_of, embedding_message
 from audio_interaction_ros.nodes.messages import (
@@ -97,7 +97,7 @@ def test_the_enumerations_are_those_of_the_messages():
         assert getattr(SafetyAlert, value.name) == value
     for name, value in HeardBy.__members__.items():
         assert getattr(SafetyAlert, name) == value
-    for value in (*Kind, *Verdict):
+    for value in (*EntryKind, *FlagVerdict):
         assert getattr(LoggedEvent, value.name) == value
     alert = Alert('fire-1', 'fire', Severity.DANGER, AlertState.UPDATED, 'Fire!', 0.5, '1', HeardBy.BOTH)
     message = over_the_wire(alert_message(alert, Header(frame_id='mic')))
@@ -108,9 +108,10 @@ def test_the_enumerations_are_those_of_the_messages():
 
 def test_a_logged_event_survives_the_wire():
     evidence = {'stream_id': 2**64 - 1, 'hazard': 'fire\x1b'}
-    event = Event(
-        7, Kind.ALERT, 'fire-1', STAMP_NS, 'mic', 'Fire!\0', None, evidence, Verdict.FALSE_ALARM, 'kettle', True
-    )
+    event = LogEntry(
+        7, EntryKind.ALERT, 'fire-1', STAMP_NS, 'mic', 'Fire!\0', None, evidence, FlagVerdict.FALSE_ALARM, 'kettle',
+        True,
+    )  # fmt: skip
     message = over_the_wire(event_message(event))
     assert (message.id, message.kind, message.verdict) == (7, LoggedEvent.ALERT, LoggedEvent.FALSE_ALARM)
     assert (message.source_id, message.text, message.heard) == ('fire-1', 'Fire!', 'kettle')

@@ -9,7 +9,7 @@ import pytest
 import soundfile
 
 from audio_interaction_ros.events.export import COLUMNS, export_flagged, export_folder
-from audio_interaction_ros.events.log import EventLog, EventLogError, Kind, Retention, Verdict
+from audio_interaction_ros.events.log import EntryKind, EventLog, EventLogError, FlagVerdict, Retention
 from training.clips.sounds import SoundClip
 from training.sources.clip_library import load_library, split
 
@@ -25,7 +25,7 @@ def log(tmp_path):
 
 
 def say(log, number, text='Fire! I hear flames.', sound=True, day=0):
-    event = log.log(Kind.RESPONSE, f'1-{number}', STAMP_NS + day * DAY_NS, 'mic', text, 0.9, {})
+    event = log.log(EntryKind.RESPONSE, f'1-{number}', STAMP_NS + day * DAY_NS, 'mic', text, 0.9, {})
     if sound:
         assert log.mark_sound(event.id)
         log.sound_path(event.id).parent.mkdir(exist_ok=True)
@@ -36,9 +36,9 @@ def say(log, number, text='Fire! I hear flames.', sound=True, day=0):
 
 def test_flagged_events_become_clips_that_training_reads(log, tmp_path):
     kettle, tea, _fine, silent = say(log, 1), say(log, 2, day=1), say(log, 3), say(log, 4, sound=False)
-    log.flag(kettle, Verdict.FALSE_ALARM, 'kettle')
-    log.flag(tea, Verdict.WRONG_WORDS, 'baby cry')
-    log.flag(silent, Verdict.FALSE_ALARM)
+    log.flag(kettle, FlagVerdict.FALSE_ALARM, 'kettle')
+    log.flag(tea, FlagVerdict.WRONG_WORDS, 'baby cry')
+    log.flag(silent, FlagVerdict.FALSE_ALARM)
     folder = tmp_path / 'my export'
     assert export_flagged(log, folder) == (2, 1)
 
@@ -59,8 +59,8 @@ def test_flagged_events_become_clips_that_training_reads(log, tmp_path):
 
 
 def test_what_nobody_named_and_hostile_text_are_exported_as_text(log, tmp_path):
-    log.flag(say(log, 1, text='a,"b\r\n=cmd()\x1b[2J'), Verdict.FALSE_ALARM)
-    log.flag(say(log, 2), Verdict.FALSE_ALARM, '../../etc,\n"passwd"')
+    log.flag(say(log, 1, text='a,"b\r\n=cmd()\x1b[2J'), FlagVerdict.FALSE_ALARM)
+    log.flag(say(log, 2), FlagVerdict.FALSE_ALARM, '../../etc,\n"passwd"')
     assert export_flagged(log, tmp_path / 'out') == (2, 0)
     first, second = load_library(tmp_path / 'out')
     assert first.category == 'false alarm'
@@ -70,11 +70,11 @@ def test_what_nobody_named_and_hostile_text_are_exported_as_text(log, tmp_path):
 
 
 def test_nothing_is_overwritten_and_nothing_written_in_vain(log, tmp_path):
-    log.flag(say(log, 1, sound=False), Verdict.FALSE_ALARM)
+    log.flag(say(log, 1, sound=False), FlagVerdict.FALSE_ALARM)
     with pytest.raises(EventLogError, match='1 events are flagged and none of them has sound'):
         export_flagged(log, tmp_path / 'out')
     assert not (tmp_path / 'out').exists()
-    log.flag(say(log, 2), Verdict.FALSE_ALARM)
+    log.flag(say(log, 2), FlagVerdict.FALSE_ALARM)
     export_flagged(log, tmp_path / 'out')
     with pytest.raises(EventLogError, match='never overwritten'):
         export_flagged(log, tmp_path / 'out')

@@ -26,7 +26,7 @@ from audio_interaction_ros.streaming.loop import Decision, ListeningLoop, Respon
 from audio_interaction_ros.streaming.session import Session
 
 
-class Ear:
+class EmbeddingSource:
     """`source` is a namespace, '' for the node's own: left/ai/embeddings is answered on left/ai/response."""
 
     def __init__(
@@ -46,13 +46,13 @@ class Ear:
         # A session reads at most half of its context at once; a longer queue would be dropped there, uncounted.
         readable = half.config.streaming.max_context_chunks // 2
         self.queue = ChunkQueue(min(node.parameters.queue_max_chunks, readable))
-        self._decisions = node.publish_on(f'{within}ai/decision', DecisionMessage, qos.EVENTS)
-        self._responses = node.publish_on(f'{within}ai/response', ResponseMessage, qos.EVENTS)
-        self._texts = node.publish_on(f'{within}ai/response_text', String, qos.EVENTS)
+        self._decisions = node.create_publisher(DecisionMessage, f'{within}ai/decision', qos.EVENTS)
+        self._responses = node.create_publisher(ResponseMessage, f'{within}ai/response', qos.EVENTS)
+        self._texts = node.create_publisher(String, f'{within}ai/response_text', qos.EVENTS)
         self._forgetting, self._cancelling = Event(), Event()
-        node.serve(f'{within}ai/cancel', Trigger, self._on_cancel)
+        node.create_service(Trigger, f'{within}ai/cancel', self._on_cancel)
         self._listening = Listening(node, self._forget, within)
-        node.listen_to(f'{within}ai/embeddings', AudioEmbedding, self._on_embedding, qos.EMBEDDINGS)
+        node.create_subscription(AudioEmbedding, f'{within}ai/embeddings', self._on_embedding, qos.EMBEDDINGS)
         self.losses, self._lateness = GapCounter(), Lateness()
 
     def start(self) -> ListeningLoop:
