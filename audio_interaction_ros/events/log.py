@@ -99,6 +99,7 @@ class EventLog:
         self.path = path
         self._retention = retention
         self._written = 0
+        self.expired = 0  # entries that the retention's limits have deleted
         if retention is None and not path.is_file():
             raise EventLogError(
                 f"there is no event log at '{path}'; give the file that parameter path of event_log names"
@@ -235,13 +236,13 @@ class EventLog:
         if self._retention is None:
             return
         oldest_ns = time.time_ns() - int(self._retention.days * NS_PER_DAY)
-        self._delete(self._ids('WHERE logged_ns < ?', (oldest_ns,)))
+        self.expired += self._delete(self._ids('WHERE logged_ns < ?', (oldest_ns,)))
         limit = self._retention.megabytes * 1e6
         if self.size_bytes > limit:
             while self.size_bytes > (1 - _SLACK) * limit:
                 if not (ids := self._ids('ORDER BY verdict <> 0, id LIMIT 100')):
                     break
-                self._delete(ids)
+                self.expired += self._delete(ids)
         known = {self.sound_path(id_) for id_ in self._ids('WHERE has_sound')}
         with self._telling():
             for file in self._sounds():

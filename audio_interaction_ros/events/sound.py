@@ -29,26 +29,27 @@ class _Pending:
 
 
 class SoundKeeper:
-    """Chunks of the last seconds; for each wanted event a file, as soon as what follows it has been heard too.
+    """A `SoundKeeper` holds the last seconds of sound and writes, for each wanted event, those around it to a file.
 
     Not a sample of what is in the ring reaches the disk without an event. Time, steady, is given by the caller.
     """
 
     def __init__(self, log: EventLog, seconds: float) -> None:
-        """`seconds`: around an event's stamp, half before and half after, in whole chunks."""
+        """Begin with nothing heard; half of the `seconds` lie before an event's stamp, in whole chunks."""
         self._log = log
         self._half_ns = int(seconds / 2 * NS_PER_S)
         self._late_s = seconds / 2 + LATE_S
         self._stream = ChunkStream(first_stream_id=0)
         self._ring: deque[StreamChunk] = deque(maxlen=int(self._late_s / CHUNK_S) + 2)
         self._pending: list[_Pending] = []
+        self.dropped = 0  # events without sound because too many were waiting for theirs
 
     def note_loss(self) -> None:
-        """A piece that belonged here is known to be lost."""
+        """Note that a piece that belonged here is lost."""
         self._stream.note_loss()
 
     def push(self, samples: Samples, pcm: PcmFormat, stamp_ns: int, now_s: float) -> None:
-        """One message: float32 [frames, channels], their format, capture time of the first.
+        """Hear a message: float32 [frames, channels], their format, capture time of the first (ns).
 
         Raises AudioFormatError as ChunkStream does, and EventLogError.
         """
@@ -57,10 +58,17 @@ class SoundKeeper:
         self.keep_ready(now_s)
 
     def want(self, event: LogEntry, now_s: float) -> None:
-        """Keep the sound around this event. One that has it, or is waited for, is passed over."""
+        """Keep the sound around this event, as soon as what follows it has been heard too.
+
+        One that has its sound, or is waited for already, is passed over; at the limit it is dropped and counted.
+        """
         waiting = {pending.event.id for pending in self._pending}
-        if not event.has_sound and event.id not in waiting and len(waiting) < _MAX_PENDING:
-            self._pending.append(_Pending(event, now_s + self._late_s))
+        if event.has_sound or event.id in waiting:
+            return
+        if len(waiting) == _MAX_PENDING:
+            self.dropped += 1
+            return
+        self._pending.append(_Pending(event, now_s + self._late_s))
 
     def keep_ready(self, now_s: float) -> None:
         """Write what is complete, and what has waited long enough. Raises EventLogError."""
@@ -71,7 +79,7 @@ class SoundKeeper:
                 self._keep(pending.event)
 
     def forget(self) -> None:
-        """Nobody listens any more: write what was wanted, as far as it was heard, and forget the rest."""
+        """Write what was wanted, as far as it was heard, and forget the rest, because nobody listens any more."""
         try:
             for pending in self._pending:
                 self._keep(pending.event)

@@ -21,6 +21,7 @@ from audio_interaction_ros.nodes.lifecycle import ManagedNode, run
 from audio_interaction_ros.nodes.messages import stamp_of
 from audio_interaction_ros.nodes.parameters import AudioCaptureParameters
 from audio_interaction_ros.nodes.sound import SoundPublisher
+from audio_interaction_ros.nodes.worker import WorkerError
 
 _POLL_S = 0.05
 _OTHERS_S = 30.0
@@ -30,13 +31,17 @@ _FIRST_RETRY_S, _MAX_RETRY_S = 0.25, 2.0  # looking for a device again takes som
 
 
 class AudioCaptureNode(ManagedNode[AudioCaptureParameters]):
-    """A thread publishes blocks as the source delivers them. Inactive, or switched off, the microphone is closed."""
+    """An `AudioCaptureNode` publishes blocks, in a thread, as the source delivers them.
+
+    Inactive, or switched off, the microphone is closed.
+    """
 
     NAME = 'audio_capture'
 
     def setup(self) -> None:
+        """Make the topics and the off switch, and find the source of the sound, which stays closed."""
         given = self.parameters
-        self._lost = ''
+        self._lost, self._reported = '', (0, 0)
         self._switch = ListeningSwitch(given.listening, given.listening_file)
         self._source: Microphone | FileSource = (
             FileSource(given.file, given.block_ms) if given.file else self._microphone()
@@ -49,28 +54,30 @@ class AudioCaptureNode(ManagedNode[AudioCaptureParameters]):
         self.create_service(SetBool, 'ai/set_listening', self._on_set_listening)
 
     def start(self) -> None:
+        """Open the source, unless it is switched off."""
         if self._switch.on:
             self._listen()
 
     def stop(self) -> None:
+        """Close the source."""
         self._close()
 
     def measurements(self) -> Mapping[str, object]:
+        """Return what is listened to, and whether it is."""
         source = (
             {'device': self._source.name} if isinstance(self._source, Microphone) else {'file': self.parameters.file}
         )
         return {**source, 'listening': self._listens}
 
     def problem(self) -> str:
+        """Return why the device is lost; empty while it is not."""
         return self._lost
 
     def _on_set_listening(self, request: Any, response: Any) -> Any:
         """Off is done when this returns: the device is closed, and nothing more is published."""
         try:
-            if self.active and request.data != self._listens:
-                self._listen() if request.data else self._close()
-            self._switch.set(request.data)
-        except (DeviceError, SwitchError) as error:
+            self._switch_on() if request.data else self._switch_off()
+        except (DeviceError, SwitchError, WorkerError) as error:
             self.get_logger().error(str(error))
             response.success, response.message = False, str(error)
             return response
@@ -80,6 +87,19 @@ class AudioCaptureNode(ManagedNode[AudioCaptureParameters]):
             response.message += '; it will be opened when audio_capture is activated'
         self.get_logger().info(response.message)
         return response
+
+    def _switch_on(self) -> None:
+        if self.active and not self._listens:
+            self._listen()
+        self._switch.set(True)
+
+    def _switch_off(self) -> None:
+        """Remembered whatever happens, so that a process that has to be ended does not listen again."""
+        try:
+            if self.active and self._listens:
+                self._close()
+        finally:
+            self._switch.set(False)
 
     def _listen(self) -> None:
         """Raises DeviceError."""
@@ -92,11 +112,14 @@ class AudioCaptureNode(ManagedNode[AudioCaptureParameters]):
         self.work(self._capture_until)
 
     def _close(self) -> None:
-        self.rest()
-        if isinstance(self._source, Microphone):
-            self._source.close()
-        self._lost = ''
-        self._say_listening(False)
+        try:
+            self.rest()
+        finally:
+            if isinstance(self._source, Microphone):
+                self._report_losses(self._source)
+                self._source.close()
+            self._lost = ''
+            self._say_listening(False)
 
     def _say_listening(self, listens: bool) -> None:
         self._listens = listens
@@ -120,6 +143,7 @@ class AudioCaptureNode(ManagedNode[AudioCaptureParameters]):
                     retry_s = _FIRST_RETRY_S
             except DeviceLost as error:
                 self._lost = str(error)
+                self._report_losses(self._source)
                 self.diagnostics.trouble('device_losses', f'{error} Trying again, at least every {_MAX_RETRY_S:.0f} s.')
                 retry_s = self._reopen(stop, retry_s)
 
@@ -178,6 +202,7 @@ class AudioCaptureNode(ManagedNode[AudioCaptureParameters]):
 
 
 def main(args: list[str] | None = None) -> int:
+    """Run the node and return the exit status."""
     return run(args, AudioCaptureNode)
 
 

@@ -12,27 +12,30 @@ import torch
 
 from audio_interaction_ros.audio import CHUNK_SAMPLES
 from audio_interaction_ros.audio.bounded import BoundedQueue
-from audio_interaction_ros.audio.formats import AudioFormatError
+from audio_interaction_ros.audio.formats import PcmFormat, Samples
 from audio_interaction_ros.model.precision import open_encoder
 from audio_interaction_ros.msg import AudioEmbedding
 from audio_interaction_ros.nodes import qos
 from audio_interaction_ros.nodes.embeddings import embedding_message
 from audio_interaction_ros.nodes.lifecycle import ManagedNode, run
 from audio_interaction_ros.nodes.listening import Listening
-from audio_interaction_ros.nodes.messages import nanoseconds_of
 from audio_interaction_ros.nodes.parameters import ChunkEncoderParameters
-from audio_interaction_ros.nodes.sound import SoundSubscription
+from audio_interaction_ros.nodes.sound import NO_FORMAT, SoundSubscription
 from audio_interaction_ros.streaming.ingest import AudioIngest
 
 _POLL_S = 0.2
 
 
 class ChunkEncoderNode(ManagedNode[ChunkEncoderParameters]):
-    """Messages wait in a bounded queue until their format is known; a worker thread encodes them."""
+    """A `ChunkEncoderNode` encodes, in a thread, the messages of a bounded queue.
+
+    They wait there until their format is known.
+    """
 
     NAME = 'chunk_encoder'
 
     def setup(self) -> None:
+        """Load the encoder and listen to the sound."""
         given = self.parameters
         torch.set_num_threads(given.threads)
         self._half = open_encoder(given.checkpoint, given.device, given.precision)
@@ -45,13 +48,20 @@ class ChunkEncoderNode(ManagedNode[ChunkEncoderParameters]):
         self._sound = SoundSubscription(self, given, self._on_audio)
 
     def start(self) -> None:
+        """Begin a new stream."""
         self._ingest = AudioIngest(self._half, first_stream_id=time.time_ns())
         self.work(self._encode_until)
 
     def stop(self) -> None:
+        """Drop what waits: it is old when the node is activated again."""
         self._messages.flush()
 
+    def teardown(self) -> None:
+        """Let go of the model, or the next one would have to fit beside it."""
+        self.let_go('_half', '_ingest')
+
     def measurements(self) -> Mapping[str, object]:
+        """Return the length of the queue, and how many streams and gaps there were."""
         return {'queue_depth': len(self._messages), 'streams': self._ingest.streams, 'gaps': self._ingest.gaps}
 
     def _forget(self) -> None:
@@ -66,7 +76,7 @@ class ChunkEncoderNode(ManagedNode[ChunkEncoderParameters]):
             self._ingest.note_loss()
             why = 'audio comes faster than it is encoded; use a faster machine or a smaller checkpoint'
             if not self._sound.described.is_set():
-                why = 'no audio_info has come and sample_rate is not set; publish audio_info or set sample_rate'
+                why = NO_FORMAT
             self.diagnostics.trouble('dropped_messages', f'audio dropped: {why}')
 
     def _encode_until(self, stop: Event) -> None:
@@ -82,18 +92,19 @@ class ChunkEncoderNode(ManagedNode[ChunkEncoderParameters]):
 
     def _encode(self, message: Any) -> None:
         started = time.monotonic()
-        try:
-            samples, pcm = self._sound.read(message)
-            for chunk in self._ingest.push(samples, pcm, nanoseconds_of(message.header.stamp)):
+
+        def publish(samples: Samples, pcm: PcmFormat, stamp_ns: int) -> None:
+            nonlocal started
+            for chunk in self._ingest.push(samples, pcm, stamp_ns):
                 self._publisher.publish(embedding_message(chunk, self._half.digest, message.header.frame_id))
                 self.diagnostics.computed(time.monotonic() - started)
                 started = time.monotonic()
-        except AudioFormatError as error:
-            self._ingest.note_loss()
-            self.diagnostics.trouble('refused_messages', f'audio refused: {error}')
+
+        self._sound.take(message, publish, self._ingest.note_loss)
 
 
 def main(args: list[str] | None = None) -> int:
+    """Run the node and return the exit status."""
     return run(args, ChunkEncoderNode)
 
 

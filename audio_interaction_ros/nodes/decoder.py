@@ -6,6 +6,7 @@ import sys
 import traceback
 from collections.abc import Mapping
 from threading import Event
+from types import MappingProxyType
 
 import torch
 
@@ -15,18 +16,20 @@ from audio_interaction_ros.nodes.embedding_source import EmbeddingSource
 from audio_interaction_ros.nodes.embeddings import EmbeddingSpec
 from audio_interaction_ros.nodes.lifecycle import ManagedNode, run
 from audio_interaction_ros.nodes.parameters import DecoderParameters
-from audio_interaction_ros.streaming.brain import Brain
-from audio_interaction_ros.streaming.loop import Decision, Response, make_session
+from audio_interaction_ros.streaming.brain import Brain, ModelFailure
+from audio_interaction_ros.streaming.loop import make_session
 
 _POLL_S = 0.2
 
 
 class DecoderNode(ManagedNode[DecoderParameters]):
-    """Callbacks only queue chunks; a worker thread runs the listening loops and publishes what they say."""
+    """A `DecoderNode` runs the listening loops in a thread and publishes what they say; callbacks only queue chunks."""
 
     NAME = 'decoder'
+    _sources: Mapping[str, EmbeddingSource] = MappingProxyType({})
 
     def setup(self) -> None:
+        """Load the language model and make a session and topics for every source."""
         given = self.parameters
         torch.set_num_threads(given.threads)
         half = open_decoder(given.checkpoint, given.device, given.precision)
@@ -35,7 +38,7 @@ class DecoderNode(ManagedNode[DecoderParameters]):
         digest = f'{spec.encoder_digest}-{half.digest}'
         self._engine = make_engine(half.language_model, len(given.sources), given.graphs)
         self._something = Event()
-        self._sources: dict[str, EmbeddingSource] = {}
+        sources: dict[str, EmbeddingSource] = {}
         for name in given.sources:
             session = make_session(
                 half,
@@ -44,27 +47,38 @@ class DecoderNode(ManagedNode[DecoderParameters]):
                 max_response_tokens=given.max_response_tokens,
                 seed=given.seed,
             )
-            self._sources[name] = EmbeddingSource(self, name, half, session, spec, digest, self._something.set)
+            sources[name] = EmbeddingSource(self, name, half, session, spec, digest, self._something.set)
+        self._sources = sources
         session.drain([torch.zeros(10, spec.dim)])  # the first pass is slow: not with the first chunk
 
     def start(self) -> None:
+        """Listen afresh."""
         self._brain = Brain(self._engine, {name: source.start() for name, source in self._sources.items()})
         self.work(self._listen_until)
 
     def apply(self) -> None:
+        """Take the live parameters, from the next decision on."""
         if self.active:
             for source in self._sources.values():
                 source.apply()
 
     def stop(self) -> None:
+        """End what is being said."""
         for source in self._sources.values():
-            source.queue.flush()
+            source.stop()
+
+    def teardown(self) -> None:
+        """Let go of the model, or the next one would have to fit beside it."""
+        self._sources = {}
+        self.let_go('_engine', '_brain')
 
     def measurements(self) -> Mapping[str, object]:
+        """Return the state of the queues and contexts, over all sources."""
         sources = self._sources.values()
         return {
             'queue_depth': max(len(source.queue) for source in sources),
             'dropped_chunks': sum(source.queue.dropped for source in sources),
+            'responses_cut_short': sum(source.cut_short_count for source in sources),
             'chunks_lost': sum(source.chunks_lost for source in sources),
             'context_chunks': max(source.session.context_chunks for source in sources),
             'context_compactions': sum(source.session.compactions for source in sources),
@@ -73,27 +87,27 @@ class DecoderNode(ManagedNode[DecoderParameters]):
     def _listen_until(self, stop: Event) -> None:
         while not stop.is_set():
             self._something.clear()
+            for source in self._sources.values():
+                if cut_short := source.cut_short():
+                    source.publish(cut_short)
             try:
-                emitted: list[tuple[str, Decision | Response]] = []
-                for name, source in self._sources.items():
-                    if cut_short := source.cut_short():
-                        emitted.append((name, cut_short))
-                emitted += self._brain.round().items()
-            except Exception:
-                # A model that fails once may work again; the sessions' caches may be half-written.
-                for source in self._sources.values():
-                    source.session.reset()
+                emitted = self._brain.round()
+            except ModelFailure as failure:
+                # A model that fails once may work again.
+                emitted = failure.emitted
                 self.diagnostics.trouble(
-                    'model_failures', f'the model failed, context dropped: {traceback.format_exc()}'
+                    'model_failures',
+                    f'the model failed, context dropped: {traceback.format_exc()}',
+                    len(failure.failed),
                 )
-                continue
-            for name, event in emitted:
+            for name, event in emitted.items():
                 self._sources[name].publish(event)
             if not emitted:
                 self._something.wait(_POLL_S)
 
 
 def main(args: list[str] | None = None) -> int:
+    """Run the node and return the exit status."""
     return run(args, DecoderNode)
 
 

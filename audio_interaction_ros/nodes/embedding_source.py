@@ -27,7 +27,10 @@ from audio_interaction_ros.streaming.session import Session
 
 
 class EmbeddingSource:
-    """`source` is a namespace, '' for the node's own: left/ai/embeddings is answered on left/ai/response."""
+    """An `EmbeddingSource` is one microphone's vectors in the decoder: their queue, their session, and the answers.
+
+    `source` is a namespace, '' for the node's own: left/ai/embeddings is answered on left/ai/response.
+    """
 
     def __init__(
         self,
@@ -39,13 +42,14 @@ class EmbeddingSource:
         digest: str,
         arrived: Callable[[], None],
     ) -> None:
-        """Call in `setup`. `arrived` is called when there is something new to do."""
+        """Make the topics and the service; call in `setup`. `arrived` is called when there is something new to do."""
         self._node, self._half, self._session = node, half, session
         self._spec, self._digest, self._arrived = spec, digest, arrived
         within = f'{source}/' if source else ''
-        # A session reads at most half of its context at once; a longer queue would be dropped there, uncounted.
-        readable = half.config.streaming.max_context_chunks // 2
-        self.queue = ChunkQueue(min(node.parameters.queue_max_chunks, readable))
+        # More than a session reads at once would only be dropped when it does.
+        self.queue = ChunkQueue(min(node.parameters.queue_max_chunks, session.longest_drain))
+        self._loop: ListeningLoop | None = None
+        self.cut_short_count = 0  # responses that ended before they were complete
         self._decisions = node.create_publisher(DecisionMessage, f'{within}ai/decision', qos.EVENTS)
         self._responses = node.create_publisher(ResponseMessage, f'{within}ai/response', qos.EVENTS)
         self._texts = node.create_publisher(String, f'{within}ai/response_text', qos.EVENTS)
@@ -53,20 +57,27 @@ class EmbeddingSource:
         node.create_service(Trigger, f'{within}ai/cancel', self._on_cancel)
         self._listening = Listening(node, self._forget, within)
         node.create_subscription(AudioEmbedding, f'{within}ai/embeddings', self._on_embedding, qos.EMBEDDINGS)
-        self.losses, self._lateness = GapCounter(), Lateness()
+        self.gaps, self._lateness = GapCounter(), Lateness()
 
     def start(self) -> ListeningLoop:
-        """From a fresh start, whatever was heard before."""
+        """Return a fresh loop, whatever was heard before."""
         self._session.reset()
-        self._loop = ListeningLoop(self.queue, self._session, self._half)
-        self.losses, self._lateness = GapCounter(), Lateness()
+        self._loop = loop = ListeningLoop(self.queue, self._session, self._half)
+        self.gaps, self._lateness = GapCounter(), Lateness()
         self.apply()
         self._frame_id = ''
         self._said = ('', '')
-        return self._loop
+        return loop
+
+    def stop(self) -> None:
+        """Forget everything and publish the end of the response that this cuts short, if one was under way."""
+        self.queue.flush()
+        if self._loop is not None and (cut_short := self._loop.forget()):
+            self.publish(cut_short)
+        self._loop = None
 
     def apply(self) -> None:
-        """The live parameters, from the next decision on."""
+        """Take the live parameters, from the next decision on."""
         given = self._node.parameters
         self._session.settings = replace(
             self._session.settings,
@@ -74,18 +85,26 @@ class EmbeddingSource:
             rearm_below=given.rearm_below,
             temperature=given.temperature,
         )
-        self._loop.max_response_s, self._loop.preempt = given.max_response_s, given.preempt
+        if self._loop is not None:
+            self._loop.max_response_s, self._loop.preempt = given.max_response_s, given.preempt
 
     @property
     def chunks_lost(self) -> int:
-        return self.losses.lost(self.queue.dropped)
+        """Return how many chunks of the stream were lost before a decision."""
+        return self.gaps.lost(self.queue.dropped)
 
     @property
     def session(self) -> Session:
+        """Return the session that hears this source."""
         return self._session
 
     def cut_short(self) -> Response | None:
-        """What was asked for by the switch or by ai/cancel, done in the thread that writes the response."""
+        """Do what the switch or ai/cancel asked for and return the last message of the response that it ends, if any.
+
+        To be called in the thread that writes the response.
+        """
+        if self._loop is None:
+            return None
         if self._forgetting.is_set():
             self._forgetting.clear()
             return self._loop.forget()
@@ -95,7 +114,7 @@ class EmbeddingSource:
         return None
 
     def publish(self, event: Decision | Response) -> None:
-        """On this source's topics."""
+        """Publish a decision or a response on this source's topics."""
         if isinstance(event, Decision):
             self._publish_decision(event)
         else:
@@ -126,8 +145,8 @@ class EmbeddingSource:
             trouble(f'refused_{error.kind}', f'embedding refused: {error}')
             return
         dropped = self.queue.dropped
-        lost = self.losses.lost(dropped)
-        if not self.losses.arrived(chunk, dropped):
+        lost = self.gaps.lost(dropped)
+        if not self.gaps.arrived(chunk, dropped):
             trouble(
                 'refused_order', 'embedding refused: older than the one before it; is ai/embeddings published twice?'
             )
@@ -159,3 +178,4 @@ class EmbeddingSource:
             self._texts.publish(String(data=wire_text(response.text)))
         if response.final:
             self._said = ('', '')
+            self.cut_short_count += response.cancelled

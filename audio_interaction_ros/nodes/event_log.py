@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from audio_interaction_ros.audio.formats import AudioFormatError
+from audio_interaction_ros.audio.formats import PcmFormat, Samples
 from audio_interaction_ros.events.explain import explain, printable
 from audio_interaction_ros.events.export import export_flagged, export_folder
 from audio_interaction_ros.events.log import EntryKind, EventLog, EventLogError, FlagVerdict, LogEntry, Retention
@@ -75,15 +75,19 @@ class EventLogNode(ManagedNode[EventLogParameters]):
             'cancels_per_hour': self._cancels.within_hour(now_s),
             'alerts_per_hour': self._alerts.within_hour(now_s),
         }
+        rates['rates_missed'] = sum(rate.dropped for rate in (self._interruptions, self._cancels, self._alerts))
         if self._log is None:
             return rates
         hour_ago_ns = time.time_ns() - int(HOUR_S * 1e9)
         try:
-            kept = {
+            kept: dict[str, object] = {
                 'flags_per_hour': self._log.flags_since(hour_ago_ns),
                 'events': self._log.count,
+                'events_expired': self._log.expired,
                 'log_mb': f'{self._log.size_bytes / 1e6:.3f}',
             }
+            if self._sound is not None:
+                kept |= {'sounds_dropped': self._sound.dropped, 'unread_messages': self._heard.unread}
         except EventLogError as error:
             self.diagnostics.trouble('log_errors', str(error))
             return rates
@@ -153,16 +157,13 @@ class EventLogNode(ManagedNode[EventLogParameters]):
         self.create_timer(1.0, self._keep_ready)
 
     def _on_audio(self, message: Any) -> None:
-        if self._sound is None or not self._heard.readable or not self._listening.on:
+        if (keeper := self._sound) is None or not self._listening.on or self._heard.awaits_format():
             return
-        try:
-            samples, pcm = self._heard.read(message)
-            self._sound.push(samples, pcm, nanoseconds_of(message.header.stamp), time.monotonic())
-        except AudioFormatError as error:
-            self._sound.note_loss()
-            self.diagnostics.trouble('refused_messages', f'audio refused: {error}')
-        except EventLogError as error:
-            self.diagnostics.trouble('log_errors', str(error))
+
+        def keep(samples: Samples, pcm: PcmFormat, stamp_ns: int) -> None:
+            keeper.push(samples, pcm, stamp_ns, time.monotonic())
+
+        self._guarded(lambda: self._heard.take(message, keep, keeper.note_loss))
 
     def _keep_ready(self) -> None:
         if (sound := self._sound) is not None:

@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from std_msgs.msg import Header
 
 from audio_interaction_ros.msg import Health as HealthMessage
 from audio_interaction_ros.nodes import qos
+from audio_interaction_ros.nodes.lifecycle import ManagedNode
 from audio_interaction_ros.nodes.messages import wire_text
 from audio_interaction_ros.nodes.parameters import NODES
 from audio_interaction_ros.safety.health import NodeHealth
 
-if TYPE_CHECKING:
-    from audio_interaction_ros.nodes.lifecycle import ManagedNode
-
 
 class Health:
-    """Gathers what the nodes of this namespace say of themselves on /diagnostics."""
+    """A `Health` gathers what the nodes of this namespace say of themselves on /diagnostics, and publishes the sum."""
 
     def __init__(self, node: ManagedNode[Any], now_s: Callable[[], float]) -> None:
-        """Call in `setup`."""
+        """Make the topics; call in `setup`. `now_s` gives steady time in seconds."""
         self._node, self._now_s = node, now_s
         self._namespace = node.get_namespace().rstrip('/') + '/'
         self._nodes = NodeHealth(NODES.keys() - {node.get_name()})
@@ -30,7 +28,7 @@ class Health:
         node.create_subscription(DiagnosticArray, '/diagnostics', self._on_diagnostics, qos.DIAGNOSTICS)
 
     def publish(self, on: bool, begun: bool, deaf: str | None) -> None:
-        """`on`: the off switch; `begun`: decisions have come; `deaf`: why nothing is heard."""
+        """Publish the state now, from the off switch, whether decisions have come, and why nothing is heard, if so."""
         reasons = [*([deaf] if deaf else []), *self._nodes.reasons(self._now_s())]
         if not on:
             state = HealthMessage.SWITCHED_OFF

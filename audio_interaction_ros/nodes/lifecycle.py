@@ -167,6 +167,12 @@ class ManagedNode(LifecycleNode, Generic[P]):
         if (worker := self._worker) is not None:
             worker.check()
 
+    def let_go(self, *attributes: str) -> None:
+        """Delete these attributes, if they are there, and with them what they hold: for `teardown`."""
+        for name in attributes:
+            if hasattr(self, name):
+                delattr(self, name)
+
     def measurements(self) -> Mapping[str, object]:
         """Return what diagnostics show of the active node beside the counters."""
         return {}

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from std_msgs.msg import Bool
 
 from audio_interaction_ros.nodes import qos
-
-if TYPE_CHECKING:
-    from audio_interaction_ros.nodes.lifecycle import ManagedNode
+from audio_interaction_ros.nodes.lifecycle import ManagedNode
 
 TOPIC = 'ai/listening'
 
 
 class Listening:
-    """`on` is false while the microphone is closed on purpose: what still arrives was heard before that."""
+    """A `Listening` knows whether the microphone is closed on purpose: what then still arrives was heard before."""
 
     def __init__(self, node: ManagedNode[Any], forget: Callable[[], None], within: str = '') -> None:
-        """Call in `setup`. `forget` is called whenever it is switched off, active or not.
+        """Listen to the switch; call in `setup`. `forget` is called whenever it is switched off, active or not.
 
         `within`: a namespace below the node's own, with a slash at its end.
         """
@@ -31,7 +29,10 @@ class Listening:
 
     @property
     def on(self) -> bool:
-        """Also true where nobody has such a switch: when audio_capture has ended, another driver may take its place."""
+        """Return False while it is switched off.
+
+        True also where nobody has such a switch: when audio_capture has ended, another driver may take its place.
+        """
         if not self._said and not self._node.count_publishers(self._topic):
             self._said = True
         return self._said

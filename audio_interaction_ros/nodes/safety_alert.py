@@ -13,13 +13,13 @@ from typing import Any
 
 from std_msgs.msg import Header
 
-from audio_interaction_ros.audio.formats import AudioFormatError
+from audio_interaction_ros.audio.formats import PcmFormat, Samples
 from audio_interaction_ros.msg import AudioEmbedding, Decision, Response, SafetyAlert
 from audio_interaction_ros.nodes import qos
 from audio_interaction_ros.nodes.health import Health
 from audio_interaction_ros.nodes.lifecycle import ManagedNode, run
 from audio_interaction_ros.nodes.listening import Listening
-from audio_interaction_ros.nodes.messages import alert_message, nanoseconds_of, stamp_of
+from audio_interaction_ros.nodes.messages import alert_message, stamp_of
 from audio_interaction_ros.nodes.parameters import SafetyAlertParameters
 from audio_interaction_ros.nodes.sound import SoundSubscription
 from audio_interaction_ros.safety.alarm_listener import AlarmListener
@@ -29,8 +29,6 @@ from audio_interaction_ros.safety.policy import Alert, AlertPolicy, HeardBy
 from audio_interaction_ros.safety.supervision import Supervisor
 from audio_interaction_ros.srv import AcknowledgeAlert
 
-# Sound may arrive before its format does. An alarm outlasts that; a format that never comes is a fault.
-_UNREADABLE_MESSAGES = 100
 _LOOK_EVERY_S = 0.25
 
 
@@ -46,6 +44,7 @@ class SafetyAlertNode(ManagedNode[SafetyAlertParameters]):
         self._publisher = self.create_publisher(SafetyAlert, 'ai/safety_alert', qos.ALERTS)
         self._listening = Listening(self, self._forget)
         self.create_subscription(Response, 'ai/response', self._on_response, qos.EVENTS)
+        self._sound: SoundSubscription | None = None
         if given.alarm_signatures or given.supervise:
             self._sound = SoundSubscription(self, given, self._on_audio, ', so no alarm is heard')
         if given.supervise:
@@ -60,7 +59,6 @@ class SafetyAlertNode(ManagedNode[SafetyAlertParameters]):
         self._policy = AlertPolicy(self.parameters.cooldown_s, self.parameters.clear_after_s)
         self._headers: dict[str, Header] = {}
         self._alarms = AlarmListener()
-        self._unreadable = 0
         self._supervisor = Supervisor(self.steady_s())
         self._deaf: str | None = None
         self._was_on = True
@@ -81,6 +79,7 @@ class SafetyAlertNode(ManagedNode[SafetyAlertParameters]):
             'gaps': self._alarms.gaps,
             'listening': self._listening.on,
             'ignored_by_profile': self._ignored,
+            'unread_messages': self._sound.unread if self._sound is not None else 0,
         }
 
     def problem(self) -> str:
@@ -90,7 +89,6 @@ class SafetyAlertNode(ManagedNode[SafetyAlertParameters]):
         """Silence is wanted now, and no trouble. Open alerts stay until quiet clears them, as ever."""
         if self.active:
             self._alarms.end_stream()
-            self._unreadable = 0
 
     def _on_response(self, response: Response) -> None:
         self._supervisor.spoke(self.steady_s())
@@ -101,26 +99,17 @@ class SafetyAlertNode(ManagedNode[SafetyAlertParameters]):
 
     def _on_audio(self, message: Any) -> None:
         """At most one chunk is looked at, in some 3 ms: not worth a thread."""
-        if not self._listening.on:
+        if self._sound is None or not self._listening.on or self._sound.awaits_format():
             return
-        if not self._sound.readable:
-            self._unreadable += 1
-            if self._unreadable > _UNREADABLE_MESSAGES:
-                why = (
-                    'no readable audio_info has come and sample_rate is not set; publish audio_info or set sample_rate'
-                )
-                self.diagnostics.trouble('refused_messages', f'no alarm is heard: {why}')
-            return
-        try:
-            samples, pcm = self._sound.read(message)
+
+        def look(samples: Samples, pcm: PcmFormat, stamp_ns: int) -> None:
             self._supervisor.sound(self.steady_s(), all_zero=not samples.any())
             if not self.parameters.alarm_signatures:
                 return
-            for evidence, stamp_ns in self._alarms.push(samples, pcm, nanoseconds_of(message.header.stamp)):
-                self._on_signature(evidence, Header(stamp=stamp_of(stamp_ns), frame_id=message.header.frame_id))
-        except AudioFormatError as error:
-            self._alarms.note_loss()
-            self.diagnostics.trouble('refused_messages', f'audio refused: {error}')
+            for evidence, began_ns in self._alarms.push(samples, pcm, stamp_ns):
+                self._on_signature(evidence, Header(stamp=stamp_of(began_ns), frame_id=message.header.frame_id))
+
+        self._sound.take(message, look, self._alarms.note_loss)
 
     def _on_signature(self, evidence: Evidence, header: Header) -> None:
         hazard = self._taxonomy.hazard_of_signature(evidence.signature)
@@ -163,9 +152,7 @@ class SafetyAlertNode(ManagedNode[SafetyAlertParameters]):
         if problem and problem != self._deaf:
             header = Header(stamp=self.get_clock().now().to_msg())
             self._heard(deafness, problem, 1.0, '', HeardBy.SUPERVISION, header)
-        elif problem:
-            self._policy.goes_on(deafness.name, self.steady_s())
-        elif self._deaf:
+        elif self._deaf and not problem:
             self._publish(self._policy.clear(deafness.name))
         self._deaf = problem
         self._health.publish(on, self._supervisor.begun, problem)

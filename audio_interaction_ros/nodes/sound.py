@@ -10,7 +10,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Callable
 from threading import Event
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from audio_common_msgs import msg as installed
@@ -18,10 +18,8 @@ from std_msgs.msg import Header
 
 from audio_interaction_ros.audio.formats import AudioFormatError, PcmFormat, Samples
 from audio_interaction_ros.nodes import qos
-from audio_interaction_ros.nodes.messages import bytes_array
-
-if TYPE_CHECKING:
-    from audio_interaction_ros.nodes.lifecycle import ManagedNode
+from audio_interaction_ros.nodes.lifecycle import ManagedNode
+from audio_interaction_ros.nodes.messages import bytes_array, nanoseconds_of
 
 TOPIC, INFO_TOPIC = 'audio_stamped', 'audio_info'
 
@@ -31,13 +29,15 @@ _PORTAUDIO = {
     32: ('uint8_data', 'U8'),
 }  # fmt: skip
 _INT16 = 8
+_UNREAD_MESSAGES = 100  # without a format in a row; alarms outlast that
+NO_FORMAT = 'no readable audio_info has come and sample_rate is not set; publish audio_info or set sample_rate'
 
 DESCRIBES_ITSELF = 'int16_data' in installed.AudioData.get_fields_and_field_types()
 SoundMessage = installed.AudioStamped if DESCRIBES_ITSELF else installed.AudioDataStamped
 
 
 class FormatParameters(Protocol):
-    """What a listener takes sound for until it is described; a rate of 0: nothing."""
+    """A `FormatParameters` says what sound is taken for until it is described; with a rate of 0, for nothing."""
 
     sample_rate: int
     channels: int
@@ -45,25 +45,26 @@ class FormatParameters(Protocol):
 
 
 class SoundPublisher:
-    """Of 16-bit sound, with its description."""
+    """A `SoundPublisher` publishes 16-bit sound and its description."""
 
     def __init__(self, node: ManagedNode[Any]) -> None:
-        """Call in `setup`."""
+        """Make the topics; call in `setup`."""
         if not DESCRIBES_ITSELF:
             self._info = node.create_publisher(installed.AudioInfo, INFO_TOPIC, qos.LATCHED)
         self._sound = node.create_publisher(SoundMessage, TOPIC, qos.AUDIO)
 
     @property
     def topic(self) -> str:
+        """Return the sound's topic, resolved."""
         return str(self._sound.topic_name)
 
     @property
     def listeners(self) -> int:
-        """That messages reach."""
+        """Return how many subscriptions the messages reach."""
         return int(self._sound.get_subscription_count())
 
     def describe(self, pcm: PcmFormat) -> None:
-        """Before the first message, and whenever it changes. `pcm` is S16LE."""
+        """Publish the format, which is S16LE, before the first message and whenever it changes."""
         self._pcm = pcm
         if not DESCRIBES_ITSELF:
             bitrate = pcm.sample_rate_hz * pcm.frame_bytes * 8
@@ -75,6 +76,7 @@ class SoundPublisher:
             )  # fmt: skip
 
     def publish(self, header: Header, data: bytes) -> None:
+        """Publish frames in the format that was described."""
         message = SoundMessage(header=header)
         if DESCRIBES_ITSELF:
             info, frames = message.audio.info, len(data) // self._pcm.frame_bytes
@@ -88,13 +90,19 @@ class SoundPublisher:
 
 
 class SoundSubscription:
-    """Takes sound from its topic and knows, or learns, what its bytes mean."""
+    """A `SoundSubscription` takes sound from its topic and knows, or learns, what its bytes mean."""
 
     def __init__(
         self, node: ManagedNode[Any], given: FormatParameters, callback: Callable[[Any], None], consequence: str = ''
     ) -> None:
-        """Call in `setup`. `callback` gets every message; `consequence`: of a refused description, for the log."""
+        """Make the subscriptions; call in `setup`.
+
+        `callback` gets every message. `consequence` is what follows from sound that cannot be read, for the log, such
+        as ', so no alarm is heard'.
+        """
         self._node, self._consequence = node, consequence
+        self._unread_in_a_row = 0
+        self.unread = 0  # messages that came before a format in which they can be read
         self._pcm: PcmFormat | None = None
         self.described = Event()
         if given.sample_rate:
@@ -105,13 +113,36 @@ class SoundSubscription:
             node.create_subscription(installed.AudioInfo, INFO_TOPIC, self._on_info, qos.LATCHED, when_inactive=True)
         node.create_subscription(SoundMessage, TOPIC, callback, qos.AUDIO)
 
-    @property
-    def readable(self) -> bool:
-        """Messages can be read: they say themselves what they hold, or a description came that made sense."""
-        return DESCRIBES_ITSELF or self._pcm is not None
+    def take(
+        self, message: Any, push: Callable[[Samples, PcmFormat, int], object], note_loss: Callable[[], None]
+    ) -> None:
+        """Read a message and give `push` its samples, float32 [frames, channels], their format and capture time (ns).
 
-    def read(self, message: Any) -> tuple[Samples, PcmFormat]:
-        """float32 [frames, channels], and what it was. Raises AudioFormatError. From any thread."""
+        One that cannot be read, or that `push` refuses by an AudioFormatError, is counted and told to `note_loss`. From
+        any thread.
+        """
+        try:
+            samples, pcm = self._read(message)
+            self._unread_in_a_row = 0
+            push(samples, pcm, nanoseconds_of(message.header.stamp))
+        except AudioFormatError as error:
+            note_loss()
+            self._node.diagnostics.trouble('refused_messages', f'audio refused{self._consequence}: {error}')
+
+    def awaits_format(self) -> bool:
+        """Count a message that came before its format; False means that messages can be read.
+
+        A format may come a little later than the sound; one that never comes is a fault, and reported as such.
+        """
+        if DESCRIBES_ITSELF or self._pcm is not None:
+            return False
+        self.unread += 1
+        self._unread_in_a_row += 1
+        if self._unread_in_a_row > _UNREAD_MESSAGES:
+            self._node.diagnostics.trouble('refused_messages', f'audio refused{self._consequence}: {NO_FORMAT}')
+        return True
+
+    def _read(self, message: Any) -> tuple[Samples, PcmFormat]:
         if DESCRIBES_ITSELF:
             return read_self_described(message.audio)
         pcm = self._pcm
@@ -130,7 +161,10 @@ class SoundSubscription:
 
 
 def read_self_described(audio: Any) -> tuple[Samples, PcmFormat]:
-    """The PortAudio wrapper's Audio. Raises AudioFormatError."""
+    """Return the samples, float32 [frames, channels], and the format of the PortAudio wrapper's Audio.
+
+    Raises AudioFormatError.
+    """
     if audio.info.format not in _PORTAUDIO:
         raise AudioFormatError(
             f'PortAudio sample format {audio.info.format} found, one of {", ".join(map(str, _PORTAUDIO))} expected'

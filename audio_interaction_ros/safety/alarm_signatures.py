@@ -27,7 +27,8 @@ from audio_interaction_ros.safety.alarm_patterns import (
 from audio_interaction_ros.safety.alarm_rhythm import TEMPORAL_FOUR, TEMPORAL_THREE, RhythmDetector
 from audio_interaction_ros.safety.alarm_spectrum import HOP_SAMPLES, PitchSalience, Spectrogram
 
-REPORT_EVERY_S = 4.0  # an alarm that goes on is told again this often
+REPORT_EVERY_S = 4.0  # an alarm that goes on is told again this often ...
+TOLD_AGAIN_WITHIN_S = 7.0  # ... or with every cycle, of which that of temporal four is the longest, 5.2 to 6.3 s
 
 # Every signature by name → what people call it.
 SIGNATURES = {

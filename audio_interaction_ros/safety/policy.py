@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import secrets
 from dataclasses import dataclass, replace
 from enum import IntEnum, IntFlag
 
+from audio_interaction_ros.safety.alarm_signatures import TOLD_AGAIN_WITHIN_S
 from audio_interaction_ros.safety.hazards import Hazard, Severity
 
 
 class AlertState(IntEnum):
-    """As in msg/SafetyAlert.msg."""
+    """An `AlertState` is what became of an alert, numbered as in msg/SafetyAlert.msg."""
 
     RAISED = 0
     UPDATED = 1
@@ -18,7 +20,7 @@ class AlertState(IntEnum):
 
 
 class HeardBy(IntFlag):
-    """As in msg/SafetyAlert.msg."""
+    """A `HeardBy` names who heard a hazard, numbered as in msg/SafetyAlert.msg."""
 
     MODEL = 1
     SIGNATURE = 2
@@ -28,6 +30,8 @@ class HeardBy(IntFlag):
 
 @dataclass(frozen=True)
 class Alert:
+    """An `Alert` is one version of what msg/SafetyAlert.msg says of a hazard, from raised to cleared."""
+
     id: str
     hazard: str
     severity: Severity
@@ -41,7 +45,7 @@ class Alert:
 
 
 class AlertPolicy:
-    """One alert a hazard, whoever hears it: raised once, updated when heard again, cleared after quiet.
+    """An `AlertPolicy` keeps one alert a hazard: raised once, updated when heard again, cleared after quiet.
 
     An open alert that nobody acknowledges grows more severe, and is published again, as often as its hazard says.
 
@@ -52,6 +56,7 @@ class AlertPolicy:
     """
 
     def __init__(self, cooldown_s: float, clear_after_s: float) -> None:
+        """Begin without alerts; both times are in seconds and may be changed at any time."""
         self.cooldown_s = cooldown_s
         self.clear_after_s = clear_after_s
         self._latest: dict[str, Alert] = {}
@@ -68,7 +73,7 @@ class AlertPolicy:
         now_s: float,
         heard_by: HeardBy = HeardBy.MODEL,
     ) -> Alert:
-        """A hazard was heard: the alert to publish. `response_id` is empty for a signature."""
+        """Raise or update the alert of a hazard that was heard, and return it; a signature's `response_id` is empty."""
         self._hazards[hazard.name] = hazard
         if heard_by is HeardBy.MODEL and (name := self._heard_as(hazard)) is not None:
             return self._update(name, now_s, response_id=response_id, heard_by=self._latest[name].heard_by | heard_by)
@@ -102,13 +107,17 @@ class AlertPolicy:
         return alert
 
     def clear_quiet(self, now_s: float) -> list[Alert]:
-        """The alerts whose hazard was not heard for `clear_after_s`, now cleared."""
+        """Clear and return the alerts whose hazard was not heard for `clear_after_s`.
+
+        Quiet says nothing where nobody is heard from in between: an alert of the supervision lasts until `clear`, and
+        one of a signature for at least as long as an alarm that goes on may leave until it is told again.
+        """
         for name, heard_s in self._heard_s.items():  # a bag played again sets simulated time back
             self._heard_s[name] = min(heard_s, now_s)
-        return [self._clear(name) for name in self._open() if now_s - self._heard_s[name] >= self.clear_after_s]
+        return [self._clear(name) for name in self._open() if now_s - self._heard_s[name] >= self._quiet_s(name)]
 
     def escalate(self, now_s: float) -> list[Alert]:
-        """The open alerts that were left unacknowledged for too long, one severity higher."""
+        """Make alerts that were left unacknowledged for too long one severity higher, and return them."""
         escalated = []
         for name in self._open():
             alert, after_s = self._latest[name], self._hazards[name].escalate_after_s
@@ -124,26 +133,23 @@ class AlertPolicy:
         return escalated
 
     def acknowledge(self, id_: str) -> list[Alert]:
-        """The open alert of this id, or all of them where it is empty, now acknowledged."""
+        """Acknowledge and return the open alert of this id, or all of them where it is empty."""
         found = [name for name in self._open() if id_ in ('', self._latest[name].id)]
         for name in found:
             self._latest[name] = replace(self._latest[name], state=AlertState.UPDATED, acknowledged=True)
         return [self._latest[name] for name in found]
 
-    def goes_on(self, name: str, now_s: float) -> None:
-        """An open alert's hazard is still there: not news, but no quiet either."""
-        self._heard_s[name] = now_s
-
     def clear(self, name: str) -> Alert:
-        """A hazard is known to be over."""
+        """Clear a hazard that is known to be over, and return its alert."""
         return self._clear(name)
 
     def clear_all(self) -> list[Alert]:
-        """Take every open alert back, because nobody will listen any more."""
+        """Clear and return every open alert, because nobody will listen any more."""
         return [self._clear(name) for name in self._open()]
 
     @property
     def open_alerts(self) -> int:
+        """Return how many alerts are raised and not cleared."""
         return len(self._open())
 
     def _open(self) -> list[str]:
@@ -152,6 +158,12 @@ class AlertPolicy:
     def _clear(self, name: str) -> Alert:
         self._latest[name] = replace(self._latest[name], state=AlertState.CLEARED)
         return self._latest[name]
+
+    def _quiet_s(self, name: str) -> float:
+        heard_by = self._latest[name].heard_by
+        if HeardBy.SUPERVISION in heard_by:
+            return math.inf
+        return max(self.clear_after_s, TOLD_AGAIN_WITHIN_S if HeardBy.SIGNATURE in heard_by else 0.0)
 
     def _heard_as(self, hazard: Hazard) -> str | None:
         """The open alert of a signature that the model calls `hazard`."""

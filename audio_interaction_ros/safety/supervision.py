@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 _SILENT_FOR_S = 1.4  # of nothing from a stage: three chunks of 0.4 s and a little
+_FLOWS_S = 0.5  # between two messages of sound that goes on
 _DIGITAL_SILENCE_S = 1.4  # no microphone hears nothing at all for so long
 _BEGIN_WITHIN_S = 60.0  # of the start: time for models to load
 
 
 class Supervisor:
-    """Told of every sign of life along the way of the sound; asked a few times a second what is wrong.
+    """A `Supervisor` is told of every sign of life along the way of the sound, and knows which stage is missed.
 
     Nothing is expected before the first decision, within reason, nor after the end of a file.
     """
@@ -22,7 +23,7 @@ class Supervisor:
         self._began_s = self._sound_s = self._loud_s = self._encoded_s = self._decided_s = now_s
 
     def sound(self, now_s: float, all_zero: bool) -> None:
-        """A message of raw sound came."""
+        """Note that a message of raw sound came, and whether all its samples were zero."""
         if self._over:  # sound after the end of a file: another one, or a microphone
             self._begin(now_s)
         self._sound_s = now_s
@@ -30,30 +31,30 @@ class Supervisor:
             self._loud_s = now_s
 
     def encoded(self, now_s: float) -> None:
-        """A chunk's vectors came."""
+        """Note that a chunk's vectors came."""
         self._encoded_s = now_s
 
     def decided(self, now_s: float) -> None:
-        """A decision came: from now on more are expected."""
+        """Note that a decision came: from now on more are expected."""
         self._decided_s = now_s
         if not self._over:
             self._expected = True
 
     def spoke(self, now_s: float) -> None:
-        """A piece of a response came: nothing is decided while it is being written."""
+        """Note that a piece of a response came: nothing is decided while it is being written."""
         self._decided_s = now_s
 
     def over(self) -> None:
-        """The file has ended: silence is as it should be."""
+        """Note that the file has ended: silence is as it should be."""
         self._over = True
 
     @property
     def begun(self) -> bool:
-        """A decision has come since the start, or since the end of the last file."""
+        """Return whether a decision has come since the start, or since the end of the last file."""
         return self._expected
 
     def problem(self, now_s: float) -> str | None:
-        """What is wrong, in a sentence; None where all is well or nothing is expected."""
+        """Return what is wrong, in a sentence; None where all is well or nothing is expected."""
         if self._over:
             return None
         if not self._expected:
@@ -63,6 +64,8 @@ class Supervisor:
             return 'The assistant cannot hear: no sound comes from the microphone.'
         if now_s - self._loud_s > _DIGITAL_SILENCE_S:
             return 'The assistant cannot hear: the microphone gives digital silence.'
+        if now_s - self._sound_s > _FLOWS_S:
+            return None  # the stages behind may have nothing to do: wait until it is clear that no sound comes
         if now_s - self._encoded_s > _SILENT_FOR_S:
             return 'The assistant cannot hear: sound comes in, but is not encoded.'
         if now_s - self._decided_s > _SILENT_FOR_S:

@@ -195,6 +195,7 @@ def test_a_flood_stays_within_the_limit_and_spares_what_was_flagged(tmp_path):
     log.tidy()
     assert log.size_bytes <= 1e6
     assert 100 < log.count < 300
+    assert log.expired == log.get(0).id - log.count
     assert log.get(flagged).heard == 'kettle'
     log.close()
 

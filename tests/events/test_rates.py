@@ -26,3 +26,6 @@ def test_a_flood_does_not_fill_the_memory():
     for number in range(20_000):
         count.add(str(number), 0.0)
     assert count.within_hour(1.0) == 10_000
+    assert count.dropped == 10_000
+    count.add('later', 4_000.0)
+    assert (count.within_hour(4_000.0), count.dropped) == (1, 10_000)

@@ -144,3 +144,12 @@ def test_a_folder_that_cannot_be_written_is_said_so(log):
     log.sound_path(0).parent.write_text('in the way')
     with pytest.raises(EventLogError, match='cannot be kept'):
         keeper.forget()
+
+
+def test_events_that_too_many_wait_before_are_counted(log):
+    keeper = SoundKeeper(log, 4.0)
+    hear(keeper, 0.0, 1.2)
+    for number in range(103):
+        keeper.want(event(log, 1.0, str(number)), 1.2)
+    keeper.want(log.get(1), 1.2)  # is waited for already
+    assert keeper.dropped == 3

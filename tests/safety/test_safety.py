@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
-from audio_interaction_ros.safety.alarm_signatures import SIGNATURES
+from audio_interaction_ros.safety.alarm_signatures import SIGNATURES, AlarmSignatures
 from audio_interaction_ros.safety.hazards import (
     Hazard,
     HazardFileError,
@@ -13,6 +14,7 @@ from audio_interaction_ros.safety.hazards import (
     default_taxonomy_path,
 )
 from audio_interaction_ros.safety.policy import AlertPolicy, AlertState, HeardBy
+from tests.alarm_sounds import temporal_four
 
 FIRE = Hazard('fire', Severity.DANGER)
 HORN = Hazard('car_horn', Severity.WARNING)
@@ -232,13 +234,25 @@ def test_a_hazard_with_a_cool_down_of_its_own_is_new_again_sooner():
     assert (again.state, again.id != first.id) == (AlertState.RAISED, True)
 
 
-def test_what_goes_on_is_not_cleared_as_quiet():
-    policy = make_policy()
-    policy.heard(FIRE, 'Fire!', 0.9, 'r1', 0.0)
-    for now in range(1, 40):
-        policy.goes_on('fire', float(now))
-        assert policy.clear_quiet(float(now)) == []
-    assert len(policy.clear_quiet(50.0)) == 1
+def test_deafness_lasts_until_it_is_known_to_be_over():
+    policy = AlertPolicy(cooldown_s=60.0, clear_after_s=0.1)
+    policy.heard(FIRE, 'The assistant cannot hear.', 1.0, '', 0.0, HeardBy.SUPERVISION)
+    assert policy.clear_quiet(1_000.0) == []
+    assert policy.clear('fire').state is AlertState.CLEARED
+
+
+def test_an_alarm_that_goes_on_is_not_cleared_between_two_reports_of_its_signature():
+    policy = AlertPolicy(cooldown_s=60.0, clear_after_s=0.1)
+    signatures, sound = AlarmSignatures(), np.concatenate([temporal_four(30.0), np.zeros(16_000 * 20)])
+    cleared_s, reports_s = [], []
+    for first in range(0, len(sound), 1_600):
+        now_s = first / 16_000
+        for _ in signatures.feed(sound[first : first + 1_600].astype(np.float32)):
+            reports_s.append(now_s)
+            policy.heard(FIRE, 'Fire!', 0.9, '', now_s, HeardBy.SIGNATURE)
+        cleared_s += [now_s for _ in policy.clear_quiet(now_s)]
+    assert len(reports_s) > 2
+    assert len(cleared_s) == 1 and cleared_s[0] > reports_s[-1]
 
 
 PROFILES = ('home', 'industrial', 'vehicle', 'tutoring', 'care')

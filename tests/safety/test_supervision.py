@@ -43,10 +43,12 @@ def assistant():
     [('capture', 'no sound comes'), ('encoder', 'is not encoded'), ('decoder', 'nothing is decided')],
 )
 def test_a_stage_that_dies_is_named_within_two_seconds_and_forgiven_when_it_returns(assistant, stage, words):
+    assistant.run(0.3)  # the last vectors are older than the last sound
     assistant.off = {stage}
     problems = assistant.run(2.0)
     assert problems[:10] == [None] * 10
     assert words in problems[-1]
+    assert all(problem is None or words in problem for problem in problems), 'another stage was blamed first'
     assistant.off = set()
     assert assistant.run(0.5)[-1] is None
 

@@ -23,6 +23,19 @@ class Broken(SafetyAlertNode):
 sys.exit(run(None, Broken))
 """
 
+BROKEN_WORKER = """
+import sys
+from audio_interaction_ros.nodes.lifecycle import run
+from audio_interaction_ros.nodes.safety_alert import SafetyAlertNode
+
+class Broken(SafetyAlertNode):
+    def start(self):
+        super().start()
+        self.work(lambda stop: 1 / 0)
+
+sys.exit(run(None, Broken))
+"""
+
 BUSY = """
 import gc, os, signal, sys
 from audio_interaction_ros.nodes.lifecycle import run
@@ -58,7 +71,8 @@ def test_a_callback_leaves_nothing_behind():
     assert late - early < 300, done.stderr
 
 
-def test_a_callback_that_fails_ends_the_process_so_that_it_is_started_again():
-    done = run_node(BROKEN)
+@pytest.mark.parametrize('source', [BROKEN, BROKEN_WORKER], ids=['callback', 'worker'])
+def test_a_callback_or_worker_that_fails_ends_the_process_so_that_it_is_started_again(source):
+    done = run_node(source)
     assert done.returncode == 1
     assert 'ZeroDivisionError' in done.stderr + done.stdout

@@ -246,6 +246,23 @@ def test_an_assistant_that_has_gone_deaf_says_so_within_two_seconds_and_takes_it
     assert process.end() == 0
 
 
+def test_deafness_is_not_taken_back_while_it_lasts_however_soon_alerts_are_cleared(ros):
+    process = ros.start_active('safety_alert', clear_after_s=0.1)  # less than the node looks every
+    alerts = ros.hear('ai/safety_alert', SafetyAlert, qos.ALERTS)
+    health = ros.hear('ai/health', Health, qos.LATCHED)
+    assistant = Assistant(ros)
+    assistant.run_until(lambda: health and health[-1].state == Health.HEARING, 10.0)
+    assistant.off = {'decoder'}
+    assistant.run_until(lambda: alerts, 10.0)
+    count = len(health)
+    assistant.run_until(lambda: len(health) > count + 8, 20.0)  # it has looked so often, and found it deaf
+    assert [alert.state for alert in alerts] == [SafetyAlert.RAISED]
+    assistant.off = set()
+    assistant.run_until(lambda: len(alerts) > 1, 10.0)
+    assert [alert.state for alert in alerts] == [SafetyAlert.RAISED, SafetyAlert.CLEARED]
+    assert process.end() == 0
+
+
 def test_an_alert_is_acknowledged_by_its_id(ros):
     process = ros.start_active('safety_alert', profile='care', language='chinese', supervise='false')
     alerts = ros.hear('ai/safety_alert', SafetyAlert, qos.ALERTS)
