@@ -28,7 +28,7 @@ examples:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one sub-command; returns the exit code: 0 done, 1 failed (one sentence says why), 2 wrong usage."""
+    """Run one sub-command and return the exit code: 0 done, 1 failed (one sentence says why), 2 wrong usage."""
     parser = argparse.ArgumentParser(
         'audio-interaction',
         description=_DESCRIPTION,

@@ -28,7 +28,7 @@ examples:
 
 
 def add_parser(commands: Any) -> None:
-    """Adds the sub-command to argparse's sub-parsers."""
+    """Add the sub-command to argparse's sub-parsers."""
     parser: argparse.ArgumentParser = commands.add_parser(
         'bench',
         help='how fast does it listen here?',
@@ -37,40 +37,74 @@ def add_parser(commands: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     actions = parser.add_subparsers(metavar='ACTION', required=True)
-    speed = actions.add_parser('speed', help='times of one pass, memory, real-time factor')
-    speed.add_argument('--repeats', type=int, default=200, metavar='N', help='of each pass (default: 200)')
+    text = 'measure the time of one forward pass of each kind, the memory, and the real-time factor'
+    speed = actions.add_parser('speed', help=text, description=text)
+    speed.add_argument(
+        '--repeats', type=int, default=200, metavar='N', help='how often to time each forward pass (default: 200)'
+    )
     speed.set_defaults(run=run_speed)
-    fifo = actions.add_parser('fifo', help='FIFO against synchronous scheduling, side by side')
-    fifo.add_argument('--pairs', type=int, default=5, metavar='N', help='alternating runs of both (default: 5)')
-    fifo.add_argument('--seconds', type=float, default=40.0, metavar='S', help='of sound in each run (default: 40)')
+    text = 'compare FIFO with synchronous scheduling, side by side, in real time'
+    fifo = actions.add_parser('fifo', help=text, description=text)
+    fifo.add_argument(
+        '--pairs', type=int, default=5, metavar='N', help='how often to run both schedulers, in turn (default: 5)'
+    )
+    fifo.add_argument(
+        '--seconds',
+        type=float,
+        default=40.0,
+        metavar='S',
+        help='seconds of sound in each run, at least 20 (default: 40)',
+    )
     fifo.add_argument(
         '--pass-ms',
         type=float,
         default=30.0,
         metavar='MS',
-        help='a pass of the language model takes at least this long (default: 30, a 3B model in bfloat16 read at '
-        '205 GB/s, the memory of a Jetson AGX Orin); 0: as long as it takes',
+        help='let a forward pass of the language model take at least MS milliseconds (default: 30, a 3B model in '
+        'bfloat16 read at 205 GB/s, the memory of a Jetson AGX Orin); 0 lets it take what it takes',
     )
-    fifo.add_argument('--seed', type=int, default=0, help='of the scripted responses')
+    fifo.add_argument('--seed', type=int, default=0, help='random seed of the scripted responses (default: 0)')
     fifo.set_defaults(run=run_fifo)
-    soak = actions.add_parser('soak', help='hours of sound, as fast as it goes')
-    soak.add_argument('--hours', type=float, default=24.0, metavar='H', help='of sound (default: 24)')
-    soak.add_argument('--instruction', metavar='TEXT', help="the system instruction (default: the checkpoint's own)")
-    soak.add_argument('--probe', metavar='FILE', help='heard at the start and again at the end: is it answered alike?')
-    soak.add_argument('--out', type=Path, metavar='DIR', help='soak.html and soak.json go there')
+    text = 'hear hours of sound, as fast as it goes, and watch memory and times'
+    soak = actions.add_parser('soak', help=text, description=text)
+    soak.add_argument('--hours', type=float, default=24.0, metavar='H', help='hours of sound to hear (default: 24)')
+    soak.add_argument(
+        '--instruction',
+        metavar='TEXT',
+        help="system instruction that tells the model what to do (default: the checkpoint's own)",
+    )
+    soak.add_argument(
+        '--probe',
+        metavar='FILE',
+        help='recording to hear at the start and again at the end, to see whether it is answered alike',
+    )
+    soak.add_argument(
+        '--out', type=Path, metavar='DIR', help='directory for soak.html and soak.json (default: none are written)'
+    )
     soak.set_defaults(run=run_soak)
-    sessions = actions.add_parser('sessions', help='how many streams can one process hear?')
-    sessions.add_argument('--periods', type=int, default=25, metavar='N', help='of 400 ms, each number (default: 25)')
-    sessions.add_argument('--threads', type=int, default=2, metavar='N', help='CPU threads (default: 2)')
+    text = 'find how many streams one process can hear at once'
+    sessions = actions.add_parser('sessions', help=text, description=text)
+    sessions.add_argument(
+        '--periods',
+        type=int,
+        default=25,
+        metavar='N',
+        help='periods of 400 ms to run with each number of streams (default: 25)',
+    )
+    sessions.add_argument(
+        '--threads', type=int, default=2, metavar='N', help='number of CPU threads for PyTorch (default: 2)'
+    )
     sessions.set_defaults(run=run_sessions)
     for action in (speed, fifo, soak, sessions):
         add_checkpoint_option(action)
         add_device_options(action)
-        action.add_argument('--audio', metavar='FILE', help='what to hear, over and over (default: the demo scene)')
+        action.add_argument(
+            '--audio', metavar='FILE', help='recording to hear, over and over (default: the demo scene)'
+        )
 
 
 def run_fifo(arguments: argparse.Namespace) -> int:
-    """0, always: the figures are for whoever asked."""
+    """Compare the schedulers and return 0: the figures are for whoever asked."""
     from tqdm import tqdm
 
     from audio_interaction_ros.audio import SAMPLE_RATE_HZ
@@ -108,7 +142,7 @@ def run_fifo(arguments: argparse.Namespace) -> int:
 
 
 def run_speed(arguments: argparse.Namespace) -> int:
-    """0, always."""
+    """Time the forward passes and return 0."""
     from audio_interaction_ros.bench import speed
 
     if arguments.repeats < 3:
@@ -130,7 +164,7 @@ def run_speed(arguments: argparse.Namespace) -> int:
 
 
 def run_sessions(arguments: argparse.Namespace) -> int:
-    """0, always."""
+    """Find the number of streams and return 0."""
     import torch
 
     from audio_interaction_ros.bench import sessions
@@ -150,7 +184,7 @@ def run_sessions(arguments: argparse.Namespace) -> int:
 
 
 def run_soak(arguments: argparse.Namespace) -> int:
-    """0 when nothing was skipped, else 1."""
+    """Hear hours of sound and return 0 when no decision was skipped, else 1."""
     from audio_interaction_ros.bench import soak
 
     if arguments.hours <= 0:
@@ -168,7 +202,7 @@ def run_soak(arguments: argparse.Namespace) -> int:
 
 
 def _audio(file: str | None) -> Samples:
-    """float32 [n] at 16 kHz. Raises CommandError."""
+    """Return the recording, float32 [n] at 16 kHz. Raises CommandError."""
     from audio_interaction_ros.audio.formats import AudioFormatError, read_audio_file
     from audio_interaction_ros.audio.resample import to_mono_16k
     from audio_interaction_ros.resources import shared_path

@@ -26,7 +26,7 @@ examples:
 
 
 def add_parser(commands: Any) -> None:
-    """Adds the sub-command to argparse's sub-parsers."""
+    """Add the sub-command to argparse's sub-parsers."""
     parser: argparse.ArgumentParser = commands.add_parser(
         'checkpoint',
         help='look at a checkpoint, check it, or convert a foreign one',
@@ -35,22 +35,39 @@ def add_parser(commands: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     actions = parser.add_subparsers(metavar='ACTION', required=True)
-    info = actions.add_parser('info', help='shapes, sizes, protocol, digest, recipe; loads no weights')
-    info.add_argument('checkpoint', metavar='NAME_OR_DIR', help='ours, Audio-Interaction as released, or Qwen2.5-Omni')
+    text = 'print shapes, sizes, protocol, digest and recipe of a checkpoint; loads no weights'
+    info = actions.add_parser('info', help=text, description=text)
+    info.add_argument(
+        'checkpoint',
+        metavar='NAME_OR_DIR',
+        help="this package's checkpoint, or Audio-Interaction as released, or Qwen2.5-Omni",
+    )
     info.set_defaults(run=run_info)
-    verify = actions.add_parser('verify', help='is every file whole, does all fit together, does it compute?')
-    verify.add_argument('checkpoint', metavar='NAME_OR_DIR', help='a checkpoint of this package')
+    text = 'check that every file is whole, that all fit together, and that the model computes'
+    verify = actions.add_parser('verify', help=text, description=text)
+    verify.add_argument(
+        'checkpoint', metavar='NAME_OR_DIR', help="directory or name of one of this package's checkpoints"
+    )
     verify.set_defaults(run=run_verify)
-    convert = actions.add_parser('convert', help='Audio-Interaction as released, or Qwen2.5-Omni, into a new directory')
-    convert.add_argument('source', type=Path, metavar='DIR', help='the foreign checkpoint')
-    convert.add_argument('out', type=Path, metavar='NEW_DIR', help='never overwritten')
-    convert.add_argument('--dtype', choices=_DTYPES, help='type of the numbers written (default: as they are stored)')
-    convert.add_argument('--instruction', metavar='TEXT', help="what the model is told to do (default: the package's)")
+    text = "make Audio-Interaction as released, or Qwen2.5-Omni, into one of this package's checkpoints"
+    convert = actions.add_parser('convert', help=text, description=text)
+    convert.add_argument('source', type=Path, metavar='DIR', help='directory of the foreign checkpoint')
+    convert.add_argument(
+        'out', type=Path, metavar='NEW_DIR', help='new directory for the converted checkpoint; never overwritten'
+    )
+    convert.add_argument(
+        '--dtype', choices=_DTYPES, help='number type to write the weights in (default: as they are stored)'
+    )
+    convert.add_argument(
+        '--instruction',
+        metavar='TEXT',
+        help="system instruction that tells the model what to do (default: the package's)",
+    )
     convert.set_defaults(run=run_convert)
 
 
 def run_info(arguments: argparse.Namespace) -> int:
-    """0 for a checkpoint of a known kind."""
+    """Print what a checkpoint is; return 0 for one of a known kind."""
     from audio_interaction_ros.model.checkpoint import CheckpointError, find_checkpoint
     from audio_interaction_ros.model.describe import describe
 
@@ -64,7 +81,7 @@ def run_info(arguments: argparse.Namespace) -> int:
 
 
 def run_verify(arguments: argparse.Namespace) -> int:
-    """0 when the checkpoint is in order, else 1."""
+    """Print what is wrong with a checkpoint; return 0 when it is in order, else 1."""
     from audio_interaction_ros.model.checkpoint import CheckpointError, find_checkpoint
     from audio_interaction_ros.model.verify import verify
 
@@ -78,7 +95,7 @@ def run_verify(arguments: argparse.Namespace) -> int:
 
 
 def run_convert(arguments: argparse.Namespace) -> int:
-    """0 when the new checkpoint is there."""
+    """Write the new checkpoint and return 0."""
     import torch
 
     from audio_interaction_ros.model.checkpoint import CheckpointError

@@ -28,7 +28,7 @@ examples:
 
 
 def add_parser(commands: Any) -> None:
-    """Adds the sub-command to argparse's sub-parsers."""
+    """Add the sub-command to argparse's sub-parsers."""
     parser: argparse.ArgumentParser = commands.add_parser(
         'events',
         help='what was said and why: list, explain, flag, export, delete',
@@ -40,25 +40,45 @@ def add_parser(commands: Any) -> None:
 
     def action(name: str, run: Any, text: str) -> argparse.ArgumentParser:
         added: argparse.ArgumentParser = actions.add_parser(name, help=text, description=text)
-        added.add_argument('log', type=Path, metavar='LOG', help='the SQLite file')
+        added.add_argument('log', type=Path, metavar='LOG', help='the SQLite file of the event log')
         added.set_defaults(run=lambda arguments: _with_log(run, arguments))
         return added
 
-    listing = action('list', _list, 'the entries, newest first')
-    listing.add_argument('--limit', type=int, default=20, metavar='N', help='at most so many (default: 20)')
-    listing.add_argument('--before', type=int, default=0, metavar='ID', help='only those older than this one')
-    listing.add_argument('--flagged', action='store_true', help='only those flagged as wrong')
-    explaining = action('explain', _explain, 'why was that said? One sentence')
-    explaining.add_argument('id', type=int, nargs='?', default=0, metavar='ID', help='default: the newest')
-    flagging = action('flag', _flag, 'say that an entry was wrong')
-    flagging.add_argument('id', type=int, metavar='ID')
-    flagging.add_argument('--verdict', choices=_VERDICTS, default='false-alarm', help='default: false-alarm')
-    flagging.add_argument('--heard', default='', metavar='WHAT', help='what it really was, for example kettle')
-    exporting = action('export', _export, 'the flagged entries with sound, as a training clip library')
-    exporting.add_argument('--out', type=Path, required=True, metavar='DIR', help='the new folder; never overwritten')
-    deleting = action('delete', _delete, 'entries, and the sound kept with them')
-    deleting.add_argument('ids', type=int, nargs='*', metavar='ID')
-    deleting.add_argument('--all', action='store_true', help='all of them')
+    listing = action('list', _list, 'print the entries, newest first')
+    listing.add_argument('--limit', type=int, default=20, metavar='N', help='print at most N entries (default: 20)')
+    listing.add_argument(
+        '--before', type=int, default=0, metavar='ID', help='print only entries older than the entry ID'
+    )
+    listing.add_argument('--flagged', action='store_true', help='print only entries flagged as wrong')
+    explaining = action('explain', _explain, 'say in one sentence why an entry was said or raised')
+    explaining.add_argument(
+        'id', type=int, nargs='?', default=0, metavar='ID', help='number of the entry (default: the newest)'
+    )
+    flagging = action('flag', _flag, 'say that an entry was wrong, or take that back')
+    flagging.add_argument('id', type=int, metavar='ID', help='number of the entry; 0 is the newest')
+    flagging.add_argument(
+        '--verdict',
+        choices=_VERDICTS,
+        default='false-alarm',
+        help='what was wrong with it; none takes a flag back (default: false-alarm)',
+    )
+    flagging.add_argument(
+        '--heard',
+        default='',
+        metavar='WHAT',
+        help='what the sound really was, for example kettle; needed with wrong-words',
+    )
+    exporting = action('export', _export, 'copy the flagged entries that have sound into a training clip library')
+    exporting.add_argument(
+        '--out',
+        type=Path,
+        required=True,
+        metavar='DIR',
+        help='new folder for the clips and their manifest.csv; never overwritten',
+    )
+    deleting = action('delete', _delete, 'delete entries and the sound kept with them')
+    deleting.add_argument('ids', type=int, nargs='*', metavar='ID', help='numbers of the entries to delete')
+    deleting.add_argument('--all', action='store_true', help='delete every entry, in place of some by number')
 
 
 def _with_log(run: Any, arguments: argparse.Namespace) -> int:

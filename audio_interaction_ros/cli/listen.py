@@ -25,7 +25,7 @@ examples:
 
 
 def add_parser(commands: Any) -> None:
-    """Adds the sub-command to argparse's sub-parsers."""
+    """Add the sub-command to argparse's sub-parsers."""
     parser: argparse.ArgumentParser = commands.add_parser(
         'listen',
         help='audio files, each through a fresh session; one JSON line a file',
@@ -33,13 +33,18 @@ def add_parser(commands: Any) -> None:
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument('files', nargs='+', metavar='FILE', help='WAV, FLAC, OGG …, any rate and channel count')
+    parser.add_argument(
+        'files',
+        nargs='+',
+        metavar='FILE',
+        help='recording to hear: WAV, FLAC, OGG …, of any sample rate and channel count',
+    )
     add_checkpoint_option(parser)
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """0 when every file could be read, else 1."""
+    """Print a line for every file; return 0 when every one could be read, else 1."""
     encoder, decoder = load_halves(arguments.checkpoint)
     failed = False
     for file in arguments.files:
@@ -50,7 +55,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def hear_file(file: str, encoder: EncoderHalf, decoder: DecoderHalf) -> dict[str, Any]:
-    """The JSON line of one file, as a dictionary."""
+    """Return the JSON line of one file, as a dictionary."""
     from audio_interaction_ros.audio.formats import AudioFormatError, read_audio_file
     from audio_interaction_ros.audio.resample import to_mono_16k
     from audio_interaction_ros.cli.reports import response_report

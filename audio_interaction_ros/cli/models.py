@@ -1,4 +1,4 @@
-"""The checkpoint option that commands share."""
+"""The options for the model that commands share, and loading it by them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def add_checkpoint_option(parser: argparse.ArgumentParser) -> None:
-    """`--checkpoint`, by name or directory."""
+    """Add `--checkpoint`, by name or directory."""
     parser.add_argument(
         '--checkpoint',
         default='embedded',
@@ -22,18 +22,24 @@ def add_checkpoint_option(parser: argparse.ArgumentParser) -> None:
 
 
 def add_device_options(parser: argparse.ArgumentParser) -> None:
-    """`--device` and `--precision`."""
-    parser.add_argument('--device', default='cpu', help='cpu, cuda, cuda:1 … (default: cpu)')
+    """Add `--device` and `--precision`."""
+    parser.add_argument(
+        '--device', default='cpu', help='PyTorch device to compute on: cpu, cuda, cuda:1 … (default: cpu)'
+    )
     parser.add_argument(
         '--precision',
         default='stored',
         choices=('stored', 'float32', 'bfloat16', 'float16', 'int8'),
-        help='int8: weights of the language model in eight bits (default: as stored)',
+        help='number type to compute in; int8 takes weights of eight bits for the language model (default: stored, '
+        'that of the checkpoint)',
     )
 
 
 def load_halves(checkpoint: str, device: str = 'cpu', precision: str = 'stored') -> tuple[EncoderHalf, DecoderHalf]:
-    """Both halves, on one CPU thread. Raises CommandError when the checkpoint is missing or damaged, or the device."""
+    """Load both halves, to run on one CPU thread.
+
+    Raises CommandError when the checkpoint or the device is missing, or the checkpoint damaged.
+    """
     import torch
 
     from audio_interaction_ros.model.precision import open_halves

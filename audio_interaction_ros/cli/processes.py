@@ -21,7 +21,7 @@ _LOG_LINES = 12
 
 
 def ros_environment() -> dict[str, str]:
-    """This process's environment with what the demo needs: a domain of its own, on this machine only.
+    """Return this process's environment with what the demo needs: a domain of its own, on this machine only.
 
     A domain or a discovery range that the user set stays as it is.
     """
@@ -35,7 +35,10 @@ def ros_environment() -> dict[str, str]:
 
 
 class NodeProcesses:
-    """Node processes by name. Use as a context manager: leaving it ends them all, whatever happened."""
+    """A `NodeProcesses` holds node processes by name.
+
+    Use it as a context manager: leaving it ends them all, whatever happened.
+    """
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         self._environment = environment
@@ -51,7 +54,7 @@ class NodeProcesses:
         self.stop()
 
     def start(self, name: str, parameters: Mapping[str, str]) -> None:
-        """`python -m audio_interaction_ros.nodes.<name>`; its log goes to a temporary file."""
+        """Run `python -m audio_interaction_ros.nodes.<name>`; its log goes to a temporary file."""
         command = [sys.executable, '-m', f'audio_interaction_ros.nodes.{name}']
         if parameters:
             command.append('--ros-args')
@@ -73,17 +76,17 @@ class NodeProcesses:
         )
 
     def check(self) -> None:
-        """Raises CommandError, with its last log lines, when a node has ended by itself."""
+        """Raise CommandError, with its last log lines, when a node has ended by itself."""
         for name, process in self._processes.items():
             if (code := process.poll()) is not None:
                 raise CommandError(f'{name} ended with exit code {code}; its last lines:\n{self.log_tail(name)}')
 
     def ended_well(self, name: str) -> bool:
-        """True once the node has ended by itself without an error."""
+        """Return whether the node has ended by itself without an error."""
         return self._processes[name].poll() == 0
 
     def log_tail(self, name: str) -> str:
-        """The last lines a node wrote."""
+        """Return the last lines that a node wrote."""
         log = self._logs[name]
         # pread leaves the position alone, which the child shares.
         size = os.fstat(log.fileno()).st_size
@@ -91,7 +94,10 @@ class NodeProcesses:
         return '\n'.join(f'  {line}' for line in text.splitlines()[-_LOG_LINES:]) or '  (it wrote nothing)'
 
     def stop(self) -> None:
-        """SIGINT to all, SIGKILL to those that have not ended 5 s later; a second Ctrl-C does not cut this short."""
+        """Send SIGINT to all, and SIGKILL to those that have not ended 5 s later.
+
+        A second Ctrl-C does not cut this short.
+        """
         handlers = {number: signal.signal(number, signal.SIG_IGN) for number in STOP_SIGNALS}
         try:
             self._stop_all()

@@ -31,7 +31,7 @@ examples:
 
 
 def add_parser(commands: Any) -> None:
-    """Adds the sub-command to argparse's sub-parsers."""
+    """Add the sub-command to argparse's sub-parsers."""
     parser: argparse.ArgumentParser = commands.add_parser(
         'record',
         help='the audio topics into a rosbag2 bag',
@@ -39,9 +39,18 @@ def add_parser(commands: Any) -> None:
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument('--out', type=Path, required=True, metavar='BAG', help='the new bag; never overwritten')
-    parser.add_argument('--storage', choices=('mcap', 'sqlite3'), default='mcap', help='default: mcap')
-    parser.add_argument('--duration', type=_seconds, metavar='S', help='seconds after the first message')
+    parser.add_argument(
+        '--out', type=Path, required=True, metavar='BAG', help='directory of the new bag; never overwritten'
+    )
+    parser.add_argument(
+        '--storage', choices=('mcap', 'sqlite3'), default='mcap', help='file format of the bag (default: mcap)'
+    )
+    parser.add_argument(
+        '--duration',
+        type=_seconds,
+        metavar='S',
+        help='end S seconds after the first message of sound (default: on Ctrl-C)',
+    )
     parser.set_defaults(run=run)
 
 
@@ -52,7 +61,7 @@ def _seconds(text: str) -> float:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """0 when audio was recorded, 1 when none came."""
+    """Record, and return 0 when audio came; raises CommandError when none did."""
     try:
         import rclpy
     except ImportError as error:
@@ -100,7 +109,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 class _Recorder:
-    """Subscribes to each topic once a publisher is there, with the quality of service it offers.
+    """A `_Recorder` subscribes to each topic once a publisher is there, with the quality of service it offers.
 
     The bag is made with the first audio message, so a recording of nothing leaves nothing behind.
     """
@@ -121,11 +130,11 @@ class _Recorder:
 
     @property
     def seconds(self) -> float:
-        """Between the first and the last audio message."""
+        """Return the time between the first and the last audio message."""
         return self._last_s - self._first_s if self._first_s is not None else 0.0
 
     def run(self, duration_s: float | None) -> None:
-        """Until Ctrl-C, or for this long after the first audio message, which then must come within 30 s.
+        """Record until Ctrl-C, or for so long after the first audio message, which then must come within 30 s.
 
         Raises BagError.
         """
@@ -146,7 +155,7 @@ class _Recorder:
                     return
 
     def close(self) -> None:
-        """Completes the bag."""
+        """Complete the bag."""
         self._executor.shutdown()
         self._node.destroy_node()
         if self.audio_messages:

@@ -35,7 +35,7 @@ examples:
 
 
 def add_parser(commands: Any) -> None:
-    """Adds the sub-command to argparse's sub-parsers."""
+    """Add the sub-command to argparse's sub-parsers."""
     parser: argparse.ArgumentParser = commands.add_parser(
         'replay',
         help='a rosbag2 bag; decisions and responses as CSV and JSON',
@@ -43,15 +43,23 @@ def add_parser(commands: Any) -> None:
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument('bag', type=Path, metavar='BAG', help='bag directory, or a single .mcap or .db3 file')
-    parser.add_argument('--out', type=Path, required=True, metavar='DIR', help='where to write; made if missing')
-    parser.add_argument('--topic', help='the audio topic, needed when the bag has several')
+    parser.add_argument(
+        'bag', type=Path, metavar='BAG', help='rosbag2 bag to hear: its directory, or a single .mcap or .db3 file'
+    )
+    parser.add_argument(
+        '--out',
+        type=Path,
+        required=True,
+        metavar='DIR',
+        help='directory for decisions.csv and responses.json; made if missing',
+    )
+    parser.add_argument('--topic', help='audio topic to hear; needed when the bag has several')
     add_checkpoint_option(parser)
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """0, also when some messages were malformed: they are counted in the summary."""
+    """Replay the bag and return 0, also when some messages were malformed: the summary counts them."""
     from audio_interaction_ros.bags import AudioBagReader, BagError
 
     try:
@@ -109,7 +117,7 @@ def _replay(bag: AudioBagReader, encoder: EncoderHalf, decoder: DecoderHalf, out
 
 
 def hear_bag(bag: AudioBagReader, encoder: EncoderHalf, decoder: DecoderHalf) -> Iterator[Decision | Response]:
-    """Every event of the bag, one chunk at a time, as on a robot that always keeps up.
+    """Yield every decision and response to a bag, one chunk at a time, as on a robot that always keeps up.
 
     Gaps and new streams come from the stamps, as in the chunk_encoder node; the bag's last chunk is filled
     up with silence, as `listen` does with a file's.

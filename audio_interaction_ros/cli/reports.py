@@ -21,7 +21,7 @@ DECISION_FIELDS = (
 
 
 def decision_row(decision: Decision) -> tuple[object, ...]:
-    """One row under DECISION_FIELDS; `t_s` is the end of the newest chunk, from the start of its stream."""
+    """Return one row under DECISION_FIELDS; `t_s` is the end of the newest chunk, from the start of its stream."""
     chunk = decision.chunk
     return (
         chunk.stream_id,
@@ -37,7 +37,7 @@ def decision_row(decision: Decision) -> tuple[object, ...]:
 
 
 def response_report(response: Response) -> dict[str, Any]:
-    """What `listen` prints of a response; `t_s` is the end of its trigger chunk."""
+    """Return what `listen` prints of a response; `t_s` is the end of its trigger chunk."""
     return {
         't_s': round(_end_s(response.decision), 4),
         'text': response.text,
@@ -51,7 +51,7 @@ def _end_s(decision: Decision) -> float:
 
 
 def replay_report(response: Response) -> dict[str, Any]:
-    """What `replay` writes of a response: also where in which stream its trigger chunk lies."""
+    """Return what `replay` writes of a response: also where in which stream its trigger chunk lies."""
     chunk = response.decision.chunk
     return {
         'stream': chunk.stream_id,

@@ -10,7 +10,10 @@ _VERDICTS = {FlagVerdict.FALSE_ALARM: 'a false alarm', FlagVerdict.WRONG_WORDS: 
 
 
 def explain(event: LogEntry) -> str:
-    """What is not in the log is left out. Control characters are shown, not passed on: see `printable`."""
+    """Return why an entry of the log was said or raised, in one sentence; what is not in the log is left out.
+
+    Control characters are shown, not passed on: see `printable`.
+    """
     sentence = _response(event) if event.kind is EntryKind.RESPONSE else _alert(event)
     if event.verdict:
         sentence += f'; it was flagged as {_VERDICTS[event.verdict]}'
@@ -19,12 +22,12 @@ def explain(event: LogEntry) -> str:
 
 
 def printable(text: str) -> str:
-    """One line that no terminal takes for a command: what cannot be printed becomes an escape such as \\x1b."""
+    r"""Return one line that no terminal takes for a command: what cannot be printed becomes an escape such as \x1b."""
     return ''.join(char if char.isprintable() else char.encode('unicode_escape').decode() for char in text)
 
 
 def time_of(event: LogEntry) -> str:
-    """When the sound behind it was captured, in this computer's time zone, to the second."""
+    """Return when the sound behind an entry was captured, in this computer's time zone, to the second."""
     try:
         moment = datetime.fromtimestamp(event.stamp_ns * 1e-9, timezone.utc).astimezone()
     except (OverflowError, OSError, ValueError):

@@ -25,7 +25,7 @@ _NAME = re.compile(r'[A-Za-z0-9][A-Za-z0-9_.-]{0,63}')
 
 
 def export_folder(log: EventLog, name: str) -> Path:
-    """A folder beside the log, for a name that came from elsewhere.
+    """Return a folder beside the log, for a name that came from elsewhere.
 
     Raises EventLogError for one that might lead away.
     """
@@ -37,7 +37,7 @@ def export_folder(log: EventLog, name: str) -> Path:
 
 
 def export_flagged(log: EventLog, folder: Path) -> tuple[int, int]:
-    """Write manifest.csv and the sound of every flagged event; (clips, flagged events that have no sound).
+    """Write manifest.csv and the sound of every flagged event; return the clips and the flagged events without sound.
 
     `respond` is 0 for a false alarm and 1 where only the words were wrong. Clips of one day share a `source_id`, so
     that a split keeps them on one side. Raises EventLogError, before anything is written, when the folder is there

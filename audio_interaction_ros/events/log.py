@@ -52,14 +52,14 @@ class EventLogError(ValueError):
 
 
 class EntryKind(IntEnum):
-    """As in msg/LoggedEvent.msg."""
+    """An `EntryKind` says what an entry is about, numbered as in msg/LoggedEvent.msg."""
 
     RESPONSE = 0
     ALERT = 1
 
 
 class FlagVerdict(IntEnum):
-    """As in msg/LoggedEvent.msg."""
+    """A `FlagVerdict` says what was wrong with an entry, numbered as in msg/LoggedEvent.msg."""
 
     NONE = 0
     FALSE_ALARM = 1
@@ -68,7 +68,10 @@ class FlagVerdict(IntEnum):
 
 @dataclass(frozen=True)
 class LogEntry:
-    """One entry. `stamp_ns`: capture time of the first sample behind it; `probability` is None where none was given."""
+    """A `LogEntry` is one response or alert in the event log.
+
+    `stamp_ns`: capture time of the first sample behind it; `probability` is None where none was given.
+    """
 
     id: int
     kind: EntryKind
@@ -85,17 +88,23 @@ class LogEntry:
 
 @dataclass(frozen=True)
 class Retention:
-    """How long, and how much: entries and sound together. The oldest go first, flagged ones last."""
+    """A `Retention` limits the log: how long, and how much, entries and sound together.
+
+    The oldest entries go first, flagged ones last.
+    """
 
     days: float
     megabytes: float
 
 
 class EventLog:
-    """One thread at a time; several processes may share the file. Every method raises EventLogError."""
+    """An `EventLog` keeps entries in an SQLite file, for one thread at a time; several processes may share the file.
+
+    Every method raises EventLogError.
+    """
 
     def __init__(self, path: Path, retention: Retention | None = None) -> None:
-        """With a `retention` a missing file is made, for its owner's eyes only, and kept within those limits."""
+        """Open the file; with a `retention` a missing one is made, for its owner's eyes, and kept within limits."""
         self.path = path
         self._retention = retention
         self._written = 0
@@ -117,7 +126,7 @@ class EventLog:
             raise
 
     def close(self) -> None:
-        """The last user of the file leaves nothing beside it."""
+        """Close the file; its last user leaves nothing beside it."""
         self._database.close()
 
     def log(
@@ -154,7 +163,7 @@ class EventLog:
         return event
 
     def add_evidence(self, kind: EntryKind, source_id: str, evidence: Mapping[str, object]) -> None:
-        """To an entry that is there; nothing otherwise."""
+        """Add evidence to an entry, if it is there."""
         with self._telling():
             self._database.execute(
                 'UPDATE events SET evidence = json_patch(evidence, ?) WHERE kind = ? AND source_id = ?',
@@ -162,7 +171,7 @@ class EventLog:
             )
 
     def get(self, id_: int) -> LogEntry:
-        """The entry of this number; 0 is the newest."""
+        """Return the entry of this number; 0 is the newest."""
         events = self._select('WHERE id = ? OR ? = 0 ORDER BY id DESC LIMIT 1', (_number(id_), _number(id_)))
         if not events:
             raise EventLogError(
@@ -171,14 +180,14 @@ class EventLog:
         return events[0]
 
     def newest(self, limit: int, before_id: int = 0, flagged_only: bool = False) -> list[LogEntry]:
-        """At most `limit` entries, newest first; only those older than `before_id`, if it is not 0."""
+        """Return at most `limit` entries, newest first; only those older than `before_id`, if it is not 0."""
         return self._select(
             'WHERE (id < ? OR ?) AND (verdict <> 0 OR NOT ?) ORDER BY id DESC LIMIT ?',
             (_number(before_id), before_id == 0, flagged_only, limit),
         )
 
     def flag(self, id_: int, verdict: FlagVerdict, heard: str = '') -> LogEntry:
-        """Say what was wrong with an entry, or take that back with NONE. `heard`: what it really was."""
+        """Say what was wrong with an entry, or take that back with NONE; `heard` is what it really was."""
         if len(heard) > MAX_HEARD:
             raise EventLogError(
                 f"what it really was has {len(heard)} characters, at most {MAX_HEARD} expected; say 'kettle'"
@@ -195,23 +204,23 @@ class EventLog:
         return self.get(event.id)
 
     def mark_sound(self, id_: int) -> bool:
-        """Sound is about to be written to `sound_path`; False if the entry is gone, and nothing must be."""
+        """Note that sound is about to be written to `sound_path`; False if the entry is gone, and nothing must be."""
         with self._telling():
             return self._database.execute('UPDATE events SET has_sound = 1 WHERE id = ?', (id_,)).rowcount == 1
 
     def sound_path(self, id_: int) -> Path:
-        """Where an entry's sound is kept, beside the database."""
+        """Return the file of an entry's sound, beside the database."""
         return self.path.with_name(f'{self.path.name}.sound') / f'{id_}.flac'
 
     def delete(self, ids: Iterable[int] | None) -> int:
-        """Delete these entries, or all with None, and their sound; how many there were."""
+        """Delete these entries, or all with None, and their sound; return how many there were."""
         if ids is None:
             with self._telling():
                 ids = [id_ for (id_,) in self._database.execute('SELECT id FROM events')]
         return self._delete([_number(id_) for id_ in ids])
 
     def flags_since(self, time_ns: int) -> int:
-        """Entries flagged since then."""
+        """Return how many entries were flagged since `time_ns`."""
         with self._telling():
             statement = 'SELECT COUNT(*) FROM events WHERE verdict <> 0 AND flagged_ns >= ?'
             (count,) = self._database.execute(statement, (time_ns,)).fetchone()
@@ -219,13 +228,13 @@ class EventLog:
 
     @property
     def count(self) -> int:
-        """Entries."""
+        """Return how many entries there are."""
         with self._telling():
             return int(self._database.execute('SELECT COUNT(*) FROM events').fetchone()[0])
 
     @property
     def size_bytes(self) -> int:
-        """Of entries and sound."""
+        """Return how many bytes the entries and their sound take."""
         with self._telling():
             pages, free, size = (self._pragma(name) for name in ('page_count', 'freelist_count', 'page_size'))
             return (pages - free) * size + sum(file.stat().st_size for file in self._sounds())

@@ -13,7 +13,7 @@ from audio_interaction_ros.nodes.safety_alert import SafetyAlertNode
 
 
 def main(args: list[str] | None = None) -> int:
-    """The listeners start first, so that nothing is said before they hear it."""
+    """Run the nodes and return the exit status; the listeners start first, so that nothing is said unheard."""
     return run(args, EventLogNode, SafetyAlertNode, DecoderNode, ChunkEncoderNode, AudioCaptureNode)
 
 

@@ -20,7 +20,7 @@ from audio_interaction_ros.nodes import listening, qos
 from audio_interaction_ros.nodes.lifecycle import ManagedNode, run
 from audio_interaction_ros.nodes.messages import stamp_of
 from audio_interaction_ros.nodes.parameters import AudioCaptureParameters
-from audio_interaction_ros.nodes.sound import SoundPublisher
+from audio_interaction_ros.nodes.sound import SOUND_TOPIC, SoundPublisher
 from audio_interaction_ros.nodes.worker import WorkerError
 
 _POLL_S = 0.05
@@ -47,6 +47,7 @@ class AudioCaptureNode(ManagedNode[AudioCaptureParameters]):
             FileSource(given.file, given.block_ms) if given.file else self._microphone()
         )
         self._audio = SoundPublisher(self)
+        self._frequency = self.diagnostics.frequency_of(SOUND_TOPIC)
         # A file's end, stamped with it, so that a listener knows that no more will come.
         self._end = self.create_publisher(Header, 'audio_end', qos.LATCHED)
         self._listening = self.create_publisher(Bool, listening.TOPIC, qos.LATCHED)
@@ -61,6 +62,10 @@ class AudioCaptureNode(ManagedNode[AudioCaptureParameters]):
     def stop(self) -> None:
         """Close the source."""
         self._close()
+
+    def hardware_id(self) -> str:
+        """Return the microphone's name; 'none' while a file is played."""
+        return self._source.name if isinstance(self._source, Microphone) else 'none'
 
     def measurements(self) -> Mapping[str, object]:
         """Return what is listened to, and whether it is."""
@@ -191,6 +196,7 @@ class AudioCaptureNode(ManagedNode[AudioCaptureParameters]):
     def _publish(self, block: Block) -> None:
         header = Header(stamp=stamp_of(block.stamp_ns), frame_id=self.parameters.frame_id)
         self._audio.publish(header, block.data)
+        self._frequency.tick()
 
     def _report_losses(self, microphone: Microphone) -> None:
         overflows, dropped = microphone.overflows - self._reported[0], microphone.dropped - self._reported[1]

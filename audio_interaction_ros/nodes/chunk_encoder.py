@@ -43,6 +43,7 @@ class ChunkEncoderNode(ManagedNode[ChunkEncoderParameters]):
             self._half.encoder(torch.zeros(CHUNK_SAMPLES))  # the first pass is slow: not with the first chunk
         self._messages: BoundedQueue[Any] = BoundedQueue(given.queue_max_messages)
         self._publisher = self.create_publisher(AudioEmbedding, 'ai/embeddings', qos.EMBEDDINGS)
+        self._frequency = self.diagnostics.frequency_of('ai/embeddings')
         self._forgetting = Event()
         self._listening = Listening(self, self._forget)
         self._sound = SoundSubscription(self, given, self._on_audio)
@@ -59,6 +60,10 @@ class ChunkEncoderNode(ManagedNode[ChunkEncoderParameters]):
     def teardown(self) -> None:
         """Let go of the model, or the next one would have to fit beside it."""
         self.let_go('_half', '_ingest')
+
+    def hardware_id(self) -> str:
+        """Return where the model computes."""
+        return self.parameters.device
 
     def measurements(self) -> Mapping[str, object]:
         """Return the length of the queue, and how many streams and gaps there were."""
@@ -97,6 +102,7 @@ class ChunkEncoderNode(ManagedNode[ChunkEncoderParameters]):
             nonlocal started
             for chunk in self._ingest.push(samples, pcm, stamp_ns):
                 self._publisher.publish(embedding_message(chunk, self._half.digest, message.header.frame_id))
+                self._frequency.tick()
                 self.diagnostics.computed(time.monotonic() - started)
                 started = time.monotonic()
 

@@ -13,7 +13,9 @@ from audio_interaction_ros.nodes.parameters import NodeParameters, ParameterErro
 
 
 class DeclaredParameters:
-    """Declares the parameters of `cls` on a node, so that `ros2 param` shows them even when a given one is wrong.
+    """A `DeclaredParameters` declares the parameters of a class on a node, also when a given value is wrong.
+
+    So `ros2 param` shows them in any case.
 
     While `changeable` all can be set; otherwise those that are live, and `applied` is called after that.
     """
@@ -38,7 +40,7 @@ class DeclaredParameters:
         node.add_post_set_parameters_callback(lambda changes: None if self.changeable else applied())
 
     def read(self) -> NodeParameters:
-        """The values now. Raises ParameterError if those given at start were wrong."""
+        """Return the values now. Raises ParameterError if those given at start were wrong."""
         if self._complaint is not None:
             raise self._complaint
         return validated(self._cls, {name: self._node.get_parameter(name).value for name in self._cls.model_fields})

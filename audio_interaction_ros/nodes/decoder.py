@@ -72,6 +72,10 @@ class DecoderNode(ManagedNode[DecoderParameters]):
         self._sources = {}
         self.let_go('_engine', '_brain')
 
+    def hardware_id(self) -> str:
+        """Return where the model computes."""
+        return self.parameters.device
+
     def measurements(self) -> Mapping[str, object]:
         """Return the state of the queues and contexts, over all sources."""
         sources = self._sources.values()

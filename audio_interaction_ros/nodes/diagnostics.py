@@ -1,11 +1,15 @@
-"""Counters and measurements of a node, published on /diagnostics twice a second (contract 6)."""
+"""Counters, measurements and rates of a node, published on /diagnostics twice a second (contract 6).
+
+Names, levels and keys are diagnostic_updater's, so that its tools read them. It is not the library itself because that
+is not on PyPI, where everything else of ROS that the nodes need comes from.
+"""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections import Counter
-from collections.abc import Callable, Mapping
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Mapping
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.clock import Clock, ClockType
@@ -13,30 +17,76 @@ from rclpy.node import Node
 
 from audio_interaction_ros.nodes import qos
 
+TASK_SEPARATOR = ': '  # between the node and what of it a status is about, as diagnostic_updater has it
 _LOG_EVERY_S = 10.0
-_PERIOD_S = 0.5
+_PERIOD_S = 0.5  # diagnostic_updater takes 1 s; ai/health must tell within two that a node has fallen silent
 _GROWING_S = 2.0  # a count is said to grow for so long, so that whoever looks once a second sees it
+_WINDOW_REPORTS = 5  # as FrequencyStatus
+
+
+def merge_summaries(summaries: Iterable[tuple[bytes, str]]) -> tuple[bytes, str]:
+    """Return the highest level and, if that is above OK, all messages above OK, as DiagnosticStatusWrapper merges."""
+    all_of_them = list(summaries)
+    level = max((level for level, _ in all_of_them), default=DiagnosticStatus.OK)
+    if level == DiagnosticStatus.OK:
+        return level, next((message for _, message in all_of_them if message), '')
+    return level, '; '.join(message for own, message in all_of_them if own != DiagnosticStatus.OK)
+
+
+class FrequencyStatus:
+    """A `FrequencyStatus` counts events and reports how often they came, over a window of the last reports.
+
+    It has no bounds: silence may be wanted, and whether it is, `safety_alert` knows better (`ai/health`).
+    """
+
+    def __init__(self, now_s: float) -> None:
+        self._events = 0
+        self._reports = deque([(now_s, 0)], maxlen=_WINDOW_REPORTS)
+
+    def tick(self) -> None:
+        """Count an event; call in one thread only."""
+        self._events += 1
+
+    def report(self, now_s: float) -> tuple[str, dict[str, object]]:
+        """Return a message and diagnostic_updater's values."""
+        then_s, before = self._reports[0]
+        count = self._events
+        self._reports.append((now_s, count))
+        window_s = now_s - then_s
+        return 'Desired frequency met' if count > before else 'No events recorded.', {
+            'Events in window': count - before,
+            'Events since startup': count,
+            'Duration of window (s)': f'{window_s:.3f}',
+            'Actual frequency (Hz)': f'{(count - before) / window_s if window_s else 0.0:.3f}',
+        }
 
 
 class Diagnostics:
-    """Troubles are counted by kind, from any thread.
+    """A `Diagnostics` publishes a node's state; troubles are counted by kind, from any thread.
 
     The status is an error while the node cannot do its job, and a warning while a count is growing.
     """
 
     def __init__(
-        self, node: Node, measurements: Callable[[], Mapping[str, object]], problem: Callable[[], str]
+        self,
+        node: Node,
+        measurements: Callable[[], Mapping[str, object]],
+        problem: Callable[[], str],
+        hardware_id: Callable[[], str] = lambda: 'none',
     ) -> None:
-        """Asked at every report: `measurements` for what else to show, `problem` for what keeps the node from its job,
-        in a sentence that is empty where nothing does."""
+        """Ask these at every report.
+
+        `measurements`: what else to show; `problem`: what keeps the node from its job, in a sentence that is empty
+        where nothing does; `hardware_id`: the device that the node depends on, or 'none'.
+        """
         self._node = node
-        self._problem = problem
-        self._measurements = measurements
+        self._problem, self._measurements, self._hardware_id = problem, measurements, hardware_id
         self._lock = threading.Lock()
         self._troubles: Counter[str] = Counter()
         self._grew_s: dict[str, float] = {}
         self._logged_s: dict[str, float] = {}
-        self._compute_s: list[float] = []
+        self._frequencies: dict[str, FrequencyStatus] = {}
+        self._computed: tuple[int, float, float] = 0, 0.0, 0.0  # how often; seconds in all; the longest
         self._publisher = node.create_publisher(DiagnosticArray, '/diagnostics', qos.DIAGNOSTICS)
         # A steady clock: diagnostics go on when simulated time stands still.
         node.create_timer(_PERIOD_S, self._publish, clock=Clock(clock_type=ClockType.STEADY_TIME))
@@ -54,35 +104,46 @@ class Diagnostics:
         self._node.get_logger().error(f'{sentence} ({kind}: {total})')
 
     def computed(self, duration_s: float) -> None:
-        """The model took this long for one piece of work."""
+        """Note that the model took so long for one piece of work."""
         with self._lock:
-            self._compute_s.append(duration_s)
-            del self._compute_s[:-1000]
+            times, total_s, longest_s = self._computed
+            self._computed = times + 1, total_s + duration_s, max(longest_s, duration_s)
+
+    def frequency_of(self, topic: str) -> FrequencyStatus:
+        """Report how often a topic is published, until `forget_frequencies`; call `tick` with every message."""
+        return self._frequencies.setdefault(topic, FrequencyStatus(time.monotonic()))
+
+    def forget_frequencies(self) -> None:
+        """Report no topic any more, because they are gone."""
+        self._frequencies.clear()
 
     def _publish(self) -> None:
         now_s = time.monotonic()
         with self._lock:
             troubles = Counter(self._troubles)
             growing = [kind for kind, grew_s in self._grew_s.items() if now_s - grew_s < _GROWING_S]
-            compute_s, self._compute_s = self._compute_s, []
-        problem = self._problem()
+            (times, total_s, longest_s), self._computed = self._computed, (0, 0.0, 0.0)
+        summaries = [(DiagnosticStatus.OK, 'ok')]
+        if problem := self._problem():
+            summaries.append((DiagnosticStatus.ERROR, problem))
+        if growing:
+            summaries.append((DiagnosticStatus.WARN, f'growing: {", ".join(growing)}'))
         values = {**self._measurements(), **troubles}
-        if compute_s:
-            values['compute_ms_mean'] = f'{1e3 * sum(compute_s) / len(compute_s):.1f}'
-            values['compute_ms_max'] = f'{1e3 * max(compute_s):.1f}'
-        name = self._node.get_fully_qualified_name()
-        level, message = DiagnosticStatus.OK, 'ok'
-        if problem:
-            level, message = DiagnosticStatus.ERROR, problem
-        elif growing:
-            level, message = DiagnosticStatus.WARN, f'growing: {", ".join(growing)}'
-        status = DiagnosticStatus(
-            level=level,
-            name=name,
-            message=message,
-            hardware_id=name,
-            values=[KeyValue(key=key, value=str(value)) for key, value in values.items()],
-        )
-        array = DiagnosticArray(status=[status])
+        if times:
+            values['compute_ms_mean'] = f'{1e3 * total_s / times:.1f}'
+            values['compute_ms_max'] = f'{1e3 * longest_s:.1f}'
+        array = DiagnosticArray(status=[self._status('status', *merge_summaries(summaries), values)])
+        for topic, frequency in self._frequencies.items():
+            array.status.append(self._status(f'{topic} topic status', DiagnosticStatus.OK, *frequency.report(now_s)))
         array.header.stamp = self._node.get_clock().now().to_msg()
         self._publisher.publish(array)
+
+    def _status(self, task: str, level: bytes, message: str, values: Mapping[str, object]) -> DiagnosticStatus:
+        return DiagnosticStatus(
+            level=level,
+            # With the namespace, as diagnostic_updater's `use_fqn`: two robots may share a domain.
+            name=f'{self._node.get_fully_qualified_name()}{TASK_SEPARATOR}{task}',
+            message=message,
+            hardware_id=self._hardware_id(),
+            values=[KeyValue(key=key, value=str(value)) for key, value in values.items()],
+        )

@@ -50,6 +50,7 @@ class EmbeddingSource:
         self.queue = ChunkQueue(min(node.parameters.queue_max_chunks, session.longest_drain))
         self._loop: ListeningLoop | None = None
         self.cut_short_count = 0  # responses that ended before they were complete
+        self._frequency = node.diagnostics.frequency_of(f'{within}ai/decision')
         self._decisions = node.create_publisher(DecisionMessage, f'{within}ai/decision', qos.EVENTS)
         self._responses = node.create_publisher(ResponseMessage, f'{within}ai/response', qos.EVENTS)
         self._texts = node.create_publisher(String, f'{within}ai/response_text', qos.EVENTS)
@@ -163,6 +164,7 @@ class EmbeddingSource:
 
     def _publish_decision(self, decision: Decision) -> None:
         self._node.diagnostics.computed(decision.compute_time_s)
+        self._frequency.tick()
         self._decisions.publish(
             decision_message(decision, self._frame_id, len(self.queue), self.chunks_lost, self._digest)
         )

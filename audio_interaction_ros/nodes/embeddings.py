@@ -18,7 +18,7 @@ _DTYPES: dict[str, np.dtype[Any]] = {'float16': np.dtype('<f2'), 'float32': np.d
 
 
 class EmbeddingError(ValueError):
-    """An AudioEmbedding that this decoder cannot use. `kind` is a short name for counting."""
+    """This decoder cannot use an AudioEmbedding; `kind` is a short name for counting."""
 
     def __init__(self, kind: str, sentence: str) -> None:
         super().__init__(sentence)
@@ -27,14 +27,14 @@ class EmbeddingError(ValueError):
 
 @dataclass(frozen=True)
 class EmbeddingSpec:
-    """What a decoder's checkpoint expects of an embedding."""
+    """An `EmbeddingSpec` says what a decoder's checkpoint expects of an embedding."""
 
     encoder_digest: str
     dim: int
 
 
 def embedding_message(chunk: EncodedChunk, encoder_digest: str, frame_id: str) -> AudioEmbedding:
-    """float16 vectors travel as float16, all others as float32."""
+    """Return the message of a chunk; float16 vectors travel as float16, all others as float32."""
     dtype = 'float16' if chunk.vectors.dtype == torch.float16 else 'float32'
     rows = chunk.vectors.detach().cpu().to(getattr(torch, dtype)).numpy().astype(_DTYPES[dtype])
     return AudioEmbedding(
@@ -53,7 +53,10 @@ def embedding_message(chunk: EncodedChunk, encoder_digest: str, frame_id: str) -
 
 
 def chunk_of(message: AudioEmbedding, spec: EmbeddingSpec) -> EncodedChunk:
-    """Vectors come out as float32 [10, dim]. Raises EmbeddingError for what does not fit the decoder."""
+    """Return the chunk of a message, its vectors as float32 [10, dim].
+
+    Raises EmbeddingError for what does not fit the decoder.
+    """
     if message.encoder_digest != spec.encoder_digest:
         raise EmbeddingError(
             'digest',

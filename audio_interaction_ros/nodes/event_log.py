@@ -33,12 +33,13 @@ _TIDY_S = 60.0
 
 
 class EventLogNode(ManagedNode[EventLogParameters]):
-    """A response is one entry, begun by its decision and completed by its text; so is an alert, raised to cleared."""
+    """An `EventLogNode` makes one entry of a response, from its decision to its text, and one of an alert."""
 
     NAME = 'event_log'
     _log: EventLog | None = None
 
     def setup(self) -> None:
+        """Open the log, if one is to be kept, and make the topics and the services."""
         given = self.parameters
         if given.path:
             self._log = EventLog(Path(given.path).expanduser(), Retention(given.keep_days, given.max_mb))
@@ -61,14 +62,17 @@ class EventLogNode(ManagedNode[EventLogParameters]):
             self.create_service(service_type, f'ai/events/{name}', _answering(answer))
 
     def teardown(self) -> None:
+        """Close the log."""
         if self._log is not None:
             self._log.close()
             self._log = None
 
     def stop(self) -> None:
+        """Write the sound that is wanted and forget the rest."""
         self._forget()
 
     def measurements(self) -> Mapping[str, object]:
+        """Return what happened in the last hour, and the size of the log."""
         now_s = time.monotonic()
         rates = {
             'interruptions_per_hour': self._interruptions.within_hour(now_s),
@@ -244,6 +248,7 @@ def _short(event: LogEntry) -> str:
 
 
 def main(args: list[str] | None = None) -> int:
+    """Run the node and return the exit status."""
     return run(args, EventLogNode)
 
 

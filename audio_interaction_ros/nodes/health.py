@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +11,7 @@ from std_msgs.msg import Header
 
 from audio_interaction_ros.msg import Health as HealthMessage
 from audio_interaction_ros.nodes import qos
+from audio_interaction_ros.nodes.diagnostics import TASK_SEPARATOR, merge_summaries
 from audio_interaction_ros.nodes.lifecycle import ManagedNode
 from audio_interaction_ros.nodes.messages import wire_text
 from audio_interaction_ros.nodes.parameters import NODES
@@ -44,7 +46,12 @@ class Health:
         )
 
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
+        """Merge what one report says of each node: an array has a status for every task of its node."""
+        said: dict[str, list[tuple[bytes, str]]] = defaultdict(list)
         for status in message.status:
             if status.name.startswith(self._namespace):
-                problem = '' if status.level == DiagnosticStatus.OK else status.message
-                self._nodes.reported(status.name.removeprefix(self._namespace), problem, self._now_s())
+                name = status.name.removeprefix(self._namespace).partition(TASK_SEPARATOR)[0]
+                said[name].append((status.level, status.message))
+        for name, summaries in said.items():
+            level, problem = merge_summaries(summaries)
+            self._nodes.reported(name, '' if level == DiagnosticStatus.OK else problem, self._now_s())

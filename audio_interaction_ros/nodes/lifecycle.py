@@ -49,7 +49,7 @@ class ManagedNode(LifecycleNode, Generic[P]):
     NAME: ClassVar[str]
 
     def __init__(self, also_known: Sequence[str] = ()) -> None:
-        """`also_known`: parameter names of other nodes in this process."""
+        """Declare the parameters; `also_known` are names that other nodes in this process understand."""
         self._in_setup = False  # first: rclpy makes publishers, services and timers of its own
         super().__init__(self.NAME)
         self._declared = DeclaredParameters(self, NODES[self.NAME], self._apply, also_known)
@@ -60,6 +60,7 @@ class ManagedNode(LifecycleNode, Generic[P]):
             self,
             measurements=lambda: self.measurements() if self.active else {},
             problem=lambda: self.problem() if self.active else '',
+            hardware_id=lambda: self.hardware_id() if self.active else 'none',
         )
         self._qos_events = QosEvents(self, self.diagnostics)
         self.parameters: P
@@ -181,6 +182,10 @@ class ManagedNode(LifecycleNode, Generic[P]):
         """Return what keeps the active node from its job just now, in a sentence; empty where nothing does."""
         return ''
 
+    def hardware_id(self) -> str:
+        """Return the device that the active node depends on; 'none' where there is no particular one."""
+        return 'none'
+
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Read the parameters and call `setup`."""
         return self._attempt(self._configure, undo=self._clean_up)
@@ -237,7 +242,7 @@ class ManagedNode(LifecycleNode, Generic[P]):
         made, self._undo = self._undo[::-1], []
         deactivate = (self._deactivate,) if self.active else ()
         try:
-            self._do_all(*deactivate, self.teardown, self._qos_events.close, *made)
+            self._do_all(*deactivate, self.teardown, self._qos_events.close, self.diagnostics.forget_frequencies, *made)
         finally:
             self._declared.changeable = True
 
@@ -313,8 +318,11 @@ class _Spinner:
 
 
 def run(args: list[str] | None, *classes: type[ManagedNode[Any]]) -> int:
-    """Run nodes in this process until SIGINT or SIGTERM, once it is its turn (see standby.py). The exit status: 0,
-    1 when one could not start or a callback failed, 2 for arguments that ROS cannot read."""
+    """Run nodes in this process until SIGINT or SIGTERM, once it is its turn (see standby.py).
+
+    Return the exit status: 0; 1 when a node could not start, or a callback or a worker failed; 2 for arguments that ROS
+    cannot read.
+    """
     try:
         rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
     except Exception as error:  # rclpy has no common class for these

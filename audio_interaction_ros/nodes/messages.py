@@ -25,21 +25,24 @@ URGENT = 'urgent'
 
 
 def stamp_of(time_ns: int) -> Time:
+    """Return nanoseconds since 1970 as a ROS stamp."""
     return Time(sec=time_ns // NS_PER_S, nanosec=time_ns % NS_PER_S)
 
 
 def nanoseconds_of(stamp: Time) -> int:
+    """Return a ROS stamp as nanoseconds since 1970."""
     return int(stamp.sec) * NS_PER_S + int(stamp.nanosec)
 
 
 def bytes_array(data: bytes) -> array[int]:
-    """The form in which rclpy takes uint8[] without checking every element in Python."""
+    """Return bytes in the form in which rclpy takes uint8[] without checking every element in Python."""
     return array('B', data)
 
 
 def decision_message(
     decision: Decision, frame_id: str, queue_depth: int, chunks_lost: int, checkpoint_digest: str
 ) -> DecisionMessage:
+    """Return the message of a decision, stamped with the capture time of its newest chunk."""
     chunk = decision.chunk
     return DecisionMessage(
         header=Header(stamp=stamp_of(chunk.stamp_ns), frame_id=frame_id),
@@ -57,12 +60,12 @@ def decision_message(
 
 
 def wire_text(text: str) -> str:
-    """ROS strings end at a NUL, which a byte-level tokenizer can produce."""
+    """Return a text without NULs: ROS strings end there, and a byte-level tokenizer can produce one."""
     return text.replace('\0', '')
 
 
 def response_message(response: Response, frame_id: str, now_ns: int) -> ResponseMessage:
-    """`now_ns`, on the clock of the stamps, is when it is sent."""
+    """Return the message of a response; `now_ns`, on the clock of the stamps, is when it is sent."""
     chunk = response.decision.chunk
     return ResponseMessage(
         header=Header(stamp=stamp_of(chunk.stamp_ns), frame_id=frame_id),
@@ -80,6 +83,7 @@ def response_message(response: Response, frame_id: str, now_ns: int) -> Response
 
 
 def alert_message(alert: Alert, header: Header) -> SafetyAlert:
+    """Return the message of an alert, with the header of what was heard last."""
     return SafetyAlert(
         header=header,
         id=alert.id,
@@ -96,6 +100,7 @@ def alert_message(alert: Alert, header: Header) -> SafetyAlert:
 
 
 def event_message(event: LogEntry) -> LoggedEvent:
+    """Return the message of an entry of the event log."""
     return LoggedEvent(
         header=Header(stamp=stamp_of(event.stamp_ns), frame_id=wire_text(event.frame_id)),
         id=event.id,

@@ -13,10 +13,13 @@ from typing import Any, Literal, get_args, get_origin
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 
-CHECKPOINT = 'Checkpoint directory, or `embedded` for the one that ships with the package.'
-DEVICE = 'Where PyTorch computes: `cpu`, `cuda`, `cuda:1` ….'
-PRECISION = 'Numbers to compute in: `stored`, as in the checkpoint, or `float32`, `bfloat16`, `float16`.'
-THREADS = 'CPU threads of PyTorch.'
+CHECKPOINT = (
+    'Checkpoint directory, or `embedded` for the one that ships with the package; `chunk_encoder` and `decoder` need '
+    'the same one.'
+)
+DEVICE = 'PyTorch device to compute on: `cpu`, `cuda`, `cuda:1` ….'
+PRECISION = 'Number type to compute in: `stored` takes that of the checkpoint; or `float32`, `bfloat16`, `float16`.'
+THREADS = 'Number of CPU threads for PyTorch; raise it only where one core cannot keep up.'
 # Parameters that rclpy itself gives to every node.
 _RCLPY_NAMES = ('use_sim_time', 'start_type_description_service')
 _RCLPY_PREFIXES = ('qos_overrides.',)
@@ -31,104 +34,158 @@ class ParameterError(ValueError):
 
 
 class NodeParameters(BaseModel):
-    """What every node has."""
+    """A `NodeParameters` holds what every node has."""
 
     model_config = ConfigDict(extra='forbid', frozen=True, strict=True)
 
     autostart: bool = Field(
-        True, description='Configure and activate at start; false leaves that to a lifecycle manager.'
+        True, description='Configure and activate the node at start; false leaves that to a lifecycle manager.'
     )
 
 
 class AudioCaptureParameters(NodeParameters):
+    """An `AudioCaptureParameters` holds what audio_capture takes sound from, and whether it listens."""
+
     device: str | int = Field(
-        '', description="Microphone: its index, or a part of its name; empty takes the system's default."
+        '',
+        description='Microphone to open: its index, or a part of its name as `python -m sounddevice` lists it; empty '
+        "takes the system's default.",
     )
     file: str = Field('', description='A WAV or FLAC file to play once, in real time, in place of the microphone.')
-    block_ms: int = Field(40, ge=20, le=100, description='Sound in one message, in milliseconds.')
-    queue_max_blocks: int = Field(
-        100, ge=2, le=1000, description='Blocks kept for sending; at the limit the oldest is dropped and counted.'
+    block_ms: int = Field(
+        40,
+        ge=20,
+        le=100,
+        description='Length of the sound in one message, in milliseconds; raise it where the sound card loses sound.',
     )
-    frame_id: str = Field('microphone', description="The microphone's frame, put on every message.")
+    queue_max_blocks: int = Field(
+        100,
+        ge=2,
+        le=1000,
+        description='Most blocks of `block_ms` that wait to be published; at the limit the oldest is dropped and '
+        'counted.',
+    )
+    frame_id: str = Field(
+        'microphone',
+        description="Name of the microphone's coordinate frame (tf), put into the header of every message.",
+    )
     listening: bool = Field(
-        True, description='Listen from the start; `ai/set_listening` switches it while it runs (`docs/privacy.md`).'
+        True,
+        description='Listen from the start; false keeps the microphone closed until the service `ai/set_listening` '
+        'opens it (`docs/privacy.md`).',
     )
     listening_file: str = Field(
         '',
-        description='A file that remembers that switch over crashes and restarts, and then outweighs `listening`; '
-        'empty remembers nothing.',
+        description='File that remembers the off switch over crashes and restarts; once written it outweighs '
+        '`listening`. Empty remembers nothing.',
     )
 
 
 class ListenerParameters(NodeParameters):
-    """What the nodes have that listen to the raw sound."""
+    """A `ListenerParameters` holds what the nodes have that listen to the raw sound."""
 
     sample_rate: int = Field(
         0, ge=0, le=384_000,
-        description='Rate in Hz of a stream that comes without `audio_info`; 0 waits for `audio_info`, which wins.',
+        description='Sample rate, in Hz, of sound that comes without `audio_info`; 0 waits for `audio_info`, which '
+        'always wins.',
     )  # fmt: skip
-    channels: int = Field(1, ge=1, le=64, description='Channels of such a stream.')
-    sample_format: str = Field('S16LE', description='Sample format of such a stream: `S16LE`, `F32LE` ….')
+    channels: int = Field(
+        1,
+        ge=1,
+        le=64,
+        description='Number of channels of sound that comes without `audio_info`; unused at `sample_rate` 0.',
+    )
+    sample_format: str = Field(
+        'S16LE',
+        description='Sample format of sound that comes without `audio_info`: `S16LE`, `F32LE` …; unused at '
+        '`sample_rate` 0.',
+    )
 
 
 class ChunkEncoderParameters(ListenerParameters):
+    """A `ChunkEncoderParameters` holds what chunk_encoder computes with."""
+
     checkpoint: str = Field('embedded', description=CHECKPOINT)
     device: str = Field('cpu', description=DEVICE)
     precision: Literal['stored', 'float32', 'bfloat16', 'float16'] = Field('stored', description=PRECISION)
     queue_max_messages: int = Field(
-        100, ge=2, le=1000, description='Messages kept for encoding; at the limit the oldest is dropped and counted.'
+        100,
+        ge=2,
+        le=1000,
+        description='Most messages of sound that wait to be encoded; at the limit the oldest is dropped and counted.',
     )
     threads: int = Field(1, ge=1, le=64, description=THREADS)
 
 
 class DecoderParameters(NodeParameters):
+    """A `DecoderParameters` holds what decoder computes with, and when and how it responds."""
+
     checkpoint: str = Field('embedded', description=CHECKPOINT)
     device: str = Field('cpu', description=DEVICE)
     precision: Literal['stored', 'float32', 'bfloat16', 'float16', 'int8'] = Field(
-        'stored', description=f'{PRECISION} `int8`: weights of eight bits, the rest as stored.'
+        'stored', description=f'{PRECISION} `int8` takes weights of eight bits, and the rest as stored.'
     )
     response_threshold: float = Field(
         0.0,
         ge=0.0,
         lt=1.0,
-        description="Respond from this probability on; 0 takes the checkpoint's own.",
+        description='Respond where the model gives responding at least this probability; raise it against false '
+        "alarms. 0 takes the checkpoint's own.",
         json_schema_extra=_LIVE,
     )
-    graphs: bool = Field(True, description='On a GPU, capture the passes as CUDA graphs; false runs them one by one.')
+    graphs: bool = Field(
+        True,
+        description='On a GPU, capture the forward passes as CUDA graphs, which is faster; false runs their kernels '
+        'one by one.',
+    )
     sources: list[str] = Field(
         [''],
         description='Namespaces to listen to, each with a context of its own: `left` hears `left/ai/embeddings` and '
-        'answers on `left/ai/response`; empty is the node’s own.',
+        'answers on `left/ai/response`; an empty text is the node’s own namespace.',
     )
     rearm_below: float = Field(
         1.0, gt=0.0, le=1.0,
-        description='After a response, wait with the next until the probability was as low as this; 1 does not wait.',
+        description='After a response, hold the next one back until the probability of responding was as low as this; '
+        'lower it where one sound is answered many times. 1 does not wait.',
         json_schema_extra=_LIVE,
     )  # fmt: skip
-    instruction: str = Field('', description="The system instruction; empty takes the checkpoint's own.")
-    max_response_tokens: int = Field(64, ge=2, le=1024, description='A longer response is ended.')
+    instruction: str = Field(
+        '', description="System instruction that tells the model what to do; empty takes the checkpoint's own."
+    )
+    max_response_tokens: int = Field(
+        64, ge=2, le=1024, description='Longest response, in tokens; at the limit it is ended as if it were complete.'
+    )
     max_response_s: float = Field(
         30.0,
         gt=0.0,
         le=600.0,
-        description='A response written for longer is cut short and marked `cancelled`.',
+        description='Longest time, in seconds, that one response may take to write; it is then cut short and marked '
+        '`cancelled`.',
         json_schema_extra=_LIVE,
     )
     preempt: bool = Field(
         True,
-        description='Cut a response short when what is heard meanwhile calls for an urgent one.',
+        description='Cut a response short, marked `cancelled`, when what is heard meanwhile calls for an urgent one.',
         json_schema_extra=_LIVE,
     )
     temperature: float = Field(
         0.0,
         ge=0.0,
         le=2.0,
-        description='0 writes the likeliest words; more than that draws among them.',
+        description='Temperature of the words: 0 always writes the likeliest one, a higher number draws more freely.',
         json_schema_extra=_LIVE,
     )
-    seed: int = Field(0, ge=0, le=2**31 - 1, description='Of those draws.')
+    seed: int = Field(
+        0,
+        ge=0,
+        le=2**31 - 1,
+        description='Random seed of the words drawn where `temperature` is above 0; the same seed draws the same.',
+    )
     queue_max_chunks: int = Field(
-        25, ge=1, le=1000, description='Chunks of 400 ms kept; at the limit the oldest is dropped and counted.'
+        25,
+        ge=1,
+        le=1000,
+        description='Most chunks of 400 ms that wait to be decided on; at the limit the oldest is dropped and counted.',
     )
     threads: int = Field(1, ge=1, le=64, description=THREADS)
 
@@ -145,33 +202,44 @@ class DecoderParameters(NodeParameters):
 
 
 class SafetyAlertParameters(ListenerParameters):
-    hazards_file: str = Field('', description="Hazard taxonomy (YAML); empty takes the package's `config/safety.yaml`.")
+    """A `SafetyAlertParameters` holds what safety_alert takes for a hazard, and how long its alerts last."""
+
+    hazards_file: str = Field(
+        '', description="Hazard taxonomy, a YAML file; empty takes the package's `config/safety.yaml`."
+    )
     cooldown_s: float = Field(
         60.0, ge=0.0, le=86_400.0,
-        description='A hazard heard again within this time updates its alert and raises no new one.',
+        description='A hazard heard again within this time, in seconds, updates its alert and raises no new one; at '
+        'least `clear_after_s`.',
         json_schema_extra=_LIVE,
     )  # fmt: skip
     clear_after_s: float = Field(
         30.0,
         gt=0.0,
         le=86_400.0,
-        description='An alert is cleared when its hazard was not heard for this long.',
+        description='An alert is cleared when its hazard was not heard for this long, in seconds; `listening_lost` '
+        'lasts until sound is heard again.',
         json_schema_extra=_LIVE,
     )
     profile: str = Field(
-        '', description='A profile of that file: `home`, `industrial`, `vehicle`, `tutoring` or `care`; empty: none.'
+        '',
+        description='Profile of the hazard taxonomy: `home`, `industrial`, `vehicle`, `tutoring` or `care`; empty '
+        'takes none.',
     )
     language: str = Field(
         '',
-        description="Of the alerts' sentences, where the file has them: `english`, `chinese`; else as was heard.",
+        description="Language of the alerts' sentences where the hazard taxonomy has it: `english` or `chinese`; "
+        'empty keeps the words as they were heard.',
         json_schema_extra=_LIVE,
     )
     supervise: bool = Field(
-        True, description='Raise `listening_lost` when sound stops coming, or is not encoded or decided on any more.'
+        True,
+        description='Watch the assistant itself: raise `listening_lost` when sound stops coming, or is not encoded or '
+        'decided on any more.',
     )
     alarm_signatures: bool = Field(
         True,
-        description='Hear smoke, carbon monoxide and evacuation alarms and sirens on the raw sound too, without the '
+        description='Hear smoke, carbon monoxide and evacuation alarms and sirens in the raw sound too, without the '
         'model (`docs/safety.md`).',
     )
 
@@ -186,17 +254,26 @@ class SafetyAlertParameters(ListenerParameters):
 
 
 class EventLogParameters(ListenerParameters):
+    """An `EventLogParameters` holds what event_log keeps, and for how long."""
+
     path: str = Field(
-        '', description='An SQLite file that keeps what was said and why (`docs/privacy.md`); empty keeps nothing.'
+        '', description='SQLite file that keeps what was said and why (`docs/privacy.md`); empty keeps nothing.'
     )
-    keep_days: float = Field(30.0, gt=0.0, le=3_650.0, description='Older entries are deleted.')
+    keep_days: float = Field(
+        30.0,
+        gt=0.0,
+        le=3_650.0,
+        description='Days for which an entry of the event log is kept; older ones are deleted.',
+    )
     max_mb: float = Field(
         100.0, ge=1.0, le=1_000_000.0,
-        description='Entries and sound together, in megabytes; at the limit the oldest are deleted.',
+        description='Largest size of the event log with its sound, in megabytes; at the limit the oldest entries are '
+        'deleted, flagged ones last.',
     )  # fmt: skip
     audio_s: float = Field(
         0.0, ge=0.0, le=60.0,
-        description='Seconds of sound kept around an event, half before and half after; 0 keeps no sound.',
+        description='Seconds of sound to keep around an event, half before and half after; 0 keeps no sound. Needs '
+        '`path`.',
     )  # fmt: skip
 
     @model_validator(mode='after')
@@ -216,7 +293,7 @@ NODES: dict[str, type[NodeParameters]] = {
 
 
 def validated(cls: type[NodeParameters], given: Mapping[str, Any], also_known: Iterable[str] = ()) -> NodeParameters:
-    """Given values over the defaults. Whole numbers do for floats.
+    """Return the parameters with the given values over the defaults. Whole numbers do for floats.
 
     `also_known`: names that other nodes of the same process understand, to be passed over.
     Raises ParameterError, one sentence, for an unknown name or an unfitting value.
@@ -243,12 +320,12 @@ def validated(cls: type[NodeParameters], given: Mapping[str, Any], also_known: I
 
 
 def is_live(field: FieldInfo) -> bool:
-    """Whether it may be set while the node works, and then counts at once."""
+    """Return whether a parameter may be set while the node works, and then counts at once."""
     return field.json_schema_extra == _LIVE
 
 
 def bounds(field: FieldInfo) -> tuple[float | None, float | None]:
-    """The lowest and the highest value; None where there is no limit."""
+    """Return the lowest and the highest value of a parameter; None where there is no limit."""
     low = high = None
     for constraint in field.metadata:
         low = getattr(constraint, 'ge', getattr(constraint, 'gt', low))
@@ -268,7 +345,7 @@ def _type_of(field: FieldInfo) -> str:
 def _range_of(field: FieldInfo) -> str:
     words = {'gt': 'above', 'ge': 'from', 'le': 'to', 'lt': 'below'}
     parts = [
-        f'{word} {getattr(constraint, bound):g}'
+        f'{word} {getattr(constraint, bound):.10g}'
         for bound, word in words.items()
         for constraint in field.metadata
         if getattr(constraint, bound, None) is not None
@@ -277,7 +354,7 @@ def _range_of(field: FieldInfo) -> str:
 
 
 def markdown_table(cls: type[NodeParameters]) -> str:
-    """A node's parameters as a Markdown table."""
+    """Return a node's parameters as a Markdown table."""
     rows = ['| parameter | default | range | meaning |', '|---|---|---|---|']
     for name, field in cls.model_fields.items():
         default = str(field.default).lower() if isinstance(field.default, bool) else repr(field.default)
@@ -287,7 +364,7 @@ def markdown_table(cls: type[NodeParameters]) -> str:
 
 
 def markdown_reference() -> str:
-    """Every node's parameters, under a heading each."""
+    """Return every node's parameters, under a heading each."""
     return '\n\n'.join(f'**{name}**\n\n{markdown_table(cls)}' for name, cls in NODES.items())
 
 

@@ -33,11 +33,15 @@ _LOOK_EVERY_S = 0.25
 
 
 class SafetyAlertNode(ManagedNode[SafetyAlertParameters]):
-    """Takes final urgent responses: the text that names the hazard is complete some 100 ms after it begins."""
+    """A `SafetyAlertNode` makes alerts of final urgent responses and of alarms in the raw sound.
+
+    Final ones, because the text that names the hazard is complete some 100 ms after it begins.
+    """
 
     NAME = 'safety_alert'
 
     def setup(self) -> None:
+        """Read the hazard taxonomy and make the topics of both paths."""
         given = self.parameters
         path = Path(given.hazards_file).expanduser() if given.hazards_file else default_taxonomy_path()
         self._taxonomy = HazardTaxonomy.load(path, given.profile)
@@ -56,6 +60,7 @@ class SafetyAlertNode(ManagedNode[SafetyAlertParameters]):
         self.create_timer(_LOOK_EVERY_S, self._look)
 
     def start(self) -> None:
+        """Begin with nothing heard and no alert."""
         self._policy = AlertPolicy(self.parameters.cooldown_s, self.parameters.clear_after_s)
         self._headers: dict[str, Header] = {}
         self._alarms = AlarmListener()
@@ -65,15 +70,18 @@ class SafetyAlertNode(ManagedNode[SafetyAlertParameters]):
         self._ignored = 0
 
     def apply(self) -> None:
+        """Take the live parameters, also for alerts that are open."""
         if self.active:
             self._policy.cooldown_s = self.parameters.cooldown_s
             self._policy.clear_after_s = self.parameters.clear_after_s
 
     def stop(self) -> None:
+        """Clear every open alert, because nobody listens any more."""
         for alert in self._policy.clear_all():
             self._publish(alert)
 
     def measurements(self) -> Mapping[str, object]:
+        """Return how many alerts are open, and what was not listened to."""
         return {
             'open_alerts': self._policy.open_alerts,
             'gaps': self._alarms.gaps,
@@ -83,6 +91,7 @@ class SafetyAlertNode(ManagedNode[SafetyAlertParameters]):
         }
 
     def problem(self) -> str:
+        """Return why the assistant is deaf; empty while it is not."""
         return self._deaf or ''
 
     def _forget(self) -> None:
@@ -175,6 +184,7 @@ class SafetyAlertNode(ManagedNode[SafetyAlertParameters]):
 
 
 def main(args: list[str] | None = None) -> int:
+    """Run the node and return the exit status."""
     return run(args, SafetyAlertNode)
 
 

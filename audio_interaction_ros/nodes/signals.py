@@ -7,12 +7,15 @@ from collections.abc import Callable
 
 
 def on_signals(handler: Callable[..., object] | signal.Handlers) -> None:
-    """`handler` takes SIGINT and SIGTERM from now on."""
+    """Let `handler` take SIGINT and SIGTERM from now on."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, handler)
 
 
 def end_undisturbed() -> None:
-    """Call when all is done. Python gives signals their defaults back while it ends: a second Ctrl-C, or launch's after
-    the terminal's, would make a clean end look like a failure."""
+    """Ignore both signals from now on; call when all is done.
+
+    Python gives signals their defaults back while it ends: a second Ctrl-C, or launch's after the terminal's, would
+    make a clean end look like a failure.
+    """
     on_signals(signal.SIG_IGN)

@@ -21,7 +21,7 @@ from audio_interaction_ros.nodes import qos
 from audio_interaction_ros.nodes.lifecycle import ManagedNode
 from audio_interaction_ros.nodes.messages import bytes_array, nanoseconds_of
 
-TOPIC, INFO_TOPIC = 'audio_stamped', 'audio_info'
+SOUND_TOPIC, INFO_TOPIC = 'audio_stamped', 'audio_info'
 
 # PortAudio's code → field of AudioData, and our name for it.
 _PORTAUDIO = {
@@ -51,7 +51,7 @@ class SoundPublisher:
         """Make the topics; call in `setup`."""
         if not DESCRIBES_ITSELF:
             self._info = node.create_publisher(installed.AudioInfo, INFO_TOPIC, qos.LATCHED)
-        self._sound = node.create_publisher(SoundMessage, TOPIC, qos.AUDIO)
+        self._sound = node.create_publisher(SoundMessage, SOUND_TOPIC, qos.AUDIO)
 
     @property
     def topic(self) -> str:
@@ -111,7 +111,7 @@ class SoundSubscription:
             self.described.set()
         if not DESCRIBES_ITSELF:
             node.create_subscription(installed.AudioInfo, INFO_TOPIC, self._on_info, qos.LATCHED, when_inactive=True)
-        node.create_subscription(SoundMessage, TOPIC, callback, qos.AUDIO)
+        node.create_subscription(SoundMessage, SOUND_TOPIC, callback, qos.AUDIO)
 
     def take(
         self, message: Any, push: Callable[[Samples, PcmFormat, int], object], note_loss: Callable[[], None]

@@ -20,7 +20,9 @@ LOCK = 'AUDIO_INTERACTION_LOCK'  # names the file that both lock; unset, there i
 
 @contextmanager
 def turn(name: str) -> Iterator[None]:
-    """Entered when this process may be the node `name`, at once where it has no rival; left when the node is there.
+    """Wait until this process may be the node `name`, which it may at once where it has no rival.
+
+    To be left when the node is there.
 
     ROS must be initialised. Raises SystemExit for an unusable file, and when told to end while it waits.
     """

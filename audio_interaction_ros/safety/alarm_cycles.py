@@ -13,7 +13,7 @@ _REPEATS = 0.3  # correlation of the sound with itself one period later
 
 @dataclass(frozen=True)
 class Window:
-    """`length_s` of sound, its frames averaged in groups of `stride`, searched for these periods."""
+    """A `Window` is `length_s` of sound, its frames averaged in groups of `stride`, searched for these periods."""
 
     length_s: float
     stride: int
@@ -22,12 +22,13 @@ class Window:
 
     @property
     def frames_per_s(self) -> float:
+        """Return the rate of the averaged frames, in Hz."""
         return FRAMES_PER_S / self.stride
 
 
 @dataclass(frozen=True)
 class Cycle:
-    """One folded period: pitch salience, float32 [phases, 63], and how well the sound repeats, 0 to 1."""
+    """A `Cycle` is one folded period: pitch salience, float32 [phases, 63], and how well the sound repeats, 0 to 1."""
 
     period_s: float
     salience: Frames
@@ -35,7 +36,7 @@ class Cycle:
 
 
 class CycleFinder:
-    """Holds the pitch salience of the window and looks for the period of what repeats in it."""
+    """A `CycleFinder` holds the pitch salience of a window and looks for the period of what repeats in it."""
 
     def __init__(self, window: Window) -> None:
         self._window = window
@@ -45,7 +46,7 @@ class CycleFinder:
         )
 
     def push(self, salience: Frames) -> Cycle | None:
-        """The salience of one chunk, float32 [25, 63]; `stride` divides 25."""
+        """Add the salience of one chunk, float32 [25, 63], and return the cycle found; `stride` divides 25."""
         stride = self._window.stride
         coarse = salience.reshape(FRAMES_PER_CHUNK // stride, stride, PITCHES).mean(axis=1)
         self._frames = np.concatenate([self._frames[len(coarse) :], coarse])

@@ -11,7 +11,10 @@ from audio_interaction_ros.safety.alarm_signatures import AlarmSignatures, Evide
 
 
 class AlarmListener:
-    """One clock with all other listeners (contract 1); a gap starts every rhythm afresh."""
+    """An `AlarmListener` hears alarms on one clock with all other listeners (contract 1).
+
+    A gap starts every rhythm afresh.
+    """
 
     def __init__(self) -> None:
         self._stream = ChunkStream(first_stream_id=0)
@@ -19,18 +22,19 @@ class AlarmListener:
 
     @property
     def gaps(self) -> int:
+        """Return how many gaps the sound had."""
         return self._stream.gaps
 
     def note_loss(self) -> None:
-        """A piece that belonged here is known to be lost."""
+        """Note that a piece that belonged here is lost."""
         self._stream.note_loss()
 
     def end_stream(self) -> None:
-        """What follows shares nothing with what came: no rhythm goes on across it."""
+        """End the stream: no rhythm goes on across it."""
         self._stream.end()
 
     def push(self, samples: Samples, pcm: PcmFormat, stamp_ns: int) -> Iterator[tuple[Evidence, int]]:
-        """One message: float32 [frames, channels], their format, capture time of the first.
+        """Hear a message: float32 [frames, channels], their format, capture time of the first (ns).
 
         Yields what was heard and the capture time (ns) of the first sample behind it. Raises AudioFormatError as
         ChunkStream does.

@@ -29,7 +29,7 @@ _DETUNED_PITCHES = 2  # about 6 %
 
 @dataclass(frozen=True)
 class Pattern:
-    """A named cycle: its period, the bounds of its pitch, and how well it fits, 0 to 1."""
+    """A `Pattern` is a named cycle: its period, the bounds of its pitch, and how well it fits, 0 to 1."""
 
     name: str
     period_s: float
@@ -43,7 +43,10 @@ Matcher = Callable[[Cycle], Pattern | None]
 
 @dataclass(frozen=True)
 class Template:
-    """Pitches that a standard fixes, at even phases of the cycle, in one of several shapes; NaN where it is quiet."""
+    """A `Template` holds the pitches that a standard fixes, at even phases of the cycle; NaN where it is quiet.
+
+    They may have one of several shapes.
+    """
 
     name: str
     shortest_s: float
@@ -51,7 +54,7 @@ class Template:
     shapes_hz: tuple[npt.NDArray[np.float64], ...]
 
     def match(self, cycle: Cycle) -> Pattern | None:
-        """The contour at any phase, its pitch somewhat off."""
+        """Return the pattern if the cycle follows the contour, at any phase and with its pitch somewhat off."""
         if not self.shortest_s <= cycle.period_s <= self.longest_s or cycle.correlation < _CORRELATION:
             return None
         near = _near(cycle.salience)
@@ -90,14 +93,14 @@ NF_TWO_TONE = Template('nf_two_tone', 0.45, 0.55, (np.repeat([554.0, 440.0], [20
 
 
 def match_yelp(cycle: Cycle) -> Pattern | None:
-    """Up and down over half an octave or more, 150 to 250 times a minute and somewhat beyond."""
+    """Return a yelp: up and down over half an octave or more, 150 to 250 times a minute and somewhat beyond."""
     if not 0.16 <= cycle.period_s <= 0.55:
         return None
     return _siren('yelp', cycle, _contour(cycle))
 
 
 def match_wail(cycle: Cycle) -> Pattern | None:
-    """The same 10 to 30 times a minute, without leaps."""
+    """Return a wail: up and down over half an octave or more, 10 to 30 times a minute, without leaps."""
     if not 1.8 <= cycle.period_s <= 7.0:
         return None
     pitch = _contour(cycle)
@@ -114,7 +117,7 @@ def match_wail(cycle: Cycle) -> Pattern | None:
 
 
 def match_hi_lo(cycle: Cycle) -> Pattern | None:
-    """Two steady tones in turn, each for half of the cycle (DIN 14610 and its kin)."""
+    """Return a hi-lo: two steady tones in turn, each for half of the cycle (DIN 14610 and its kin)."""
     if not 0.5 <= cycle.period_s <= 2.2 or cycle.correlation < _CORRELATION:
         return None
     phases = len(cycle.salience)

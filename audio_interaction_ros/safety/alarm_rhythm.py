@@ -26,7 +26,7 @@ Slots = tuple[tuple[float, float], ...]
 
 @dataclass(frozen=True)
 class Rhythm:
-    """One group of pulses, and how often it comes. Seconds from the group's first pulse."""
+    """A `Rhythm` is one group of pulses, in seconds from its first pulse, and how often it comes."""
 
     name: str
     on_s: Slots
@@ -54,7 +54,7 @@ class _Group:
 
 @dataclass(frozen=True)
 class RhythmHeard:
-    """`cycles` groups in the standard's period, the first at frame `first`, of a tone of `fundamental_hz`."""
+    """A `RhythmHeard` is `cycles` groups in the standard's period, the first at frame `first`, of one tone."""
 
     name: str
     fundamental_hz: float
@@ -90,7 +90,10 @@ def _running(frames: Frames) -> Numbers:
 
 
 class RhythmDetector:
-    """Frames in, groups that came in the rhythm's period out. Holds some seconds of frames and a few groups."""
+    """A `RhythmDetector` finds groups of pulses that come in the rhythm's period.
+
+    It holds some seconds of frames and a few groups.
+    """
 
     def __init__(self, rhythm: Rhythm) -> None:
         self._rhythm = rhythm
@@ -104,7 +107,7 @@ class RhythmDetector:
         self._frames = 0
 
     def push(self, levels_db: Frames) -> RhythmHeard | None:
-        """The levels of one chunk, float32 [25, 513]."""
+        """Add the levels of one chunk, float32 [25, 513], and return what became certain with them."""
         band = levels_db[:, _FIRST_BIN:_LAST_BIN:_BIN_STEP]
         self._level_db = np.concatenate([self._level_db[len(band) :], band])
         self._tonal_db = np.concatenate([self._tonal_db[len(band) :], _tonal_db(band)])
@@ -123,7 +126,7 @@ class RhythmDetector:
         start = self._history - FRAMES_PER_CHUNK - _frame(rhythm.quiet_s[-1][1] * scale)
 
         def means(total: Numbers, slots: Slots) -> Numbers:
-            """[slot, frame that the group may start at, bin]"""
+            """Return the mean levels, [slot, frame that the group may start at, bin]."""
             found = []
             for slot in slots:
                 begin, end = start + _frame(slot[0] * scale), start + _frame(slot[1] * scale)

@@ -56,7 +56,7 @@ _PAUSE_CHUNKS = 2
 
 @dataclass(frozen=True)
 class Evidence:
-    """A signature that was heard.
+    """An `Evidence` is a signature that was heard.
 
     `signature` is a key of SIGNATURES; `low_hz` and `high_hz` bound the fundamental (equal for a steady tone); `cycles`
     of the pattern were heard; `first_sample` is the 16 kHz position of the first one; `confidence` is 0 to 1.
@@ -71,13 +71,16 @@ class Evidence:
 
     @property
     def sentence(self) -> str:
-        """For people."""
+        """Return the evidence in words for people."""
         hertz = f'{self.low_hz:.0f}' if self.low_hz == self.high_hz else f'{self.low_hz:.0f} to {self.high_hz:.0f}'
         return f'I hear {SIGNATURES[self.signature]} at {hertz} Hz, {self.cycles} times.'
 
 
 class AlarmSignatures:
-    """Sound in, evidence out. Any split into pieces gives the same; the state is some 2 MB and does not grow."""
+    """An `AlarmSignatures` hears alarms in sound; any split into pieces gives the same evidence.
+
+    The state is some 2 MB and does not grow.
+    """
 
     def __init__(self) -> None:
         self._position = 0
@@ -86,16 +89,16 @@ class AlarmSignatures:
 
     @property
     def position(self) -> int:
-        """16 kHz position of the next sample, gaps included."""
+        """Return the 16 kHz position of the next sample, gaps included."""
         return self._position
 
     def reset(self, position: int = 0) -> None:
-        """Sound is missing, or another stream begins: what was heard so far no longer counts."""
+        """Forget what was heard so far, because sound is missing or another stream begins at `position`."""
         self._position = position
         self._begin()
 
     def feed(self, samples: Samples) -> list[Evidence]:
-        """float32 [n] at 16 kHz, −1 to 1 → what became certain with them."""
+        """Hear samples, float32 [n] at 16 kHz, −1 to 1, and return what became certain with them."""
         self._carry = np.concatenate([self._carry, samples])
         self._position += len(samples)
         heard: list[Evidence] = []

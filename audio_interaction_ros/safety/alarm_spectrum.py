@@ -28,18 +28,19 @@ _CEILING_DB = 20.0
 
 
 def pitch_hz(pitch: float) -> float:
-    """The frequency of a position on the pitch axis."""
+    """Return the frequency in Hz of a position on the pitch axis."""
     return float(LOWEST_PITCH_HZ * 2.0 ** (pitch / PITCHES_PER_OCTAVE))
 
 
 class Spectrogram:
-    """float32 [6400] → levels in dB, float32 [25, 513]; carries half a window from chunk to chunk."""
+    """A `Spectrogram` turns chunks into levels over frequency; it carries half a window from chunk to chunk."""
 
     def __init__(self) -> None:
         self._window = np.hanning(_WINDOW_SAMPLES + 1)[:-1].astype(np.float32)
         self._carry = np.zeros(_WINDOW_SAMPLES - HOP_SAMPLES, np.float32)
 
     def push(self, chunk: Samples) -> Frames:
+        """Return the levels of a chunk, float32 [6400], in dB, float32 [25, 513]."""
         joined = np.concatenate([self._carry, chunk])
         self._carry = joined[len(chunk) :]
         pieces = np.lib.stride_tricks.sliding_window_view(joined, _WINDOW_SAMPLES)[::HOP_SAMPLES]
@@ -49,7 +50,7 @@ class Spectrogram:
 
 
 class PitchSalience:
-    """Levels → how far each pitch, with its harmonics, stands out of the octaves around it; float32 [n, 63]."""
+    """A `PitchSalience` tells how far each pitch, with its harmonics, stands out of the octaves around it."""
 
     def __init__(self) -> None:
         count = PITCHES + 2 * _MARGIN + _HARMONICS[-1][0]
@@ -61,6 +62,7 @@ class PitchSalience:
         self._share = (position - self._below).astype(np.float32)
 
     def of(self, levels_db: Frames) -> Frames:
+        """Return the salience, float32 [n, 63] in dB, of levels, float32 [n, 513]."""
         level = levels_db[:, self._below] * (1.0 - self._share) + levels_db[:, self._below + 1] * self._share
         width = 2 * _MARGIN + 1
         total = np.cumsum(np.pad(level, ((0, 0), (1, 0))), axis=1)

@@ -23,7 +23,7 @@ class HazardFileError(ValueError):
 
 
 class Severity(IntEnum):
-    """As in msg/SafetyAlert.msg."""
+    """A `Severity` says how bad a hazard is, numbered as in msg/SafetyAlert.msg."""
 
     INFO = 0
     WARNING = 1
@@ -32,7 +32,7 @@ class Severity(IntEnum):
 
 @dataclass(frozen=True)
 class Hazard:
-    """What is known about a hazard before it is heard.
+    """A `Hazard` holds what is known about a hazard before it is heard.
 
     `also_called`: hazards that a model may take its sound for, where a signature knows better. `cooldown_s`: None takes
     the node's. `escalate_after_s`: 0 never does. `messages`: what to say, by language. `ignored`: it raises no alert.
@@ -117,12 +117,15 @@ class _File(BaseModel):
 
 
 class HazardTaxonomy:
-    """Finds the hazard of a sentence: the keyword that comes first in it; of two at one place, the longer."""
+    """A `HazardTaxonomy` finds the hazard of a sentence by the keyword that comes first in it.
+
+    Of two keywords at one place the longer counts.
+    """
 
     def __init__(
         self, keywords: dict[str, Hazard], signatures: dict[str, Hazard], unknown: Hazard, listening_lost: Hazard
     ) -> None:
-        """`keywords`: lower-case word or phrase → hazard; `signatures`: name in SIGNATURES → hazard."""
+        """Take hazards by `keywords`, lower-case words or phrases, and by `signatures`, names in SIGNATURES."""
         self.listening_lost = listening_lost
         self._hazards = keywords
         self._signatures = signatures
@@ -131,17 +134,26 @@ class HazardTaxonomy:
         self._pattern = re.compile(rf'\b({"|".join(longest_first)})(?:s|es|ed|ing)?\b', re.IGNORECASE)
 
     def hazard_of(self, text: str) -> Hazard:
-        """The unknown hazard when no keyword is in the text: an urgent sentence is never passed over."""
+        """Return the hazard that a text names.
+
+        The unknown hazard when no keyword is in it: an urgent sentence is never passed over.
+        """
         match = self._pattern.search(' '.join(text.split()))
         return self._hazards[match[1].lower()] if match else self._unknown
 
     def hazard_of_signature(self, name: str) -> Hazard:
-        """The unknown hazard for a signature that the file does not list: it is never passed over either."""
+        """Return the hazard of a signature.
+
+        The unknown hazard for one that the file does not list: it is never passed over either.
+        """
         return self._signatures.get(name, self._unknown)
 
     @classmethod
     def load(cls, path: Path, profile: str = '') -> HazardTaxonomy:
-        """Raises HazardFileError, naming the file and what is wrong in it, or the profiles that it has."""
+        """Read a taxonomy file, with one of its profiles applied if named.
+
+        Raises HazardFileError, naming the file and what is wrong in it, or the profiles that it has.
+        """
         try:
             content = _File.model_validate(yaml.safe_load(path.read_text()))
         except (OSError, UnicodeDecodeError, yaml.YAMLError, ValidationError) as error:
@@ -174,7 +186,7 @@ class HazardTaxonomy:
 
 
 def default_taxonomy_path() -> Path:
-    """config/safety.yaml of the package. Raises HazardFileError when it is not installed."""
+    """Return the path of the package's config/safety.yaml. Raises HazardFileError when it is not installed."""
     path = shared_path('config/safety.yaml')
     if path is None:
         raise HazardFileError("the package's config/safety.yaml is not installed; install again or set hazards_file")

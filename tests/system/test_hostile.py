@@ -44,7 +44,7 @@ def test_nothing_that_comes_in_crashes_stalls_or_swells_the_assistant(ros, tiny_
 
     def on_diagnostics(message: DiagnosticArray) -> None:
         for status in message.status:
-            if status.name == '/decoder':
+            if status.name == '/decoder: status':
                 reported_s.append(time.monotonic())
             counts.update({value.key: int(value.value) for value in status.values if value.key.startswith('refused')})
 

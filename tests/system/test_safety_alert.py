@@ -234,7 +234,7 @@ def test_an_assistant_that_has_gone_deaf_says_so_within_two_seconds_and_takes_it
         assert assistant.run_until(lambda: health[-1].state == Health.DEAF, 4.0) < 0.5
         assert list(health[-1].reasons) == [alert.message]
         wanted = (DiagnosticStatus.ERROR, alert.message)
-        assert assistant.run_until(lambda wanted=wanted: said_of('/safety_alert', reports) == wanted, 4.0) < 1.0
+        assert assistant.run_until(lambda wanted=wanted: said_of('/safety_alert: status', reports) == wanted, 4.0) < 1.0
         assert (alert.hazard, alert.state, alert.severity) == ('listening_lost', SafetyAlert.RAISED, SafetyAlert.DANGER)
         assert alert.heard_by == SafetyAlert.SUPERVISION
         assert words in alert.message
@@ -313,7 +313,7 @@ def test_a_node_that_falls_silent_or_complains_degrades_the_assistant(ros):
     report('/decoder')
     report('/elsewhere/decoder', DiagnosticStatus.ERROR, 'another robot is ill')
     assistant.run_until(lambda: health and health[-1].state == Health.HEARING, 5.0)
-    report('/decoder', DiagnosticStatus.WARN, 'growing: dropped_chunks')
+    report('/decoder: status', DiagnosticStatus.WARN, 'growing: dropped_chunks')
     assert assistant.run_until(lambda: health[-1].state == Health.DEGRADED, 4.0) < 1.0
     assert list(health[-1].reasons) == ['decoder: growing: dropped_chunks']
     report('/decoder')

@@ -1,0 +1,61 @@
+"""What a node says on /diagnostics is what diagnostic_updater's tools expect."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import soundfile
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+
+from audio_interaction_ros.nodes import qos
+from audio_interaction_ros.nodes.audio_capture import AudioCaptureNode
+from audio_interaction_ros.nodes.diagnostics import FrequencyStatus, merge_summaries
+from audio_interaction_ros.nodes.sound import SoundMessage
+
+OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR
+
+
+def test_the_highest_level_counts_and_every_complaint_is_told():
+    assert merge_summaries([(OK, 'ok')]) == (OK, 'ok')
+    assert merge_summaries([(OK, 'ok'), (WARN, 'growing: gaps')]) == (WARN, 'growing: gaps')
+    summaries = [(OK, 'ok'), (WARN, 'growing: gaps'), (ERROR, 'The microphone is lost.')]
+    assert merge_summaries(summaries) == (ERROR, 'growing: gaps; The microphone is lost.')
+
+
+def test_a_frequency_is_that_of_the_last_reports():
+    frequency = FrequencyStatus(0.0)
+    assert frequency.report(0.5)[0] == 'No events recorded.'
+    for now_s in np.arange(1.0, 6.0, 0.5):
+        for _ in range(5):
+            frequency.tick()
+        message, values = frequency.report(float(now_s))
+    assert message == 'Desired frequency met'
+    assert values == {
+        'Events in window': 25,
+        'Events since startup': 50,
+        'Duration of window (s)': '2.500',
+        'Actual frequency (Hz)': '10.000',
+    }
+
+
+@pytest.mark.system
+def test_a_node_reports_its_state_and_how_often_it_publishes(in_process, tmp_path):
+    sound = tmp_path / 'sound.wav'
+    soundfile.write(sound, np.random.default_rng(0).uniform(-0.1, 0.1, 16_000 * 60), 16_000)
+    it = in_process(AudioCaptureNode, file=sound)
+    it.hear(SoundMessage, 'audio_stamped', qos.AUDIO)
+    reports = it.hear(DiagnosticArray, '/diagnostics', qos.DIAGNOSTICS)
+    assert it.node.autostart()
+    it.until(lambda: reports and reports[-1].status[-1].message == 'Desired frequency met', 60.0)
+    it.spin(3.0)
+    status, rate = reports[-1].status
+    assert (status.name, status.level, status.message) == ('/audio_capture: status', OK, 'ok')
+    assert (rate.name, rate.level) == ('/audio_capture: audio_stamped topic status', OK)
+    assert {one.hardware_id for one in (status, rate)} == {'none'}  # a file
+    values = {pair.key: pair.value for pair in rate.values}
+    assert 0 < int(values['Events in window']) <= int(values['Events since startup'])
+    it.node.trigger_deactivate()
+    it.node.trigger_cleanup()
+    count = len(reports)
+    it.until(lambda: len(reports) > count)
+    assert [one.name for one in reports[-1].status] == ['/audio_capture: status']
