@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from audio_interaction_ros.cli.errors import CommandError
+from audio_interaction_ros.cli.errors import CommandError, reported
 from audio_interaction_ros.cli.models import add_checkpoint_option, add_device_options, load_halves
+from audio_interaction_ros.cli.parsers import add_action, add_command
 
 if TYPE_CHECKING:
     from audio_interaction_ros.audio.formats import Samples
@@ -29,22 +30,22 @@ examples:
 
 def add_parser(commands: Any) -> None:
     """Add the sub-command to argparse's sub-parsers."""
-    parser: argparse.ArgumentParser = commands.add_parser(
+    parser = add_command(
+        commands,
         'bench',
-        help='how fast does it listen here?',
-        description='How fast this machine runs a checkpoint, each figure beside its floor.',
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        'how fast does it listen here?',
+        'How fast this machine runs a checkpoint, each figure beside its floor.',
+        _EPILOG,
     )
     actions = parser.add_subparsers(metavar='ACTION', required=True)
-    text = 'measure the time of one forward pass of each kind, the memory, and the real-time factor'
-    speed = actions.add_parser('speed', help=text, description=text)
+    speed = add_action(
+        actions, 'speed', 'measure the time of one forward pass of each kind, the memory, and the real-time factor'
+    )
     speed.add_argument(
         '--repeats', type=int, default=200, metavar='N', help='how often to time each forward pass (default: 200)'
     )
     speed.set_defaults(run=run_speed)
-    text = 'compare FIFO with synchronous scheduling, side by side, in real time'
-    fifo = actions.add_parser('fifo', help=text, description=text)
+    fifo = add_action(actions, 'fifo', 'compare FIFO with synchronous scheduling, side by side, in real time')
     fifo.add_argument(
         '--pairs', type=int, default=5, metavar='N', help='how often to run both schedulers, in turn (default: 5)'
     )
@@ -65,8 +66,7 @@ def add_parser(commands: Any) -> None:
     )
     fifo.add_argument('--seed', type=int, default=0, help='random seed of the scripted responses (default: 0)')
     fifo.set_defaults(run=run_fifo)
-    text = 'hear hours of sound, as fast as it goes, and watch memory and times'
-    soak = actions.add_parser('soak', help=text, description=text)
+    soak = add_action(actions, 'soak', 'hear hours of sound, as fast as it goes, and watch memory and times')
     soak.add_argument('--hours', type=float, default=24.0, metavar='H', help='hours of sound to hear (default: 24)')
     soak.add_argument(
         '--instruction',
@@ -82,8 +82,7 @@ def add_parser(commands: Any) -> None:
         '--out', type=Path, metavar='DIR', help='directory for soak.html and soak.json (default: none are written)'
     )
     soak.set_defaults(run=run_soak)
-    text = 'find how many streams one process can hear at once'
-    sessions = actions.add_parser('sessions', help=text, description=text)
+    sessions = add_action(actions, 'sessions', 'find how many streams one process can hear at once')
     sessions.add_argument(
         '--periods',
         type=int,
@@ -210,10 +209,8 @@ def _audio(file: str | None) -> Samples:
     path = file or shared_path('demo/scene.flac')
     if path is None:
         raise CommandError('the demo scene is not installed; give a recording with --audio')
-    try:
+    with reported(AudioFormatError):
         return to_mono_16k(*read_audio_file(str(path)))
-    except AudioFormatError as error:
-        raise CommandError(str(error)) from error
 
 
 def _looped(samples: Samples, length: int) -> Samples:

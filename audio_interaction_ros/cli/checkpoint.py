@@ -8,7 +8,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from audio_interaction_ros.cli.errors import CommandError
+from audio_interaction_ros.cli.errors import reported
+from audio_interaction_ros.cli.parsers import add_action, add_command
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -27,30 +28,35 @@ examples:
 
 def add_parser(commands: Any) -> None:
     """Add the sub-command to argparse's sub-parsers."""
-    parser: argparse.ArgumentParser = commands.add_parser(
+    parser = add_command(
+        commands,
         'checkpoint',
-        help='look at a checkpoint, check it, or convert a foreign one',
-        description='What a checkpoint is, whether it is in order, and foreign ones made into this package’s.',
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        'look at a checkpoint, check it, or convert a foreign one',
+        'What a checkpoint is, whether it is in order, and foreign ones made into this package’s.',
+        _EPILOG,
     )
     actions = parser.add_subparsers(metavar='ACTION', required=True)
-    text = 'print shapes, sizes, protocol, digest and recipe of a checkpoint; loads no weights'
-    info = actions.add_parser('info', help=text, description=text)
+    info = add_action(
+        actions, 'info', 'print shapes, sizes, protocol, digest and recipe of a checkpoint; loads no weights'
+    )
     info.add_argument(
         'checkpoint',
         metavar='NAME_OR_DIR',
         help="this package's checkpoint, or Audio-Interaction as released, or Qwen2.5-Omni",
     )
     info.set_defaults(run=run_info)
-    text = 'check that every file is whole, that all fit together, and that the model computes'
-    verify = actions.add_parser('verify', help=text, description=text)
+    verify = add_action(
+        actions, 'verify', 'check that every file is whole, that all fit together, and that the model computes'
+    )
     verify.add_argument(
         'checkpoint', metavar='NAME_OR_DIR', help="directory or name of one of this package's checkpoints"
     )
     verify.set_defaults(run=run_verify)
-    text = "make Audio-Interaction as released, or Qwen2.5-Omni, into one of this package's checkpoints"
-    convert = actions.add_parser('convert', help=text, description=text)
+    convert = add_action(
+        actions,
+        'convert',
+        "make Audio-Interaction as released, or Qwen2.5-Omni, into one of this package's checkpoints",
+    )
     convert.add_argument('source', type=Path, metavar='DIR', help='directory of the foreign checkpoint')
     convert.add_argument(
         'out', type=Path, metavar='NEW_DIR', help='new directory for the converted checkpoint; never overwritten'
@@ -71,10 +77,8 @@ def run_info(arguments: argparse.Namespace) -> int:
     from audio_interaction_ros.model.checkpoint import CheckpointError, find_checkpoint
     from audio_interaction_ros.model.describe import describe
 
-    try:
+    with reported(CheckpointError):
         found = describe(find_checkpoint(arguments.checkpoint))
-    except CheckpointError as error:
-        raise CommandError(str(error)) from error
     _print_table(arguments.checkpoint, found)
     print(json.dumps(found, ensure_ascii=False))
     return 0
@@ -85,10 +89,8 @@ def run_verify(arguments: argparse.Namespace) -> int:
     from audio_interaction_ros.model.checkpoint import CheckpointError, find_checkpoint
     from audio_interaction_ros.model.verify import verify
 
-    try:
+    with reported(CheckpointError):
         problems = verify(find_checkpoint(arguments.checkpoint))
-    except CheckpointError as error:
-        raise CommandError(str(error)) from error
     print('\n'.join(problems) if problems else f'{arguments.checkpoint}: in order')
     print(json.dumps({'checkpoint': arguments.checkpoint, 'problems': problems}, ensure_ascii=False))
     return 1 if problems else 0
@@ -102,12 +104,10 @@ def run_convert(arguments: argparse.Namespace) -> int:
     from audio_interaction_ros.model.convert import INSTRUCTION, convert
 
     dtype = getattr(torch, _DTYPES[arguments.dtype]) if arguments.dtype else None
-    try:
+    with reported(CheckpointError):
         config = convert(
             arguments.source, arguments.out, dtype, arguments.instruction or INSTRUCTION, track=_with_progress
         )
-    except CheckpointError as error:
-        raise CommandError(str(error)) from error
     print(json.dumps({'checkpoint': str(arguments.out), 'encoder_digest': config.encoder_digest}, ensure_ascii=False))
     return 0
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from audio_interaction_ros.cli.errors import CommandError
+from audio_interaction_ros.cli.errors import CommandError, reported
+from audio_interaction_ros.cli.parsers import add_action, add_command
 
 if TYPE_CHECKING:
     from audio_interaction_ros.events.log import EventLog, LogEntry
@@ -29,17 +31,17 @@ examples:
 
 def add_parser(commands: Any) -> None:
     """Add the sub-command to argparse's sub-parsers."""
-    parser: argparse.ArgumentParser = commands.add_parser(
+    parser = add_command(
+        commands,
         'events',
-        help='what was said and why: list, explain, flag, export, delete',
-        description='Read, question, flag, export and delete the event log of a robot.',
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        'what was said and why: list, explain, flag, export, delete',
+        'Read, question, flag, export and delete the event log of a robot.',
+        _EPILOG,
     )
     actions = parser.add_subparsers(metavar='ACTION', required=True)
 
     def action(name: str, run: Any, text: str) -> argparse.ArgumentParser:
-        added: argparse.ArgumentParser = actions.add_parser(name, help=text, description=text)
+        added = add_action(actions, name, text)
         added.add_argument('log', type=Path, metavar='LOG', help='the SQLite file of the event log')
         added.set_defaults(run=lambda arguments: _with_log(run, arguments))
         return added
@@ -84,14 +86,8 @@ def add_parser(commands: Any) -> None:
 def _with_log(run: Any, arguments: argparse.Namespace) -> int:
     from audio_interaction_ros.events.log import EventLog, EventLogError
 
-    try:
-        log = EventLog(arguments.log.expanduser())
-        try:
-            report = run(log, arguments)
-        finally:
-            log.close()
-    except EventLogError as error:
-        raise CommandError(str(error)) from error
+    with reported(EventLogError), closing(EventLog(arguments.log.expanduser())) as log:
+        report = run(log, arguments)
     print(json.dumps(report), flush=True)  # in ASCII: whatever was logged, no terminal takes it for a command
     return 0
 

@@ -7,6 +7,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from audio_interaction_ros.cli.models import add_checkpoint_option, load_halves
+from audio_interaction_ros.cli.parsers import add_command
 
 if TYPE_CHECKING:
     from audio_interaction_ros.model.checkpoint import DecoderHalf, EncoderHalf
@@ -26,12 +27,12 @@ examples:
 
 def add_parser(commands: Any) -> None:
     """Add the sub-command to argparse's sub-parsers."""
-    parser: argparse.ArgumentParser = commands.add_parser(
+    parser = add_command(
+        commands,
         'listen',
-        help='audio files, each through a fresh session; one JSON line a file',
-        description='Hear audio files offline, each from a fresh start, and print what would be said.',
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        'audio files, each through a fresh session; one JSON line a file',
+        'Hear audio files offline, each from a fresh start, and print what would be said.',
+        _EPILOG,
     )
     parser.add_argument(
         'files',

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from audio_interaction_ros.cli.errors import CommandError
+from audio_interaction_ros.cli.errors import reported
 
 if TYPE_CHECKING:
     from audio_interaction_ros.model.checkpoint import DecoderHalf, EncoderHalf
@@ -47,11 +47,9 @@ def load_halves(checkpoint: str, device: str = 'cpu', precision: str = 'stored')
     # As in the nodes: the models are small, more threads only wait for each other, and the numbers would
     # depend on how many cores there are.
     torch.set_num_threads(1)
-    try:
+    with reported(ValueError):  # of the checkpoint or the device
         if checkpoint == 'random-3b':
             from audio_interaction_ros.bench.random_weights import random_halves
 
             return random_halves(device)
         return open_halves(checkpoint, device, precision)
-    except ValueError as error:  # of the checkpoint or the device
-        raise CommandError(str(error)) from error

@@ -9,7 +9,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from audio_interaction_ros.cli.errors import CommandError
+from audio_interaction_ros.cli.errors import CommandError, reported
+from audio_interaction_ros.cli.parsers import add_command
 
 if TYPE_CHECKING:
     from audio_interaction_ros.bags import BagWriter, TopicQos
@@ -32,12 +33,12 @@ examples:
 
 def add_parser(commands: Any) -> None:
     """Add the sub-command to argparse's sub-parsers."""
-    parser: argparse.ArgumentParser = commands.add_parser(
+    parser = add_command(
+        commands,
         'record',
-        help='the audio topics into a rosbag2 bag',
-        description='Record audio_stamped and audio_info into a rosbag2 bag that replay and `ros2 bag` read.',
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        'the audio topics into a rosbag2 bag',
+        'Record audio_stamped and audio_info into a rosbag2 bag that replay and `ros2 bag` read.',
+        _EPILOG,
     )
     parser.add_argument(
         '--out', type=Path, required=True, metavar='BAG', help='directory of the new bag; never overwritten'
@@ -74,10 +75,8 @@ def run(arguments: argparse.Namespace) -> int:
         )
     from audio_interaction_ros.bags import BagError, BagWriter
 
-    try:
+    with reported(BagError):
         writer = BagWriter(arguments.out, arguments.storage)
-    except BagError as error:
-        raise CommandError(str(error)) from error
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     rclpy.init(args=[], signal_handler_options=rclpy.SignalHandlerOptions.NO)
     recorder = _Recorder(writer)

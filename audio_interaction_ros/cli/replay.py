@@ -11,8 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from audio_interaction_ros.cli.errors import CommandError
+from audio_interaction_ros.cli.errors import CommandError, reported
 from audio_interaction_ros.cli.models import add_checkpoint_option, load_halves
+from audio_interaction_ros.cli.parsers import add_command
 
 if TYPE_CHECKING:
     from audio_interaction_ros.bags import AudioBagReader
@@ -36,12 +37,12 @@ examples:
 
 def add_parser(commands: Any) -> None:
     """Add the sub-command to argparse's sub-parsers."""
-    parser: argparse.ArgumentParser = commands.add_parser(
+    parser = add_command(
+        commands,
         'replay',
-        help='a rosbag2 bag; decisions and responses as CSV and JSON',
-        description='Hear the audio of a rosbag2 bag as the robot would have, always keeping up.',
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        'a rosbag2 bag; decisions and responses as CSV and JSON',
+        'Hear the audio of a rosbag2 bag as the robot would have, always keeping up.',
+        _EPILOG,
     )
     parser.add_argument(
         'bag', type=Path, metavar='BAG', help='rosbag2 bag to hear: its directory, or a single .mcap or .db3 file'
@@ -62,12 +63,9 @@ def run(arguments: argparse.Namespace) -> int:
     """Replay the bag and return 0, also when some messages were malformed: the summary counts them."""
     from audio_interaction_ros.bags import AudioBagReader, BagError
 
-    try:
-        with AudioBagReader(arguments.bag, arguments.topic) as bag:
-            encoder, decoder = load_halves(arguments.checkpoint)
-            return _replay(bag, encoder, decoder, arguments.out)
-    except BagError as error:
-        raise CommandError(str(error)) from error
+    with reported(BagError), AudioBagReader(arguments.bag, arguments.topic) as bag:
+        encoder, decoder = load_halves(arguments.checkpoint)
+        return _replay(bag, encoder, decoder, arguments.out)
 
 
 def _replay(bag: AudioBagReader, encoder: EncoderHalf, decoder: DecoderHalf, out: Path) -> int:
