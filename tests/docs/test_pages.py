@@ -1,0 +1,41 @@
+"""Glossary and tree name what is there, and leave no folder out."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from docs import tree
+
+ROOT = Path(__file__).parents[2]
+GLOSSARY = (ROOT / 'docs' / 'glossary.md').read_text()
+ROWS = [line for line in GLOSSARY.splitlines() if line.startswith('| ')][1:]
+
+
+@pytest.mark.parametrize('row', ROWS, ids=lambda row: row.split(' | ')[0].strip('| '))
+def test_every_term_of_the_glossary_is_in_the_file_that_it_names(row):
+    cells = [cell.strip() for cell in row.strip('|').split('|')]
+    assert len(cells) == 4
+    path, *names = re.findall(r'`([^`]+)`', cells[3])
+    text = (ROOT / path).read_text()
+    assert all(re.search(rf'\b{re.escape(name)}\b', text) for name in names)
+
+
+def test_the_tree_is_what_the_modules_say_of_themselves():
+    assert tree.PAGE.read_text() == tree.page(), 'run python -m docs.tree'
+
+
+@pytest.mark.parametrize('package', tree.PACKAGES)
+def test_every_folder_and_module_of_a_package_is_in_the_tree_with_words_beside_it(package):
+    lines = dict(tree.lines_of(ROOT / package))
+    assert [name for name, words in lines.items() if not words] == []
+    names = {name.strip() for name in lines}
+    modules = {file.name for file in (ROOT / package).rglob('*.py') if not file.name.startswith('_')}
+    generated = {file.name for kind in ('msg', 'srv') for file in (ROOT / package / kind).glob('*.py')}
+    assert modules - generated <= names
+
+
+def test_what_the_tree_says_by_hand_is_about_what_exists():
+    assert [path for path in tree.OTHERS if not (ROOT / path).exists()] == []
