@@ -24,10 +24,10 @@ from audio_interaction_ros.model.checkpoint import PROTOCOL, TOKENIZER
 from audio_interaction_ros.model.protocol import Protocol
 from docs.pictures import canvas
 from docs.pictures.demo import CHECKPOINT
-from training.corpus.build import build, read_streams
-from training.corpus.labels import MASK, tokenise
-from training.corpus.perform import Stream
-from training.corpus.plan import CorpusRecipe
+from training.corpus.build import build
+from training.corpus.recipe import CorpusRecipe
+from training.labels import MASK, tokenise
+from training.streams import Stream, read_streams
 
 _SEED, _HOURS = 7, 0.05
 _MOST_CHUNKS = 36
