@@ -87,7 +87,7 @@ def lanes(spans: Sequence[tuple[float, float]]) -> list[int]:
 def write(figure: Figure, path: Path) -> None:
     """Write the figure as SVG. Raises ValueError for text too small to read in a document."""
     small = [
-        text.get_text() for text in figure.findobj(Text) if text.get_text() and text.get_fontsize() < SMALLEST_POINTS
+        text.get_text() for text in figure.findobj(Text) if text.get_text() and float(text.get_fontsize()) < SMALLEST_POINTS
     ]
     if small:
         raise ValueError(

@@ -121,9 +121,8 @@ def draw(path: Path, checkpoint: Path = CHECKPOINT, scene: Path = SCENE, thresho
     drains = [step for step in timeline.steps if isinstance(step.event, Decision)]
     _chunks(rows[1], drains)
     _decoder(rows[2], timeline)
-    _steps(
-        rows[3], timeline.queue, canvas.AMBER, f'drained: {max(step.event.chunks_drained for step in drains)} at most'
-    )
+    longest = max(each.event.chunks_drained for each in drains if isinstance(each.event, Decision))
+    _steps(rows[3], timeline.queue, canvas.AMBER, f'drained: {longest} at most')
     _steps(rows[4], timeline.cache, canvas.VIOLET)
     rows[4].set(
         xlim=(0.0, _LENGTH_S), xlabel=f'seconds; a pass of the language model takes {1_000 * PASS_S:.0f} ms here'

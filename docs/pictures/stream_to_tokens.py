@@ -94,7 +94,7 @@ def draw_stream(
     canvas.write(figure, path)
 
 
-def _x(sample: float, scale: float) -> float:
+def _x(sample: Any, scale: float) -> Any:
     return 10.0 + sample * scale
 
 
