@@ -86,9 +86,8 @@ def lanes(spans: Sequence[tuple[float, float]]) -> list[int]:
 
 def write(figure: Figure, path: Path) -> None:
     """Write the figure as SVG. Raises ValueError for text too small to read in a document."""
-    small = [
-        text.get_text() for text in figure.findobj(Text) if text.get_text() and float(text.get_fontsize()) < SMALLEST_POINTS
-    ]
+    texts = [text for text in figure.findobj(Text) if text.get_text()]
+    small = [text.get_text() for text in texts if float(text.get_fontsize()) < SMALLEST_POINTS]
     if small:
         raise ValueError(
             f'{path.name}: text smaller than {SMALLEST_POINTS} points: {small}; make it larger or leave it out'

@@ -18,7 +18,7 @@ from audio_interaction_ros.audio.formats import PcmFormat, Samples, read_audio_f
 from audio_interaction_ros.audio.logmel import CausalLogMel
 from audio_interaction_ros.audio.resample import to_mono_16k
 from audio_interaction_ros.audio.timeline import NS_PER_SAMPLE
-from audio_interaction_ros.cli.scoring import Matches, Scene, SceneEvent, answer_window, match
+from audio_interaction_ros.cli.scoring import DemoScene, Matches, SceneEvent, answer_window, match
 from audio_interaction_ros.model.checkpoint import load_decoder, load_encoder
 from audio_interaction_ros.nodes.parameters import SafetyAlertParameters
 from audio_interaction_ros.safety.alarm_listener import AlarmListener
@@ -98,7 +98,7 @@ def draw(path: Path, checkpoint: Path = CHECKPOINT, scene: Path = SCENE, longest
     """Write the picture of one run."""
     run = hear(checkpoint, scene, longest_s)
     length_s = len(run.samples) / SAMPLE_RATE_HZ
-    sounds = [event for event in Scene.load(scene.with_suffix('.json')).events if event.onset_s < length_s]
+    sounds = [event for event in DemoScene.load(scene.with_suffix('.json')).events if event.onset_s < length_s]
     hazards = [event for event in sounds if event.hazard]
     windows = [answer_window(hazard) for hazard in hazards]
     answers = match(windows, [at_s for at_s, _ in run.responses])

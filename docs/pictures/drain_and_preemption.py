@@ -22,7 +22,8 @@ from audio_interaction_ros.model.checkpoint import DecoderHalf, EncoderHalf, loa
 from audio_interaction_ros.model.engine import Engine, KvCache
 from audio_interaction_ros.model.network import LanguageModel
 from audio_interaction_ros.streaming.fifo import ChunkQueue
-from audio_interaction_ros.streaming.loop import Decision, ListeningLoop, Response, encode_waveform, make_session
+from audio_interaction_ros.streaming.ingest import encode_waveform
+from audio_interaction_ros.streaming.loop import Decision, ListeningLoop, Response, make_session
 from docs.pictures import canvas
 from docs.pictures.demo import CHECKPOINT, SCENE
 
