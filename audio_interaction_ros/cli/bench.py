@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from audio_interaction_ros.cli.errors import CommandError, reported
-from audio_interaction_ros.cli.models import add_checkpoint_option, add_device_options, load_halves
+from audio_interaction_ros.cli.models import load_halves
 from audio_interaction_ros.cli.parsers import add_action, add_command
+from audio_interaction_ros.options import add_checkpoint_option, add_device_options
 
 if TYPE_CHECKING:
     from audio_interaction_ros.audio.formats import Samples

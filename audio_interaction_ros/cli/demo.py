@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from audio_interaction_ros.cli.errors import CommandError
-from audio_interaction_ros.cli.models import add_checkpoint_option
+from audio_interaction_ros.options import add_checkpoint_option
 
 if TYPE_CHECKING:
     from audio_interaction_ros.cli.observer import Observer

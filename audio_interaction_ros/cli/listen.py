@@ -6,8 +6,9 @@ import argparse
 import json
 from typing import TYPE_CHECKING, Any
 
-from audio_interaction_ros.cli.models import add_checkpoint_option, load_halves
+from audio_interaction_ros.cli.models import load_halves
 from audio_interaction_ros.cli.parsers import add_command
+from audio_interaction_ros.options import add_checkpoint_option
 
 if TYPE_CHECKING:
     from audio_interaction_ros.model.checkpoint import DecoderHalf, EncoderHalf

@@ -7,19 +7,17 @@ import csv
 import json
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from audio_interaction_ros.cli.errors import CommandError, reported
-from audio_interaction_ros.cli.models import add_checkpoint_option, load_halves
+from audio_interaction_ros.cli.models import load_halves
 from audio_interaction_ros.cli.parsers import add_command
+from audio_interaction_ros.options import add_checkpoint_option
 
 if TYPE_CHECKING:
     from audio_interaction_ros.bags import AudioBagReader
     from audio_interaction_ros.model.checkpoint import DecoderHalf, EncoderHalf
-    from audio_interaction_ros.streaming.fifo import EncodedChunk
-    from audio_interaction_ros.streaming.loop import Decision, Response
 
 _EPILOG = """\
 Reads sqlite3 and MCAP bags with audio_common_msgs AudioDataStamped (or AudioData) and AudioInfo; needs no
@@ -72,6 +70,7 @@ def _replay(bag: AudioBagReader, encoder: EncoderHalf, decoder: DecoderHalf, out
     from audio_interaction_ros.audio import CHUNK_S, SAMPLE_RATE_HZ
     from audio_interaction_ros.cli.reports import DECISION_FIELDS, decision_row, replay_report
     from audio_interaction_ros.streaming.loop import Decision
+    from audio_interaction_ros.streaming.replay import hear_bag
 
     started = time.monotonic()
     chunks, lost_samples, streams, responses = 0, 0, set(), []
@@ -112,37 +111,3 @@ def _replay(bag: AudioBagReader, encoder: EncoderHalf, decoder: DecoderHalf, out
     }
     print(json.dumps(summary, ensure_ascii=False), flush=True)
     return 0
-
-
-def hear_bag(bag: AudioBagReader, encoder: EncoderHalf, decoder: DecoderHalf) -> Iterator[Decision | Response]:
-    """Yield every decision and response to a bag, one chunk at a time, as on a robot that always keeps up.
-
-    Gaps and new streams come from the stamps, as in the chunk_encoder node; the bag's last chunk is filled
-    up with silence, as `listen` does with a file's.
-    """
-    from audio_interaction_ros.streaming.fifo import ChunkQueue
-    from audio_interaction_ros.streaming.loop import ListeningLoop, make_session
-
-    queue = ChunkQueue(max_chunks=1)
-    loop = ListeningLoop(queue, make_session(decoder), decoder)
-    for chunk in _encode_bag(bag, encoder):
-        queue.push(chunk)
-        yield from loop.run_until_idle()
-
-
-def _encode_bag(bag: AudioBagReader, encoder: EncoderHalf) -> Iterator[EncodedChunk]:
-    from audio_interaction_ros.audio.formats import AudioFormatError
-    from audio_interaction_ros.streaming.ingest import AudioIngest
-
-    ingest, malformed = AudioIngest(encoder, first_stream_id=0), 0
-    for message in bag.read():
-        if bag.malformed > malformed:
-            ingest.note_loss()
-        try:
-            samples = message.pcm.decode(message.data)
-            yield from ingest.push(samples, message.pcm, message.stamp_ns)
-        except AudioFormatError as error:
-            ingest.note_loss()
-            bag.reject(str(error))
-        malformed = bag.malformed
-    yield from ingest.finish()

@@ -11,21 +11,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from audio_interaction_ros.audio import CHUNK_S
 from audio_interaction_ros.cli.errors import CommandError
+from audio_interaction_ros.matching import SceneEvent, answer_window, match
 from audio_interaction_ros.safety.policy import HeardBy
-
-# A response counts for a hazard until its end, or this long after its onset when it is shorter.
-MIN_ANSWER_WINDOW_S = 4.0
-
-
-class SceneEvent(BaseModel):
-    """A `SceneEvent` is a sound in the scene, in seconds from the scene's start."""
-
-    model_config = ConfigDict(frozen=True, extra='ignore')
-
-    onset_s: float
-    end_s: float
-    category: str
-    hazard: bool
 
 
 class DemoScene(BaseModel):
@@ -156,39 +143,6 @@ class Score:
         """Return the second of the scene at which a response was triggered or an alert arrived."""
         moment_s = heard.stamp_s + CHUNK_S if isinstance(heard, HeardResponse) else heard.received_s
         return moment_s - self.start_s
-
-
-@dataclass(frozen=True)
-class Matches:
-    """A `Matches` says which moment answers which window, by their numbers; the other moments are repeats or false."""
-
-    answers: dict[int, int]
-    repeats: tuple[int, ...]
-    false: tuple[int, ...]
-
-
-def match(windows: Sequence[tuple[float, float]], moments_s: Sequence[float]) -> Matches:
-    """Match each moment, in the order given, to a window, (after, until], that holds it.
-
-    Where windows overlap, the first that is not answered yet counts. A further moment in windows that are all answered
-    is a repeat; one outside every window is false.
-    """
-    answers: dict[int, int] = {}
-    repeats: list[int] = []
-    false: list[int] = []
-    for moment, at_s in enumerate(moments_s):
-        matching = [index for index, (after_s, until_s) in enumerate(windows) if after_s < at_s <= until_s]
-        unanswered = [index for index in matching if index not in answers]
-        if unanswered:
-            answers[unanswered[0]] = moment
-        else:
-            (repeats if matching else false).append(moment)
-    return Matches(answers, tuple(repeats), tuple(false))
-
-
-def answer_window(event: SceneEvent) -> tuple[float, float]:
-    """Return the seconds of the scene, (after, until], in which a response counts for an event."""
-    return event.onset_s, max(event.end_s, event.onset_s + MIN_ANSWER_WINDOW_S)
 
 
 def signature_alerts(alerts: Iterable[HeardAlert]) -> list[HeardAlert]:

@@ -53,8 +53,6 @@ class _Trial:
 
     def wait_to_escalate(self) -> None:
         self.now_s += _ESCALATE_AFTER_S
-        self.heard_s = self.now_s
-        self.policy.goes_on(_HAZARD.name, self.now_s)  # the hazard is there all the time
         self.take(self.policy.escalate(self.now_s))
 
     def wait_to_clear(self) -> None:

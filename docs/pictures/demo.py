@@ -18,7 +18,8 @@ from audio_interaction_ros.audio.formats import PcmFormat, Samples, read_audio_f
 from audio_interaction_ros.audio.logmel import CausalLogMel
 from audio_interaction_ros.audio.resample import to_mono_16k
 from audio_interaction_ros.audio.timeline import NS_PER_SAMPLE
-from audio_interaction_ros.cli.scoring import DemoScene, Matches, SceneEvent, answer_window, match
+from audio_interaction_ros.cli.scoring import DemoScene
+from audio_interaction_ros.matching import Matches, SceneEvent, answer_window, match
 from audio_interaction_ros.model.checkpoint import load_decoder, load_encoder
 from audio_interaction_ros.nodes.parameters import SafetyAlertParameters
 from audio_interaction_ros.safety.alarm_listener import AlarmListener

@@ -12,7 +12,6 @@ from audio_interaction_ros.cli.scoring import (
     HeardAlert,
     HeardDecision,
     HeardResponse,
-    SceneEvent,
     Score,
     count_chunks,
     scene_start_s,
@@ -21,6 +20,7 @@ from audio_interaction_ros.cli.scoring import (
     summary,
 )
 from audio_interaction_ros.cli.scoring import score as score_by_name
+from audio_interaction_ros.matching import SceneEvent
 from audio_interaction_ros.safety.hazards import HazardTaxonomy, default_taxonomy_path
 from audio_interaction_ros.safety.policy import HeardBy
 

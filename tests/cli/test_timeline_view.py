@@ -11,10 +11,10 @@ from audio_interaction_ros.cli.scoring import (
     HazardOutcome,
     HeardAlert,
     HeardResponse,
-    SceneEvent,
     Score,
 )
 from audio_interaction_ros.cli.timeline_view import TimelineView
+from audio_interaction_ros.matching import SceneEvent
 from audio_interaction_ros.safety.policy import HeardBy
 
 FIRE = SceneEvent(onset_s=2.0, end_s=6.0, category='fire', hazard=True)

@@ -14,9 +14,9 @@ from audio_interaction_ros.audio import CHUNK_S, SAMPLE_RATE_HZ
 from audio_interaction_ros.audio.formats import AudioFormatError, Samples
 from audio_interaction_ros.audio.resample import to_mono_16k
 from audio_interaction_ros.bags import AudioBagReader, BagError
-from audio_interaction_ros.cli.replay import hear_bag
-from audio_interaction_ros.cli.scoring import SceneEvent, answer_window, match
+from audio_interaction_ros.matching import SceneEvent, answer_window, match
 from audio_interaction_ros.streaming.loop import Decision, Response
+from audio_interaction_ros.streaming.replay import hear_bag
 from training.evaluate import EvaluationError
 from training.evaluate.hearing import Ear, Heard, end_s
 from training.evaluate.report import Evaluation, Example, ten

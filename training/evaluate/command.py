@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from audio_interaction_ros.cli.models import add_checkpoint_option, add_device_options
+from audio_interaction_ros.options import add_checkpoint_option, add_device_options
 from training.evaluate import EvaluationError
 
 if TYPE_CHECKING:

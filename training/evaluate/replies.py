@@ -6,7 +6,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 
 from audio_interaction_ros.audio import CHUNK_S, CHUNK_SAMPLES, SAMPLE_RATE_HZ
-from audio_interaction_ros.cli.scoring import match
+from audio_interaction_ros.matching import match
 from audio_interaction_ros.streaming.loop import Response
 from training.clips.answers import load_answers
 from training.evaluate.hearing import Heard, end_s

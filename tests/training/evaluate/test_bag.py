@@ -10,7 +10,7 @@ import pytest
 
 from audio_interaction_ros.audio.formats import PcmFormat
 from audio_interaction_ros.bags import AudioBagReader
-from audio_interaction_ros.cli.scoring import SceneEvent
+from audio_interaction_ros.matching import SceneEvent
 from tests.bag_of_sound import START_NS, s16_messages, write_bag
 from tests.training.evaluate.streams import heard
 from training.__main__ import main
