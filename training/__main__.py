@@ -100,7 +100,7 @@ def _mendable() -> tuple[type[Exception], ...]:
     from training.errors import CorpusError
     from training.evaluate import EvaluationError
     from training.inspect import InspectionError
-    from training.recipe import RecipeError
+    from training.recipe_file import RecipeError
     from training.sources.clip_library import ClipLibraryError
     from training.speech.voices import SpeechError
     from training.stages import TrainingError

@@ -5,22 +5,53 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from audio_interaction_ros.audio import SAMPLE_RATE_HZ
+from audio_interaction_ros.model.shapes import AudioConfig, TextConfig
+from training.corpus.recipe import CorpusRecipe
+from training.recipe_file import RecipeError, check_recipe, read_recipe_file
 
-
-class RecipeError(ValueError):
-    """A recipe that cannot work, in one sentence."""
+STAGE_0 = 'encoder'  # the name of the stage that the paper does not have
 
 
 class _Section(BaseModel):
     model_config = ConfigDict(extra='forbid', frozen=True)
 
 
+class AudioShapes(AudioConfig):
+    """The `audio` section has the encoder's shapes, under transformers' names."""
+
+    model_config = ConfigDict(extra='forbid', frozen=True)
+
+    dropout: float = Field(default=0.0, ge=0, le=0, description='the tower has none')
+
+    def config(self) -> AudioConfig:
+        """Return the same as a checkpoint has it."""
+        return AudioConfig(**self.model_dump())
+
+
+class TextShapes(TextConfig):
+    """The `text` section has the language model's shapes, under transformers' names."""
+
+    model_config = ConfigDict(extra='forbid', frozen=True)
+
+    vocab_size: int | None = Field(default=None, ge=1, description="null: the tokenizer's")  # type: ignore[assignment]
+
+    @field_validator('tie_word_embeddings', mode='before')
+    @classmethod
+    def _is_not_tied(cls, tied: Any) -> Any:
+        if tied:
+            raise ValueError('the LM head and the embeddings train apart; set tie_word_embeddings to false')
+        return tied
+
+    def config(self, tokens: int) -> TextConfig:
+        """Return the same as a checkpoint has it, for a tokenizer of so many tokens where no `vocab_size` is given."""
+        return TextConfig(**(self.model_dump() | {'vocab_size': self.vocab_size or tokens}))
+
+
 class ListeningStage(_Section):
-    """Stage 0, where nothing pretrained is at hand: sounds and phonemes in 2-second crops."""
+    """Stage 0, for an encoder that is not pretrained, teaches sounds and phonemes in 2-second crops."""
 
     steps: int = Field(ge=1)
     batch: int = Field(ge=1, description='crops of sounds a step')
@@ -30,11 +61,11 @@ class ListeningStage(_Section):
     weight_decay: float = Field(ge=0)
 
 
-Part = Literal['lm_head', 'embeddings', 'new_token_embeddings', 'adapter', 'language_model', 'encoder']
+TrainablePart = Literal['lm_head', 'embeddings', 'new_token_embeddings', 'adapter', 'language_model', 'encoder']
 
 
 class StageData(_Section):
-    """Which streams of the corpus a stage reads, and how."""
+    """The `data` section of a stage says which streams of the corpus it reads, and how."""
 
     categories: tuple[str, ...] = Field(default=(), description='of the seven abilities; empty: all of them')
     form: Literal['offline', 'online'] = Field(
@@ -62,10 +93,10 @@ class StageData(_Section):
 
 
 class Stage(_Section):
-    """One of the four of the paper (B.2, Table 11), or of a recipe that goes on from a checkpoint."""
+    """A `Stage` is one of the four of the paper (B.2, Table 11), or of a recipe that goes on from a checkpoint."""
 
     name: str = Field(pattern=r'^[a-z][a-z0-9-]*$')
-    trainable: tuple[Part, ...] = Field(min_length=1)
+    trainable: tuple[TrainablePart, ...] = Field(min_length=1)
     data: StageData
     steps: int = Field(ge=1, description='of the optimiser')
     batch: int = Field(ge=1, description='streams on one device at a time')
@@ -86,7 +117,7 @@ class Stage(_Section):
 
 
 class Optimiser(_Section):
-    """AdamW, linear warm-up, cosine decay to nothing (Table 11)."""
+    """The optimiser is AdamW with linear warm-up and cosine decay to nothing (Table 11)."""
 
     beta1: float = Field(default=0.9, gt=0, lt=1)
     beta2: float = Field(default=0.95, gt=0, lt=1)
@@ -98,16 +129,16 @@ class Optimiser(_Section):
 
 
 class TrainingRecipe(_Section):
-    """Everything that a checkpoint depends on besides the corpus."""
+    """A `TrainingRecipe` holds everything that a checkpoint depends on besides the corpus."""
 
     name: str
-    seed: int
+    seed: int = Field(ge=0)
     instruction: str = Field(description='what stands before a stream whose script gives no instruction of its own')
     vocabulary_size: int | None = Field(
         default=None, ge=300, description='learnt from the corpus; null: the tokenizer of the checkpoint to start from'
     )
-    audio: dict[str, Any] = Field(description='AudioConfig, of model/shapes.py')
-    text: dict[str, Any] = Field(description='TextConfig, of model/shapes.py')
+    audio: AudioShapes
+    text: TextShapes
     log_mel: Literal['fixed', 'running_maximum'] = Field(
         default='fixed', description="running_maximum for an encoder that was trained on Whisper's spectrogram"
     )
@@ -128,40 +159,42 @@ class TrainingRecipe(_Section):
     validation_streams: int = Field(default=200, ge=1, description='at most so many of the validation side')
     validate_every: int = Field(default=200, ge=1, description='steps')
     save_every_minutes: float = Field(default=2.0, ge=0)
-    streams_corpus: dict[str, Any] = Field(default_factory=dict, description='CorpusRecipe, of `corpus build`')
+    streams_corpus: CorpusRecipe = Field(default=CorpusRecipe(), description='what `corpus build` is to make')
 
     @model_validator(mode='after')
     def _numbers_fit(self) -> TrainingRecipe:
-        if self.audio.get('n_window') != self.chunk_ms // 20:  # half of its log-mel frames, which are 10 ms apart
+        if self.audio.n_window != self.chunk_ms // 20:  # half of its log-mel frames, which are 10 ms apart
             raise ValueError(
-                f'audio.n_window is {self.audio.get("n_window")} and chunk_ms {self.chunk_ms}; '
+                f'audio.n_window is {self.audio.n_window} and chunk_ms {self.chunk_ms}; '
                 f'the encoder of such chunks has n_window {self.chunk_ms // 20}, give that'
             )
-        if self.text.get('tie_word_embeddings', False):
-            raise ValueError('text: the LM head and the embeddings train apart; set tie_word_embeddings to false')
-        if self.audio.get('output_dim') != self.text.get('hidden_size'):
+        if self.audio.output_dim != self.text.hidden_size:
             raise ValueError('audio.output_dim and text.hidden_size differ; vectors take the place of embeddings')
         names = [stage.name for stage in self.stages]
-        if len(set(names)) < len(names):
-            raise ValueError(f'stages {names}: give each a name of its own')
+        if len(set(names)) < len(names) or STAGE_0 in names:
+            raise ValueError(f"stages {names}: give each a name of its own, and none '{STAGE_0}', which is stage 0")
         return self
 
     @property
     def chunk_samples(self) -> int:
-        """At 16 kHz."""
+        """Return the length of a chunk in samples at 16 kHz."""
         return self.chunk_ms * SAMPLE_RATE_HZ // 1_000
 
     @property
     def chunk_s(self) -> float:
-        """c in seconds."""
+        """Return the length of a chunk, c, in seconds."""
         return self.chunk_ms / 1_000
 
+    def stage_name(self, number: int) -> str:
+        """Return the name of a stage, counted from 1; 0 is stage 0."""
+        return self.stages[number - 1].name if number else STAGE_0
+
     def streams_a_step(self, stage: Stage) -> int:
-        """The effective batch of Table 11: the same however many devices there are."""
+        """Return the effective batch of Table 11: the same however many devices there are."""
         return stage.batch * stage.accumulation * self.devices
 
     def accumulation_on(self, stage: Stage, devices: int) -> int:
-        """How many batches each of `devices` runs before a step. Raises RecipeError where they do not divide."""
+        """Return how many batches each of `devices` runs a step. Raises RecipeError where they do not divide."""
         whole = self.streams_a_step(stage)
         if whole % (stage.batch * devices):
             raise RecipeError(
@@ -171,18 +204,6 @@ class TrainingRecipe(_Section):
         return whole // (stage.batch * devices)
 
 
-def recipe_path(name: str) -> Path:
-    """A path, or the name of a recipe in training/recipes."""
-    path = Path(name)
-    return path if path.suffix else Path(__file__).parent / 'recipes' / f'{name}.yaml'
-
-
 def load_training_recipe(path: Path) -> TrainingRecipe:
-    """Raises RecipeError: what is wrong, and where."""
-    try:
-        return TrainingRecipe.model_validate(yaml.safe_load(path.read_text()))
-    except OSError as error:
-        known = sorted(file.stem for file in (Path(__file__).parent / 'recipes').glob('*.yaml'))
-        raise RecipeError(f"no recipe at '{path}'; give a YAML file or one of {known}") from error
-    except (ValidationError, yaml.YAMLError) as error:
-        raise RecipeError(f"'{path}' is not a usable recipe: {error}") from error
+    """Return the recipe of a file. Raises RecipeError: what is wrong, and where."""
+    return check_recipe(TrainingRecipe, read_recipe_file(path), path)

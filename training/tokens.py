@@ -14,7 +14,7 @@ _EMOTIONS = ('happy', 'sad', 'angry', 'surprise', 'normal', 'urgent')  # the rel
 
 
 def make_tokenizer(texts: Iterable[str], vocabulary_size: int) -> tuple[Tokenizer, Protocol]:
-    """Byte-pair encoding learnt from `texts`, with the protocol's tokens first."""
+    """Learn byte-pair encoding from `texts`, with the protocol's tokens first."""
     special = [f'<|{name}|>' for name in (*_ROLES, *_LANGUAGES, *_EMOTIONS)]
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)

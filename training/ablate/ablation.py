@@ -12,11 +12,10 @@ from pathlib import Path
 from tqdm import tqdm
 
 from audio_interaction_ros.model.checkpoint import CheckpointConfig
-from audio_interaction_ros.model.shapes import AudioConfig
-from training.ablate.score import Score, score
-from training.ablate.variants import BASELINE, VARIANTS, Variant, corpus_settings, recipe_of
+from training.ablate.recipes import corpus_recipe_of, recipe_of
+from training.ablate.score import VariantScore, score
+from training.ablate.variants import BASELINE, VARIANTS, Variant
 from training.corpus.build import build
-from training.corpus.recipe import CorpusRecipe
 from training.files import write_whole
 from training.recipe import TrainingRecipe
 from training.stages import TrainingError
@@ -27,7 +26,7 @@ _LIBRARY = Path('library') / 'clips'
 
 @dataclass(frozen=True)
 class Ablation:
-    """What is ablated, at which scale, and where it is kept.
+    """An `Ablation` says what is ablated, at which scale, and where it is kept.
 
     `hours`: of streams in every corpus. `steps`: as in `recipe_of`. `sources`: as `build` takes them. `start`: a
     checkpoint directory whose encoder stands in for stage 0; all of it, where the recipe has no stage 0.
@@ -43,33 +42,33 @@ class Ablation:
 
     @property
     def start_encoder(self) -> Path | None:
-        """The checkpoint whose encoder stands in for stage 0."""
+        """Return the checkpoint whose encoder stands in for stage 0."""
         return self.start if self.recipe.encoder is not None else None
 
     @property
     def start_weights(self) -> Path | None:
-        """The checkpoint whose weights are all taken."""
+        """Return the checkpoint whose weights are all taken."""
         return self.start if self.recipe.encoder is None else None
 
     def run(self, variant: Variant) -> Path:
-        """The folder in which it is trained."""
+        """Return the folder in which a variant is trained."""
         return self.out / 'runs' / (BASELINE if variant.after_stage else variant.name)
 
     def corpus(self, variant: Variant) -> Path:
-        """The folder of what it is trained on."""
+        """Return the folder of the corpus that a variant is trained on."""
         return self.out / 'corpora' / (variant.name if variant.corpus else BASELINE)
 
     def index(self, variant: Variant) -> Path:
-        """The index, in the variant's chunks, of what all are scored on: the baseline's corpus."""
+        """Return the index, in the variant's chunks, of the baseline's corpus, on which all are scored."""
         return self.run(VARIANTS[BASELINE] if variant.corpus else variant) / INDEX
 
     def score(self, variant: Variant) -> Path:
-        """The file of its score; a variant that has one is finished."""
+        """Return the file of a variant's score; where there is one, the variant is finished."""
         return self.out / 'scores' / f'{variant.name}.json'
 
 
-def ablate(ablation: Ablation, only: Collection[str] | None, stop_after_s: float | None) -> dict[str, Score]:
-    """Train and score the baseline and the variants named, or all; returns every score there is, in their order.
+def ablate(ablation: Ablation, only: Collection[str] | None, stop_after_s: float | None) -> dict[str, VariantScore]:
+    """Train and score the baseline and the variants named, or all; return every score there is, in their order.
 
     Not all of them where the time is up. Raises TrainingError, and whatever `build` and `train` raise.
     """
@@ -82,7 +81,7 @@ def ablate(ablation: Ablation, only: Collection[str] | None, stop_after_s: float
             if not ablation.score(variant).exists() and not _finish(ablation, variant, deadline):
                 break
     paths = {name: ablation.score(variant) for name, variant in VARIANTS.items()}
-    return {name: Score.model_validate_json(path.read_text()) for name, path in paths.items() if path.exists()}
+    return {name: VariantScore.model_validate_json(path.read_text()) for name, path in paths.items() if path.exists()}
 
 
 def _begin(ablation: Ablation) -> None:
@@ -102,7 +101,7 @@ def _begin(ablation: Ablation) -> None:
         )
     if ablation.start_encoder is not None:
         shape = CheckpointConfig.load(ablation.start_encoder).encoder_outline().audio_tower.config
-        if shape != AudioConfig(**ablation.recipe.audio):
+        if shape != ablation.recipe.audio.config():
             raise TrainingError(
                 f"the encoder of '{ablation.start_encoder}' has other shapes than recipe '{ablation.recipe.name}'; "
                 'give a checkpoint that this recipe made, or no --start'
@@ -137,10 +136,10 @@ def _up(deadline: float | None) -> bool:
 def _train(ablation: Ablation, variant: Variant, recipe: TrainingRecipe, deadline: float | None) -> bool:
     run, baseline = ablation.run(variant), VARIANTS[BASELINE]
     if ablation.start_encoder is not None:
-        take_encoder(run, ablation.start_encoder)
+        take_encoder(run, recipe, ablation.start_encoder)
     if variant is not baseline:
         alike = variant.chunk_ms == baseline.chunk_ms
-        begin_like(run, ablation.run(baseline), encoder=alike and recipe.encoder is not None)
+        begin_like(run, recipe, ablation.run(baseline), encoder=alike and recipe.encoder is not None)
     file = run / 'recipe.yaml'
     write_whole(file, recipe.model_dump_json(indent=1).encode())  # which YAML reads too
     left_s = None if deadline is None else max(0.0, deadline - time.monotonic())
@@ -154,7 +153,7 @@ def _build(ablation: Ablation, variant: Variant) -> None:
         return
     if corpus != baseline:
         _link(baseline / _LIBRARY, corpus / _LIBRARY)
-    settings = CorpusRecipe.model_validate(corpus_settings(variant, ablation.recipe))
+    settings = corpus_recipe_of(variant, ablation.recipe)
     build(settings, ablation.sources, ablation.hours, ablation.recipe.seed, ablation.workers, corpus)
 
 

@@ -9,12 +9,12 @@ from pathlib import Path
 
 from training.ablate.variants import BASELINE, STAGES, VARIANTS
 from training.corpus.command import add_source_arguments, sources_of
-from training.recipe import load_training_recipe, recipe_path
+from training.recipe_file import recipe_path
 from training.stages import TrainingError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """What `ablate` takes."""
+    """Add the arguments of `ablate`."""
     parser.add_argument('--recipe', default='embedded', help='a YAML file, or a name in training/recipes')
     add_source_arguments(parser)
     parser.add_argument(
@@ -43,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Do what was asked; the last line printed is JSON."""
+    """Train, score and write the tables; the last line printed is JSON. Return the exit code."""
     if options.hours <= 0 or options.steps < 1 or options.workers < 1:
         raise TrainingError(
             f'--hours {options.hours:g} --steps {options.steps} --workers {options.workers}: give more than nothing of '
@@ -53,6 +53,7 @@ def run(options: argparse.Namespace) -> int:
         raise TrainingError('ablate trains in one process; start it without torchrun or deepspeed')
     from training.ablate.ablation import Ablation, ablate
     from training.ablate.table import results, write_tables
+    from training.recipe import load_training_recipe
 
     recipe = load_training_recipe(recipe_path(options.recipe))
     if len(recipe.stages) != STAGES:

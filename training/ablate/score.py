@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
-import torch
 from pydantic import BaseModel, ConfigDict
 from safetensors.torch import load_file
 from tokenizers import Tokenizer
@@ -25,11 +24,11 @@ from audio_interaction_ros.model.protocol import Protocol
 from training.metrics import best_threshold
 from training.recipe import StageData, TrainingRecipe
 from training.stages import TrainingError
-from training.stages.batches import Batch, Reader
-from training.stages.engine import Devices
-from training.stages.model import StreamModel, build, heard_chunks
+from training.stages.collator import Batch, StreamCollator
+from training.stages.dataset import SPLITS, ShardDataset
+from training.stages.distributed import Devices
+from training.stages.model import StreamModel, build, predict
 from training.stages.run import CLASSES
-from training.stages.shards import SPLITS, Shards
 from training.stages.validation import response_scores
 
 Sums = Mapping[str, np.ndarray]
@@ -48,8 +47,8 @@ FIGURES: dict[str, Callable[[Sums], np.ndarray]] = {
 }
 
 
-class Score(BaseModel):
-    """What a variant did on each test stream, by the names that `FIGURES` use.
+class VariantScore(BaseModel):
+    """A `VariantScore` is what a variant did on each test stream, by the names that `FIGURES` use.
 
     `train_s`: seconds of the sitting that ended its training.
     """
@@ -62,8 +61,8 @@ class Score(BaseModel):
     train_s: float
 
 
-def score(recipe: TrainingRecipe, run: Path, weights: Path, corpus: Path, index: Path, train_s: float) -> Score:
-    """The test side of `corpus`, through an `index` of it in the recipe's chunks, by what `run` left in `weights`.
+def score(recipe: TrainingRecipe, run: Path, weights: Path, corpus: Path, index: Path, train_s: float) -> VariantScore:
+    """Score what `run` left in `weights` on the test side of `corpus`, through an `index` in the recipe's chunks.
 
     Raises TrainingError where the corpus has too few streams on the validation or the test side.
     """
@@ -71,15 +70,15 @@ def score(recipe: TrainingRecipe, run: Path, weights: Path, corpus: Path, index:
     protocol = Protocol.load(run / PROTOCOL)
     tokenizer = Tokenizer.from_file(str(run / TOKENIZER))
     classes = json.loads((run / CLASSES).read_text())
-    shards = Shards(corpus, index, recipe.chunk_samples)
-    reader = Reader(shards, StageData(form='online'), tokenizer, protocol, recipe.instruction, classes)
-    model = build(recipe, recipe.text.get('vocab_size') or tokenizer.get_vocab_size(), len(classes))
+    dataset = ShardDataset(corpus, index, recipe.chunk_samples)
+    collator = StreamCollator(dataset, StageData(form='online'), tokenizer, protocol, recipe.instruction, classes)
+    model = build(recipe, tokenizer.get_vocab_size(), len(classes))
     model.load_state_dict(load_file(weights))
     model.to(devices.device).eval()
-    logmel = CausalLogMel(recipe.audio['num_mel_bins'], recipe.log_mel).to(devices.device)
+    logmel = CausalLogMel(recipe.audio.num_mel_bins, recipe.log_mel).to(devices.device)
 
     def heard(split: str) -> Iterator[tuple[Batch, np.ndarray, np.ndarray]]:
-        return _heard(model, logmel, reader, devices, split, recipe.stages[-1].batch)
+        return _heard(model, logmel, collator, devices, split, recipe.stages[-1].batch)
 
     decided = [(_wanted(batch, protocol), scores) for batch, scores, _ in heard('validation')]
     wanted, scores = (np.concatenate(column) for column in zip(*decided, strict=True))
@@ -90,49 +89,47 @@ def score(recipe: TrainingRecipe, run: Path, weights: Path, corpus: Path, index:
         'hits': best_threshold(wanted, scores, silence_weight),
         'fair_hits': best_threshold(wanted, scores),
     }
-    rows = [row for batch, given, right in heard('test') for row in _rows(batch, given, right, reader, thresholds)]
+    rows = [row for batch, given, right in heard('test') for row in _rows(batch, given, right, collator, thresholds)]
     rows.sort(key=lambda row: row[0])  # the batches were in order of length
     counts = {name: tuple(row[1][name] for row in rows) for name in rows[0][1]}
     if not sum(counts['responses']):
         raise TrainingError('nothing is to be said in any stream on the test side; give more --hours')
-    return Score(streams=tuple(row[0] for row in rows), counts=counts, thresholds=thresholds, train_s=train_s)
+    return VariantScore(streams=tuple(row[0] for row in rows), counts=counts, thresholds=thresholds, train_s=train_s)
 
 
 def _wanted(batch: Batch, protocol: Protocol) -> np.ndarray:
     return (batch.stream_targets == protocol.response).cpu().numpy()
 
 
-@torch.no_grad()
 def _heard(
-    model: StreamModel, logmel: CausalLogMel, reader: Reader, devices: Devices, split: str, size: int
+    model: StreamModel, logmel: CausalLogMel, collator: StreamCollator, devices: Devices, split: str, size: int
 ) -> Iterator[tuple[Batch, np.ndarray, np.ndarray]]:
     """Batches of one side with P(response) at every drain, float32 [n], and which tokens are predicted, bool [m]."""
     # All of them, however many positions they have: every chunk length is scored on the same streams.
-    places = np.flatnonzero(reader.shards.rows['split'] == SPLITS.index(split))
+    places = np.flatnonzero(collator.dataset.rows['split'] == SPLITS.index(split))
     if not len(places):
         raise TrainingError(f'the corpus has no stream on the {split} side; give more --hours')
-    places = places[np.argsort(reader.shards.rows['chunks'][places], kind='stable')]
+    places = places[np.argsort(collator.dataset.rows['chunks'][places], kind='stable')]
     parts = [places[at : at + size] for at in range(0, len(places), size)]
     for part in tqdm(parts, desc=split, unit='batch', leave=False):
-        batch = reader.read(part).to(devices.device)
-        with devices.autocast():
-            stream_logits, lm_logits, _ = model(heard_chunks(logmel(batch.waveforms), batch, augment=False), batch)
+        batch = collator.collate(part).to(devices.device)
+        stream_logits, lm_logits, _ = predict(model, logmel, batch, devices)
         right = lm_logits.argmax(-1) == batch.lm_targets
-        yield batch, response_scores(stream_logits, reader).cpu().numpy(), right.cpu().numpy()
+        yield batch, response_scores(stream_logits, collator).cpu().numpy(), right.cpu().numpy()
 
 
 def _rows(
-    batch: Batch, scores: np.ndarray, right: np.ndarray, reader: Reader, thresholds: Mapping[str, float]
+    batch: Batch, scores: np.ndarray, right: np.ndarray, collator: StreamCollator, thresholds: Mapping[str, float]
 ) -> Iterator[tuple[str, dict[str, float]]]:
     """(stream, its counts) of a batch."""
-    wanted, stream_of = _wanted(batch, reader.protocol), batch.stream_of.cpu().numpy()
-    lm_of, ends = batch.lm_of.cpu().numpy(), (batch.lm_targets == reader.protocol.eos).cpu().numpy()
+    wanted, stream_of = _wanted(batch, collator.protocol), batch.stream_of.cpu().numpy()
+    lm_of, ends = batch.lm_of.cpu().numpy(), (batch.lm_targets == collator.protocol.eos).cpu().numpy()
     # A reply is what comes up to and with its end; it is exact if no token of it is wrong.
     wrong = np.bincount(np.cumsum(ends) - ends, weights=~right, minlength=1)
     exact_of = lm_of[ends][wrong[: ends.sum()] == 0]
     for row, place in enumerate(batch.places.tolist()):
-        stream, mine = reader.shards.record(place), stream_of == row
-        samples = reader.shards.chunk_samples
+        stream, mine = collator.dataset.record(place), stream_of == row
+        samples = collator.dataset.chunk_samples
         waited = [
             (drain.last + 1) * samples - stream.replies[drain.reply].due
             for drain in stream.drains

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
-from training.ablate.score import FIGURES, Score
+from training.ablate.score import FIGURES, VariantScore
 from training.ablate.variants import BASELINE, TABLES, VARIANTS
 from training.files import write_whole
 from training.html import pages, plots
@@ -39,7 +39,7 @@ class _Sheet:
     rows: list[tuple[str, ...]]
 
 
-def results(scores: Mapping[str, Score], seed: int) -> dict[str, dict[str, Any]]:
+def results(scores: Mapping[str, VariantScore], seed: int) -> dict[str, dict[str, Any]]:
     """Return every variant's figures, their intervals, differences to the baseline on the same streams, the paper's."""
     found: dict[str, dict[str, Any]] = {}
     for name, score in scores.items():
@@ -66,7 +66,7 @@ def results(scores: Mapping[str, Score], seed: int) -> dict[str, dict[str, Any]]
     return found
 
 
-def _value(score: Score, figure: str) -> float:
+def _value(score: VariantScore, figure: str) -> float:
     with np.errstate(divide='ignore', invalid='ignore'):
         return _round(float(FIGURES[figure]({name: np.sum(column) for name, column in score.counts.items()})))
 
@@ -75,7 +75,7 @@ def _round(value: float) -> float:
     return round(value, 4)
 
 
-def _interval(scores: Sequence[Score], figure: str, seed: int) -> list[float] | None:
+def _interval(scores: Sequence[VariantScore], figure: str, seed: int) -> list[float] | None:
     """Of the first one's figure, or of its difference to the second one's: then each resample has the same streams."""
     units = scores[0].streams
     assert all(score.streams == units for score in scores)  # all are scored on the same corpus

@@ -6,17 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from training.recipe import TrainingRecipe
-
 BASELINE = 'baseline'
 RUNTIME_CHUNK_MS = 400
 STAGES = 4  # of the recipes that can be ablated, as the paper's
-_VALIDATION_STREAMS = 16  # while training; what counts is scored once, at the end, on all of them
 
 
 @dataclass(frozen=True)
 class Variant:
-    """What differs from the baseline.
+    """A `Variant` says what differs from the baseline.
 
     `corpus`: changes to the recipe's `streams_corpus`; with any, the variant is trained on a corpus of its own.
     `offline`: every stage reads exchanges instead of streams. `after_stage`: nothing is trained, the baseline is scored
@@ -54,8 +51,8 @@ VARIANTS = {
 
 
 @dataclass(frozen=True)
-class Table:
-    """A table of the paper: its columns, and for each variant what the paper calls it and its numbers."""
+class PaperTable:
+    """A `PaperTable` has columns, and for each variant what the paper calls it and its numbers."""
 
     name: str
     title: str
@@ -64,7 +61,7 @@ class Table:
 
 
 TABLES = (
-    Table(
+    PaperTable(
         'Table 6',
         'streaming training and its data',
         ('MMAU', 'Alpaca', 'trigger accuracy, %'),
@@ -76,7 +73,7 @@ TABLES = (
             BASELINE: ('V5', (58.15, 4.28, 96.77)),
         },
     ),
-    Table(
+    PaperTable(
         'Table 7',
         'chunk size',
         ('Alpaca', 'MMAU', 'latency, ms'),
@@ -87,7 +84,7 @@ TABLES = (
             'chunk-0.8': ('', (4.30, 59.13, 786)),
         },
     ),
-    Table(
+    PaperTable(
         'Table 8',
         'weight λ of the streaming loss',
         ('MMAU', 'trigger accuracy, %'),
@@ -97,7 +94,7 @@ TABLES = (
             'lambda-2': ('', (57.3, 96.9)),
         },
     ),
-    Table(
+    PaperTable(
         'Not in the paper',
         'mix-ins of stage 4, and a language model that has learnt as much, but offline',
         (),
@@ -109,34 +106,3 @@ TABLES = (
         },
     ),
 )
-
-
-def recipe_of(variant: Variant, recipe: TrainingRecipe, steps: int) -> TrainingRecipe:
-    """The recipe of a variant. `steps`: of the longest of the four stages; stage 0 and the others in proportion."""
-    changed = recipe.model_dump(mode='json')
-    share = steps / max(stage.steps for stage in recipe.stages)
-    trained = [*changed['stages'], *([changed['encoder']] if recipe.encoder else [])]
-    for stage in trained:
-        stage['steps'] = max(1, round(share * stage['steps']))
-    for stage in changed['stages']:
-        if variant.stream_weight is not None:
-            stage['stream_weight'] = variant.stream_weight
-        if variant.offline:
-            stage['data']['form'] = 'offline'
-    window = variant.chunk_ms // 20
-    changed['chunk_ms'] = variant.chunk_ms
-    changed['audio'] |= {
-        'n_window': window,
-        'max_source_positions': max(window, recipe.audio['max_source_positions']),
-    }
-    changed['validation_streams'] = _VALIDATION_STREAMS
-    changed['validate_every'] = max(stage['steps'] for stage in trained)  # not before a stage's end
-    return TrainingRecipe.model_validate(changed)
-
-
-def corpus_settings(variant: Variant, recipe: TrainingRecipe) -> dict[str, Any]:
-    """The `streams_corpus` section of a variant."""
-    settings = dict(recipe.streams_corpus)
-    for name, value in variant.corpus.items():
-        settings[name] = {**settings.get(name, {}), **value} if isinstance(value, dict) else value
-    return settings

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from training.errors import CorpusError
-from training.recipe import recipe_path
+from training.recipe_file import check_section, recipe_path
 
 if TYPE_CHECKING:
     from training.corpus.recipe import CorpusRecipe
@@ -66,16 +66,10 @@ def sources_of(options: argparse.Namespace) -> dict[str, Path]:
 
 
 def load_corpus_recipe(path: Path) -> CorpusRecipe:
-    """Return the `streams_corpus` section of a recipe; its defaults where the recipe has none. Raises CorpusError."""
-    import yaml
-    from pydantic import ValidationError
-
+    """Return the `streams_corpus` section of a recipe; its defaults where the recipe has none. Raises RecipeError."""
     from training.corpus.recipe import CorpusRecipe
 
-    try:
-        return CorpusRecipe.model_validate((yaml.safe_load(path.read_text()) or {}).get('streams_corpus', {}))
-    except (OSError, yaml.YAMLError, ValidationError, AttributeError) as error:
-        raise CorpusError(f"'{path}' is not a usable recipe: {error}") from error
+    return check_section(CorpusRecipe, 'streams_corpus', path)
 
 
 def named_folders(given: Sequence[str], clips: Path | None) -> dict[str, Path]:

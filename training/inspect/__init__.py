@@ -2,4 +2,4 @@
 
 
 class InspectionError(ValueError):
-    """Nothing can be inspected, in one sentence."""
+    """An `InspectionError` says in one sentence why nothing can be inspected."""

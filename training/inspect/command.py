@@ -13,7 +13,7 @@ _PAGE, _NUMBERS = 'inspection.html', 'inspection.json'
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """What `inspect` takes."""
+    """Add the arguments of `inspect`."""
     parser.add_argument('--checkpoint', default='embedded', help='a directory, or one that ships (default: embedded)')
     parser.add_argument('--corpus', type=Path, required=True, help="what 'corpus build' made")
     parser.add_argument('--split', default='test', choices=('train', 'validation', 'test'))
@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Do what was asked; the last line printed is JSON."""
+    """Inspect a checkpoint and write page and numbers; the last line printed is JSON. Return the exit code."""
     if options.streams < 1:
         raise InspectionError(f'--streams is {options.streams}; at least one of each category is needed')
     from training.html import pages

@@ -18,14 +18,14 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from training.metrics import Interval, interval_of_sums
-from training.stages.batches import Batch
+from training.stages.collator import Batch
 from training.stages.model import StreamModel
 
 WITHIN, NEXT, DISTANT = range(3)
 
 
 def places(model: StreamModel) -> list[str]:
-    """The names of where vectors are looked at, in the order of computation."""
+    """Return the names of where vectors are looked at, in the order of computation."""
     encoder = [f'encoder layer {number}' for number in range(len(model.audio_tower.layers))]
     layers = [f'layer {number}' for number in range(len(model.language_model.model.layers))]
     return ['convolutions', *encoder, 'encoder output', 'projector', *layers]
@@ -33,7 +33,7 @@ def places(model: StreamModel) -> list[str]:
 
 @dataclass(frozen=True)
 class Cosines:
-    """Sums of cosine similarities over pairs of vectors, and how many pairs; by stream.
+    """A `Cosines` holds sums of cosine similarities over pairs of vectors, and how many pairs; by stream.
 
     `sums` float64 [streams, places, 3] and `pairs` float64 [streams, 3]: neighbours within a chunk (the mean of a chunk
     counts as one pair), last of a chunk and first of the next, last of a chunk and first of that half a stream later.
@@ -44,23 +44,23 @@ class Cosines:
 
     @classmethod
     def join(cls, parts: Sequence[Cosines]) -> Cosines:
-        """Those of several batches, in their order."""
+        """Join those of several batches, in their order."""
         return cls(np.concatenate([p.sums for p in parts]), np.concatenate([p.pairs for p in parts]))
 
     def of(self, streams: np.ndarray) -> Cosines:
-        """Those of some streams, bool or int64 indices."""
+        """Return those of some streams, given as bool or int64 indices."""
         return Cosines(self.sums[streams], self.pairs[streams])
 
     def mean(self, kind: int) -> np.ndarray:
-        """Mean similarity of WITHIN, NEXT or DISTANT pairs at every place. float64 [places]"""
+        """Return the mean similarity of WITHIN, NEXT or DISTANT pairs at every place, float64 [places]."""
         return self.sums[..., kind].sum(axis=0) / self.pairs[:, kind].sum()
 
     def ratio(self, kind: int = NEXT) -> np.ndarray:
-        """The continuity ratio at every place; with DISTANT that of chunks that do not follow each other."""
+        """Return the continuity ratio at every place, float64 [places]; with DISTANT for chunks that lie apart."""
         return self.mean(kind) / self.mean(WITHIN)
 
     def interval(self, place: int, seed: int) -> Interval | None:
-        """95 % bootstrap interval of the ratio at a place, over whole streams."""
+        """Return the 95 % bootstrap interval of the ratio at a place, over whole streams."""
         sums = self.sums[:, place]
         columns = [column.tolist() for kind in (NEXT, WITHIN) for column in (sums[:, kind], self.pairs[:, kind])]
         units = range(len(self.sums))
@@ -68,9 +68,9 @@ class Cosines:
 
 
 def cosine_sums(vectors: Tensor, row_of: Tensor, streams: int) -> Tensor:
-    """vectors [n, frames, dim] of n chunks, row_of int64 [n], rising: their streams → as `Cosines.sums` at one place.
+    """Return what `Cosines.sums` has for one place, float64 [streams, 3].
 
-    float64 [streams, 3].
+    `vectors` [n, frames, dim] of n chunks; `row_of` int64 [n], rising: their streams.
     """
     vectors = vectors.float()
     first, last = vectors[:, 0], vectors[:, -1]
@@ -92,7 +92,7 @@ def cosine_sums(vectors: Tensor, row_of: Tensor, streams: int) -> Tensor:
 
 @torch.inference_mode()
 def measure(model: StreamModel, mel: Tensor, batch: Batch) -> Cosines:
-    """Similarities in one batch, whose streams are heard with their true replies; mel as `StreamModel.forward`."""
+    """Measure one batch, whose streams are heard with their true replies; `mel` as `StreamModel.forward`."""
     streams, row_of = len(batch.ids), batch.heard.nonzero()[:, 0]
     sums: dict[str, Tensor] = {}
 

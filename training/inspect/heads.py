@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from training.metrics import Interval, interval_of_sums
-from training.stages.batches import Batch
+from training.stages.collator import Batch
 from training.stages.model import StreamModel
 
 SILENT, RESPONSE = range(2)
@@ -21,11 +21,11 @@ TOKEN_MATCH, LOG_PROBABILITY = range(2)
 
 @dataclass(frozen=True)
 class HeadScores:
-    """How well control tokens are predicted, with all heads and without each; sums over drains, by stream.
+    """A `HeadScores` says how well control tokens are predicted with all heads and without each, by stream.
 
-    `intact` float64 [streams, 2, 2] and `ablated` float64 [streams, layers, heads, 2, 2]: by the right token (SILENT,
-    RESPONSE) and by figure. TOKEN_MATCH counts where the right token is the likeliest of the whole vocabulary;
-    LOG_PROBABILITY, in nats, is the right token's in the whole vocabulary. `drains` float64 [streams, 2].
+    Sums over drains: `intact` float64 [streams, 2, 2] and `ablated` float64 [streams, layers, heads, 2, 2], by the
+    right token (SILENT, RESPONSE) and by figure. TOKEN_MATCH counts where the right token is the likeliest of the whole
+    vocabulary; LOG_PROBABILITY, in nats, is the right token's in the whole vocabulary. `drains` float64 [streams, 2].
     """
 
     intact: np.ndarray
@@ -34,7 +34,7 @@ class HeadScores:
 
     @classmethod
     def join(cls, parts: Sequence[HeadScores]) -> HeadScores:
-        """Those of several batches, in their order."""
+        """Join those of several batches, in their order."""
         return cls(
             np.concatenate([p.intact for p in parts]),
             np.concatenate([p.ablated for p in parts]),
@@ -42,24 +42,24 @@ class HeadScores:
         )
 
     def of(self, streams: np.ndarray) -> HeadScores:
-        """Those of some streams, bool or int64 indices."""
+        """Return those of some streams, given as bool or int64 indices."""
         return HeadScores(self.intact[streams], self.ablated[streams], self.drains[streams])
 
     def mean(self, figure: int, token: int | None = None) -> float | None:
-        """A figure with all heads, over all drains or those with one right token; None without such drains."""
+        """Return a figure with all heads, over all drains or those with one right token; None without such drains."""
         tokens = slice(None) if token is None else [token]
         drains = self.drains[:, tokens].sum()
         return float(self.intact[:, tokens, figure].sum() / drains) if drains else None
 
     def drop(self, figure: int, token: int | None = None) -> np.ndarray | None:
-        """How much of a figure goes without each head. float64 [layers, heads]; None without such drains."""
+        """Return how much of a figure goes without each head, float64 [layers, heads]; None without such drains."""
         tokens = slice(None) if token is None else [token]
         lost = self.intact[:, None, None][..., tokens, figure] - self.ablated[..., tokens, figure]
         drains = self.drains[:, tokens].sum()
         return lost.sum(axis=(0, -1)) / drains if drains else None
 
     def interval(self, layer: int, head: int, figure: int, seed: int) -> Interval | None:
-        """95 % bootstrap interval of a head's drop over all drains, over whole streams."""
+        """Return the 95 % bootstrap interval of a head's drop over all drains, over whole streams."""
         lost = self.intact[..., figure] - self.ablated[:, layer, head, :, figure]
         columns = [lost.sum(axis=1).tolist(), self.drains.sum(axis=1).tolist()]
         return interval_of_sums(range(len(lost)), columns, lambda s: s[:, 0] / s[:, 1], seed)
@@ -67,7 +67,7 @@ class HeadScores:
 
 @contextlib.contextmanager
 def without_head(attention: nn.Module, head: int) -> Iterator[None]:
-    """Within, what a head of a Qwen2 attention hands to the output projection is zero."""
+    """Zero what a head of a Qwen2 attention hands to the output projection, while it lasts."""
 
     def zero(_: nn.Module, inputs: tuple[Tensor]) -> Tensor:
         mixed = inputs[0].unflatten(-1, (-1, attention.head_dim)).clone()
@@ -83,7 +83,7 @@ def without_head(attention: nn.Module, head: int) -> Iterator[None]:
 
 @torch.inference_mode()
 def measure(model: StreamModel, mel: Tensor, batch: Batch, response: int, done: Callable[[], object]) -> HeadScores:
-    """Scores in one batch, each drain given all that truly went before; mel as `StreamModel.forward`.
+    """Score one batch, each drain given all that truly went before; mel as `StreamModel.forward`.
 
     A head changes nothing before its own layer, so the layers before are not computed again. `done` is called after
     each head.

@@ -19,16 +19,19 @@ from training.inspect.heads import HeadScores
 from training.recipe import StageData
 from training.scripts.script import taxonomy
 from training.stages import attention
-from training.stages.batches import Reader
+from training.stages.collator import StreamCollator
+from training.stages.dataset import SPLITS, ShardDataset, index_corpus
 from training.stages.model import StreamModel, heard_chunks
-from training.stages.shards import SPLITS, Shards, index_corpus
 
 _BATCH = 8
 
 
 @dataclass(frozen=True)
 class Inspection:
-    """What was found in each stream; `category_of` holds one name a stream, `without` those that have none."""
+    """An `Inspection` is what was found in each stream.
+
+    `category_of` holds one name a stream, `without` the categories that have none.
+    """
 
     places: list[str]
     category_of: np.ndarray
@@ -37,7 +40,7 @@ class Inspection:
     heads: HeadScores
 
     def groups(self) -> dict[str, np.ndarray]:
-        """Which streams are meant by 'all' and by each category: bool [streams]."""
+        """Return which streams are meant by 'all' and by each category, bool [streams]."""
         present = [name for name in taxonomy() if name in self.category_of]
         return {'all': np.ones(len(self.category_of), bool)} | {name: self.category_of == name for name in present}
 
@@ -56,23 +59,23 @@ def inspect(checkpoint: str, device: str, corpus: Path, split: str, streams: int
     model = StreamModel(ear.encoder.encoder.audio_tower, language, event_classes=0)
     with tempfile.TemporaryDirectory() as index:
         index_corpus(corpus, folder / TOKENIZER, folder / PROTOCOL, instruction, Path(index))
-        shards = Shards(corpus, Path(index))
-        chosen = _choose(shards, corpus, split, streams, language.config.max_position_embeddings)
+        dataset = ShardDataset(corpus, Path(index))
+        chosen = _choose(dataset, corpus, split, streams, language.config.max_position_embeddings)
         online = StageData(form='online')
-        reader = Reader(shards, online, ear.decoder.tokenizer, ear.decoder.protocol, instruction, ())
+        collator = StreamCollator(dataset, online, ear.decoder.tokenizer, ear.decoder.protocol, instruction, ())
         cosines: list[Cosines] = []
         scores: list[HeadScores] = []
         parts = np.split(chosen, range(_BATCH, len(chosen), _BATCH))
         passes = 1 + language.config.num_hidden_layers * language.config.num_attention_heads
         with tqdm(total=len(parts) * passes, desc=f'{len(chosen)} streams', unit='pass') as bar:
             for part in parts:
-                batch = reader.read(part).to(torch.device(device))
+                batch = collator.collate(part).to(torch.device(device))
                 with torch.inference_mode():
                     mel = heard_chunks(ear.encoder.encoder.logmel(batch.waveforms), batch, augment=False)
                 cosines.append(continuity.measure(model, mel, batch))
                 bar.update()
-                scores.append(heads.measure(model, mel, batch, reader.protocol.response, bar.update))
-        categories = np.array(list(taxonomy()))[shards.rows['category'][chosen]]
+                scores.append(heads.measure(model, mel, batch, collator.protocol.response, bar.update))
+        categories = np.array(list(taxonomy()))[dataset.rows['category'][chosen]]
     return Inspection(
         places=continuity.places(model),
         category_of=categories,
@@ -82,9 +85,9 @@ def inspect(checkpoint: str, device: str, corpus: Path, split: str, streams: int
     )
 
 
-def _choose(shards: Shards, corpus: Path, split: str, streams: int, max_positions: int) -> np.ndarray:
+def _choose(dataset: ShardDataset, corpus: Path, split: str, streams: int, max_positions: int) -> np.ndarray:
     """Places in the corpus, evenly spread over it, in order of length so that batches have little padding."""
-    rows = shards.rows
+    rows = dataset.rows
     usable = (rows['split'] == SPLITS.index(split)) & (rows['positions'] <= max_positions)
     found = [np.flatnonzero(usable & (rows['category'] == number)) for number in range(len(taxonomy()))]
     spread = [places[np.linspace(0, len(places) - 1, min(streams, len(places))).astype(int)] for places in found]

@@ -2,4 +2,4 @@
 
 
 class TrainingError(RuntimeError):
-    """Training cannot start or go on, in one sentence."""
+    """A `TrainingError` says in one sentence why training cannot start or go on."""

@@ -26,9 +26,10 @@ def attend(
     sliding_window: int | None = None,
     **_: object,
 ) -> tuple[Tensor, None]:
-    """Causal attention of whole sequences: query [batch, heads, L, dim], key and value [batch, kv_heads, L, dim].
+    """Return causal attention of whole sequences, [batch, L, heads, dim].
 
-    Returns [batch, L, heads, dim]. Padding must lie on the right, where nothing that counts looks.
+    `query` [batch, heads, L, dim], `key` and `value` [batch, kv_heads, L, dim]. Padding must lie on the right, where
+    nothing that counts looks.
     """
     repeats = query.shape[1] // key.shape[1]
     if sliding_window is not None and sliding_window < query.shape[2]:
@@ -63,7 +64,7 @@ def _windowed(query: Tensor, key: Tensor, value: Tensor, window: int, repeats: i
 
 
 def short_sequences(device: torch.device) -> contextlib.AbstractContextManager:
-    """For the encoder's twenty frames a chunk."""
+    """Choose the kernel that is fastest for the encoder's twenty frames a chunk, while it lasts."""
     return sdpa_kernel(SDPBackend.MATH) if device.type == 'cpu' else contextlib.nullcontext()
 
 

@@ -14,10 +14,12 @@ import torch
 from torch import nn
 
 from audio_interaction_ros.audio import CHUNK_SAMPLES
-from training.recipe import Part, RecipeError, Stage, TrainingRecipe
-from training.stages.engine import ZERO_BUCKET, Devices
+from training.recipe import Stage, TrainablePart, TrainingRecipe
+from training.recipe_file import RecipeError
+from training.stages.dataset import tokens_a_chunk
+from training.stages.distributed import Devices
+from training.stages.engine import ZERO_BUCKET
 from training.stages.model import StreamModel, build
-from training.stages.shards import tokens_a_chunk
 from training.stages.trainable import is_trainable
 
 # bfloat16 matrix products without sparsity, from the makers' data sheets.
@@ -28,8 +30,8 @@ _PREFIX = 5  # without an instruction
 
 
 @dataclass(frozen=True)
-class Work:
-    """Forward operations of a network: a multiplication and an addition are two."""
+class ForwardOperations:
+    """A `ForwardOperations` counts what a network computes forward: a multiplication and an addition are two."""
 
     per_position: float  # of the language model's layers
     per_position_pair: float  # of attention
@@ -38,7 +40,8 @@ class Work:
     adapter_per_chunk: float
 
     @classmethod
-    def of(cls, model: StreamModel) -> Work:
+    def of(cls, model: StreamModel) -> ForwardOperations:
+        """Count what a network of these shapes computes."""
         text, audio = model.language_model.config, model.audio_tower.config
         head_dim = getattr(text, 'head_dim', None) or text.hidden_size // text.num_attention_heads
         frames = audio.n_window  # of a chunk, after the strided convolution; two of them become a vector
@@ -54,7 +57,9 @@ class Work:
         )
 
     def of_step(self, stage: Stage, positions: float, squares: float, chunks: float, targets: float) -> float:
-        """Operations forward and backward for so many positions, `squares` of the streams' lengths, chunks and targets.
+        """Return the operations of a step, forward and backward.
+
+        For so many positions, `squares` of the streams' lengths, chunks and targets.
 
         A layer costs as much again for each gradient that is needed: of its input where something before it is trained,
         and of its weights where they are.
@@ -78,7 +83,7 @@ def _count(module: nn.Module) -> int:
 
 
 def peak_flops(devices: Devices) -> float:
-    """Operations a second of one device at best: the data sheet's, or measured with a matrix product of bfloat16."""
+    """Return a device's operations a second at best: the data sheet's, or measured with a bfloat16 matrix product."""
     if devices.device.type == 'cuda':
         name = torch.cuda.get_device_name(devices.device)
         if known := next((flops for model, flops in PEAK_FLOPS.items() if model in name), None):
@@ -97,8 +102,8 @@ def peak_flops(devices: Devices) -> float:
 
 
 def outline(recipe: TrainingRecipe) -> StreamModel:
-    """The network on the meta device. Raises RecipeError for shapes that make none."""
-    size = recipe.text.get('vocab_size') or recipe.vocabulary_size
+    """Return the network on the meta device. Raises RecipeError for shapes that make none."""
+    size = recipe.text.vocab_size or recipe.vocabulary_size
     if size is None:
         raise RecipeError('give text.vocab_size, or vocabulary_size to learn a tokenizer from the corpus')
     try:
@@ -109,34 +114,38 @@ def outline(recipe: TrainingRecipe) -> StreamModel:
 
 
 def check_numbers(recipe: TrainingRecipe, devices: int) -> None:
-    """Raises RecipeError where batches do not divide or streams cannot fit into the context."""
+    """Check that batches divide and that streams fit into the context; raise RecipeError where they do not."""
     for stage in recipe.stages:
         recipe.accumulation_on(stage, devices)
+    if recipe.encoder is not None and recipe.encoder.batch < devices:
+        raise RecipeError(
+            f'stage 0 has batches of {recipe.encoder.batch} crops and there are {devices} processes; give each a crop '
+            'at least, or start fewer'
+        )
     longest = _max_chunks(recipe) * (tokens_a_chunk(recipe.chunk_samples) + 1) + _PREFIX
     if longest > recipe.max_positions:
         raise RecipeError(
             f'{_max_chunks(recipe)} chunks are {longest} positions and max_positions is {recipe.max_positions}; '
             'give more positions or shorter streams (streams_corpus.performance.max_chunks)'
         )
-    if recipe.max_positions > (most := int(recipe.text.get('max_position_embeddings', 32_768))):
+    if recipe.max_positions > (most := recipe.text.max_position_embeddings):
         raise RecipeError(f'max_positions is {recipe.max_positions} and text.max_position_embeddings {most}; lower it')
 
 
 def _max_chunks(recipe: TrainingRecipe) -> int:
-    corpus_chunks = int(recipe.streams_corpus.get('performance', {}).get('max_chunks', 60))
-    return math.ceil(corpus_chunks * CHUNK_SAMPLES / recipe.chunk_samples)
+    return math.ceil(recipe.streams_corpus.performance.max_chunks * CHUNK_SAMPLES / recipe.chunk_samples)
 
 
 def plan(recipe: TrainingRecipe, devices: int, memory_gb: float) -> dict[str, object]:
-    """The dry run: what each stage trains, and bytes on each of `devices` GPUs, in decimal GB.
+    """Return the dry run: what each stage trains, and bytes on each of `devices` GPUs, in decimal GB.
 
     Raises RecipeError where `memory_gb` would not hold a stage, or the numbers cannot work.
     """
     check_numbers(recipe, devices)
     model = outline(recipe)
     sizes = {name: parameter.numel() for name, parameter in model.named_parameters() if 'event_head' not in name}
-    work = Work.of(model)
-    parts: tuple[Part, ...] = ('encoder', 'adapter', 'embeddings', 'language_model', 'lm_head')
+    forward = ForwardOperations.of(model)
+    parts: tuple[TrainablePart, ...] = ('encoder', 'adapter', 'embeddings', 'language_model', 'lm_head')
     counted = {part: sum(n for name, n in sizes.items() if is_trainable(name, (part,), False)) for part in parts}
     counted['language_model'] -= counted['embeddings'] + counted['lm_head']
     stages = []
@@ -146,7 +155,7 @@ def plan(recipe: TrainingRecipe, devices: int, memory_gb: float) -> dict[str, ob
         total = sum(needed.values())
         streams = recipe.streams_a_step(stage)
         targets = recipe.max_positions - _PREFIX - tokens_a_chunk(recipe.chunk_samples) * _max_chunks(recipe)
-        operations = streams * work.of_step(
+        operations = streams * forward.of_step(
             stage, recipe.max_positions, recipe.max_positions**2, _max_chunks(recipe), targets
         )
         seconds = stage.steps * operations / (devices * PEAK_FLOPS['H100'] * PLANNED_UTILISATION)
@@ -179,25 +188,27 @@ def plan(recipe: TrainingRecipe, devices: int, memory_gb: float) -> dict[str, ob
 def bytes_on_each(
     recipe: TrainingRecipe, stage: Stage, parameters: int, trained: int, devices: int
 ) -> dict[str, float]:
-    """Of one GPU: all weights in bfloat16, the longest batch's activations, and divided (ZeRO-2) the gradients and the
-    optimiser's float32 state of the `trained` parameters.
+    """Return the bytes on one GPU, by what they hold.
+
+    All weights in bfloat16, the longest batch's activations, and divided (ZeRO-2) the gradients and the optimiser's
+    float32 state of the `trained` parameters.
     """
     share = math.ceil(trained / devices)
     text, audio = recipe.text, recipe.audio
     positions = stage.batch * recipe.max_positions
-    hidden, ffn, layers = text['hidden_size'], text['intermediate_size'], text['num_hidden_layers']
-    keys = hidden * text['num_key_value_heads'] // text['num_attention_heads']
+    hidden, ffn, layers = text.hidden_size, text.intermediate_size, text.num_hidden_layers
+    keys = hidden * text.num_key_value_heads // text.num_attention_heads
     # Two norms (in float32 inside), q, attention's and the output's input, two residual sums; k and v; the gated MLP.
     layer = positions * 2 * (12 * hidden + 2 * keys + 4 * ffn)
     # With checkpointing a layer keeps its input, and one at a time has all its values and their gradients.
     kept = layers * positions * 2 * hidden + 2 * layer if recipe.optimiser.gradient_checkpointing else layers * layer
     audio_positions = tokens_a_chunk(recipe.chunk_samples) * _max_chunks(recipe)
     targets = stage.batch * (recipe.max_positions - _PREFIX - audio_positions)
-    vocabulary = text.get('vocab_size') or recipe.vocabulary_size or 0
+    vocabulary = text.vocab_size or recipe.vocabulary_size or 0
     logits = targets * vocabulary * (2 + 4 + 4 + 4 + 2)  # bfloat16, float32, their softmax, and the gradients
-    frames = stage.batch * _max_chunks(recipe) * audio['n_window']
-    tower_layer = frames * 2 * (8 * audio['d_model'] + 2 * audio['encoder_ffn_dim'])
-    tower = tower_layer * (audio['encoder_layers'] if 'encoder' in stage.trainable else 2)
+    frames = stage.batch * _max_chunks(recipe) * audio.n_window
+    tower_layer = frames * 2 * (8 * audio.d_model + 2 * audio.encoder_ffn_dim)
+    tower = tower_layer * (audio.encoder_layers if 'encoder' in stage.trainable else 2)
     return {
         'weights': 2.0 * parameters,
         # Its share, in float32 too when it is applied, and two buckets under way.

@@ -7,14 +7,14 @@ import json
 import os
 from pathlib import Path
 
-from training.recipe import load_training_recipe, recipe_path
+from training.recipe_file import recipe_path
 from training.stages import TrainingError
 
 H100_GB = 80.0
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """What `train` takes."""
+    """Add the arguments of `train`."""
     parser.add_argument('--recipe', default='embedded', help='a YAML file, or a name in training/recipes')
     parser.add_argument('--corpus', type=Path, help="what 'corpus build' made; the stages read it")
     parser.add_argument('--start', type=Path, help='checkpoint directory to start from (weights, tokenizer, protocol)')
@@ -29,9 +29,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Do what was asked; the last line printed is JSON."""
+    """Train, or print the dry run; the last line printed is JSON. Return the exit code."""
     path = recipe_path(options.recipe)
     if options.dry_run:
+        from training.recipe import load_training_recipe
         from training.stages.budget import plan
 
         recipe = load_training_recipe(path)

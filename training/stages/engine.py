@@ -5,13 +5,9 @@ One process on one CPU goes the same way: there DeepSpeed costs about a hundredt
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 import shutil
 from collections.abc import Iterable
-from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -21,78 +17,10 @@ from torch import Tensor, nn
 from training.files import write_whole
 from training.recipe import Optimiser
 from training.stages import TrainingError
+from training.stages.distributed import Devices, import_deepspeed
 
 _LATEST = 'latest.json'
-_WAIT = timedelta(hours=2)  # for the process that makes the index or writes a checkpoint
 ZERO_BUCKET = 50_000_000  # gradients that DeepSpeed gathers before it sends them
-
-
-@dataclass(frozen=True)
-class Devices:
-    """The processes of a run, as `torchrun` and `deepspeed` number them, and this one's device."""
-
-    rank: int
-    world: int
-    device: torch.device
-
-    @classmethod
-    def join(cls) -> Devices:
-        """Read the launcher's environment and meet the others. Raises TrainingError where that cannot work."""
-        rank, world = int(os.environ.get('RANK', '0')), int(os.environ.get('WORLD_SIZE', '1'))
-        local = int(os.environ.get('LOCAL_RANK', '0'))
-        cuda = torch.cuda.is_available()
-        if cuda:
-            if local >= torch.cuda.device_count():
-                raise TrainingError(
-                    f'process {local} of this node has no GPU: there are {torch.cuda.device_count()}; start one each'
-                )
-            torch.cuda.set_device(local)
-        devices = cls(rank, world, torch.device('cuda', local) if cuda else torch.device('cpu'))
-        if not torch.distributed.is_initialized():
-            backend = 'nccl' if cuda else 'gloo'
-            if world == 1:  # nobody to meet, so no port to agree on that another run may have taken
-                os.environ.setdefault('GLOO_SOCKET_IFNAME', 'lo')
-                os.environ.setdefault('LOCAL_RANK', '0')
-                store = torch.distributed.HashStore()
-                torch.distributed.init_process_group(backend, store=store, rank=0, world_size=1)
-            _deepspeed(devices.device).init_distributed(backend, verbose=False, timeout=_WAIT)
-        return devices
-
-    @property
-    def first(self) -> bool:
-        """Whether this process is the one that writes and reports."""
-        return self.rank == 0
-
-    def sum(self, values: Tensor) -> Tensor:
-        """The sum over all processes, in float64."""
-        total = values.to(self.device, torch.float64)
-        if self.world > 1:
-            torch.distributed.all_reduce(total)
-        return total
-
-    def wait(self) -> None:
-        """Until all processes have come here."""
-        if self.world > 1:
-            torch.distributed.barrier()
-
-    def autocast(self) -> contextlib.AbstractContextManager:
-        """bfloat16 matrix products on a CPU that has instructions for them; on a GPU the weights are bfloat16."""
-        supported = self.device.type == 'cpu' and torch.cpu._is_avx512_bf16_supported()
-        return torch.autocast('cpu', torch.bfloat16) if supported else contextlib.nullcontext()
-
-
-def _deepspeed(device: torch.device) -> Any:
-    try:
-        import deepspeed
-        import deepspeed.ops
-    except ImportError:
-        raise TrainingError(
-            "DeepSpeed is not installed and training runs on it; install it with: pip install -e '.[train]'"
-        ) from None
-    if device.type == 'cpu':
-        # Its shared-memory collectives are compiled when first used; gloo needs no compiler.
-        deepspeed.ops.__compatible_ops__ = {}
-    return deepspeed
 
 
 def _adamw(groups: Iterable[dict[str, object]], settings: Optimiser) -> torch.optim.AdamW:
@@ -101,8 +29,8 @@ def _adamw(groups: Iterable[dict[str, object]], settings: Optimiser) -> torch.op
     return torch.optim.AdamW(list(groups), lr=1.0, betas=betas, eps=settings.epsilon, fused=True)
 
 
-class Engine:
-    """Runs a module forward and backward and steps its optimiser; what it needs for that is divided (ZeRO-2)."""
+class DeepSpeedEngine:
+    """A `DeepSpeedEngine` runs a module and steps its optimiser, whose state the processes share out (ZeRO-2)."""
 
     def __init__(
         self,
@@ -130,13 +58,13 @@ class Engine:
             'zero_force_ds_cpu_optimizer': False,
             'steps_per_print': 1 << 40,
         }
-        self._engine, *_ = _deepspeed(devices.device).initialize(
+        self._engine, *_ = import_deepspeed(devices.device).initialize(
             model=module, optimizer=_adamw(groups, settings), config=config
         )
         self._engine.checkpoint_engine = _data_only_reader()
 
     def forward(self, *inputs: Any) -> Any:
-        """The module's outputs."""
+        """Return the module's outputs."""
         return self._engine(*inputs)
 
     def backward(self, share: Tensor) -> None:
@@ -147,7 +75,7 @@ class Engine:
             self._engine.step()  # which only counts
 
     def step(self, learning_rate: float) -> float:
-        """Clip and apply the gradients. Returns their norm before clipping."""
+        """Clip and apply the gradients. Return their norm before clipping."""
         for group in self._engine.optimizer.param_groups:
             group['lr'] = learning_rate
         self._engine.step()
@@ -181,23 +109,23 @@ def _data_only_reader() -> Any:
     return DataOnly()
 
 
-def save(engine: Engine, folder: Path, step: int, devices: Devices) -> None:
+def save(engine: DeepSpeedEngine, folder: Path, step: int, devices: Devices) -> None:
     """Keep the state after `step` steps; whoever is killed meanwhile finds the one before."""
     state = folder / f'step-{step:07d}'
-    if devices.first:
+    if devices.is_main:
         state.mkdir(parents=True, exist_ok=True)
-    devices.wait()
+    devices.barrier()
     engine.write(state)
-    devices.wait()
-    if devices.first:
+    devices.barrier()
+    if devices.is_main:
         write_whole(folder / _LATEST, json.dumps({'step': step, 'processes': devices.world}).encode())
         for old in folder.glob('step-*'):
             if old != state:
                 shutil.rmtree(old)
 
 
-def resume(engine: Engine, folder: Path, devices: Devices) -> int:
-    """Take back the latest state, if there is one; returns how many steps it has behind it. Raises TrainingError."""
+def resume(engine: DeepSpeedEngine, folder: Path, devices: Devices) -> int:
+    """Take back the latest state, if there is one; return how many steps it has behind it. Raises TrainingError."""
     latest = folder / _LATEST
     if not latest.exists():
         return 0

@@ -8,21 +8,22 @@ import torch
 from torch import Tensor, nn
 from transformers import Qwen2ForCausalLM
 
+from audio_interaction_ros.audio.logmel import CausalLogMel
 from audio_interaction_ros.model.network import AudioTower
-from audio_interaction_ros.model.shapes import AudioConfig, TextConfig
 from audio_interaction_ros.model.stock import stock_config
 from training.recipe import Stage, TrainingRecipe
 from training.stages import attention
 from training.stages.attention import short_sequences
-from training.stages.batches import Batch
-from training.stages.encoder import another_microphone, spec_augment
+from training.stages.augmentation import another_microphone, spec_augment
+from training.stages.collator import Batch
+from training.stages.distributed import Devices
 
 
 class StreamModel(nn.Module):
-    """Encoder and language model under the names that checkpoints have, with an auxiliary head that names what sounds.
+    """A `StreamModel` is encoder and language model under the names that checkpoints have, with an auxiliary head.
 
-    The head reads the hidden state at every `chunk_end`; it makes sparse triggers learnable where nothing is
-    pretrained, and is no part of a checkpoint.
+    The head names what sounds, from the hidden state at every `chunk_end`. It makes sparse triggers learnable where
+    nothing is pretrained, and is no part of a checkpoint.
     """
 
     def __init__(self, audio_tower: AudioTower, language_model: Qwen2ForCausalLM, event_classes: int) -> None:
@@ -33,9 +34,10 @@ class StreamModel(nn.Module):
         self.event_head = nn.Linear(language_model.config.hidden_size, 1 + event_classes)
 
     def forward(self, mel: Tensor, batch: Batch, with_events: bool = False) -> tuple[Tensor, Tensor, Tensor | None]:
-        """mel float32 [n, mel_bins, frames] of the chunks that are heard → logits, float32, as `losses` wants them.
+        """Return logits, float32, as `losses` wants them, for the log-mel of the chunks that are heard.
 
-        Control [targets, vocabulary], text [targets, vocabulary], and events [n, 1 + classes] or None.
+        `mel` float32 [n, mel_bins, frames]. Control [targets, vocabulary], text [targets, vocabulary], and events
+        [n, 1 + classes] or None.
         """
         with short_sequences(mel.device):
             vectors = self.audio_tower.encode_chunks(mel)
@@ -49,10 +51,10 @@ class StreamModel(nn.Module):
         return head(hidden[batch.stream_at]).float(), head(hidden[batch.lm_at]).float(), events
 
 
-def build(recipe: TrainingRecipe, vocabulary_size: int, event_classes: int) -> StreamModel:
-    """A new network of the recipe's shapes, on the default device."""
-    tower = AudioTower(AudioConfig(**recipe.audio))
-    text = stock_config(TextConfig(**(recipe.text | {'vocab_size': vocabulary_size})))
+def build(recipe: TrainingRecipe, tokens: int, event_classes: int) -> StreamModel:
+    """Return a new network of the recipe's shapes, on the default device, for a tokenizer of so many tokens."""
+    tower = AudioTower(recipe.audio.config())
+    text = stock_config(recipe.text.config(tokens))
     model = StreamModel(tower, Qwen2ForCausalLM(text), event_classes)
     model.language_model.set_attn_implementation(attention.NAME)
     if recipe.optimiser.gradient_checkpointing:
@@ -66,14 +68,14 @@ def build(recipe: TrainingRecipe, vocabulary_size: int, event_classes: int) -> S
 
 
 def heard_chunks(mel: Tensor, batch: Batch, augment: bool) -> Tensor:
-    """Log-mel of whole waveforms, [batch, mel_bins, chunks × 40] → that of what is heard of it, [n, mel_bins, 40]."""
+    """Return what is heard of whole waveforms: log-mel [batch, mel_bins, chunks × 40] → [n, mel_bins, 40]."""
     mel = spec_augment(another_microphone(mel)) if augment else mel
     return mel.unflatten(-1, (batch.heard.shape[1], -1)).movedim(1, 2)[batch.heard]
 
 
 @dataclass(frozen=True)
 class Losses:
-    """Sums over a batch's targets; `total` is what is minimised. The others are detached."""
+    """A `Losses` holds sums over a batch's targets, detached, and `total`, which is minimised."""
 
     total: Tensor
     lm: Tensor
@@ -84,7 +86,7 @@ class Losses:
 def losses(
     logits: tuple[Tensor, Tensor, Tensor | None], batch: Batch, stage: Stage, response: int, targets: int, chunks: int
 ) -> Losses:
-    """The batch's share of (1/N) Σ (−log P(t) + λ −log P(s)), N the `targets` of the whole step (paper §3.3).
+    """Return the batch's share of (1/N) Σ (−log P(t) + λ −log P(s)), N the `targets` of the whole step (paper §3.3).
 
     Every position has one target at most, so a position adds one of the two terms. The class weight of `response`
     multiplies its terms and does not change N. The auxiliary loss is averaged over the `chunks` of the whole step.
@@ -100,3 +102,13 @@ def losses(
         event = cross_entropy(event_logits, batch.events, reduction='sum')
         total = total + stage.event_weight * event / chunks
     return Losses(total, lm.detach(), stream.sum().detach(), event.detach())
+
+
+@torch.no_grad()
+def predict(
+    model: StreamModel, logmel: CausalLogMel, batch: Batch, devices: Devices
+) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Return the logits of a batch as `StreamModel.forward` does, nothing masked in what is heard."""
+    with devices.autocast():
+        control, text, events = model(heard_chunks(logmel(batch.waveforms), batch, augment=False), batch)
+    return control, text, events

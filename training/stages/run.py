@@ -9,9 +9,9 @@ import hashlib
 import json
 import shutil
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -19,7 +19,7 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from audio_interaction_ros.audio import CHUNK_S, CHUNK_SAMPLES
-from audio_interaction_ros.audio.logmel import HOP_SAMPLES, CausalLogMel
+from audio_interaction_ros.audio.logmel import CausalLogMel
 from audio_interaction_ros.model.checkpoint import (
     PROTOCOL,
     TOKENIZER,
@@ -30,32 +30,35 @@ from audio_interaction_ros.model.checkpoint import (
 )
 from audio_interaction_ros.model.encoder import ChunkEncoder
 from audio_interaction_ros.model.protocol import Protocol
-from audio_interaction_ros.model.shapes import AudioConfig, TextConfig
 from training.clips.store import ClipStore, of_split
 from training.files import write_whole
-from training.recipe import ListeningStage, RecipeError, TrainingRecipe, load_training_recipe
+from training.random_streams import Purpose, torch_seed
+from training.recipe import TrainingRecipe, load_training_recipe
+from training.recipe_file import RecipeError
 from training.sources.clip_library import write_attributions
 from training.speech.spoken import SPEECH
 from training.stages import TrainingError
-from training.stages.batches import Reader
 from training.stages.budget import check_numbers
-from training.stages.encoder_loop import run_encoder_stage
-from training.stages.engine import Devices
-from training.stages.listening import Lessons, Listener, Material, listening_figures
-from training.stages.loop import StageRun, response_threshold, run_stage, validate, validation_of
+from training.stages.collator import StreamCollator
+from training.stages.crops import CropSource
+from training.stages.dataset import ShardDataset, index_corpus, shard_names
+from training.stages.distributed import Devices
+from training.stages.listening import ListeningTask
+from training.stages.loop import StageRun, run_stage, validate
 from training.stages.model import StreamModel, build
-from training.stages.shards import Shards, index_corpus, shard_names
+from training.stages.stream_task import StreamTask
+from training.stages.task import TrainingTask
 from training.streams import Role, read_streams
 from training.tokens import make_tokenizer
 
 _MAY_CHANGE = {'validation_streams', 'validate_every', 'save_every_minutes', 'false_responses_per_hour'}
-_RUN, CLASSES, INDEX, ENCODER = 'run.json', 'event-classes.json', 'index', 'encoder.safetensors'  # of a run
+_RUN, CLASSES, INDEX = 'run.json', 'event-classes.json', 'index'  # of a run
 WEIGHTS, _FIGURES = 'model.safetensors', 'figures.json'  # of a stage that was finished
 
 
 @dataclass(frozen=True)
 class Files:
-    """What a run is made from, and where it is kept.
+    """A `Files` says what a run is made from, and where it is kept.
 
     `out`: the checkpoint directory, None where the run's own folder is all that is wanted. `start`: a checkpoint
     directory to start from, or None.
@@ -71,7 +74,7 @@ class Files:
 def train(files: Files, stop_after_s: float | None = None) -> dict[str, object]:
     """Run every stage that the run's folder does not hold yet and write the checkpoint.
 
-    Returns what was reached: `finished` is False where time ran out before. Raises TrainingError, RecipeError,
+    Return what was reached: `finished` is False where time ran out before. Raises TrainingError, RecipeError,
     CheckpointError or CorpusError before any training where something cannot work.
     """
     recipe = load_training_recipe(files.recipe)
@@ -84,67 +87,74 @@ def train(files: Files, stop_after_s: float | None = None) -> dict[str, object]:
     def stop() -> bool:
         return deadline is not None and time.monotonic() > deadline
 
-    if devices.first:
+    if devices.is_main:
         _prepare(recipe, files)
-    devices.wait()
+    devices.barrier()
     tokenizer, protocol = Tokenizer.from_file(str(files.run / TOKENIZER)), Protocol.load(files.run / PROTOCOL)
     classes = json.loads((files.run / CLASSES).read_text())
-    shards = Shards(files.corpus, files.run / INDEX, recipe.chunk_samples)
-    readers = [Reader(shards, stage.data, tokenizer, protocol, recipe.instruction, classes) for stage in recipe.stages]
-    for reader in readers:  # before hours are lost
-        shards.select(reader.data, 'train', recipe.max_positions)
+    dataset = ShardDataset(files.corpus, files.run / INDEX, recipe.chunk_samples)
+    collators = [
+        StreamCollator(dataset, stage.data, tokenizer, protocol, recipe.instruction, classes) for stage in recipe.stages
+    ]
+    for collator in collators:  # before hours are lost
+        dataset.select(collator.data, 'train', recipe.max_positions)
     model, logmel = _network(recipe, files, tokenizer, len(classes))
     model.to(devices.device)
     logmel.to(devices.device)
-    if recipe.encoder is not None and not _encoder_stage(recipe.encoder, recipe, model, logmel, files, devices, stop):
-        return {'finished': False, 'stage': 'encoder', 'run': str(files.run)}
+
+    def stream_task(number: int) -> StreamTask:
+        return StreamTask(recipe, number, model, logmel, collators[number - 1], devices)
+
     reached: dict[str, dict[str, float]] = {}
-    stage_run: StageRun
-    for number, (stage, reader) in enumerate(zip(recipe.stages, readers, strict=True), 1):
+    for number in range(0 if recipe.encoder else 1, len(recipe.stages) + 1):
         folder = stage_folder(files.run, recipe, number)
-        validation = validation_of(reader, recipe, stage, devices)
-        stage_run = StageRun(recipe, stage, number, reader, validation, logmel, devices, folder, stop)
+        part = model if number else model.audio_tower
         if not (folder / WEIGHTS).exists():
-            if not run_stage(model, stage_run):
-                return {'finished': False, 'stage': stage.name, 'run': str(files.run)}
-            figures = validate(model, stage_run)
-            if devices.first:
+            task: TrainingTask[Any] = (
+                stream_task(number) if number else _listening_task(recipe, model, logmel, files, devices)
+            )
+            if not run_stage(task, StageRun(recipe, number, devices, folder, stop)):
+                return {'finished': False, 'stage': task.name, 'run': str(files.run)}
+            figures = validate(task)
+            if devices.is_main:
                 write_whole(folder / _FIGURES, json.dumps(figures, indent=1).encode())
-                _write_tensors(model.state_dict(), folder / WEIGHTS)
-            devices.wait()
-        model.load_state_dict(load_file(folder / WEIGHTS, device=str(devices.device)))
-        reached[stage.name] = json.loads((folder / _FIGURES).read_text())
-    summary = {'streams': len(shards.rows), 'validation': reached}
+                _write_tensors(part.state_dict(), folder / WEIGHTS)
+            devices.barrier()
+        part.load_state_dict(load_file(folder / WEIGHTS, device=str(devices.device)))
+        if (folder / _FIGURES).exists():
+            reached[recipe.stage_name(number)] = json.loads((folder / _FIGURES).read_text())
+    summary = {'streams': len(dataset.rows), 'validation': reached}
     if files.out is None:
         return {'finished': True, 'run': str(files.run)} | summary
-    threshold = response_threshold(model, stage_run)
-    if devices.first:
-        _export(recipe, files, files.out, model, logmel, tokenizer, protocol, shards, threshold)
-    devices.wait()
+    threshold = stream_task(len(recipe.stages)).response_threshold()
+    if devices.is_main:
+        _export(recipe, files, files.out, model, logmel, tokenizer, protocol, dataset, threshold)
+    devices.barrier()
     return {'finished': True, 'checkpoint': str(files.out), 'response_threshold': round(threshold, 3)} | summary
 
 
 def stage_folder(run: Path, recipe: TrainingRecipe, number: int) -> Path:
-    """Where a run keeps one of its stages, counted from 1; `WEIGHTS` is there once it is finished."""
-    return run / f'{number}-{recipe.stages[number - 1].name}'
+    """Return where a run keeps one of its stages, counted from 1, or stage 0; once finished it has WEIGHTS there."""
+    return run / f'{number}-{recipe.stage_name(number)}'
 
 
-def begin_like(run: Path, other: Path, encoder: bool) -> None:
+def begin_like(run: Path, recipe: TrainingRecipe, other: Path, encoder: bool) -> None:
     """Give a run, before it begins, another's tokenizer and event classes, and its stage 0 if `encoder`.
 
     What differs between the two is then the one thing that they are to be compared for.
     """
+    stage_0 = str(stage_folder(Path(), recipe, 0) / WEIGHTS)
     # The classes last: where they are, nothing is made anew.
-    for name in (*([ENCODER] if encoder else []), TOKENIZER, PROTOCOL, CLASSES):
+    for name in (*([stage_0] if encoder else []), TOKENIZER, PROTOCOL, CLASSES):
         if not (run / name).exists():
             write_whole(run / name, (other / name).read_bytes())
 
 
-def take_encoder(run: Path, start: Path) -> None:
+def take_encoder(run: Path, recipe: TrainingRecipe, start: Path) -> None:
     """Give a run, before it begins, a checkpoint's encoder in place of its stage 0."""
-    if not (run / ENCODER).exists():
-        run.mkdir(parents=True, exist_ok=True)
-        _write_tensors(load_encoder(start, dtype=torch.float32).encoder.audio_tower.state_dict(), run / ENCODER)
+    weights = stage_folder(run, recipe, 0) / WEIGHTS
+    if not weights.exists():
+        _write_tensors(load_encoder(start, dtype=torch.float32).encoder.audio_tower.state_dict(), weights)
 
 
 def _prepare(recipe: TrainingRecipe, files: Files) -> None:
@@ -205,10 +215,10 @@ def _write_tokenizer(recipe: TrainingRecipe, files: Files, texts: list[str]) -> 
 def _network(
     recipe: TrainingRecipe, files: Files, tokenizer: Tokenizer, event_classes: int
 ) -> tuple[StreamModel, CausalLogMel]:
-    torch.manual_seed(recipe.seed)
-    model = build(recipe, recipe.text.get('vocab_size') or tokenizer.get_vocab_size(), event_classes)
+    torch.manual_seed(torch_seed(Purpose.INITIAL_WEIGHTS, recipe.seed, 0))
+    model = build(recipe, tokenizer.get_vocab_size(), event_classes)
     if files.start is None:
-        return model, CausalLogMel(recipe.audio['num_mel_bins'], recipe.log_mel)
+        return model, CausalLogMel(recipe.audio.num_mel_bins, recipe.log_mel)
     encoder = load_encoder(files.start, dtype=torch.float32).encoder
     language_model = load_decoder(files.start, dtype=torch.float32).language_model
     try:
@@ -220,47 +230,17 @@ def _network(
     return model, encoder.logmel
 
 
-def _encoder_stage(
-    stage: ListeningStage,
-    recipe: TrainingRecipe,
-    model: StreamModel,
-    logmel: CausalLogMel,
-    files: Files,
-    devices: Devices,
-    stop: Callable[[], bool],
-) -> bool:
-    """Stage 0, on the first process alone: its network is small. False if it was stopped before its end."""
-    finished = files.run / ENCODER
-    if devices.first and not finished.exists():
-        clips, speech = (ClipStore(files.corpus / folder) for folder in ('library/clips', SPEECH))
-        material, held_out = (Material(clips, speech, split) for split in ('train', 'validation'))
-        frames = recipe.chunk_samples // HOP_SAMPLES
-        encoder = ChunkEncoder(model.audio_tower.config, frames_per_chunk=frames)
-        encoder.audio_tower, encoder.logmel = model.audio_tower, logmel
-        phones = material.phones()
-        listener = Listener(encoder, material.categories(), phones).to(devices.device)
-        listener.requires_grad_(True)
-        done = run_encoder_stage(
-            'encoder',
-            listener,
-            stage,
-            Lessons(material, listener, phones, stage, recipe.seed).losses,
-            files.run,
-            lambda: listening_figures(listener, held_out, phones),
-            recipe.validate_every,
-            stop,
-        )
-        model.zero_grad(set_to_none=True)  # or the first step of a later stage would add what is left
-        if done:
-            _write_tensors(model.audio_tower.state_dict(), finished)
-    devices.wait()
-    if not finished.exists():
-        return False
-    model.audio_tower.load_state_dict(load_file(finished, device=str(devices.device)))
-    return True
+def _listening_task(
+    recipe: TrainingRecipe, model: StreamModel, logmel: CausalLogMel, files: Files, devices: Devices
+) -> ListeningTask:
+    assert recipe.encoder is not None  # else there is no stage 0
+    clips, speech = (ClipStore(files.corpus / folder) for folder in ('library/clips', SPEECH))
+    train, held_out = (CropSource(clips, speech, split) for split in ('train', 'validation'))
+    return ListeningTask(recipe, recipe.encoder, model.audio_tower, logmel, train, held_out, devices)
 
 
 def _write_tensors(tensors: dict[str, Tensor], path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_suffix('.tmp')
     save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, temporary)
     temporary.replace(path)
@@ -274,18 +254,18 @@ def _export(
     logmel: CausalLogMel,
     tokenizer: Tokenizer,
     protocol: Protocol,
-    shards: Shards,
+    dataset: ShardDataset,
     threshold: float,
 ) -> None:
     """The runtime's directory; the auxiliary head stays behind."""
-    encoder = ChunkEncoder(AudioConfig(**recipe.audio), logmel.normalisation)
+    encoder = ChunkEncoder(recipe.audio.config(), logmel.normalisation)
     encoder.audio_tower = model.audio_tower
     defaults = StreamingDefaults(
         instruction=recipe.instruction,
         response_threshold=round(min(max(threshold, 0.001), 0.999), 3),
-        max_context_chunks=max(4, int(shards.rows['chunks'].max())),
+        max_context_chunks=max(4, int(dataset.rows['chunks'].max())),
     )
-    text = TextConfig(**(recipe.text | {'vocab_size': model.language_model.config.vocab_size}))
+    text = recipe.text.config(tokenizer.get_vocab_size())
     save_checkpoint(out, encoder, model.language_model, text, tokenizer, protocol, defaults, files.recipe)
     library = files.corpus / 'library' / 'clips'
     if library.is_dir():

@@ -7,13 +7,13 @@ from collections.abc import Collection, Iterator, Sequence
 import torch
 from torch import Tensor, nn
 
-from training.recipe import Part
+from training.recipe import TrainablePart
 
 EMBEDDINGS = 'language_model.model.embed_tokens.weight'
 _ADAPTER = 'audio_tower.proj.'
 # The projection lies in the tower, but is the adapter; the tower's own begin and end of audio are never used.
 _NO_ENCODER = (_ADAPTER, 'audio_tower.audio_bos_eos_token.')
-_PREFIXES: dict[Part, str] = {
+_PREFIXES: dict[TrainablePart, str] = {
     'lm_head': 'language_model.lm_head.',
     'embeddings': EMBEDDINGS,
     'new_token_embeddings': EMBEDDINGS,
@@ -23,8 +23,8 @@ _PREFIXES: dict[Part, str] = {
 }
 
 
-def is_trainable(name: str, parts: Collection[Part], with_events: bool) -> bool:
-    """Whether a stage that trains `parts` trains the parameter; `with_events`: its recipe weighs the auxiliary head."""
+def is_trainable(name: str, parts: Collection[TrainablePart], with_events: bool) -> bool:
+    """Return whether a stage that trains `parts` trains a parameter; `with_events`: and the auxiliary head."""
     if name.startswith('event_head.'):
         return with_events
     return any(
@@ -32,7 +32,9 @@ def is_trainable(name: str, parts: Collection[Part], with_events: bool) -> bool:
     )
 
 
-def set_trainable(module: nn.Module, parts: Collection[Part], with_events: bool) -> list[tuple[str, nn.Parameter]]:
+def set_trainable(
+    module: nn.Module, parts: Collection[TrainablePart], with_events: bool
+) -> list[tuple[str, nn.Parameter]]:
     """Freeze all but what the stage trains, and return that, in the order of the module."""
     for name, parameter in module.named_parameters():
         parameter.requires_grad_(is_trainable(name, parts, with_events))
@@ -51,9 +53,9 @@ def only_rows(embeddings: nn.Parameter, rows: Sequence[int]) -> torch.utils.hook
 
 
 def parameter_groups(
-    trainable: Sequence[tuple[str, nn.Parameter]], parts: Collection[Part], weight_decay: float
+    trainable: Sequence[tuple[str, nn.Parameter]], parts: Collection[TrainablePart], weight_decay: float
 ) -> Iterator[dict[str, object]]:
-    """Matrices with weight decay; gains, biases, and embeddings of which only rows are trained, without."""
+    """Yield matrices with weight decay; gains, biases, and embeddings of which only rows are trained, without."""
 
     def decays(name: str, parameter: nn.Parameter) -> bool:
         return parameter.ndim > 1 and not (name == EMBEDDINGS and 'new_token_embeddings' in parts)

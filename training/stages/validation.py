@@ -12,8 +12,8 @@ from torch import Tensor
 from audio_interaction_ros.audio import SAMPLE_RATE_HZ
 from training import labels
 from training.scripts.script import taxonomy
-from training.stages.batches import Batch, Reader, warnings
-from training.stages.engine import Devices
+from training.stages.collator import Batch, StreamCollator, warnings
+from training.stages.distributed import Devices
 
 Forward = Callable[[Batch], tuple[Tensor, Tensor, Tensor | None]]
 
@@ -23,25 +23,25 @@ _NEAR_DRAINS = 3
 
 @dataclass(frozen=True)
 class Validation:
-    """Streams to validate on; `places` int64 [n], in order of length."""
+    """A `Validation` holds the streams to validate on; `places` int64 [n], in order of length."""
 
-    reader: Reader
+    collator: StreamCollator
     places: np.ndarray
     batch: int
     devices: Devices
 
     def figures(self, forward: Forward) -> dict[str, float]:
-        """Teacher-forced, a drain or a token at a time, over all and by category (`figure/category`).
+        """Return teacher-forced figures by drain or token, over all and by category (`figure/category`).
 
         `trigger_accuracy` (paper §5.4): share of drains after which `silent` or `response` was right;
         `response_recall` and `silent_recall`: of those that want one or the other; `lm_accuracy`: of text tokens.
         """
         hits = torch.zeros(2, len(taxonomy()), 3)
         for batch in self._batches():
-            response, categories = self.reader.protocol.response, self._categories(batch)
+            response, categories = self.collator.protocol.response, self._categories(batch)
             stream_logits, lm_logits, _ = forward(batch)
             wanted = (batch.stream_targets == response).long().cpu()
-            chosen = (response_scores(stream_logits, self.reader) > 0.5).long().cpu()
+            chosen = (response_scores(stream_logits, self.collator) > 0.5).long().cpu()
             rows = categories[batch.stream_of.cpu()]
             for at, right in ((0, wanted == chosen), (1, torch.ones_like(wanted, dtype=torch.bool))):
                 hits[at].index_put_((rows, wanted), right.float(), accumulate=True)
@@ -52,7 +52,7 @@ class Validation:
         return _figures(self.devices.sum(hits).cpu().numpy())
 
     def silences(self, forward: Forward) -> tuple[np.ndarray, float]:
-        """P(response) against silent at every drain where a response would be false, float32 [n], and hours of sound.
+        """Return P(response) at every drain where a response would be false, float32 [n], and hours of sound.
 
         Of what this process read; without the drains next to a reply, and those at which a warning may come already:
         speaking there is a matter of timing.
@@ -60,37 +60,39 @@ class Validation:
         found: list[np.ndarray] = []
         chunks = 0
         for batch in self._batches():
-            scores = response_scores(forward(batch)[0], self.reader).cpu().numpy()
+            scores = response_scores(forward(batch)[0], self.collator).cpu().numpy()
             rows = batch.stream_of.cpu().numpy()
             chunks += int(batch.heard.sum())
             for row, place in enumerate(batch.places.tolist()):
-                stream = self.reader.shards.record(place)
-                early = labels.early(stream.drains, stream.replies, warnings(stream), self.reader.shards.chunk_samples)
+                stream = self.collator.dataset.record(place)
+                early = labels.early(
+                    stream.drains, stream.replies, warnings(stream), self.collator.dataset.chunk_samples
+                )
                 replies = [at for at, drain in enumerate(stream.drains) if drain.reply is not None]
                 silent = [
                     drain.last not in early and all(abs(at - reply) > _NEAR_DRAINS for reply in replies)
                     for at, drain in enumerate(stream.drains)
                 ]
                 found.append(scores[rows == row][silent])
-        return np.concatenate(found), chunks * self.reader.shards.chunk_samples / SAMPLE_RATE_HZ / 3_600
+        return np.concatenate(found), chunks * self.collator.dataset.chunk_samples / SAMPLE_RATE_HZ / 3_600
 
     def _batches(self) -> Iterator[Batch]:
         parts = [self.places[at : at + self.batch] for at in range(0, len(self.places), self.batch)]
         for part in parts[self.devices.rank :: self.devices.world]:
-            yield self.reader.read(part).to(self.devices.device)
+            yield self.collator.collate(part).to(self.devices.device)
 
     def _categories(self, batch: Batch) -> Tensor:
-        return torch.from_numpy(self.reader.shards.rows['category'][batch.places.cpu().numpy()].astype(np.int64))
+        return torch.from_numpy(self.collator.dataset.rows['category'][batch.places.cpu().numpy()].astype(np.int64))
 
 
-def response_scores(stream_logits: Tensor, reader: Reader) -> Tensor:
-    """[n, vocabulary] → P(response) where only it and `silent` are possible, float32 [n]."""
-    protocol = reader.protocol
+def response_scores(stream_logits: Tensor, collator: StreamCollator) -> Tensor:
+    """Return P(response) where only it and `silent` are possible, float32 [n], of logits [n, vocabulary]."""
+    protocol = collator.protocol
     return stream_logits[:, [protocol.silent, protocol.response]].softmax(-1)[:, 1]
 
 
 def _figures(hits: np.ndarray) -> dict[str, float]:
-    """hits [right or all, categories, silent or response or text] → figures; what never occurred is left out."""
+    """Hits [right or all, categories, silent or response or text] → figures; what never occurred is left out."""
     figures: dict[str, float] = {}
     rows = {'': hits.sum(axis=1)} | {f'/{category}': hits[:, number] for number, category in enumerate(taxonomy())}
     for name, (right, total) in rows.items():

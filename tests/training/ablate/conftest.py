@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tests.training.stages.conftest import corpus, one_thread, reader, threads_as_before
+from tests.training.stages.conftest import collator, corpus, one_thread, threads_as_before
 
-__all__ = ['corpus', 'one_thread', 'reader', 'threads_as_before']
+__all__ = ['collator', 'corpus', 'one_thread', 'threads_as_before']

@@ -19,8 +19,9 @@ from tests.training.stages import micro
 from training.__main__ import main
 from training.ablate import ablation as ablation_module
 from training.ablate.ablation import Ablation, ablate
-from training.ablate.score import Score
-from training.ablate.variants import BASELINE, TABLES, VARIANTS, recipe_of
+from training.ablate.recipes import recipe_of
+from training.ablate.score import VariantScore
+from training.ablate.variants import BASELINE, TABLES, VARIANTS
 from training.recipe import load_training_recipe
 from training.sources.base import SourceError
 from training.stages import TrainingError
@@ -48,7 +49,7 @@ def prepared(corpus: Path, out: Path) -> Ablation:
 
 
 @pytest.fixture(scope='module')
-def done(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Ablation, dict[str, Score]]:
+def done(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Ablation, dict[str, VariantScore]]:
     ablation = prepared(corpus, tmp_path_factory.mktemp('ablation') / 'all')
     return ablation, ablate(ablation, None, None)
 
@@ -60,7 +61,7 @@ def command(ablation: Ablation, *options: str) -> list[str]:
     ]  # fmt: skip
 
 
-def copied(done: tuple[Ablation, dict[str, Score]], out: Path, *without: str) -> Ablation:
+def copied(done: tuple[Ablation, dict[str, VariantScore]], out: Path, *without: str) -> Ablation:
     """All that was done, but for some variants."""
     ablation = dataclasses.replace(done[0], out=out / 'all')
     shutil.copytree(done[0].out, ablation.out)
@@ -105,12 +106,12 @@ def test_a_variant_differs_in_the_one_thing_that_it_is_for(done):
 
 def test_stage_0_is_shared_by_all_with_the_same_chunks_and_by_no_other(done):
     ablation, _ = done
-    learnt = load_file(ablation.run(VARIANTS[BASELINE]) / 'encoder.safetensors')
+    learnt = load_file(ablation.run(VARIANTS[BASELINE]) / '0-encoder' / 'model.safetensors')
     for name, variant in VARIANTS.items():
-        other = load_file(ablation.run(variant) / 'encoder.safetensors')
+        other = load_file(ablation.run(variant) / '0-encoder' / 'model.safetensors')
         same = all(bool((learnt[key] == tensor).all()) for key, tensor in other.items())
         assert same == (variant.chunk_ms == 400), name
-        assert (ablation.run(variant) / 'encoder.pt').exists() == (
+        assert (ablation.run(variant) / '0-encoder' / 'latest.json').exists() == (
             name == BASELINE or not same or bool(variant.after_stage)
         )
 
@@ -204,7 +205,7 @@ def test_a_checkpoints_encoder_stands_in_for_stage_0(done, corpus, tmp_path, mon
     begun = []
 
     def train_nothing(made, left_s):
-        begun.append((made.start, load_file(made.run / 'encoder.safetensors')))
+        begun.append((made.start, load_file(made.run / '0-encoder' / 'model.safetensors')))
         return {'finished': False}
 
     ablation, _ = done
@@ -217,7 +218,8 @@ def test_a_checkpoints_encoder_stands_in_for_stage_0(done, corpus, tmp_path, mon
     (came_from, encoder), kept = *begun, load_file(start / 'model.safetensors')
     assert came_from is None and encoder
     assert all(torch.equal(kept[f'audio_tower.{name}'], tensor) for name, tensor in encoder.items())
-    wider = ablation.recipe.model_copy(update={'audio': ablation.recipe.audio | {'encoder_layers': 2}})
+    audio = ablation.recipe.audio.model_copy(update={'encoder_layers': 2})
+    wider = ablation.recipe.model_copy(update={'audio': audio})
     with pytest.raises(TrainingError, match=r"has other shapes than recipe 'micro'; give a checkpoint that this"):
         ablate(dataclasses.replace(again, recipe=wider, out=tmp_path / 'other'), None, None)
 

@@ -15,14 +15,16 @@ from transformers.models.qwen2_5_omni.modeling_qwen2_5_omni import Qwen2_5OmniAu
 from audio_interaction_ros.audio import CHUNK_SAMPLES
 from audio_interaction_ros.audio.logmel import CausalLogMel
 from audio_interaction_ros.model.encoder import ChunkEncoder
-from audio_interaction_ros.model.shapes import AudioConfig
+from audio_interaction_ros.model.network import AudioTower
 from tests.training.stages import micro
-from training.ablate.variants import VARIANTS, recipe_of
+from training.ablate.recipes import recipe_of
+from training.ablate.variants import VARIANTS
 from training.recipe import StageData, TrainingRecipe
-from training.stages.batches import RECENT_SAMPLES, Reader, event_targets
-from training.stages.listening import Listener, crop_samples
+from training.stages.collator import RECENT_SAMPLES, StreamCollator, event_targets
+from training.stages.crops import crop_samples
+from training.stages.dataset import ShardDataset, index_corpus
+from training.stages.listening import ListeningModel
 from training.stages.model import build, heard_chunks
-from training.stages.shards import Shards, index_corpus
 from training.streams import Reply, schedule
 from training.tokens import make_tokenizer
 
@@ -35,9 +37,9 @@ def recipe(name: str) -> TrainingRecipe:
 
 
 @pytest.fixture(scope='module')
-def readers(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[int, Reader]:
+def collators(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[int, StreamCollator]:
     """Whole streams of the micro corpus, in chunks of each length."""
-    out = tmp_path_factory.mktemp('readers')
+    out = tmp_path_factory.mktemp('collators')
     tokenizer, protocol = make_tokenizer([micro.INSTRUCTION, *micro.SAID.values()], 320)
     tokenizer.save(str(out / 'tokenizer.json'))
     protocol.save(out / 'protocol.json')
@@ -45,9 +47,9 @@ def readers(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[int,
     for length in (CHUNK_SAMPLES, *LENGTHS.values()):
         index = out / str(length)
         index_corpus(corpus, out / 'tokenizer.json', out / 'protocol.json', micro.INSTRUCTION, index, length)
-        shards = Shards(corpus, index, length)
-        found[length] = Reader(
-            shards, StageData(form='online'), tokenizer, protocol, micro.INSTRUCTION, sorted(micro.HERTZ)
+        dataset = ShardDataset(corpus, index, length)
+        found[length] = StreamCollator(
+            dataset, StageData(form='online'), tokenizer, protocol, micro.INSTRUCTION, sorted(micro.HERTZ)
         )
     return found
 
@@ -80,11 +82,11 @@ def test_a_stream_cut_anew_has_the_same_replies_over_the_same_sound(number, leng
 
 
 @EACH
-def test_a_batch_has_25_vectors_a_second_and_the_same_words(readers, name, length):
-    reader, usual = readers[length], readers[CHUNK_SAMPLES]
+def test_a_batch_has_25_vectors_a_second_and_the_same_words(collators, name, length):
+    collator, usual = collators[length], collators[CHUNK_SAMPLES]
     places = range(12)
-    batch, before = reader.read(places), usual.read(places)
-    streams = [reader.shards.record(place) for place in places]
+    batch, before = collator.collate(places), usual.collate(places)
+    streams = [collator.dataset.record(place) for place in places]
     vectors = length // 640
     assert batch.heard.sum(dim=1).tolist() == [stream.chunks for stream in streams]
     assert len(batch.audio_at) == vectors * len(batch.ends_at) == vectors * sum(stream.chunks for stream in streams)
@@ -96,24 +98,24 @@ def test_a_batch_has_25_vectors_a_second_and_the_same_words(readers, name, lengt
     ends = batch.ends_at.split([stream.chunks for stream in streams])
     wanted = [int(ends[row][drain.last]) for row, stream in enumerate(streams) for drain in stream.drains]
     assert batch.stream_at.tolist() == wanted
-    assert batch.lengths.tolist() == reader.shards.rows['positions'][:12].tolist()
+    assert batch.lengths.tolist() == collator.dataset.rows['positions'][:12].tolist()
     # The same sound, and silence where the last chunk is longer than the stream.
     for row, place in enumerate(places):
-        samples = usual.shards.samples(place, usual.shards.record(place).chunks)
+        samples = usual.dataset.samples(place, usual.dataset.record(place).chunks)
         np.testing.assert_array_equal(batch.waveforms[row, : len(samples)].numpy(), samples)
         assert not batch.waveforms[row, len(samples) :].any()
 
 
 @EACH
-def test_offline_as_much_is_heard_as_the_first_reply_needs(readers, name, length):
-    reader = readers[length]
-    offline = Reader(
-        reader.shards, StageData(form='offline'), reader.tokenizer, reader.protocol, reader.instruction, []
+def test_offline_as_much_is_heard_as_the_first_reply_needs(collators, name, length):
+    collator = collators[length]
+    offline = StreamCollator(
+        collator.dataset, StageData(form='offline'), collator.tokenizer, collator.protocol, collator.instruction, []
     )
-    batch = offline.read(range(8))
-    assert batch.lengths.tolist() == reader.shards.rows['exchange_positions'][:8].tolist()
+    batch = offline.collate(range(8))
+    assert batch.lengths.tolist() == collator.dataset.rows['exchange_positions'][:8].tolist()
     for row in range(8):
-        stream = reader.shards.record(row)
+        stream = collator.dataset.record(row)
         heard = int(batch.heard[row].sum())
         assert heard == (-(-stream.replies[0].due // length) if stream.replies else stream.chunks)
 
@@ -133,9 +135,9 @@ def test_what_sounded_lately_is_named_for_as_long_as_before(name, length):
 @torch.inference_mode()
 def test_the_encoder_is_the_stock_one_with_a_window_of_that_length(name, length):
     torch.manual_seed(1)
-    encoder = ChunkEncoder(AudioConfig(**recipe(name).audio), frames_per_chunk=length // 160).eval()
+    encoder = ChunkEncoder(recipe(name).audio.config(), frames_per_chunk=length // 160).eval()
     mel = encoder.logmel(0.3 * torch.randn(4 * length))
-    tower = Qwen2_5OmniAudioEncoder(Qwen2_5OmniAudioEncoderConfig(**recipe(name).audio)).eval()
+    tower = Qwen2_5OmniAudioEncoder(Qwen2_5OmniAudioEncoderConfig(**recipe(name).audio.model_dump())).eval()
     tower.load_state_dict(encoder.audio_tower.state_dict())
     stock = tower(
         mel, feature_lens=torch.tensor([mel.shape[1]]), aftercnn_lens=torch.tensor([mel.shape[1] // 2])
@@ -147,11 +149,11 @@ def test_the_encoder_is_the_stock_one_with_a_window_of_that_length(name, length)
 
 @EACH
 @torch.inference_mode()
-def test_the_network_is_given_the_vectors_of_each_chunk_where_they_belong(readers, name, length):
-    reader = readers[length]
+def test_the_network_is_given_the_vectors_of_each_chunk_where_they_belong(collators, name, length):
+    collator = collators[length]
     torch.manual_seed(2)
-    model = build(recipe(name), reader.tokenizer.get_vocab_size(), len(reader.event_classes)).eval()
-    batch = reader.read([4, 9])
+    model = build(recipe(name), collator.tokenizer.get_vocab_size(), len(collator.event_classes)).eval()
+    batch = collator.collate([4, 9])
     mel = heard_chunks(CausalLogMel(16)(batch.waveforms), batch, augment=False)
     assert mel.shape == (len(batch.ends_at), 16, length // 160)
     control, text, _ = model(mel, batch)
@@ -166,9 +168,8 @@ def test_the_network_is_given_the_vectors_of_each_chunk_where_they_belong(reader
 
 @EACH
 def test_stage_0_hears_two_seconds_in_whole_chunks(name, length):
-    encoder = ChunkEncoder(AudioConfig(**recipe(name).audio), frames_per_chunk=length // 160)
-    listener = Listener(encoder, ['a', 'b'], ['p']).eval()
-    crop = crop_samples(listener)
+    model = ListeningModel(AudioTower(recipe(name).audio.config()), ['a', 'b'], ['p']).eval()
+    crop = crop_samples(length)
     assert crop % length == 0 and 0 <= crop - 32_000 < length
-    sounds, phones = listener(torch.zeros(3, crop))
+    sounds, phones = model(CausalLogMel(16)(torch.zeros(3, crop)))
     assert sounds.shape == (3, 2) and phones.shape == (3, crop // 640, 2)

@@ -10,8 +10,8 @@ import pytest
 from tests.training.conftest import small_library
 from tests.training.stages import micro
 from training.ablate.ablation import Ablation, _build
-from training.ablate.variants import BASELINE, VARIANTS, corpus_settings
-from training.corpus.recipe import CorpusRecipe
+from training.ablate.recipes import corpus_recipe_of
+from training.ablate.variants import BASELINE, VARIANTS
 from training.streams import Stream, read_streams
 
 __all__ = ['small_library']
@@ -69,8 +69,8 @@ def test_without_event_selection_scenes_are_by_chance_and_the_rest_is_as_before(
 def test_without_a_mix_in_the_others_are_mixed_in_as_before():
     whole = micro.recipe(streams_corpus={'mix_ins': {'proactive': 0.2}, 'renders': 10})
     for name, mix_in in (('no-history-review', 'history_review'), ('no-silence', 'silent')):
-        made = CorpusRecipe.model_validate(corpus_settings(VARIANTS[name], whole))
-        baseline = CorpusRecipe.model_validate(whole.streams_corpus)
+        made = corpus_recipe_of(VARIANTS[name], whole)
+        baseline = whole.streams_corpus
         assert made.mix_ins == baseline.mix_ins.model_copy(update={mix_in: 0.0})
         assert made.model_copy(update={'mix_ins': baseline.mix_ins}) == baseline
 

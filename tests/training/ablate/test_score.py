@@ -8,26 +8,26 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from training.ablate.score import FIGURES, Score, _rows
+from training.ablate.score import FIGURES, VariantScore, _rows
 from training.ablate.table import results, write_tables
 from training.ablate.variants import BASELINE
 
 PLACES = range(12)
 
 
-def rows(reader, change=lambda wanted, scores, right: None):
+def rows(collator, change=lambda wanted, scores, right: None):
     """Counts by stream of predictions that are all right, but for a change."""
-    batch = reader.read(PLACES)
-    wanted = (batch.stream_targets == reader.protocol.response).numpy()
+    batch = collator.collate(PLACES)
+    wanted = (batch.stream_targets == collator.protocol.response).numpy()
     scores, right = np.where(wanted, 0.9, 0.1), np.ones(len(batch.lm_targets), bool)
     change(wanted, scores, right)
     thresholds = {'hits': 0.5, 'fair_hits': 0.05}
-    return batch, dict(_rows(batch, scores, right, reader, thresholds))
+    return batch, dict(_rows(batch, scores, right, collator, thresholds))
 
 
-def test_all_right_is_counted_as_all_right(reader):
-    batch, found = rows(reader)
-    streams = [reader.shards.record(place) for place in PLACES]
+def test_all_right_is_counted_as_all_right(collator):
+    batch, found = rows(collator)
+    streams = [collator.dataset.record(place) for place in PLACES]
     assert list(found) == [stream.id for stream in streams]
     for row, stream in enumerate(streams):
         counts, said = found[stream.id], sum(drain.reply is not None for drain in stream.drains)
@@ -42,30 +42,30 @@ def test_all_right_is_counted_as_all_right(reader):
         assert counts['waited_ms'] == pytest.approx(1_000 * sum(waited_s))
 
 
-def test_a_wrong_token_spoils_its_own_reply_alone(reader):
-    batch, before = rows(reader)
-    ends = np.flatnonzero((batch.lm_targets == reader.protocol.eos).numpy())
+def test_a_wrong_token_spoils_its_own_reply_alone(collator):
+    batch, before = rows(collator)
+    ends = np.flatnonzero((batch.lm_targets == collator.protocol.eos).numpy())
     for token in (0, ends[0], ends[0] + 1, ends[3], len(batch.lm_targets) - 1):
 
         def wrong(_, __, right, token=token):
             right[token] = False
 
-        _, after = rows(reader, wrong)
-        spoilt = reader.shards.record(int(batch.places[batch.lm_of[token]])).id
+        _, after = rows(collator, wrong)
+        spoilt = collator.dataset.record(int(batch.places[batch.lm_of[token]])).id
         for id_, counts in after.items():
             lost = float(id_ == spoilt)
             assert counts['exact'] == before[id_]['exact'] - lost
             assert counts['tokens_right'] == before[id_]['tokens_right'] - lost
 
 
-def test_a_false_trigger_and_a_missed_one_are_counted_where_they_are(reader):
-    batch, before = rows(reader)
+def test_a_false_trigger_and_a_missed_one_are_counted_where_they_are(collator):
+    batch, before = rows(collator)
 
     def swap(wanted, scores, _):
         scores[np.flatnonzero(wanted)[0]], scores[np.flatnonzero(~wanted)[-1]] = 0.3, 0.7
 
-    _, after = rows(reader, swap)
-    wanted = (batch.stream_targets == reader.protocol.response).numpy()
+    _, after = rows(collator, swap)
+    wanted = (batch.stream_targets == collator.protocol.response).numpy()
     missed, false = (int(batch.stream_of[np.flatnonzero(at)[end]]) for at, end in ((wanted, 0), (~wanted, -1)))
     for row, id_ in enumerate(after):
         assert after[id_]['hits'] == before[id_]['hits'] - (row == missed)
@@ -73,7 +73,7 @@ def test_a_false_trigger_and_a_missed_one_are_counted_where_they_are(reader):
         assert after[id_]['fair_hits'] == before[id_]['fair_hits']
 
 
-def score(seed: int, share: float, better: float = 0.0) -> Score:
+def score(seed: int, share: float, better: float = 0.0) -> VariantScore:
     """Sixty streams of 40 silences and 5 replies, of which about a share is given."""
     rng = np.random.default_rng(seed)
     hits = np.minimum(5, rng.binomial(5, share, 60) + (rng.random(60) < better))
@@ -82,7 +82,7 @@ def score(seed: int, share: float, better: float = 0.0) -> Score:
         'hits': hits.tolist(), 'false': [1.0] * 60, 'fair_hits': hits.tolist(), 'fair_false': [4.0] * 60,
     }  # fmt: skip
     ids = tuple(f'stream-{number:08d}' for number in range(60))
-    return Score(streams=ids, counts=counts, thresholds={'hits': 0.5, 'fair_hits': 0.1}, train_s=61.0)
+    return VariantScore(streams=ids, counts=counts, thresholds={'hits': 0.5, 'fair_hits': 0.1}, train_s=61.0)
 
 
 def test_figures_are_what_they_are_called():

@@ -12,8 +12,8 @@ from audio_interaction_ros.model.checkpoint import StreamingDefaults, save_check
 from audio_interaction_ros.model.encoder import ChunkEncoder
 from audio_interaction_ros.model.shapes import TextConfig
 from tests.training.stages import micro
-from tests.training.stages.conftest import corpus, one_thread, reader, threads_as_before  # noqa: F401
-from training.stages.batches import Batch, Reader
+from tests.training.stages.conftest import collator, corpus, one_thread, threads_as_before  # noqa: F401
+from training.stages.collator import Batch, StreamCollator
 from training.stages.model import StreamModel, build, heard_chunks
 
 
@@ -29,8 +29,8 @@ def model() -> StreamModel:
 
 
 @pytest.fixture
-def batch(reader: Reader) -> Batch:  # noqa: F811
-    return reader.read(range(6))
+def batch(collator: StreamCollator) -> Batch:  # noqa: F811
+    return collator.collate(range(6))
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ def silence(*projections: nn.Linear) -> None:
 
 
 @pytest.fixture
-def checkpoint(model: StreamModel, reader: Reader, tmp_path: Path) -> Path:  # noqa: F811
+def checkpoint(model: StreamModel, collator: StreamCollator, tmp_path: Path) -> Path:  # noqa: F811
     """The network as a directory."""
     encoder = ChunkEncoder(model.audio_tower.config)
     encoder.audio_tower = model.audio_tower
@@ -63,5 +63,7 @@ def checkpoint(model: StreamModel, reader: Reader, tmp_path: Path) -> Path:  # n
     recipe = micro.write_recipe(tmp_path / 'recipe.yaml')
     folder = tmp_path / 'checkpoint'
     text = TextConfig(**model.language_model.config.to_diff_dict())
-    save_checkpoint(folder, encoder, model.language_model, text, reader.tokenizer, reader.protocol, streaming, recipe)
+    save_checkpoint(
+        folder, encoder, model.language_model, text, collator.tokenizer, collator.protocol, streaming, recipe
+    )
     return folder

@@ -9,7 +9,7 @@ import torch
 from audio_interaction_ros.model.encoder import ChunkEncoder
 from tests.training.inspect.conftest import copy_inputs
 from training.inspect.continuity import DISTANT, NEXT, WITHIN, Cosines, cosine_sums, measure, places
-from training.stages.batches import Batch
+from training.stages.collator import Batch
 from training.stages.model import heard_chunks
 
 
@@ -77,12 +77,12 @@ def test_vectors_are_those_that_the_network_gives(model, mel, batch: Batch):
         np.testing.assert_allclose(found.sums[:, at], cosine_sums(given, row_of, 6).numpy(), rtol=1e-6)
 
 
-def test_a_stream_has_the_same_figures_whatever_it_is_padded_to(model, reader, mel, batch):
+def test_a_stream_has_the_same_figures_whatever_it_is_padded_to(model, collator, mel, batch):
     together = measure(model, mel, batch)
     logmel = ChunkEncoder(model.audio_tower.config).logmel
     alone = []
     for place in range(6):
-        one = reader.read([place])
+        one = collator.collate([place])
         alone.append(measure(model, heard_chunks(logmel(one.waveforms), one, augment=False), one))
     joined = Cosines.join(alone)
     np.testing.assert_array_equal(joined.pairs, together.pairs)

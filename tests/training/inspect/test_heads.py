@@ -11,13 +11,13 @@ from audio_interaction_ros.model.engine import Engine
 from tests.training.inspect.conftest import copy_inputs, silence
 from training.inspect import heads
 from training.inspect.heads import LOG_PROBABILITY, RESPONSE, SILENT, TOKEN_MATCH, HeadScores, without_head
-from training.stages.batches import Batch
+from training.stages.collator import Batch
 
 
 @pytest.fixture
-def scores_of(model, mel, batch: Batch, reader):
+def scores_of(model, mel, batch: Batch, collator):
     def measured() -> HeadScores:
-        return heads.measure(model, mel, batch, reader.protocol.response, lambda: None)
+        return heads.measure(model, mel, batch, collator.protocol.response, lambda: None)
 
     return measured
 
@@ -43,9 +43,9 @@ def test_ablating_leaves_the_network_as_it_was(model, mel, batch, scores_of):
     assert torch.equal(model(mel, batch)[0], before)
 
 
-def test_a_planted_head_is_found_with_what_it_is_worth(model, batch, reader, scores_of):
+def test_a_planted_head_is_found_with_what_it_is_worth(model, batch, collator, scores_of):
     """All says `response`, but for one head that turns every hidden state to `silent`."""
-    language, protocol = model.language_model, reader.protocol
+    language, protocol = model.language_model, collator.protocol
     copy_inputs(model)
     for layer in language.model.layers:
         silence(layer.self_attn.v_proj)
@@ -73,7 +73,9 @@ def test_a_planted_head_is_found_with_what_it_is_worth(model, batch, reader, sco
     assert low <= scores.drop(TOKEN_MATCH)[1, 1] <= high
 
 
-def test_only_what_comes_after_a_head_is_computed_again_and_that_changes_nothing(model, mel, batch, reader, scores_of):
+def test_only_what_comes_after_a_head_is_computed_again_and_that_changes_nothing(
+    model, mel, batch, collator, scores_of
+):
     scores = scores_of()
     for layer, head in ((0, 0), (0, 1), (1, 0), (1, 1)):
         with without_head(model.language_model.model.layers[layer].self_attn, head):

@@ -10,8 +10,8 @@ import torch
 
 from tests.training.stages import micro
 from training.recipe import StageData
-from training.stages.batches import Reader
-from training.stages.shards import Shards, index_corpus
+from training.stages.collator import StreamCollator
+from training.stages.dataset import ShardDataset, index_corpus
 from training.tokens import make_tokenizer
 
 
@@ -21,15 +21,17 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope='session')
-def reader(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Reader:
+def collator(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> StreamCollator:
     """Whole streams of it, with a tokenizer learnt from what is said."""
-    out = tmp_path_factory.mktemp('reader')
+    out = tmp_path_factory.mktemp('collator')
     tokenizer, protocol = make_tokenizer([micro.INSTRUCTION, *micro.SAID.values()], 320)
     tokenizer.save(str(out / 'tokenizer.json'))
     protocol.save(out / 'protocol.json')
     index_corpus(corpus, out / 'tokenizer.json', out / 'protocol.json', micro.INSTRUCTION, out / 'index')
-    shards = Shards(corpus, out / 'index')
-    return Reader(shards, StageData(form='online'), tokenizer, protocol, micro.INSTRUCTION, sorted(micro.HERTZ))
+    dataset = ShardDataset(corpus, out / 'index')
+    return StreamCollator(
+        dataset, StageData(form='online'), tokenizer, protocol, micro.INSTRUCTION, sorted(micro.HERTZ)
+    )
 
 
 @pytest.fixture(scope='session')

@@ -107,7 +107,7 @@ def stream(number: int, replies_aloud: bool = False) -> tuple[Stream, np.ndarray
 
 
 def write_corpus(out: Path, streams: int = 40, shards: int = 2) -> Path:
-    """Shards as `corpus build` lays them out, and clips and speech for stage 0."""
+    """ShardDataset as `corpus build` lays them out, and clips and speech for stage 0."""
     (out / 'shar').mkdir(parents=True)
     for shard in range(shards):
         rows = []

@@ -14,12 +14,14 @@ from audio_interaction_ros.audio.logmel import CausalLogMel
 from tests.training.stages import micro
 from training.__main__ import main
 from training.corpus.command import load_corpus_recipe
-from training.recipe import RecipeError, TrainingRecipe, load_training_recipe, recipe_path
+from training.recipe import TrainingRecipe, load_training_recipe
+from training.recipe_file import RecipeError, recipe_path
 from training.render.mix import ROLE_GAIN_DB
-from training.stages.budget import Work, bytes_on_each, check_numbers, outline
+from training.stages.budget import ForwardOperations, bytes_on_each, check_numbers
 from training.stages.loop import learning_rate
 from training.stages.model import build, heard_chunks
 
+STAGE_0 = {'steps': 1, 'batch': 1, 'speech_batch': 9, 'learning_rate': 1.0, 'weight_decay': 0.0, 'mixed_share': 0.0}
 PAPER = load_training_recipe(recipe_path('paper'))
 
 # Table 11, row by row; one value for all stages or one for each.
@@ -112,14 +114,13 @@ def test_the_dry_run_refuses_what_cannot_work(capsys, options, problem):
     [
         ({'max_positions': 200}, '20 chunks are 265 positions and max_positions is 200'),
         ({'max_positions': 2_000}, 'max_positions is 2000 and text.max_position_embeddings 1024; lower it'),
-        ({'text': micro.RECIPE['text'] | {'num_attention_heads': 0}}, 'describe no network'),
+        ({'encoder': STAGE_0}, 'stage 0 has batches of 1 crops and there are 2 processes; give each a crop at least'),
     ],
 )
 def test_numbers_that_cannot_work_are_one_sentence(changes, problem):
     recipe = micro.recipe(**changes)
     with pytest.raises(RecipeError, match=problem):
-        check_numbers(recipe, 1)
-        outline(recipe)
+        check_numbers(recipe, 2 if recipe.encoder else 1)
 
 
 @pytest.mark.parametrize(
@@ -136,13 +137,13 @@ def test_a_recipe_that_contradicts_itself_is_refused(changes, problem):
         TrainingRecipe.model_validate(micro.settings(**changes))
 
 
-def test_the_estimate_holds_what_autograd_keeps(reader):
+def test_the_estimate_holds_what_autograd_keeps(collator):
     # The same arithmetic at a shape whose saved tensors can be counted: all chunks, all layers, float32.
     text = micro.RECIPE['text'] | {'hidden_size': 64, 'intermediate_size': 176, 'use_sliding_window': False}
     text |= {'layer_types': ['full_attention'] * 2}
     recipe = micro.recipe(batch=4, text=text, audio=micro.RECIPE['audio'] | {'output_dim': 64})
-    model = build(recipe, reader.tokenizer.get_vocab_size(), len(reader.event_classes))
-    batch = reader.read(range(4))
+    model = build(recipe, collator.tokenizer.get_vocab_size(), len(collator.event_classes))
+    batch = collator.collate(range(4))
     weights = {parameter.untyped_storage().data_ptr() for parameter in model.parameters()}
     kept: dict[int, int] = {}
 
@@ -160,16 +161,16 @@ def test_the_estimate_holds_what_autograd_keeps(reader):
     assert 0.5 * estimate < sum(kept.values()) < estimate
 
 
-def test_operations_are_those_that_pytorch_counts(reader):
+def test_operations_are_those_that_pytorch_counts(collator):
     recipe = micro.recipe(
         text=micro.RECIPE['text'] | {'use_sliding_window': False, 'layer_types': ['full_attention'] * 2}
     )
-    model = build(recipe, reader.tokenizer.get_vocab_size(), len(reader.event_classes))
-    batch = reader.read([0])
+    model = build(recipe, collator.tokenizer.get_vocab_size(), len(collator.event_classes))
+    batch = collator.collate([0])
     mel = heard_chunks(CausalLogMel(16)(batch.waveforms), batch, augment=False)
     with FlopCounterMode(display=False) as counter:
         sum(part.sum() for part in model(mel, batch)[:2]).backward()
     targets = len(batch.stream_at) + len(batch.lm_at)
     # On a CPU PyTorch does not count the language model's attention, so its pairs of positions are left out here.
-    ours = Work.of(model).of_step(recipe.stages[2], int(batch.lengths[0]), 0, len(batch.ends_at), targets)
+    ours = ForwardOperations.of(model).of_step(recipe.stages[2], int(batch.lengths[0]), 0, len(batch.ends_at), targets)
     assert counter.get_total_flops() == pytest.approx(ours, rel=0.1)

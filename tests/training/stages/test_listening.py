@@ -8,8 +8,8 @@ import torch
 
 from audio_interaction_ros.audio.logmel import CausalLogMel
 from training.dsp.augment import at_speed
-from training.stages.encoder import another_microphone
-from training.stages.listening import speech_crop
+from training.stages.augmentation import another_microphone
+from training.stages.crops import speech_crop
 
 RATE = 16_000
 

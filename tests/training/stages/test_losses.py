@@ -18,22 +18,22 @@ STAGE = micro.recipe().stages[2]
 
 
 @pytest.fixture(scope='module')
-def model(reader):
+def model(collator):
     torch.manual_seed(0)
-    return build(micro.recipe(), reader.tokenizer.get_vocab_size(), len(reader.event_classes)).eval()
+    return build(micro.recipe(), collator.tokenizer.get_vocab_size(), len(collator.event_classes)).eval()
 
 
-def run(model, reader, places):
-    batch = reader.read(places)
+def run(model, collator, places):
+    batch = collator.collate(places)
     mel = heard_chunks(CausalLogMel(16)(batch.waveforms), batch, augment=False)
     return model(mel, batch, True), batch
 
 
-def test_the_total_is_the_mean_over_all_targets_of_the_step(model, reader):
-    logits, batch = run(model, reader, range(4))
+def test_the_total_is_the_mean_over_all_targets_of_the_step(model, collator):
+    logits, batch = run(model, collator, range(4))
     stage = STAGE.model_copy(update={'stream_weight': 0.5, 'event_weight': 0.0})
     texts, controls = len(batch.lm_at), len(batch.stream_at)
-    got = losses(logits, batch, stage, reader.protocol.response, texts + controls, len(batch.ends_at))
+    got = losses(logits, batch, stage, collator.protocol.response, texts + controls, len(batch.ends_at))
     stream = -logits[0].log_softmax(-1).gather(1, batch.stream_targets[:, None]).sum()
     lm = -logits[1].log_softmax(-1).gather(1, batch.lm_targets[:, None]).sum()
     stream, lm, total = stream.detach(), lm.detach(), got.total.detach()
@@ -42,12 +42,14 @@ def test_the_total_is_the_mean_over_all_targets_of_the_step(model, reader):
     assert float(got.stream) == pytest.approx(float(stream), rel=1e-6)
 
 
-def test_parts_of_a_step_add_up_to_the_whole_with_the_same_gradients(model, reader):
+def test_parts_of_a_step_add_up_to_the_whole_with_the_same_gradients(model, collator):
     def gradients(parts):
-        batches = [run(model, reader, part) for part in parts]
+        batches = [run(model, collator, part) for part in parts]
         targets = sum(len(batch.lm_at) + len(batch.stream_at) for _, batch in batches)
         chunks = sum(len(batch.ends_at) for _, batch in batches)
-        shares = [losses(logits, batch, STAGE, reader.protocol.response, targets, chunks) for logits, batch in batches]
+        shares = [
+            losses(logits, batch, STAGE, collator.protocol.response, targets, chunks) for logits, batch in batches
+        ]
         total = sum(share.total for share in shares)
         named = [p for name, p in model.named_parameters() if 'bos_eos' not in name]
         return float(total.detach()), torch.autograd.grad(total, named)
@@ -59,9 +61,9 @@ def test_parts_of_a_step_add_up_to_the_whole_with_the_same_gradients(model, read
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6)
 
 
-def test_the_class_weight_counts_responses_more_and_changes_nothing_else(model, reader):
-    logits, batch = run(model, reader, range(4))
-    response = reader.protocol.response
+def test_the_class_weight_counts_responses_more_and_changes_nothing_else(model, collator):
+    logits, batch = run(model, collator, range(4))
+    response = collator.protocol.response
     plain, heavy = (
         losses(logits, batch, STAGE.model_copy(update={'response_weight': weight}), response, 100, 100)
         for weight in (1.0, 3.0)
@@ -72,9 +74,9 @@ def test_the_class_weight_counts_responses_more_and_changes_nothing_else(model, 
     assert float(heavy.stream) == float(plain.stream)
 
 
-def test_the_loss_reaches_encoder_adapter_language_model_and_event_head(model, reader):
-    logits, batch = run(model, reader, range(4))
-    losses(logits, batch, STAGE, reader.protocol.response, 100, 100).total.backward()
+def test_the_loss_reaches_encoder_adapter_language_model_and_event_head(model, collator):
+    logits, batch = run(model, collator, range(4))
+    losses(logits, batch, STAGE, collator.protocol.response, 100, 100).total.backward()
     for name, parameter in model.named_parameters():
         reached = parameter.grad is not None and bool(parameter.grad.any())
         assert reached == ('bos_eos' not in name), name

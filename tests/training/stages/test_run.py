@@ -24,10 +24,11 @@ from audio_interaction_ros.model.protocol import Protocol
 from audio_interaction_ros.streaming.loop import Decision, listen
 from tests.training.stages import micro
 from training.__main__ import main
-from training.recipe import RecipeError, load_training_recipe
-from training.stages import TrainingError
-from training.stages import loop as loop_module
-from training.stages.engine import Engine
+from training.random_streams import Purpose, torch_seed
+from training.recipe import load_training_recipe
+from training.recipe_file import RecipeError
+from training.stages import TrainingError, stream_task
+from training.stages.engine import DeepSpeedEngine
 from training.stages.model import build
 from training.stages.run import Files, begin_like, train
 from training.stages.trainable import EMBEDDINGS
@@ -97,7 +98,7 @@ def test_each_stage_moves_what_it_trains_and_nothing_else(undisturbed):
     recipe = load_training_recipe(made.recipe)
     protocol = Protocol.load(made.out / 'protocol.json')
     rows, classes = states[0][EMBEDDINGS].shape[0], states[0]['event_head.weight'].shape[0] - 1
-    torch.manual_seed(recipe.seed)
+    torch.manual_seed(torch_seed(Purpose.INITIAL_WEIGHTS, recipe.seed, 0))
     start = build(recipe, rows, classes).state_dict()
     assert moved(start, states[0]) == {EMBEDDINGS, 'language_model.lm_head.weight'}
     moved_rows = (start[EMBEDDINGS] != states[0][EMBEDDINGS]).any(dim=1).nonzero().flatten()
@@ -127,9 +128,9 @@ def test_a_run_that_dies_goes_on_with_the_same_losses_to_the_bit(
 ):
     done, _ = undisturbed
     made = files(corpus, tmp_path)
-    number, steps = 0, Engine.step
+    number, steps = 0, DeepSpeedEngine.step
 
-    def die(self: Engine, learning_rate: float) -> float:
+    def die(self: DeepSpeedEngine, learning_rate: float) -> float:
         nonlocal number
         if number == STAGES.index(stage) * STEPS + step:
             raise Killed
@@ -137,7 +138,7 @@ def test_a_run_that_dies_goes_on_with_the_same_losses_to_the_bit(
         return steps(self, learning_rate)
 
     with monkeypatch.context() as patch, pytest.raises(Killed):
-        patch.setattr(Engine, 'step', die)
+        patch.setattr(DeepSpeedEngine, 'step', die)
         train(made)
     assert train(made)['finished']
     assert curve(made.run) == curve(done.run)
@@ -235,12 +236,49 @@ def test_stage_0_comes_first_where_the_recipe_has_one(corpus, tmp_path):
     numbers = {'steps': 40, 'batch': 4, 'speech_batch': 6, 'learning_rate': 1e-2, 'weight_decay': 0.05}
     made = files(corpus, tmp_path, encoder=numbers | {'mixed_share': 0.5}, steps=1)
     assert train(made, stop_after_s=0.0)['stage'] == 'encoder'
-    assert train(made)['finished']
-    figures = scalars(made.run, 'encoder')
-    assert figures['validation/phone_accuracy', 40] > 0.8  # of two 'phonemes'
-    learnt = load_file(made.run / 'encoder.safetensors')
+    reached = train(made)
+    assert reached['finished']
+    assert reached['validation']['encoder']['phone_accuracy'] > 0.8  # of two 'phonemes'
+    learnt = load_file(made.run / '0-encoder' / 'model.safetensors')
     stage_1 = load_file(made.run / '1-format' / 'model.safetensors')
     assert all(torch.equal(stage_1[f'audio_tower.{name}'], tensor) for name, tensor in learnt.items())
+
+
+def test_stage_0_is_not_changed_by_being_stopped(corpus, tmp_path):
+    numbers = {'steps': 3, 'batch': 3, 'speech_batch': 2, 'learning_rate': 1e-2, 'weight_decay': 0.05}
+    changes = {'encoder': numbers | {'mixed_share': 0.5}, 'steps': 1}
+    whole, stopped = files(corpus, tmp_path / 'whole', **changes), files(corpus, tmp_path / 'stopped', **changes)
+    assert train(whole)['finished']
+    for _ in range(3):
+        train(stopped, stop_after_s=0.0)
+    one, other = scalars(whole.run, 'encoder'), scalars(stopped.run, 'encoder')
+    losses = {key: value for key, value in one.items() if not key[0].startswith('throughput')}
+    assert {step for _, step in losses} == {0, 1, 2} and losses.items() <= other.items()
+    before, after = (load_file(made.run / '0-encoder' / 'model.safetensors') for made in (whole, stopped))
+    assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+@pytest.mark.parametrize(('seed', 'same'), [(3, True), (4, False)])
+def test_stage_0_depends_on_the_recipes_seed(corpus, tmp_path, seed, same):
+    numbers = {'steps': 1, 'batch': 2, 'speech_batch': 1, 'learning_rate': 1e-2, 'weight_decay': 0.05}
+    changes = {'encoder': numbers | {'mixed_share': 0.5}, 'steps': 1}
+    runs = [files(corpus, tmp_path / str(number), seed=of, **changes) for number, of in enumerate((3, seed))]
+    for made in runs:
+        train(made, stop_after_s=0.0)
+    one, other = (scalars(made.run, 'encoder')['loss/total', 0] for made in runs)
+    assert (one == other) is same
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(180)
+def test_two_ranks_share_stage_0(corpus, tmp_path):
+    numbers = {'steps': 2, 'batch': 3, 'speech_batch': 2, 'learning_rate': 1e-2, 'weight_decay': 0.05}
+    made = files(corpus, tmp_path, encoder=numbers | {'mixed_share': 0.5}, steps=1)
+    assert two_ranks(made).wait() == 0, (tmp_path / 'output').read_text()[-2_000:]
+    assert len(list((made.run / '0-encoder').glob('step-*/*optim_states.pt'))) == 2
+    losses = scalars(made.run, 'encoder')
+    assert np.isfinite(losses['loss/sound', 1]) and np.isfinite(losses['loss/phone', 1])
+    load_encoder(made.out)
 
 
 def test_no_checkpoint_is_made_of_chunks_that_the_runtime_does_not_stream(corpus, tmp_path):
@@ -255,7 +293,7 @@ def test_stage_0_leaves_no_gradient_behind(corpus, tmp_path):
     changes = {'encoder': numbers | {'mixed_share': 0.5}, 'steps': 1}
     whole, stopped = files(corpus, tmp_path / 'whole', **changes), files(corpus, tmp_path / 'stopped', **changes)
     assert train(whole)['finished']
-    begin_like(stopped.run, whole.run, encoder=True)
+    begin_like(stopped.run, load_training_recipe(whole.recipe), whole.run, encoder=True)
     assert train(stopped)['finished']
     before, after = (load_file(made.out / 'model.safetensors') for made in (whole, stopped))
     assert all(torch.equal(before[name], after[name]) for name in before)
@@ -273,8 +311,8 @@ def test_a_loss_that_is_not_finite_stops_the_run(corpus, tmp_path, monkeypatch):
         share = losses(*arguments, **named)
         return type(share)(share.total * torch.nan, share.lm * torch.nan, share.stream, share.event)
 
-    losses = loop_module.losses
-    monkeypatch.setattr(loop_module, 'losses', spoilt)
+    losses = stream_task.losses
+    monkeypatch.setattr(stream_task, 'losses', spoilt)
     with pytest.raises(TrainingError, match=r"stage 'format' step 0: the loss is not finite; lower its learning_rate"):
         train(files(corpus, tmp_path))
 
@@ -284,8 +322,8 @@ def test_running_out_of_memory_is_one_sentence(corpus, tmp_path, monkeypatch):
     def exhausted(*_):
         torch.empty(1 << 62, dtype=torch.uint8)
 
-    monkeypatch.setattr(Engine, 'forward', exhausted)
-    with pytest.raises(TrainingError, match=r"stage 'format' ran out of memory with batches of 2 .* halve batch"):
+    monkeypatch.setattr(DeepSpeedEngine, 'forward', exhausted)
+    with pytest.raises(TrainingError, match=r"stage 'format' ran out of memory with batches of 2; halve batch"):
         train(files(corpus, tmp_path))
 
 

@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from tests.training.stages import micro
-from training.recipe import load_training_recipe, recipe_path
+from training.recipe import load_training_recipe
+from training.recipe_file import recipe_path
 from training.stages.budget import outline
 from training.stages.model import build
 from training.stages.trainable import EMBEDDINGS, only_rows, parameter_groups, set_trainable

@@ -53,7 +53,7 @@ ROW = np.dtype(
 
 @dataclass(frozen=True)
 class IndexJob:
-    """A shard to index, and what its texts are to be written with."""
+    """An `IndexJob` names a shard to index, and what its texts are to be written with."""
 
     corpus: Path
     number: int
@@ -66,20 +66,22 @@ class IndexJob:
 
     @property
     def rows(self) -> Path:
+        """Return the file of ROWs, one a stream."""
         return self.out / f'{self.number:06d}.npy'
 
     @property
     def records(self) -> Path:
+        """Return the file of the streams' records, one JSON line each."""
         return self.out / f'{self.number:06d}.jsonl'
 
 
 def tokens_a_chunk(chunk_samples: int) -> int:
-    """Vectors, begin and end; a control token for every drain comes on top."""
+    """Return the tokens of a chunk: vectors, begin and end; a control token for every drain comes on top."""
     return chunk_samples // VECTOR_SAMPLES + 2
 
 
 def shard_names(corpus: Path) -> list[str]:
-    """The names of a corpus' shards. Raises TrainingError where there are none."""
+    """Return the names of a corpus' shards. Raises TrainingError where there are none."""
     names = sorted(path.name.split('.')[1] for path in (corpus / 'shar').glob('cuts.*.jsonl.gz'))
     if not names:
         raise TrainingError(f"no shards under '{corpus}/shar'; make them with 'python -m training corpus build'")
@@ -92,7 +94,7 @@ def _written_with(tokenizer: Path, protocol: Path) -> tuple[Tokenizer, Protocol]
 
 
 def index_shard(job: IndexJob) -> int:
-    """Write what `Shards` reads of one shard; returns how many streams it has. Raises TrainingError on foreign ones."""
+    """Index one shard for `ShardDataset`; return how many streams it has. Raises TrainingError on foreign ones."""
     if job.rows.exists():
         return 0
     tokenizer, protocol = _written_with(job.tokenizer, job.protocol)
@@ -201,8 +203,8 @@ def index_corpus(
         workers.run('index', index_shard, todo)
 
 
-class Shards:
-    """The streams of a corpus, through its index, in chunks of the length that they were indexed with."""
+class ShardDataset:
+    """A `ShardDataset` reads the streams of a corpus through its index, in chunks of the indexed length."""
 
     def __init__(self, corpus: Path, index: Path, chunk_samples: int = CHUNK_SAMPLES) -> None:
         self.chunk_samples = chunk_samples
@@ -212,11 +214,11 @@ class Shards:
 
     @cached_property
     def places(self) -> dict[str, np.ndarray]:
-        """The streams of each side of the split, as indices of `rows`; found once, a large corpus has millions."""
+        """Return the streams of each side of the split, as indices of `rows`; a large corpus has millions."""
         return {split: np.flatnonzero(self.rows['split'] == number) for number, split in enumerate(SPLITS)}
 
     def select(self, data: StageData, split: str, max_positions: int) -> np.ndarray:
-        """Which streams a stage reads, as indices of `rows`; int64 [n]. Raises TrainingError where there are none."""
+        """Return what a stage reads, as indices of `rows`, int64 [n]. Raises TrainingError where there is nothing."""
         categories = list(taxonomy())
         if unknown := set(data.categories) - set(categories):
             raise TrainingError(f'unknown categories {sorted(unknown)}; there are {categories}')
@@ -235,17 +237,18 @@ class Shards:
         return chosen
 
     def chunks(self, data: StageData) -> np.ndarray:
-        """How many chunks each stream has in a stage's form. int [streams]"""
+        """Return how many chunks each stream has in a stage's form, int [streams]."""
         return self.rows['exchange_chunks' if data.form == 'offline' else 'chunks']
 
     def record(self, place: int) -> Stream:
+        """Return what is known of a stream, without its samples."""
         row = self.rows[place]
         with self._records[row['shard']].open('rb') as file:
             file.seek(row['record_at'])
             return Stream.model_validate_json(file.read(row['record_size']))
 
     def samples(self, place: int, chunks: int) -> Samples:
-        """The first chunks of a stream, float32 [chunks × chunk_samples]. Raises TrainingError for damaged audio."""
+        """Return a stream's first chunks, float32 [chunks × chunk_samples]. Raises TrainingError for damaged audio."""
         row = self.rows[place]
         wanted = chunks * self.chunk_samples
         tar = self._tars[row['shard']]

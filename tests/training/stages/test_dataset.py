@@ -1,4 +1,4 @@
-"""Shards in any order, and one sentence about those that cannot be trained on."""
+"""ShardDataset in any order, and one sentence about those that cannot be trained on."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from tests.training.stages import micro
 from training.recipe import StageData
 from training.stages import TrainingError
-from training.stages.shards import Shards, index_corpus
+from training.stages.dataset import ShardDataset, index_corpus
 from training.streams import read_streams
 from training.tokens import make_tokenizer
 
@@ -25,37 +25,37 @@ def copy(corpus: Path, tmp_path: Path) -> Path:
     return shutil.copytree(corpus, tmp_path / 'copy')
 
 
-def index(corpus: Path, out: Path, tokenizer: Tokenizer | None = None) -> Shards:
+def index(corpus: Path, out: Path, tokenizer: Tokenizer | None = None) -> ShardDataset:
     learnt, protocol = make_tokenizer(micro.SAID.values(), 320)
     out.mkdir(exist_ok=True)
     (tokenizer or learnt).save(str(out / 'tokenizer.json'))
     protocol.save(out / 'protocol.json')
     index_corpus(corpus, out / 'tokenizer.json', out / 'protocol.json', micro.INSTRUCTION, out / 'index')
-    return Shards(corpus, out / 'index')
+    return ShardDataset(corpus, out / 'index')
 
 
-def test_any_stream_is_read_as_the_corpus_reads_it(corpus, reader):
+def test_any_stream_is_read_as_the_corpus_reads_it(corpus, collator):
     streams = {made.id: (made, samples) for made, samples in (micro.stream(n, n % 2 == 0) for n in range(40))}
     for place in (37, 0, 21):
-        record = reader.shards.record(place)
+        record = collator.dataset.record(place)
         made, samples = streams[record.id]
         assert record == made
-        np.testing.assert_allclose(reader.shards.samples(place, made.chunks), samples, atol=1 / 32_000)
+        np.testing.assert_allclose(collator.dataset.samples(place, made.chunks), samples, atol=1 / 32_000)
         np.testing.assert_array_equal(
-            reader.shards.samples(place, 3), reader.shards.samples(place, made.chunks)[:19_200]
+            collator.dataset.samples(place, 3), collator.dataset.samples(place, made.chunks)[:19_200]
         )
     assert [record.id for record, _ in read_streams(corpus, audio=False)] == [
-        reader.shards.record(place).id for place in range(40)
+        collator.dataset.record(place).id for place in range(40)
     ]
 
 
-def test_a_stage_reads_the_streams_it_names(reader):
+def test_a_stage_reads_the_streams_it_names(collator):
     data = StageData(form='online', categories=('voice chatting',), mix_ins=False)
-    chosen = reader.shards.select(data, 'train', 512)
-    records = [reader.shards.record(int(place)) for place in chosen]
+    chosen = collator.dataset.select(data, 'train', 512)
+    records = [collator.dataset.record(int(place)) for place in chosen]
     assert records and all(r.category == 'voice chatting' and r.split == 'train' and not r.mixed_in for r in records)
-    longest = int(reader.shards.rows['positions'][chosen].max())
-    assert len(reader.shards.select(data, 'train', longest - 1)) < len(chosen)
+    longest = int(collator.dataset.rows['positions'][chosen].max())
+    assert len(collator.dataset.select(data, 'train', longest - 1)) < len(chosen)
 
 
 @pytest.mark.parametrize(
@@ -65,9 +65,9 @@ def test_a_stage_reads_the_streams_it_names(reader):
         ({'categories': ('opera',)}, "unknown .*'opera'"),
     ],
 )
-def test_a_stage_without_streams_is_refused(reader, data, problem):
+def test_a_stage_without_streams_is_refused(collator, data, problem):
     with pytest.raises(TrainingError, match=problem):
-        reader.shards.select(StageData(form='online', **data), 'train', 20)
+        collator.dataset.select(StageData(form='online', **data), 'train', 20)
 
 
 def test_no_shards_at_all(tmp_path):
@@ -93,10 +93,10 @@ def test_a_recording_that_is_missing(copy, tmp_path):
 
 def test_a_tar_that_is_cut_off(copy, tmp_path):
     tar = copy / 'shar' / 'recording.000000.tar'
-    shards = index(copy, tmp_path / 'out')
+    dataset = index(copy, tmp_path / 'out')
     tar.write_bytes(tar.read_bytes()[:2_000])
     with pytest.raises(TrainingError, match=r'is damaged .*build the corpus again'):
-        shards.samples(0, 12)
+        dataset.samples(0, 12)
 
 
 def test_a_tokenizer_that_cannot_write_the_texts(corpus, tmp_path):

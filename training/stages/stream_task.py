@@ -1,0 +1,156 @@
+"""The stages that train on streams: what their batches, losses and figures are (paper §3.3)."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property, partial
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from audio_interaction_ros.audio.logmel import CausalLogMel
+from training.random_streams import Purpose, random_stream
+from training.recipe import Stage, TrainingRecipe
+from training.stages import TrainingError
+from training.stages.budget import ForwardOperations, peak_flops
+from training.stages.collator import Batch, StreamCollator
+from training.stages.distributed import Devices
+from training.stages.model import StreamModel, heard_chunks, losses, predict
+from training.stages.sampler import StreamSampler
+from training.stages.task import TrainingTask
+from training.stages.trainable import EMBEDDINGS, only_rows, parameter_groups, set_trainable
+from training.stages.validation import Validation
+
+
+class StreamTask(TrainingTask[Batch]):
+    """A `StreamTask` is one of a recipe's `stages`, counted from 1.
+
+    Raises TrainingError where the corpus has no streams for it, RecipeError where a step does not divide.
+    """
+
+    memory_cure = 'halve batch and double accumulation, or turn gradient_checkpointing on'
+
+    def __init__(
+        self,
+        recipe: TrainingRecipe,
+        number: int,
+        model: StreamModel,
+        logmel: CausalLogMel,
+        collator: StreamCollator,
+        devices: Devices,
+    ) -> None:
+        self.settings: Stage = recipe.stages[number - 1]
+        self.name, self.module = self.settings.name, model
+        self.accumulation = recipe.accumulation_on(self.settings, devices.world)
+        self._recipe, self._number, self._logmel, self._devices = recipe, number, logmel, devices
+        self._collator = collator
+        self._validation = _validation(collator, recipe, self.settings, devices)
+        data, dataset = self.settings.data, collator.dataset
+        chosen = dataset.select(data, 'train', recipe.max_positions)
+        a_step = recipe.streams_a_step(self.settings)
+        self._sampler = StreamSampler(chosen, dataset.chunks(data)[chosen], a_step, recipe.seed, number)
+
+    @contextlib.contextmanager
+    def trainable(self) -> Iterator[Iterable[dict[str, object]]]:
+        """Give what the stage names; of the embeddings only the new tokens' rows where it says so."""
+        parts = self.settings.trainable
+        trained = set_trainable(self.module, parts, with_events=self.settings.event_weight > 0)
+        hook = None
+        if 'new_token_embeddings' in parts:
+            new = sorted(self._collator.protocol.special_ids())
+            hook = only_rows(dict(self.module.named_parameters())[EMBEDDINGS], new)
+        yield parameter_groups(trained, parts, self._recipe.optimiser.weight_decay)
+        if hook is not None:
+            hook.remove()
+
+    def read(self, step: int) -> list[Batch]:
+        """Return this process's batches of a step, augmented as the stage wants it."""
+        devices, seed = self._devices, self._recipe.seed
+        rng_of = partial(random_stream, Purpose.STREAM_AUGMENTATION, seed, self._number, step)
+        batches = self._sampler.batches(step, devices.rank, devices.world, self.settings.batch)
+        return [self._collator.collate(places, rng_of) for places in batches]
+
+    def counts(self, batches: Sequence[Batch]) -> list[float]:
+        """Return targets of text, targets of control, chunks, positions, and the squares of the streams' positions."""
+        return [
+            sum(len(batch.lm_at) for batch in batches),
+            sum(len(batch.stream_at) for batch in batches),
+            sum(len(batch.ends_at) for batch in batches),
+            sum(int(batch.lengths.sum()) for batch in batches),
+            sum(int(batch.lengths.square().sum()) for batch in batches),
+        ]
+
+    def inputs(self, batch: Batch) -> tuple[Tensor, Batch, bool]:
+        """Return the log-mel of what is heard, the batch, and whether the auxiliary head is wanted."""
+        mel = heard_chunks(self._logmel(batch.waveforms), batch, augment=self.settings.spec_augment)
+        return mel, batch, self.settings.event_weight > 0
+
+    def loss(self, outputs: Any, batch: Batch, counts: Sequence[float]) -> tuple[Tensor, Tensor]:
+        """Return the share of the dual loss; its parts are those of text, control and events."""
+        text, control, chunks, *_ = counts
+        loss = losses(outputs, batch, self.settings, self._collator.protocol.response, int(text + control), int(chunks))
+        return loss.total, torch.stack([loss.lm, loss.stream, loss.event]).double()
+
+    def figures(self, parts: Sequence[float], counts: Sequence[float], seconds: float) -> dict[str, float]:
+        """Return each loss as the mean over its own targets, and throughput."""
+        (lm, stream, event), (text, control, chunks, positions, squares) = parts, counts
+        targets = text + control
+        operations = self._operations.of_step(self.settings, positions, squares, chunks, targets)
+        return {
+            'loss/lm': lm / max(text, 1),
+            'loss/stream': stream / max(control, 1),
+            'loss/event': event / chunks,
+            'loss/total': (lm + self.settings.stream_weight * stream) / targets,
+            'throughput/tokens_per_s': positions / seconds,
+            'throughput/audio_hours_per_hour': chunks * self._recipe.chunk_s / seconds,
+            'throughput/mfu': operations / seconds / self._peak_flops,
+        }
+
+    def validate(self) -> dict[str, float]:
+        """Return `Validation.figures`."""
+        return {} if self._validation is None else self._validation.figures(self._predict)
+
+    @torch.no_grad()
+    def response_threshold(self) -> float:
+        """Return the lowest P(response) at which validation silences are broken as seldom as the recipe wants."""
+        if self._validation is None:
+            return 0.5
+        self.module.eval()
+        scores, hours = self._validation.silences(self._predict)
+        return threshold_of(scores, int(self._recipe.false_responses_per_hour * hours))
+
+    def _predict(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor | None]:
+        return predict(self.module, self._logmel, batch, self._devices)
+
+    @cached_property
+    def _operations(self) -> ForwardOperations:
+        return ForwardOperations.of(self.module)
+
+    @cached_property
+    def _peak_flops(self) -> float:
+        return self._devices.world * peak_flops(self._devices)
+
+
+def threshold_of(scores: np.ndarray, allowed: int) -> float:
+    """Return the lowest threshold that at most `allowed` scores, float32 [n], reach; 0.5 where they all may."""
+    if len(scores) <= allowed:
+        return 0.5
+    highest = np.sort(scores)[::-1][: allowed + 1]
+    # Halfway from the first that must stay silent to the last that may speak, or to certainty.
+    above = highest[allowed - 1] if allowed else 1.0
+    return float((highest[allowed] + above) / 2)
+
+
+def _validation(collator: StreamCollator, recipe: TrainingRecipe, stage: Stage, devices: Devices) -> Validation | None:
+    """At most `validation_streams` of the validation side, evenly; None where there are none for the stage."""
+    dataset = collator.dataset
+    try:
+        places = dataset.select(stage.data, 'validation', recipe.max_positions)
+    except TrainingError:
+        return None
+    places = places[np.linspace(0, len(places) - 1, min(len(places), recipe.validation_streams)).astype(int)]
+    places = places[np.argsort(dataset.chunks(stage.data)[places], kind='stable')]
+    return Validation(collator, places, stage.batch, devices)
