@@ -7,6 +7,8 @@ from collections.abc import Callable, Hashable, Sequence
 import numpy as np
 from scipy.stats import rankdata
 
+from training.random_streams import Purpose, random_stream
+
 SILENCE_WEIGHT = 2.0  # a false alarm costs twice a missed event when a threshold is chosen
 RESAMPLES = 1_000
 _LEVEL = (2.5, 97.5)  # percentiles of a 95 % interval
@@ -76,7 +78,8 @@ def interval_of_sums(
         return None
     sums = np.zeros((len(names), len(columns)))
     np.add.at(sums, [names[unit] for unit in units], np.asarray(columns, float).T)
-    drawn = np.random.default_rng([seed, 70]).multinomial(len(names), np.full(len(names), 1 / len(names)), RESAMPLES)
+    rng = random_stream(Purpose.BOOTSTRAP_OF_SUMS, seed)
+    drawn = rng.multinomial(len(names), np.full(len(names), 1 / len(names)), RESAMPLES)
     with np.errstate(divide='ignore', invalid='ignore'):
         return _percentiles(figure(drawn @ sums))
 
@@ -95,7 +98,7 @@ def interval_of_values(
     if len(members) < 2:
         return None
     groups = [np.array(group) for group in members.values()]
-    rng = np.random.default_rng([seed, 71])
+    rng = random_stream(Purpose.BOOTSTRAP_OF_VALUES, seed)
     drawn = (np.concatenate([groups[i] for i in rng.integers(len(groups), size=len(groups))]) for _ in range(resamples))
     return _percentiles(np.array([figure(indices) for indices in drawn]))
 

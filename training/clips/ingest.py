@@ -23,6 +23,7 @@ from training.dsp.activity import FRAME_SAMPLES, activity
 from training.dsp.augment import vary
 from training.files import json_lines, write_whole
 from training.procedural.registry import CRITERION_OF
+from training.random_streams import Purpose, random_stream
 from training.sources import find_source
 from training.sources.base import Facts, Family, read_samples
 from training.sources.clip_library import NO_EVENT
@@ -179,7 +180,7 @@ def recorded(part: ManifestPart) -> Iterator[tuple[StoredClip, Samples]]:
 def _variants(clip: StoredClip, samples: Samples, part: ManifestPart) -> Iterator[tuple[StoredClip, Samples]]:
     """The same at other speeds, in other rooms, through other microphones; the same recording as far as splits go."""
     for number in range(part.variants):
-        varied = vary(samples, np.random.default_rng([part.seed, 73, number, *clip.id.encode()]))
+        varied = vary(samples, random_stream(Purpose.RECORDED_VARIANT, part.seed, number, clip.id))
         varied = varied / max(1.0, 1.05 * float(np.abs(varied).max()))
         yield clip.model_copy(update={'id': f'{clip.id}~{number}', 'tags': shape_tags(varied)}), varied
 

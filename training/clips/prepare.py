@@ -23,6 +23,7 @@ from training.clips.ingest import (
 from training.clips.store import StoredClip, part_done, write_part
 from training.dsp.noise_beds import noise_bed
 from training.procedural.registry import ALL_TYPES
+from training.random_streams import Purpose, random_stream
 from training.sources import find_source
 
 SPLITS = ('train', 'validation', 'test')
@@ -103,7 +104,7 @@ def _rendered(part: RendersPart) -> Iterator[tuple[StoredClip, Samples]]:
     """Every render is a recording of its own; a tenth each for validation and test."""
     kind = ALL_TYPES[part.name]
     for number in range(part.renders):
-        rng = np.random.default_rng([part.seed, 70, number, *part.name.encode()])
+        rng = random_stream(Purpose.PROCEDURAL_RENDER, part.seed, number, part.name)
         samples = kind.render(rng)
         id_ = f'procedural:{part.name}:{number}'
         category, tags = kind.category, shape_tags(samples)
@@ -137,7 +138,7 @@ def _rendered(part: RendersPart) -> Iterator[tuple[StoredClip, Samples]]:
 def _noises(part: NoisePart) -> Iterator[tuple[StoredClip, Samples]]:
     for sort, names in (('event', _EVENT_NOISE), ('ambient', _AMBIENT_NOISE)):
         for number in range(part.tracks):
-            rng = np.random.default_rng([part.seed, 71, number, *f'{part.split}{sort}'.encode()])
+            rng = random_stream(Purpose.NOISE_TRACK, part.seed, number, f'{part.split}{sort}')
             samples = noise_bed(int(_NOISE_S * SAMPLE_RATE_HZ), -40.0, rng)
             if number % 2:  # half are noise alone, half something real-sounding over it
                 rendered = ALL_TYPES[names[int(rng.integers(len(names)))]].render(rng)

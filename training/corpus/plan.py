@@ -21,6 +21,7 @@ from training.corpus.shard import Shard, open_library, scripts, split_of_item
 from training.errors import BuildError
 from training.files import json_lines, write_whole
 from training.llm import LlmClient, LlmSettings, run_threads
+from training.random_streams import Purpose, random_stream
 from training.render.tfjp import tfjp
 from training.scripts.dialogues import Dialogues
 from training.scripts.fresh import ASKED_AT_ONCE, read_fresh_texts, write_fresh_texts
@@ -62,7 +63,7 @@ def draw_script(recipe: CorpusRecipe, seed: int, item: int, shelves: dict[str, S
 
     Raises ClipStoreError where clips are lacking.
     """
-    rng = np.random.default_rng([seed, 61, item])
+    rng = random_stream(Purpose.SCRIPT, seed, item)
     tasks = all_tasks()
     within = {category: sum(recipe.shares.get(task, 1.0) for task in named) for category, named in taxonomy().items()}
     weights = np.array([recipe.shares.get(c, 1.0) * recipe.shares.get(task, 1.0) / within[c] for c, task in tasks])
@@ -80,7 +81,8 @@ def casting(recipe: CorpusRecipe, seed: int, item: int, script: Script) -> Casti
     """Draw the voices of an item. Raises SpeechError where the engine has none."""
     split = split_of_item(recipe, seed, item)
     settings = recipe.speech.model_dump_json()
-    return cast(script, lambda language: _voices(settings, split, language), np.random.default_rng([seed, 63, item]))
+    rng = random_stream(Purpose.CASTING, seed, item)
+    return cast(script, lambda language: _voices(settings, split, language), rng)
 
 
 def plan_shards(recipe: CorpusRecipe, hours: float, seed: int, workers: Workers, out: Path) -> list[Shard]:

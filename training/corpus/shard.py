@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-import numpy as np
 import soundfile
 from lhotse import MonoCut, Recording, SupervisionSegment
 from lhotse.audio import AudioSource
@@ -22,6 +21,7 @@ from training.clips.store import ClipStore, ClipStoreError
 from training.corpus.recipe import CorpusRecipe
 from training.errors import MixingError
 from training.files import json_lines, whole, write_whole
+from training.random_streams import Purpose, random_stream
 from training.render.render import perform
 from training.scripts.script import Script
 from training.speech.casting import Casting, utterance_id
@@ -63,7 +63,7 @@ class Shard:
 
 def split_of_item(recipe: CorpusRecipe, seed: int, item: int) -> str:
     """Return the side of the split that an item is on."""
-    draw = np.random.default_rng([seed, 60, item]).random()
+    draw = random_stream(Purpose.SPLIT, seed, item).random()
     if draw < recipe.held_out_share:
         return 'validation'
     return 'test' if draw < 2 * recipe.held_out_share else 'train'
@@ -100,7 +100,7 @@ def write_shard(shard: Shard) -> int:
     with whole(shard.recordings) as temporary, TarWriter(str(temporary), shard_size=None) as tar:
         for item, script, voices in scripts(shard):
             split = split_of_item(shard.recipe, shard.seed, item)
-            rng = np.random.default_rng([shard.seed, 62, item])
+            rng = random_stream(Purpose.PERFORMANCE, shard.seed, item)
             ids = [utterance_id(said.text, voices[said.speaker, said.language]) for said in script.utterances()]
             try:
                 if refused := [discarded[id_] for id_ in ids if id_ in discarded]:

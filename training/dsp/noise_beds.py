@@ -8,6 +8,7 @@ import numpy as np
 
 from audio_interaction_ros.audio import SAMPLE_RATE_HZ
 from audio_interaction_ros.audio.formats import Samples
+from training.random_streams import Purpose, random_stream
 
 
 @functools.cache
@@ -17,7 +18,7 @@ def _noise_beds() -> np.ndarray:
     frequency_hz = np.maximum(np.fft.rfftfreq(length, 1 / SAMPLE_RATE_HZ), 20.0)
     beds = np.empty((96, length), np.float32)
     for number, bed in enumerate(beds):
-        rng = np.random.default_rng([4, number])
+        rng = random_stream(Purpose.NOISE_BED, None, number)
         centre_hz, width_octaves = np.exp(rng.uniform(np.log(100), np.log(5_000))), rng.uniform(0.5, 3.0)
         emphasis = np.exp(-np.square(np.log2(frequency_hz / centre_hz) / width_octaves))
         shape = frequency_hz ** -rng.uniform(0.0, 1.1) * (1.0 + rng.uniform(0.0, 3.0) * emphasis)

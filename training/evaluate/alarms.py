@@ -25,6 +25,7 @@ from training.evaluate import EvaluationError
 from training.evaluate.alarm_sounds import RENDERERS, render
 from training.procedural.registry import ALL_TYPES
 from training.procedural.registry import render as render_event
+from training.random_streams import Purpose, random_stream
 from training.sources.clip_library import NO_EVENT, Clip, load_library
 
 SNR_DB = (20, 15, 10, 5, 0)
@@ -57,7 +58,7 @@ def ordinary_sound(clips: Iterable[Clip], choosing: bool, seed: int) -> Samples:
     kept = [clip for clip in clips if for_choosing(clip) is choosing and clip.category not in NO_EVENT | {'alarm'}]
     if not kept:
         raise EvaluationError('the clip library holds no recordings for this half; give one with more recordings')
-    order = np.random.default_rng(seed).permutation(len(kept))
+    order = random_stream(Purpose.ORDINARY_RECORDINGS, seed).permutation(len(kept))
     return np.concatenate([kept[number].read() for number in order])
 
 
@@ -78,7 +79,7 @@ def recall(ordinary: Samples, renders: int, seed: int) -> dict[str, Any]:
         heard: dict[tuple[str, int], list[float]] = {}
         mistaken: Counter[str] = Counter()
         for turn in range(renders):
-            rng = np.random.default_rng([seed, number, turn])
+            rng = random_stream(Purpose.ALARM_IN_NOISE, seed, number, turn)
             alarm = render(name, rng, _ALARM_S)
             for kind in ('noise', 'recordings'):
                 for snr_db in SNR_DB:
@@ -118,7 +119,7 @@ def _mixed(alarm: Samples, noise: Samples, snr_db: float, rng: np.random.Generat
 
 def false_alarms(ordinary: Samples, seed: int) -> dict[str, Any]:
     """The recordings as they are, and once more as a room's echo and another order of minutes make them."""
-    rng = np.random.default_rng([seed, 99])
+    rng = random_stream(Purpose.ECHOING_MINUTES, seed)
     minutes = np.array_split(ordinary, max(1, len(ordinary) // (60 * SAMPLE_RATE_HZ)))
     reordered = [minutes[number] for number in rng.permutation(len(minutes))]
     echoing = [scipy.signal.oaconvolve(minute, room_response(rng))[: len(minute)] for minute in reordered]
@@ -139,7 +140,7 @@ def rendered_false_alarms(seed: int) -> dict[str, Any]:
     heard: dict[str, list[str]] = {}
     names = sorted(name for name, kind in ALL_TYPES.items() if not kind.respond)
     for number, name in enumerate(tqdm(names, desc='ordinary sounds', unit='sound')):
-        rng = np.random.default_rng([seed, 7, number])
+        rng = random_stream(Purpose.REPEATED_ORDINARY_SOUND, seed, number)
         sound = np.resize(render_event(name, rng), int(_REPEATED_S * SAMPLE_RATE_HZ))
         sound = sound + 1e-3 * rng.standard_normal(len(sound)).astype(np.float32)
         found = [signature for _, signature in hear(sound)]

@@ -28,6 +28,7 @@ from training.evaluate.trials import Listened, Trial, in_blocks, rates, summary
 from training.html import pages
 from training.metrics import SILENCE_WEIGHT, best_threshold
 from training.procedural.registry import ALL_TYPES, SOUND_TYPES, render
+from training.random_streams import Purpose, random_stream
 from training.render.one_clip import OneClip, one_clip_stream
 from training.sources.clip_library import NO_EVENT, Clip, load_library
 
@@ -82,7 +83,7 @@ def held_out_groups(library: Path, seed: int) -> tuple[dict[str, list[SoundClip]
             kind.category,
             kind.respond,
             f'procedural:{name}:held-out-{n}',
-            render(name, np.random.default_rng([seed, 40, n, *name.encode()])),
+            render(name, random_stream(Purpose.HELD_OUT_RENDER, seed, n, name)),
         )
         for name, kind in SOUND_TYPES.items()
         if kind.respond
@@ -153,7 +154,7 @@ def cross_fitted_thresholds(trials: Sequence[Trial], sides: dict[str, int]) -> t
 
 def ordinary_audio(sounds: Sequence[SoundClip], seconds: float, seed: int) -> Samples:
     """Sounds that deserve no answer in random order, 0 … 4 s apart, at random levels over noise. float32 [n]."""
-    rng = np.random.default_rng([seed, 31])
+    rng = random_stream(Purpose.ORDINARY_AUDIO, seed)
     pieces: list[Samples] = []
     length = 0
     while length < seconds * SAMPLE_RATE_HZ:

@@ -24,6 +24,7 @@ from training.evaluate.teacher_forced import response_probabilities
 from training.evaluate.trials import Listened, Trial, by, share, summary
 from training.html import pages, plots
 from training.metrics import interval_of_sums
+from training.random_streams import Purpose, random_stream
 from training.streams import Stream, read_streams
 
 _SNR_EDGES_DB = (5, 10, 15, 20)
@@ -53,7 +54,8 @@ def evaluate_corpus(ear: Ear, corpus: Path, split: str, most: int | None, seed: 
             f"'{corpus}' has no stream on the {split} side; build more hours, or give another --split"
         )
     if most is not None and most < len(wanted):
-        wanted = set(np.random.default_rng([seed, 41]).choice(sorted(wanted), most, replace=False).tolist())
+        rng = random_stream(Purpose.SCORED_STREAMS, seed)
+        wanted = set(rng.choice(sorted(wanted), most, replace=False).tolist())
     contained = [n for n in sorted(wanted) if self_contained(streams[n])]
     chained = set(
         np.array(contained)[np.linspace(0, len(contained) - 1, min(MOST_STREAMS, len(contained))).astype(int)]

@@ -29,6 +29,7 @@ from training.evaluate.report import Evaluation, Example, rates_table, ten
 from training.evaluate.trials import Listened, Trial, by, rates, summary
 from training.html import pages
 from training.metrics import interval_of_sums
+from training.random_streams import Purpose, random_stream
 from training.render.one_clip import AFTER_S
 
 EVENTS_A_STREAM = 4  # of the Multiple tier; the paper does not give a number
@@ -113,7 +114,7 @@ def find_audio(rows: Sequence[Row], folder: Path) -> dict[str, Path]:
 
 def lay_out(events: Sequence[tuple[Row, Samples]], seed: int) -> tuple[Samples, list[Placed]]:
     """Events in a row over a faint noise, apart enough that no answer belongs to two. (float32 [n], places)."""
-    rng = np.random.default_rng([seed, 80])
+    rng = random_stream(Purpose.SOUND_BENCH_LAYOUT, seed)
     parts: list[Samples] = []
     placed: list[Placed] = []
     at = 0
@@ -232,7 +233,7 @@ def groups(rows: Sequence[Row], seed: int) -> Iterator[tuple[str, list[Row]]]:
     for row in rows:
         members[row.sub_category].append(row)
     for name in sorted(members):
-        order = np.random.default_rng([seed, 81, *name.encode()]).permutation(len(members[name]))
+        order = random_stream(Purpose.SOUND_BENCH_GROUPS, seed, name).permutation(len(members[name]))
         for first in range(0, len(order), EVENTS_A_STREAM):
             yield f'{name}:{first}', [members[name][index] for index in order[first : first + EVENTS_A_STREAM]]
 

@@ -13,6 +13,7 @@ from audio_interaction_ros.audio.formats import Samples
 from training.evaluate.hearing import Ear
 from training.evaluate.replies import compare, stands_instructed
 from training.evaluate.trials import Trial, rates
+from training.random_streams import Purpose, random_stream
 from training.streams import Stream, schedule
 
 SEGMENTS = 5
@@ -36,7 +37,7 @@ def stability(ear: Ear, streams: Sequence[tuple[Stream, Samples]], seed: int) ->
     Streams stand in rings of five in random order, and each ring is heard from each of its streams on: so every figure
     is over the same streams, and N = 1 is the fresh session. Empty with fewer than five streams.
     """
-    order = np.random.default_rng([seed, 72]).permutation(len(streams))
+    order = random_stream(Purpose.CONCATENATION, seed).permutation(len(streams))
     rings = [order[first : first + SEGMENTS] for first in range(0, len(order) - SEGMENTS + 1, SEGMENTS)]
     trials: list[list[Trial]] = [[] for _ in range(SEGMENTS)]
     runs = [np.roll(ring, -start) for ring in rings for start in range(SEGMENTS)]

@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-import numpy as np
 from markupsafe import Markup
 
 from training.html import pages
 from training.html.spectrograms import listen, sound_picture
 from training.procedural.synth import SAMPLE_RATE, SoundType
 from training.procedural.taxonomy import CRITERIA, DOMAINS
+from training.random_streams import Purpose, random_stream
 
 EXCERPT_S = 3.0
 _SEPARATE = frozenset({'onsets_hz', 'rhythm_hz', 'on_s', 'off_s'})  # measures of sounds that begin more than once
@@ -44,7 +44,7 @@ def write_contact_sheet(types: Iterable[SoundType], out: Path, seed: int) -> Non
 
 
 def _article(kind: SoundType, seed: int) -> Markup:
-    whole = kind.render(np.random.default_rng([seed, *kind.name.encode()]))
+    whole = kind.render(random_stream(Purpose.CONTACT_SHEET, seed, kind.name))
     limits = kind.signature.limits()
     measured = kind.signature.measure(whole)
     found = listen(

@@ -13,6 +13,7 @@ from training.clips.sounds import SoundClip
 from training.dsp.levels import scale
 from training.dsp.noise_beds import noise_bed
 from training.procedural.registry import render
+from training.random_streams import Purpose, random_stream
 from training.render.single_sound import place
 from training.sources.clip_library import Clip, load_library, split
 from training.speech.espeak import Speaker
@@ -46,7 +47,7 @@ _NOISE_BELOW_DB = 22.0
 
 def make_scene(library: Path, out: Path, seed: int) -> dict[str, object]:
     """Write `out`/scene.flac (16 kHz mono) and `out`/scene.json (events, attributions); return a summary."""
-    rng = np.random.default_rng([seed, 50])
+    rng = random_stream(Purpose.DEMO_SCENE, seed)
     _, held_out = split(load_library(library))
     bed_dbfs = -24.0 - _NOISE_BELOW_DB
     parts = [noise_bed(2 * SAMPLE_RATE_HZ, bed_dbfs, rng)]

@@ -11,6 +11,7 @@ from audio_interaction_ros.audio.formats import Samples
 from training.clips.sounds import SoundClip
 from training.dsp.levels import scale
 from training.dsp.noise_beds import noise_bed
+from training.random_streams import Purpose, random_stream
 from training.render.single_sound import place
 
 CHUNKS = 24
@@ -39,7 +40,7 @@ def one_clip_stream(sound: SoundClip, number: int, seed: int, snr_db: float | No
 
     It is fixed by `seed` and `number`; a given `snr_db` changes the level of the noise and nothing else.
     """
-    rng = np.random.default_rng([seed, 30, number])
+    rng = random_stream(Purpose.ONE_CLIP_STREAM, seed, number)
     piece, frames = sound.excerpt(sound.onset, _LONGEST_S)
     level_dbfs, drawn_db = rng.uniform(-36.0, -14.0), rng.uniform(5.0, 25.0)
     snr_db = drawn_db if snr_db is None else snr_db

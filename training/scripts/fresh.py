@@ -11,11 +11,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import numpy as np
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, create_model, model_validator
 
 from training.files import write_whole
 from training.llm import LlmAnswerError, LlmClient, LlmError, run_threads
+from training.random_streams import Purpose, random_stream
 from training.scenes.prompts import fill
 from training.scripts.script import Texts, some, texts
 
@@ -182,7 +182,7 @@ def read_fresh_texts(path: Path) -> Texts:
 def _batch(client: LlmClient, kind: str, batch: int, seed: int) -> tuple[list[Any], str]:
     """The rows of a batch as JSON has them, and what went wrong."""
     shape, what = KINDS[kind]
-    rng = np.random.default_rng([seed, 64, batch, *kind.encode()])
+    rng = random_stream(Purpose.FRESH_TEXTS, seed, batch, kind)
     prompt = fill(
         'texts',
         count=ROWS_A_BATCH,

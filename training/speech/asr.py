@@ -13,6 +13,7 @@ import numpy as np
 from audio_interaction_ros.audio import SAMPLE_RATE_HZ
 from audio_interaction_ros.audio.formats import Samples, encode_s16le
 from training.errors import CorpusError
+from training.random_streams import Purpose, random_stream
 from training.speech.normalise.spoken_form import rewrite
 from training.speech.voices import Word
 
@@ -154,7 +155,8 @@ class Pocketsphinx:
         if peak < 1e-3:  # silence, for which the search would still find a likeliest word
             return Transcript('')
         heard = np.pad(samples * (0.5 / peak), self._PAUSE)
-        heard += np.random.default_rng(0).normal(0.0, 1e-4, len(heard))  # digital silence has no spectrum to normalise
+        dither = random_stream(Purpose.RECOGNISER_DITHER, None)
+        heard += dither.normal(0.0, 1e-4, len(heard))  # digital silence has no spectrum to normalise
         self._decoder.start_utt()
         self._decoder.process_raw(encode_s16le(heard), full_utt=True)
         self._decoder.end_utt()

@@ -62,9 +62,11 @@ class StreamTask(TrainingTask[Batch]):
         if 'new_token_embeddings' in parts:
             new = sorted(self._collator.protocol.special_ids())
             hook = only_rows(dict(self.module.named_parameters())[EMBEDDINGS], new)
-        yield parameter_groups(trained, parts, self._recipe.optimiser.weight_decay)
-        if hook is not None:
-            hook.remove()
+        try:
+            yield parameter_groups(trained, parts, self._recipe.optimiser.weight_decay)
+        finally:
+            if hook is not None:
+                hook.remove()
 
     def read(self, step: int) -> list[Batch]:
         """Return this process's batches of a step, augmented as the stage wants it."""
