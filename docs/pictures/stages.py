@@ -13,7 +13,8 @@ from pathlib import Path
 from matplotlib.axes import Axes
 
 from docs.pictures import canvas
-from training.recipe import Stage, TrainingRecipe, load_training_recipe, recipe_path
+from training.recipe import Stage, TrainingRecipe, load_training_recipe
+from training.recipe_file import recipe_path
 from training.stages.budget import outline
 from training.stages.trainable import is_trainable
 

@@ -13,7 +13,8 @@ from audio_interaction_ros.model.checkpoint import load_decoder, load_encoder
 from docs.pictures import alert_states, canvas, demo, drain_and_preemption, node_graph, stages, stream_to_tokens
 from docs.pictures.__main__ import PICTURES, main
 from tests.training.stages import micro
-from training.recipe import load_training_recipe, recipe_path
+from training.recipe import load_training_recipe
+from training.recipe_file import recipe_path
 
 DOCS = Path(__file__).parents[2] / 'docs'
 
