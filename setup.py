@@ -20,7 +20,12 @@ from setuptools.command.build_ext import build_ext
 
 NAME = 'audio_interaction_ros'
 STAND_IN = 'compat/audio_common_msgs'
-DATA = ('launch', 'config', 'checkpoints', 'demo')  # what CMakeLists.txt installs into share/
+# First lines, to a shell and to Python alike, that start a script with the interpreter of the environment it lies in:
+# a wheel is built by one interpreter and installed for another, and pip writes its name into bin/ only.
+INTERPRETER_OF_ENVIRONMENT = """#!/bin/sh
+'''exec' "$(dirname "$(dirname "$(dirname "$(readlink -f "$0")")")")/bin/python3" "$0" "$@"
+'''
+"""
 
 ROOT = Path(__file__).parent.resolve()
 SITE_PACKAGES = Path(ament_package.__file__).resolve().parents[1]
@@ -46,14 +51,14 @@ class BuildInterfaces(build_ext):
         for library in modules.glob('*.so'):
             shutil.copy2(library, package)
 
-        # Headers are left out: nobody compiles against a Python environment. An editable install leaves data
-        # where it is edited, and has to be told to install the rest: setuptools would leave that out.
-        skipped = [prefix / 'include', modules]
+        for script in (prefix / 'lib' / NAME).iterdir():
+            _, rest = script.read_text().split('\n', maxsplit=1)
+            script.write_text(INTERPRETER_OF_ENVIRONMENT + rest)
+
+        # Headers are left out: nobody compiles against a Python environment.
+        self.distribution.data_files = list(data_files(prefix, skipped=[prefix / 'include', modules]))
         if self.editable_mode:
-            skipped += [prefix / 'share' / NAME / data for data in DATA]
-        self.distribution.data_files = list(data_files(prefix, skipped))
-        if self.editable_mode:
-            self.run_command('install_data')
+            self.run_command('install_data')  # setuptools would leave data out
 
     def get_outputs(self) -> list[str]:
         return []  # there is no compiled Extension, see below
