@@ -63,11 +63,10 @@ done_before() { [ "$current" = "$version" ] && grep -qsxF "$1" .venv/.done; }
 # ROS looks for launch files and parameters below share/, where pip puts copies: links in their place let edits take
 # effect. File by file, as colcon's --symlink-install does, so that pip removes a link and not what it points to.
 link_data() {
-  local share=.venv/share/audio_interaction_ros file folders=(launch config checkpoints demo)
-  [ ! -d examples ] || folders+=(examples)
+  local share=.venv/share/audio_interaction_ros file
   while read -r file; do
     [ "$share/$file" -ef "$file" ] || { mkdir -p "$share/${file%/*}" && ln -sf "$PWD/$file" "$share/$file"; }
-  done < <(find "${folders[@]}" -name __pycache__ -prune -o -type f -print)
+  done < <(find launch config checkpoints demo examples -name __pycache__ -prune -o -type f -print)
   find "$share" -xtype l -delete  # of a file that is there no more
 }
 if done_before "$packages" && done_before "$build"; then link_data; exit 0; fi
