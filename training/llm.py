@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import openai
+import tenacity
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from tqdm import tqdm
 
@@ -199,47 +200,61 @@ class LlmClient:
         )
 
     def _complete(self, messages: list[dict[str, str]]) -> tuple[str, bool]:
-        """The text of one completion, and whether it was cut off."""
+        """Return the text of one completion, and whether it was cut off."""
+        attempts = tenacity.Retrying(
+            retry=tenacity.retry_if_exception_type(_FailedForNow),
+            stop=tenacity.stop_after_attempt(self.settings.attempts),
+            wait=self._pause_s,
+            before_sleep=lambda _: self._count(retries=1),
+            reraise=True,
+        )
+        try:
+            return attempts(self._complete_once, messages)
+        except _FailedForNow as failure:
+            raise LlmError(
+                f'{self.settings.base_url} failed {self.settings.attempts} times, the last time with {failure}; '
+                'check the server and start again, answers so far are kept'
+            ) from failure
+
+    def _pause_s(self, state: tenacity.RetryCallState) -> float:
+        """Return how long to wait: twice as long each time, or as long as the server asked for.
+
+        By chance up to halved, so that clients do not all come back at once.
+        """
+        shortest_s, longest_s = self.settings.backoff_s
+        backoff_s = tenacity.wait_exponential(multiplier=shortest_s, max=longest_s)(state) * random.uniform(0.5, 1.0)
+        failure = state.outcome.exception() if state.outcome else None
+        wanted_s = failure.wait_s if isinstance(failure, _FailedForNow) else 0.0
+        return max(backoff_s, min(wanted_s, longest_s))
+
+    def _complete_once(self, messages: list[dict[str, str]]) -> tuple[str, bool]:
         import openai
 
-        problem = ''
-        for attempt in range(self.settings.attempts):
-            if attempt:
-                self._count(retries=1)
-            self._wait_for_turn()
-            ceiling = self._reserve(messages)
-            tokens, cost = None, ceiling  # unless the server says otherwise, assume the worst
-            wait_s = 0.0
-            try:
-                completion = self._request(messages)
-                if (tokens := completion.usage) is not None:
-                    cost = self._price(tokens.prompt_tokens, tokens.completion_tokens)
-                choice = completion.choices[0]
-                return choice.message.content or '', choice.finish_reason == 'length'
-            except openai.APIStatusError as error:
-                cost = 0.0
-                problem = f'status {error.status_code}: {error.message}'
-                if error.status_code not in _TRANSIENT and error.status_code < 500:
-                    raise LlmError(
-                        f'{self.settings.base_url} refused the request ({problem}); check model, key and settings'
-                    ) from error
-                wait_s = _asked_to_wait_s(error)
-            except openai.APITimeoutError:
-                problem = f'no answer within {self.settings.timeout_s:g} s'
-            except openai.APIConnectionError as error:
-                problem = f'{error} {error.__cause__ or ""}'.strip()
-            except ValidationError as error:
-                problem = f'no chat completion came back ({_in_words(error)})'
-            finally:
-                self._settle(ceiling, cost, tokens)
-            if attempt + 1 < self.settings.attempts:
-                shortest_s, longest_s = self.settings.backoff_s
-                backoff_s = min(longest_s, shortest_s * 2**attempt) * random.uniform(0.5, 1.0)
-                time.sleep(max(backoff_s, min(wait_s, longest_s)))
-        raise LlmError(
-            f'{self.settings.base_url} failed {self.settings.attempts} times, the last time with {problem}; '
-            'check the server and start again, answers so far are kept'
-        )
+        self._wait_for_turn()
+        ceiling = self._reserve(messages)
+        tokens, cost = None, ceiling  # unless the server says otherwise, assume the worst
+        try:
+            completion = self._request(messages)
+            if (tokens := completion.usage) is not None:
+                cost = self._price(tokens.prompt_tokens, tokens.completion_tokens)
+            choice = completion.choices[0]
+            return choice.message.content or '', choice.finish_reason == 'length'
+        except openai.APIStatusError as error:
+            cost = 0.0
+            problem = f'status {error.status_code}: {error.message}'
+            if error.status_code not in _TRANSIENT and error.status_code < 500:
+                raise LlmError(
+                    f'{self.settings.base_url} refused the request ({problem}); check model, key and settings'
+                ) from error
+            raise _FailedForNow(problem, _asked_to_wait_s(error)) from error
+        except openai.APITimeoutError as error:
+            raise _FailedForNow(f'no answer within {self.settings.timeout_s:g} s') from error
+        except openai.APIConnectionError as error:
+            raise _FailedForNow(f'{error} {error.__cause__ or ""}'.strip()) from error
+        except ValidationError as error:
+            raise _FailedForNow(f'no chat completion came back ({_in_words(error)})') from error
+        finally:
+            self._settle(ceiling, cost, tokens)
 
     def _request(self, messages: Any) -> _Completion:
         raw = self._server.chat.completions.with_raw_response.create(
@@ -284,6 +299,14 @@ class LlmClient:
     def _count(self, **more: float) -> None:
         with self._lock:
             self._usage = replace(self._usage, **{name: getattr(self._usage, name) + n for name, n in more.items()})
+
+
+class _FailedForNow(Exception):
+    """A request that is worth another try, after the `wait_s` seconds that the server asked for."""
+
+    def __init__(self, problem: str, wait_s: float = 0.0) -> None:
+        super().__init__(problem)
+        self.wait_s = wait_s
 
 
 class _Turn:

@@ -66,9 +66,10 @@ def test_answers_that_stay_wrong_end_in_one_sentence_and_are_not_asked_for_again
 
 def test_of_two_processes_that_ask_the_same_at_once_both_get_what_was_kept_first(tmp_path):
     """Each is a client of its own; the server answers differently every time."""
-    with chat_server(lambda number, _: Say(f'{{"place": "room {number}", "sounds": 3}}', delay_s=0.2)) as server:
+    with chat_server(lambda number, _: Say(f'{{"place": "room {number}", "sounds": 3}}', delay_s=0.5)) as server:
+        clients = [client(server, tmp_path) for _ in range(2)]  # on a busy machine making one can take that long
         with ThreadPoolExecutor(2) as pool:
-            asked = [pool.submit(client(server, tmp_path).ask, 'Invent a scene.', Scene) for _ in range(2)]
+            asked = [pool.submit(one.ask, 'Invent a scene.', Scene) for one in clients]
             one, other = (future.result() for future in asked)
         assert len(server.requests) == 2
     assert one == other

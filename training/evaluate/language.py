@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
 import jiwer
 import numpy as np
 from sacrebleu import BLEU
+from whisper_normalizer.english import EnglishTextNormalizer
 
 from training.evaluate.hearing import end_s, language_of
 from training.evaluate.replies import Answer, Comparison, instruction
-from training.evaluate.rightness import normalised
 from training.metrics import interval_of_sums, interval_of_values
 
 TRANSCRIBED = ('dictation', 'captions', 'command words')
@@ -19,21 +20,27 @@ _BLEU_RESAMPLES = 200  # each is a whole corpus score
 _TOKENIZE = {'english': '13a', 'chinese': 'zh'}
 
 
+@functools.cache
+def _normaliser() -> EnglishTextNormalizer:
+    return EnglishTextNormalizer()
+
+
 def word_errors(comparison: Comparison) -> tuple[int, int] | None:
     """(substitutions, deletions and insertions, words) of a stream that is transcribed, None for another.
 
-    Everything that was said counts but what answers something else, such as a warning; both sides normalised as in the
-    speech chain.
+    Everything that was said counts but what answers something else, such as a warning. Both sides are normalised by
+    Whisper's published normaliser, so that the figure compares with others'.
     """
     if comparison.stream.task not in TRANSCRIBED:
         return None
     wanted = [a for a in comparison.answers if _of_the_task(a, comparison)]
     said = [a.response for a in wanted if a.response] + [*comparison.false, *comparison.repeats]
     said.sort(key=lambda response: end_s(response.decision))
-    reference = normalised(' '.join(a.reply.text for a in wanted), 'english')
+    normalised = _normaliser()
+    reference = normalised(' '.join(a.reply.text for a in wanted))
     if not reference:
         return None
-    found = jiwer.process_words(reference, normalised(' '.join(response.text for response in said), 'english'))
+    found = jiwer.process_words(reference, normalised(' '.join(response.text for response in said)))
     words = found.hits + found.substitutions + found.deletions
     return found.substitutions + found.deletions + found.insertions, words
 

@@ -6,20 +6,17 @@ offline; the two HTTP ones contact nothing until they are made and asked.
 
 from __future__ import annotations
 
-import http.client
 import io
-import json
 import os
 import re
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import httpx
 import numpy as np
 import soundfile
+import tenacity
 from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS, TfidfVectorizer
 
 from audio_interaction_ros.audio import SAMPLE_RATE_HZ
@@ -152,32 +149,44 @@ def _samples(duration_s: float) -> int:
     return round(duration_s * SAMPLE_RATE_HZ)
 
 
+class _FailedForNow(Exception):
+    """The server said that it could not, or said too little; it may do better the next time."""
+
+
 def _post(url: str, body: dict[str, Any], headers: dict[str, str], policy: HttpPolicy) -> bytes:
-    """The answer's bytes. Silence, a broken connection, 429 and 5xx are worth another try; other refusals are final."""
-    data = json.dumps(body).encode()
-    request = urllib.request.Request(url, data, {'content-type': 'application/json', **headers})
-    for attempt in range(policy.retries + 1):
-        if attempt:
-            time.sleep(policy.pause_s * 2 ** (attempt - 1))
-        try:
-            with urllib.request.urlopen(request, timeout=policy.timeout_s) as answer:
-                content: bytes = answer.read(_LARGEST_ANSWER + 1)
-                missing = answer.length
-        except urllib.error.HTTPError as error:
-            reason = f'it answered {error.code}: {error.read(200).decode(errors="replace").strip() or error.reason}'
-            if error.code != 429 and error.code < 500:
-                raise GenerationError(f'{url} refused: {reason}; check the address, the key and the quota') from error
-        except (OSError, http.client.HTTPException) as error:  # refused, reset, timed out, not HTTP
-            reason = str(error) or type(error).__name__
-        else:
+    """Return the answer's bytes.
+
+    Silence, a broken connection, 429 and 5xx are worth another try; other refusals are final.
+    """
+    attempts = tenacity.Retrying(
+        retry=tenacity.retry_if_exception_type((_FailedForNow, httpx.RequestError)),
+        stop=tenacity.stop_after_attempt(policy.retries + 1),
+        wait=tenacity.wait_exponential(multiplier=policy.pause_s),
+        reraise=True,
+    )
+    try:
+        return attempts(_post_once, url, body, headers, policy.timeout_s)
+    except (_FailedForNow, httpx.RequestError, httpx.InvalidURL) as error:
+        raise GenerationError(
+            f'{url} gave no sound in {policy.retries + 1} attempts of {policy.timeout_s:g} s: '
+            f'{str(error) or type(error).__name__}; is it running?'
+        ) from error
+
+
+def _post_once(url: str, body: dict[str, Any], headers: dict[str, str], timeout_s: float) -> bytes:
+    content = bytearray()
+    with httpx.stream('POST', url, json=body, headers=headers, timeout=timeout_s) as answer:
+        for piece in answer.iter_bytes():
+            content += piece
             if len(content) > _LARGEST_ANSWER:
                 raise GenerationError(f'{url} sent over {_LARGEST_ANSWER >> 20} MiB; ask for a shorter sound')
-            if not missing:
-                return content
-            reason = f'the answer broke off with {missing} bytes missing'
-    raise GenerationError(
-        f'{url} gave no sound in {policy.retries + 1} attempts of {policy.timeout_s:g} s: {reason}; is it running?'
-    )
+    if answer.is_success:
+        return bytes(content)
+    said = content[:200].decode(errors='replace').strip() or answer.reason_phrase
+    reason = f'it answered {answer.status_code}: {said}'
+    if answer.status_code == 429 or answer.status_code >= 500:
+        raise _FailedForNow(reason)
+    raise GenerationError(f'{url} refused: {reason}; check the address, the key and the quota')
 
 
 def _decode(content: bytes, url: str, duration_s: float) -> Samples:

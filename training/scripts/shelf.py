@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Callable
 
 import numpy as np
+from num2words import num2words
 
 from training.clips.answers import load_answers
 from training.clips.sounds import category_weight
@@ -174,23 +175,8 @@ def named(category: str) -> str:
     return f'I hear: {category}.'
 
 
-_NUMBERS = (
-    'no',
-    'one',
-    'two',
-    'three',
-    'four',
-    'five',
-    'six',
-    'seven',
-    'eight',
-    'nine',
-    'ten',
-    'eleven',
-    'twelve',
-)
-
-
 def counted(count: int) -> str:
-    """A small count in words."""
-    return _NUMBERS[count] if count < len(_NUMBERS) else str(count)
+    """Return a count up to twelve in words, a greater one in digits."""
+    if count > 12:
+        return str(count)
+    return num2words(count) if count else 'no'

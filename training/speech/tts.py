@@ -6,17 +6,16 @@ Text reaches a program on its standard input and a server in a form field; no sh
 from __future__ import annotations
 
 import functools
-import http.client
 import json
 import subprocess
 import time
 import urllib.parse
-import urllib.request
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+import httpx
 import numpy as np
 import soxr
 
@@ -211,20 +210,20 @@ class CosyVoiceTts:
 
     def speak(self, text: str, voice: str, seed: int) -> Said:
         """Raises SpeechError."""
-        form = urllib.parse.urlencode({'tts_text': one_line(text), 'spk_id': voice}).encode()
+        form = {'tts_text': one_line(text), 'spk_id': voice}
         deadline = time.monotonic() + self._timeout_s
         pcm = bytearray()
         try:
-            with urllib.request.urlopen(self._url, data=form, timeout=self._timeout_s) as answer:
+            with httpx.stream('POST', self._url, data=form, timeout=self._timeout_s) as answer:
+                if not answer.is_success:
+                    raise ValueError(f'status {answer.status_code}')
                 rate_hz = int(answer.headers.get('X-Custom-Header-sampleRate') or self._rate_hz)
-                # The socket's timeout is for one packet; a server that trickles must end as well.
-                while piece := answer.read1(65_536):
+                # The timeout is for one packet; a server that trickles must end as well.
+                for piece in answer.iter_bytes():
                     pcm += piece
                     if time.monotonic() > deadline:
                         raise TimeoutError('timed out')
-                if answer.length:
-                    raise http.client.IncompleteRead(bytes(pcm), answer.length)
-        except (OSError, http.client.HTTPException, ValueError) as error:
+        except (OSError, httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
             raise SpeechError(
                 f'{self._url} gave no speech for voice {voice} within {self._timeout_s:g} s ({error}); '
                 "start CosyVoice's fastapi server there and see its log."
