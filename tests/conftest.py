@@ -1,18 +1,29 @@
-"""What many tests need: a small real checkpoint."""
+"""What many tests need: a small real checkpoint, and a ROS domain of their own."""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
+from audio_interaction_ros.cli.domain import RosDomain
 from audio_interaction_ros.model.checkpoint import DecoderHalf, EncoderHalf, load_decoder, load_encoder
 from tests.tiny_checkpoint import write_tiny_checkpoint
 
 # Seeded, so that a failure is there again; no deadline, because machines are busy.
 settings.register_profile('repeatable', derandomize=True, deadline=None)
 settings.load_profile('repeatable')
+
+
+@pytest.fixture(scope='session', autouse=True)
+def own_ros_domain() -> Iterator[None]:
+    """Whatever a test starts meets neither another run of the tests nor an assistant that is at work here."""
+    with RosDomain() as domain:
+        os.environ |= {'ROS_DOMAIN_ID': str(domain.number), 'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST'}
+        yield
 
 
 @pytest.fixture(scope='session')

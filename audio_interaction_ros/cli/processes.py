@@ -13,20 +13,27 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import IO
 
+from audio_interaction_ros.cli.domain import NoDomainError, RosDomain
 from audio_interaction_ros.cli.errors import CommandError
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _STOP_TIMEOUT_S = 5.0
 _LOG_LINES = 12
+_domains: list[RosDomain] = []  # held until this process ends
 
 
 def ros_environment() -> dict[str, str]:
     """Return this process's environment with what the demo needs: a domain of its own, on this machine only.
 
-    A domain or a discovery range that the user set stays as it is.
+    A domain or a discovery range that the user set stays as it is. Raises CommandError where no domain is free.
     """
     environment = dict(os.environ)
-    environment.setdefault('ROS_DOMAIN_ID', str(1 + os.getpid() % 100))
+    if 'ROS_DOMAIN_ID' not in environment:
+        try:
+            _domains.append(RosDomain())
+        except NoDomainError as error:
+            raise CommandError(str(error)) from error
+        environment['ROS_DOMAIN_ID'] = str(_domains[-1].number)
     environment.setdefault('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
     # ROS from wheels: nothing sets the ament index's path there.
     environment.setdefault('AMENT_PREFIX_PATH', sys.prefix)

@@ -40,7 +40,7 @@ class Talker:
         self.info.publish(
             AudioInfo(sample_rate=rate, channels=channels, sample_format=sample_format, coding_format=coding)
         )
-        self.ros.spin(0.3)  # two topics have no common order
+        self.ros.taken('chunk_encoder')  # two topics have no common order
         self.embeddings.clear()
 
     def send(self, data, duration_s, stamp_ns=None):
@@ -57,7 +57,7 @@ class Talker:
 
     def heard(self, count):
         self.ros.until(lambda: len(self.embeddings) >= count, f'{len(self.embeddings)} of {count}: {self.process.log}')
-        self.ros.spin(0.2)
+        self.ros.spin(0.2)  # for one too many
         assert len(self.embeddings) == count
         return list(self.embeddings)
 
@@ -194,11 +194,11 @@ def test_nothing_of_before_a_pause_is_in_the_stream_after_it(talker):
     talker.play(np.concatenate([loud, loud[:5_000]]), 16_000)  # a chunk and most of another
     (before,) = talker.heard(1)
     listening.publish(Bool(data=False))
-    talker.ros.spin(0.3)
+    talker.ros.taken('chunk_encoder')
     talker.play(loud, 16_000)  # on its way still
-    talker.heard(1)
+    talker.ros.taken('chunk_encoder', messages=7)
     listening.publish(Bool(data=True))
-    talker.ros.spin(0.3)
+    talker.ros.taken('chunk_encoder')
     talker.play(silent, 16_000)  # after so short a gap that it would else only be declared
     _, after = talker.heard(2)
     assert after.stream_id > before.stream_id
@@ -207,8 +207,8 @@ def test_nothing_of_before_a_pause_is_in_the_stream_after_it(talker):
 
     # When the switch goes, off as it is, another driver is heard.
     listening.publish(Bool(data=False))
-    talker.ros.spin(0.3)
+    talker.ros.taken('chunk_encoder')
     talker.ros.node.destroy_publisher(listening)
-    talker.ros.spin(0.5)
+    talker.ros.meet()
     talker.play(silent, 16_000)
     talker.heard(3)

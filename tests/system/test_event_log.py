@@ -236,8 +236,8 @@ def test_without_a_path_nothing_is_kept_and_rates_are_told(ros, tmp_path):
     home = tmp_path / 'home'
     home.mkdir()
     for variable in ('HOME', 'ROS_HOME', 'XDG_STATE_HOME', 'TMPDIR'):
-        ros._environment[variable] = str(home)
-    ros._environment['ROS_LOG_DIR'] = str(tmp_path / 'ros-logs')
+        ros.environment[variable] = str(home)
+    ros.environment['ROS_LOG_DIR'] = str(tmp_path / 'ros-logs')
     process = ros.start_active('event_log')
     robot = Robot(ros, process, None)
     assert ros.node.count_subscribers('audio_stamped') == 0
