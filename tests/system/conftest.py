@@ -29,7 +29,16 @@ def shared_ros(tmp_path_factory):
 @pytest.fixture
 def null_sink(tmp_path):
     """The environment of a PulseAudio of our own, whose null sink's monitor is the default microphone."""
+    yield from _null_sink(tmp_path)
+
+
+@pytest.fixture(scope='module')
+def shared_null_sink(tmp_path_factory):
+    yield from _null_sink(tmp_path_factory.mktemp('pulse'))
+
+
+def _null_sink(folder):
     if not all(shutil.which(program) for program in ('pulseaudio', 'paplay', 'pactl')):
         pytest.skip('PulseAudio is not installed')
-    with pulse_null_sink(tmp_path) as environment:
+    with pulse_null_sink(folder) as environment:
         yield environment

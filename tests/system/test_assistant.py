@@ -15,6 +15,7 @@ from audio_interaction_ros.nodes.parameters import NODES
 from tests.tiny_checkpoint import write_tiny_checkpoint
 
 pytestmark = [pytest.mark.system, pytest.mark.slow]
+PATIENCE_S = 120.0  # with the endless answers of a random model
 
 
 @pytest.fixture(scope='module')
@@ -34,7 +35,6 @@ def chunks_decided(decisions):
     return sum(decision.chunks_drained for decision in decisions)
 
 
-@pytest.mark.timeout(400)
 def test_four_processes_hear_a_file_and_survive_the_death_of_one(ros, patient_checkpoint, recording):
     processes = {
         name: ros.start(name, **parameters)
@@ -49,7 +49,7 @@ def test_four_processes_hear_a_file_and_survive_the_death_of_one(ros, patient_ch
     decisions = ros.hear('ai/decision', Decision)
     responses = ros.hear('ai/response', Response)
     processes['audio_capture'] = ros.start_active('audio_capture', file=recording)
-    ros.until(lambda: chunks_decided(decisions) == 12, processes['decoder'], 90.0)
+    ros.until(lambda: chunks_decided(decisions) == 12, processes['decoder'], PATIENCE_S)
     assert {decision.chunks_lost for decision in decisions} == {0}
     answered = {f'{decision.stream_id}-{decision.chunk_index}' for decision in decisions if decision.decision}
     ros.until(
@@ -64,7 +64,7 @@ def test_four_processes_hear_a_file_and_survive_the_death_of_one(ros, patient_ch
     ros.start_active('chunk_encoder', checkpoint=patient_checkpoint)
     assert processes['audio_capture'].end() == 0
     ros.start_active('audio_capture', file=recording)
-    ros.until(lambda: chunks_decided(decisions) == 12, 'the restarted encoder is not heard', 90.0)
+    ros.until(lambda: chunks_decided(decisions) == 12, 'the restarted encoder is not heard', PATIENCE_S)
     assert decisions[0].stream_id > first_stream
     for name in ('decoder', 'safety_alert'):
         assert processes[name].end(signal.SIGTERM) == 0
@@ -81,14 +81,14 @@ def test_two_assistants_on_one_machine_hear_their_own_sound_alone(ros, patient_c
     decisions = {name: ros.hear(f'/{name}/ai/decision', Decision) for name in names}
     health = {name: ros.hear(f'/{name}/ai/health', Health, qos.LATCHED) for name in names}
 
-    assert ros.call(SetBool, '/left/ai/set_listening', SetBool.Request(data=True), 10.0).success
-    ros.until(lambda: chunks_decided(decisions['left']) == 12, processes['left'], 90.0)
+    assert ros.call(SetBool, '/left/ai/set_listening', SetBool.Request(data=True)).success
+    ros.until(lambda: chunks_decided(decisions['left']) == 12, processes['left'], PATIENCE_S)
     assert not decisions['right']
     assert health['right'][-1].state == Health.SWITCHED_OFF
     assert any(message.state == Health.HEARING for message in health['left'])
 
-    assert ros.call(SetBool, '/right/ai/set_listening', SetBool.Request(data=True), 10.0).success
-    ros.until(lambda: chunks_decided(decisions['right']) == 12, processes['right'], 90.0)
+    assert ros.call(SetBool, '/right/ai/set_listening', SetBool.Request(data=True)).success
+    ros.until(lambda: chunks_decided(decisions['right']) == 12, processes['right'], PATIENCE_S)
     assert chunks_decided(decisions['left']) == 12
     for process in processes.values():
         assert process.end() == 0
@@ -104,6 +104,6 @@ def test_one_process_holds_all_five(ros, patient_checkpoint, recording):
     # Only now, so that the test hears the first decision too.
     assert ros.change_state('audio_capture', 'configure')
     assert ros.change_state('audio_capture', 'activate')
-    ros.until(lambda: chunks_decided(decisions) == 12, process, 90.0)
+    ros.until(lambda: chunks_decided(decisions) == 12, process, PATIENCE_S)
     assert process.end() == 0
     assert 'Traceback' not in process.log

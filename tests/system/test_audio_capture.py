@@ -16,7 +16,7 @@ from std_msgs.msg import Header
 from audio_interaction_ros.nodes import qos
 from audio_interaction_ros.nodes.messages import nanoseconds_of
 from tests.system.pulse import SINK
-from tests.system.ros import Ros
+from tests.system.ros import Ros, Starvation
 
 pytestmark = pytest.mark.system
 RATE = 16_000
@@ -31,18 +31,19 @@ def test_a_file_is_played_whole_and_in_real_time(ros, tmp_path):
     soundfile.write(tmp_path / 'sound.flac', sound, 44_100)
     process = ros.start('audio_capture', file=tmp_path / 'sound.flac')
     ros.wait_state('audio_capture', 'active', process)
-    time.sleep(0.5)  # it waits for a listener, so nothing is missed
+    ros.spin(0.5)
+    assert 'playing' not in process.log  # it waits for a listener, so nothing is missed
+    starved = Starvation(process)
     ends = ros.hear('audio_end', Header, qos.LATCHED)
     infos = ros.hear('audio_info', AudioInfo, qos.LATCHED)
     messages = ros.hear('audio_stamped', AudioDataStamped, qos.AUDIO)
-    ros.until(lambda: ends, process)
-    ros.spin(1.0)  # two topics have no common order
+    ros.until(lambda: ends and sum(len(message.audio.data) for message in messages) >= sound.nbytes, process)
     np.testing.assert_array_equal(samples_of(messages).reshape(-1, 2), sound)
     (info,) = infos
     assert (info.sample_rate, info.channels, info.sample_format, info.coding_format) == (44_100, 2, 'S16LE', 'wave')
     stamps = [nanoseconds_of(message.header.stamp) for message in messages]
     assert all(abs(later - earlier - 40_000_000) < 1_000 for earlier, later in itertools.pairwise(stamps))
-    assert abs(nanoseconds_of(ends[0].stamp) - stamps[0] - 1.5e9) < 0.5e9
+    assert -0.5 < (nanoseconds_of(ends[0].stamp) - stamps[0]) / 1e9 - 1.5 < 0.5 + starved.seconds
     assert process.alive
     assert process.end() == 0
 
@@ -68,12 +69,14 @@ def test_real_sound_is_captured_through_pulseaudio(tmp_path, null_sink):
     soundfile.write(tmp_path / 'tone.wav', 0.5 * np.sin(2 * np.pi * 1_000 * time_s), RATE, subtype='PCM_16')
     with Ros(tmp_path, null_sink) as ros:
         process = ros.start_active('audio_capture', device='pulse')
+        starved = Starvation(process)
         messages = ros.hear('audio_stamped', AudioDataStamped, qos.AUDIO)
         infos = ros.hear('audio_info', AudioInfo, qos.LATCHED)
         ros.until(lambda: len(messages) > 10, process)
         player = subprocess.Popen(['paplay', '-d', SINK, str(tmp_path / 'tone.wav')], env={**os.environ, **null_sink})
         ros.until(lambda: player.poll() is not None, 'paplay did not end')
-        ros.spin(1.0)
+        ended_ns = time.time_ns()
+        ros.until(lambda: nanoseconds_of(messages[-1].header.stamp) > ended_ns + 500_000_000, process)
         assert (infos[0].sample_rate, infos[0].channels) == (RATE, 1)
         heard = samples_of(messages).astype(np.float32) / 32_768
         blocks = heard[: len(heard) // 640 * 640].reshape(-1, 640)
@@ -83,12 +86,14 @@ def test_real_sound_is_captured_through_pulseaudio(tmp_path, null_sink):
         assert np.abs(np.fft.rfft(loud[5])).argmax() == 40  # 1 kHz in bins of 25 Hz
         stamps = [nanoseconds_of(message.header.stamp) for message in messages]
         steps = np.diff(stamps) / 1e6
-        assert np.all(np.abs(steps - 40.0) < 0.1), f'the stamps jump: {steps.min()} to {steps.max()} ms'
-        assert abs(time.time_ns() - stamps[-1]) < 2e9
+        # A machine that stands still loses sound; that is said.
+        if 'sound card lost sound' not in process.log and 'captured sound was dropped' not in process.log:
+            assert np.all(np.abs(steps - 40.0) < 0.1), f'the stamps jump: {steps.min()} to {steps.max()} ms'
+        assert abs(time.time_ns() - stamps[-1]) < 2e9 + starved.seconds * 1e9
 
         # One switch really stops it: inactive, the device is free and nothing is published.
         assert ros.change_state('audio_capture', 'deactivate')
-        ros.spin(0.3)
+        ros.spin(0.3)  # for what was sent before
         count = len(messages)
         ros.spin(0.5)
         assert len(messages) == count

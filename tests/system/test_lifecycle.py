@@ -61,8 +61,8 @@ sys.exit(run(None, Busy))
 
 
 def run_node(source):
-    environment = {**os.environ, 'ROS_DOMAIN_ID': '101', 'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST'}
-    return subprocess.run([sys.executable, '-c', source], env=environment, capture_output=True, text=True, timeout=60)
+    environment = {**os.environ, 'AMENT_PREFIX_PATH': os.environ.get('AMENT_PREFIX_PATH', sys.prefix)}
+    return subprocess.run([sys.executable, '-c', source], env=environment, capture_output=True, text=True)
 
 
 def test_a_callback_leaves_nothing_behind():

@@ -17,9 +17,9 @@ from std_srvs.srv import SetBool
 
 from audio_interaction_ros.audio.formats import encode_s16le
 from audio_interaction_ros.nodes import qos
-from audio_interaction_ros.nodes.messages import bytes_array, stamp_of
+from audio_interaction_ros.nodes.messages import bytes_array, nanoseconds_of, stamp_of
 from tests.system.pulse import unplug
-from tests.system.ros import Ros
+from tests.system.ros import DEADLINE_S, Ros, Starvation
 
 pytestmark = pytest.mark.system
 
@@ -44,43 +44,45 @@ def holds_the_device(process):
 
 
 def switch(ros, on):
-    return ros.call(SetBool, 'ai/set_listening', SetBool.Request(data=on), timeout_s=10.0)
+    return ros.call(SetBool, 'ai/set_listening', SetBool.Request(data=on))
 
 
 def test_off_lets_go_of_the_device_within_half_a_second(tmp_path, null_sink):
     with Ros(tmp_path, null_sink) as ros:
         process = ros.start_active('audio_capture', device='pulse')
         states = ros.hear('ai/listening', Bool, qos.LATCHED)
-        heard_s = []
-        ros.node.create_subscription(AudioDataStamped, 'audio_stamped', lambda _: heard_s.append(time.monotonic()), 50)
+        heard = ros.hear('audio_stamped', AudioDataStamped, qos.AUDIO)
         client = ros.node.create_client(SetBool, 'ai/set_listening')
-        ros.until(lambda: len(heard_s) > 10 and client.service_is_ready(), process)
+        ros.until(lambda: len(heard) > 10 and client.service_is_ready(), process)
         assert holds_the_device(process)
         assert [state.data for state in states][-1:] == [True]
 
         closed_s, silent_s = [], []
         for _ in range(3):
-            asked_s = time.monotonic()
+            starved = Starvation(process)
+            asked_s, asked_ns = time.monotonic(), time.time_ns()
             answer = client.call_async(SetBool.Request(data=False))
-            while holds_the_device(process) and time.monotonic() - asked_s < 5.0:
+            while holds_the_device(process):
+                assert time.monotonic() - asked_s < DEADLINE_S, process.log
                 ros.spin(0.01)
-            closed_s.append(time.monotonic() - asked_s)
+            closed_s.append(time.monotonic() - asked_s - starved.seconds)
             ros.until(answer.done, process)
             assert answer.result().success and 'the microphone is closed' in answer.result().message
             ros.spin(0.7)
             assert not holds_the_device(process)
-            silent_s.append(heard_s[-1] - asked_s)
+            # Of the last block, when it was captured.
+            silent_s.append((nanoseconds_of(heard[-1].header.stamp) - asked_ns) / 1e9)
             assert ros.node.count_publishers('audio_stamped') == 1  # the node is there, and silent
             ros.until(lambda: not states[-1].data, process)
             late = ros.hear('ai/listening', Bool, qos.LATCHED)
             ros.until(lambda late=late: late, 'the switch is not latched')
             assert not late[0].data
 
-            count = len(heard_s)
+            count = len(heard)
             assert switch(ros, True).success
-            ros.until(lambda count=count: len(heard_s) > count + 5, process)
+            ros.until(lambda count=count: len(heard) > count + 5, process)
             assert holds_the_device(process) and states[-1].data
-        # Of three, because machines are busy; it is never long.
+        # Of three, because the sound server is busy too; it is never long.
         assert min(closed_s) < 0.5 and max(closed_s) < 2.0, closed_s
         assert min(silent_s) < 0.5 and max(silent_s) < 2.0, silent_s
 
@@ -89,14 +91,14 @@ def test_off_lets_go_of_the_device_within_half_a_second(tmp_path, null_sink):
         assert ros.change_state('audio_capture', 'deactivate')
         assert ros.change_state('audio_capture', 'activate')
         assert not holds_the_device(process)
-        count = len(heard_s)
+        count = len(heard)
         ros.spin(0.5)
-        assert len(heard_s) == count
+        assert len(heard) == count
         assert ros.change_state('audio_capture', 'deactivate')
         assert 'when audio_capture is activated' in switch(ros, True).message
         assert not holds_the_device(process)
         assert ros.change_state('audio_capture', 'activate')
-        ros.until(lambda: len(heard_s) > count + 5, process)
+        ros.until(lambda: len(heard) > count + 5, process)
         assert process.end() == 0
         assert 'Traceback' not in process.log
 
@@ -138,6 +140,7 @@ def test_a_file_is_silent_too_while_it_is_off(ros, tmp_path):
     assert switch(ros, True).success
     ros.until(lambda: audio, process)
     assert switch(ros, False).success
+    ros.spin(0.3)  # for what was sent before
     audio.clear()
     ros.spin(0.7)
     assert not audio
@@ -155,7 +158,7 @@ class Driver:
         self.now_ns = time.time_ns()
         self.info.publish(AudioInfo(channels=1, sample_rate=16_000, sample_format='S16LE', coding_format='wave'))
         self.listening.publish(Bool(data=True))
-        ros.spin(0.3)
+        ros.taken('safety_alert')
 
     def play(self, seconds, level):
         for _ in range(round(seconds / 0.1)):
@@ -167,7 +170,7 @@ class Driver:
 
     def switch(self, on):
         self.listening.publish(Bool(data=on))
-        self.ros.spin(0.3)
+        self.ros.taken('safety_alert')
 
 
 def test_silence_that_is_wanted_is_no_trouble(ros):
@@ -177,7 +180,9 @@ def test_silence_that_is_wanted_is_no_trouble(ros):
     driver.info.publish(AudioInfo(coding_format='mp3'))
     driver.switch(False)
     driver.play(12.0, 0.0)  # more unreadable messages than it would bear
-    ros.spin(1.2)
+    ros.taken('safety_alert', messages=120)
+    now_ns = time.time_ns()
+    ros.until(lambda: diagnostics and nanoseconds_of(diagnostics[-1].header.stamp) > now_ns, process)
     values = {pair.key: pair.value for pair in diagnostics[-1].status[0].values}
     assert values['listening'] == 'False'
     assert 'refused_messages' not in values

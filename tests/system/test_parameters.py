@@ -100,7 +100,7 @@ def test_every_parameter_can_be_set_and_not_be_set_wrong(ros, node):
 
     def change(name, value):
         parameter = RclpyParameter(name, value=value).to_parameter_msg()
-        return ros.call(SetParameters, f'{node}/set_parameters', SetParameters.Request(parameters=[parameter]), 10.0)
+        return ros.call(SetParameters, f'{node}/set_parameters', SetParameters.Request(parameters=[parameter]))
 
     for name, field in NODES[node].model_fields.items():
         if name == 'autostart':  # read when the process starts
@@ -110,7 +110,7 @@ def test_every_parameter_can_be_set_and_not_be_set_wrong(ros, node):
         wrong = change(name, unfit).results[0]
         assert not wrong.successful and wrong.reason and '\n' not in wrong.reason, name
         assert change(name, another(field)).results[0].successful, name
-        answer = ros.call(GetParameters, f'{node}/get_parameters', GetParameters.Request(names=[name]), 10.0)
+        answer = ros.call(GetParameters, f'{node}/get_parameters', GetParameters.Request(names=[name]))
         assert parameter_value_to_python(answer.values[0]) == another(field), name
         typo = change(f'{name}x', another(field))
         assert not typo.results[0].successful, name
@@ -142,7 +142,7 @@ def test_live_parameters_count_at_once_and_others_while_the_node_is_unconfigured
     def change(name, kind, **value):
         parameter = Parameter(name=name, value=ParameterValue(type=kind, **value))
         request = SetParameters.Request(parameters=[parameter])
-        return ros.call(SetParameters, 'safety_alert/set_parameters', request, timeout_s=10.0).results[0]
+        return ros.call(SetParameters, 'safety_alert/set_parameters', request).results[0]
 
     def change_seconds(name, value):
         return change(name, ParameterType.PARAMETER_DOUBLE, double_value=value)

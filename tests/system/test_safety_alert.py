@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import time
 
 import numpy as np
 import pytest
@@ -11,6 +10,7 @@ import soundfile
 from audio_common_msgs.msg import AudioData, AudioDataStamped, AudioInfo
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rosgraph_msgs.msg import Clock
 from std_msgs.msg import Header
 
 from audio_interaction_ros.audio.formats import encode_s16le
@@ -22,11 +22,12 @@ from tests.alarm_sounds import in_noise, temporal_four, temporal_three
 
 pytestmark = pytest.mark.system
 START_NS = 1_700_000_000_000_000_000
+NS_PER_S = 1_000_000_000
 
 
-def said_of(name, reports):
-    """The newest level and message of a node on /diagnostics."""
-    said = [(status.level, status.message) for report in reports for status in report.status if status.name == name]
+def said_of(array):
+    """The level and message of safety_alert in a report; None in another node's."""
+    said = [(status.level, status.message) for status in array.status if status.name == '/safety_alert: status']
     return said[-1] if said else None
 
 
@@ -36,7 +37,7 @@ def response(id_, text, urgent=True, final=True):
 
 
 def test_urgent_responses_are_raised_updated_and_cleared(ros):
-    process = ros.start_active('safety_alert', clear_after_s=1.5, cooldown_s=5.0)
+    process = ros.start_active('safety_alert', clear_after_s=3.0, cooldown_s=5.0)
     alerts = ros.hear('ai/safety_alert', SafetyAlert, qos.ALERTS)
     responses = ros.talk('ai/response', Response, qos.EVENTS)
     responses.publish(response('1', 'A dog is barking.', urgent=False))
@@ -64,11 +65,11 @@ def test_inactive_it_says_nothing(ros):
     alerts = ros.hear('ai/safety_alert', SafetyAlert, qos.ALERTS)
     responses = ros.talk('ai/response', Response, qos.EVENTS)
     responses.publish(response('1', 'Fire!'))
-    ros.spin(0.5)
-    assert not alerts
+    ros.taken('safety_alert')
     assert ros.change_state('safety_alert', 'activate')
     responses.publish(response('2', 'Fire!'))
     ros.until(lambda: alerts, 'no alert after activation')
+    assert alerts[0].response_id == '2'
     assert process.end() == 0
 
 
@@ -82,7 +83,7 @@ class Alarm:
 
     def describe(self, coding='wave'):
         self.info.publish(AudioInfo(channels=1, sample_rate=16_000, sample_format='S16LE', coding_format=coding))
-        self.ros.spin(0.3)
+        self.ros.taken('safety_alert')
 
     def play(self, sound, start_ns=START_NS):
         for first in range(0, len(sound), 1_600):
@@ -173,54 +174,76 @@ def test_the_death_of_the_model_does_not_silence_an_alarm(ros, tiny_checkpoint, 
     ros.until(lambda: 'playing' in capture.log, capture)
     for model in models.values():
         assert model.end(signal.SIGKILL) == -signal.SIGKILL
-    ros.until(lambda: [alert for alert in alerts if alert.heard_by & SafetyAlert.SIGNATURE], process, 30.0)
+    ros.until(lambda: [alert for alert in alerts if alert.heard_by & SafetyAlert.SIGNATURE], process)
     assert process.end() == 0
 
 
 class Assistant:
-    """What a healthy one publishes, in real time, less what is switched off."""
+    """What a healthy one publishes, less what is switched off; in simulated time, in which nobody is ever starved."""
+
+    STEP_NS = 200_000_000
 
     def __init__(self, ros):
         self.ros, self.alarm = ros, Alarm(ros)
+        self.clock = ros.talk('/clock', Clock, QoSProfile(depth=1))
+        self.health = ros.hear('ai/health', Health, qos.LATCHED)
         self.embeddings = ros.talk('ai/embeddings', AudioEmbedding, qos.EMBEDDINGS)
         self.decisions = ros.talk('ai/decision', Decision, qos.EVENTS)
         self.off = set()
-        self.sound = np.random.default_rng(0).uniform(-0.1, 0.1, 1_600).astype(np.float32)
-        self.step = 0
+        self.sound = np.random.default_rng(0).uniform(-0.1, 0.1, 3_200).astype(np.float32)
+        self.now_ns, self.steps = NS_PER_S, 0
+        self.sent_ns = {}  # the last sign of life of each stage
         self.alarm.describe()
 
-    def run_until(self, condition, at_most_s):
-        """How long it took, in seconds."""
-        began = time.monotonic()
-        while not condition():
-            assert time.monotonic() - began < at_most_s, 'it did not come'
-            self.step += 1
-            if 'capture' not in self.off:
-                sound = np.zeros_like(self.sound) if 'silence' in self.off else self.sound
-                self.alarm.audio.publish(
-                    AudioDataStamped(
-                        header=Header(stamp=self.ros.node.get_clock().now().to_msg(), frame_id='mic'),
-                        audio=AudioData(data=bytes_array(encode_s16le(sound))),
-                    )
-                )
-            if self.step % 4 == 0 and not {'capture', 'encoder'} & self.off:
-                self.embeddings.publish(AudioEmbedding())
+    def step(self):
+        """The time goes on and every stage gives a sign of life; then safety_alert looks, as it does in real time."""
+        self.now_ns += self.STEP_NS
+        self.steps += 1
+        self.clock.publish(Clock(clock=stamp_of(self.now_ns)))
+        if 'capture' not in self.off:
+            silent = 'silence' in self.off
+            header = Header(stamp=stamp_of(self.now_ns), frame_id='mic')
+            data = bytes_array(encode_s16le(self.sound * (not silent)))
+            self._send('capture', self.alarm.audio, AudioDataStamped(header=header, audio=AudioData(data=data)))
+            if not silent:
+                self.sent_ns['silence'] = self.now_ns
+            if self.steps % 2 == 0 and 'encoder' not in self.off:
+                self._send('encoder', self.embeddings, AudioEmbedding())
                 if 'decoder' not in self.off:
-                    self.decisions.publish(Decision())
-            self.ros.spin(0.1)
-        return time.monotonic() - began
+                    self._send('decoder', self.decisions, Decision())
+        self.ros.taken('safety_alert', 2)
+        self.health.clear()
+        self.ros.until(lambda: self.health, 'safety_alert does not look')
+        self.ros.until(lambda: nanoseconds_of(self.health[-1].header.stamp) == self.now_ns, 'the clock is not heard')
+
+    def _send(self, stage, publisher, message):
+        publisher.publish(message)
+        self.sent_ns[stage] = self.now_ns
+
+    def run_until(self, condition):
+        for _ in range(100):
+            if condition():
+                return
+            self.step()
+        raise AssertionError('it did not come')
+
+    def run_until_health(self, state):
+        """What is said then."""
+        self.run_until(lambda: self.health and self.health[-1].state == state)
+        return self.health[-1]
+
+    def since_s(self, sent_ns):
+        return (self.now_ns - sent_ns) / NS_PER_S
 
 
 def test_an_assistant_that_has_gone_deaf_says_so_within_two_seconds_and_takes_it_back(ros):
-    process = ros.start_active('safety_alert')
+    process = ros.start_active('safety_alert', use_sim_time='true')
     alerts = ros.hear('ai/safety_alert', SafetyAlert, qos.ALERTS)
-    health = ros.hear('ai/health', Health, qos.LATCHED)
     reports = ros.hear('/diagnostics', DiagnosticArray, qos.DIAGNOSTICS)
-    ros.until(lambda: health, process)
-    assert health[-1].state == Health.STARTING
     assistant = Assistant(ros)
-    began = time.monotonic()
-    assistant.run_until(lambda: time.monotonic() > began + 4.0, 10.0)
+    ros.until(lambda: assistant.health, process)
+    assert assistant.health[-1].state == Health.STARTING
+    assistant.run_until(lambda: assistant.since_s(0) > 5.0)
     assert not alerts
     for stage, words in (
         ('capture', 'no sound comes'),
@@ -228,37 +251,39 @@ def test_an_assistant_that_has_gone_deaf_says_so_within_two_seconds_and_takes_it
         ('decoder', 'nothing is decided'),
         ('silence', 'digital silence'),
     ):
+        assistant.run_until(lambda: assistant.steps % 2 == 0)  # the whole of a chunk was sent, and decided on
         assistant.off = {stage}
-        assert assistant.run_until(lambda: alerts, 4.0) < 2.0
+        said = assistant.run_until_health(Health.DEAF)
+        assert assistant.since_s(assistant.sent_ns[stage]) < 2.0
         (alert,) = alerts
-        assert assistant.run_until(lambda: health[-1].state == Health.DEAF, 4.0) < 0.5
-        assert list(health[-1].reasons) == [alert.message]
-        wanted = (DiagnosticStatus.ERROR, alert.message)
-        assert assistant.run_until(lambda wanted=wanted: said_of('/safety_alert: status', reports) == wanted, 4.0) < 1.0
+        assert nanoseconds_of(alert.header.stamp) == nanoseconds_of(said.header.stamp) == assistant.now_ns
+        assert list(said.reasons) == [alert.message]
+        reports.clear()
+        ros.until(lambda alert=alert: (DiagnosticStatus.ERROR, alert.message) in map(said_of, reports), process)
         assert (alert.hazard, alert.state, alert.severity) == ('listening_lost', SafetyAlert.RAISED, SafetyAlert.DANGER)
         assert alert.heard_by == SafetyAlert.SUPERVISION
         assert words in alert.message
         assistant.off = set()
-        assistant.run_until(lambda: health[-1].state == Health.HEARING, 4.0)
-        assistant.run_until(lambda: alerts[-1].state == SafetyAlert.CLEARED, 4.0)
+        assistant.run_until_health(Health.HEARING)
+        ros.until(lambda: alerts[-1].state == SafetyAlert.CLEARED, process)
         assert {heard.id for heard in alerts} == {alert.id}
         alerts.clear()
     assert process.end() == 0
 
 
 def test_deafness_is_not_taken_back_while_it_lasts_however_soon_alerts_are_cleared(ros):
-    process = ros.start_active('safety_alert', clear_after_s=0.1)  # less than the node looks every
+    process = ros.start_active('safety_alert', use_sim_time='true', clear_after_s=0.1)  # less than it looks every
     alerts = ros.hear('ai/safety_alert', SafetyAlert, qos.ALERTS)
-    health = ros.hear('ai/health', Health, qos.LATCHED)
     assistant = Assistant(ros)
-    assistant.run_until(lambda: health and health[-1].state == Health.HEARING, 10.0)
+    assistant.run_until_health(Health.HEARING)
     assistant.off = {'decoder'}
-    assistant.run_until(lambda: alerts, 10.0)
-    count = len(health)
-    assistant.run_until(lambda: len(health) > count + 8, 20.0)  # it has looked so often, and found it deaf
+    assistant.run_until_health(Health.DEAF)
+    for _ in range(8):  # it looks so often, and finds it deaf
+        assistant.step()
     assert [alert.state for alert in alerts] == [SafetyAlert.RAISED]
     assistant.off = set()
-    assistant.run_until(lambda: len(alerts) > 1, 10.0)
+    assistant.run_until_health(Health.HEARING)
+    ros.until(lambda: len(alerts) > 1, process)
     assert [alert.state for alert in alerts] == [SafetyAlert.RAISED, SafetyAlert.CLEARED]
     assert process.end() == 0
 
@@ -271,9 +296,9 @@ def test_an_alert_is_acknowledged_by_its_id(ros):
     responses.publish(response('2', 'Fire!'))
     ros.until(lambda: alerts, 'no alert was raised')
     assert (alerts[0].hazard, alerts[0].message, alerts[0].acknowledged) == ('fire', '我听到火烧的声音。', False)
-    wrong = ros.call(AcknowledgeAlert, 'ai/acknowledge_alert', AcknowledgeAlert.Request(id='nonesuch'), 5.0)
+    wrong = ros.call(AcknowledgeAlert, 'ai/acknowledge_alert', AcknowledgeAlert.Request(id='nonesuch'))
     assert not wrong.success
-    answer = ros.call(AcknowledgeAlert, 'ai/acknowledge_alert', AcknowledgeAlert.Request(id=alerts[0].id), 5.0)
+    answer = ros.call(AcknowledgeAlert, 'ai/acknowledge_alert', AcknowledgeAlert.Request(id=alerts[0].id))
     assert answer.success
     ros.until(lambda: len(alerts) == 2, 'the acknowledgement was not published')
     assert alerts[1].acknowledged
@@ -302,8 +327,7 @@ def test_a_publisher_whose_messages_cannot_pass_is_named_with_both_sides(ros):
 
 
 def test_a_node_that_falls_silent_or_complains_degrades_the_assistant(ros):
-    process = ros.start_active('safety_alert')
-    health = ros.hear('ai/health', Health, qos.LATCHED)
+    process = ros.start_active('safety_alert', use_sim_time='true')
     diagnostics = ros.talk('/diagnostics', DiagnosticArray, qos.DIAGNOSTICS)
     assistant = Assistant(ros)
 
@@ -312,14 +336,21 @@ def test_a_node_that_falls_silent_or_complains_degrades_the_assistant(ros):
 
     report('/decoder')
     report('/elsewhere/decoder', DiagnosticStatus.ERROR, 'another robot is ill')
-    assistant.run_until(lambda: health and health[-1].state == Health.HEARING, 5.0)
+    ros.taken('safety_alert', 2)
+    assistant.run_until_health(Health.HEARING)
     report('/decoder: status', DiagnosticStatus.WARN, 'growing: dropped_chunks')
-    assert assistant.run_until(lambda: health[-1].state == Health.DEGRADED, 4.0) < 1.0
-    assert list(health[-1].reasons) == ['decoder: growing: dropped_chunks']
+    ros.taken('safety_alert')
+    assistant.step()
+    assert assistant.health[-1].state == Health.DEGRADED
+    assert list(assistant.health[-1].reasons) == ['decoder: growing: dropped_chunks']
     report('/decoder')
-    assistant.run_until(lambda: health[-1].state == Health.HEARING, 4.0)
-    taken_s = assistant.run_until(lambda: health[-1].state == Health.DEGRADED, 4.0)
-    assert taken_s < 2.0 and list(health[-1].reasons) == ['decoder does not report any more.']
+    ros.taken('safety_alert')
+    reported_ns = assistant.now_ns
+    assistant.step()
+    assert assistant.health[-1].state == Health.HEARING
+    said = assistant.run_until_health(Health.DEGRADED)
+    assert 1.0 < assistant.since_s(reported_ns) < 2.0
+    assert list(said.reasons) == ['decoder does not report any more.']
     assert process.end() == 0
 
 

@@ -59,7 +59,6 @@ def other_family(tmp_path_factory):
     return {'PYTHONPATH': str(next(prefix.glob('lib/python3*/site-packages'))), 'LD_LIBRARY_PATH': libraries}
 
 
-@pytest.mark.timeout(300)
 def test_every_node_speaks_the_other_family(other_family, tmp_path, tiny_checkpoint, encoder_half):
     noise = np.random.default_rng(0).uniform(-0.3, 0.3, 5 * 16_000)
     soundfile.write(tmp_path / 'sound.wav', noise, 16_000, 'PCM_16')
@@ -71,8 +70,8 @@ def test_every_node_speaks_the_other_family(other_family, tmp_path, tiny_checkpo
         kinds = dict(ros.node.get_topic_names_and_types())
         assert kinds['/audio_stamped'] == ['audio_common_msgs/msg/AudioStamped'] and '/audio_info' not in kinds
         embeddings = ros.hear('ai/embeddings', AudioEmbedding, qos.EMBEDDINGS)
-        assert ros.call(SetBool, 'ai/set_listening', SetBool.Request(data=True), 10.0).success
-        ros.until(lambda: len(embeddings) == 12, process, 60.0)
+        assert ros.call(SetBool, 'ai/set_listening', SetBool.Request(data=True)).success
+        ros.until(lambda: len(embeddings) == 12, process)
         assert process.end() == 0
         assert 'Traceback' not in process.log and 'refused' not in process.log, process.log
     heard = [chunk_of(message, EmbeddingSpec(encoder_half.digest, DIM)) for message in embeddings]
