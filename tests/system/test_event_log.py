@@ -46,9 +46,7 @@ class Robot:
         self.chunk = 0
 
     def ask(self, service, **request):
-        answer = self.ros.call(
-            SERVICES[service], f'ai/events/{service}', SERVICES[service].Request(**request)
-        )
+        answer = self.ros.call(SERVICES[service], f'ai/events/{service}', SERVICES[service].Request(**request))
         assert answer is not None, self.process.log
         return answer
 

@@ -10,10 +10,12 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from tests.clip_library import miniature_clip_library
 from training.clips.store import ClipStore
 from training.corpus.build import build
 from training.corpus.recipe import CorpusRecipe
@@ -24,20 +26,18 @@ from training.scripts.sampler import all_tasks
 from training.scripts.script import taxonomy
 from training.streams import read_streams
 
-CLIPS = Path(__file__).resolve().parents[4] / 'shared' / 'clips'
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.timeout(400),
-    pytest.mark.skipif(not CLIPS.exists(), reason='needs a clip library beside the checkout'),
 ]
 RECIPE = CorpusRecipe(renders=10)
-HOURS, SEED = 0.5, 3
+HOURS, SEED = 0.5, 5
 
 
 @pytest.fixture(scope='module')
-def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp('corpus')
-    build(RECIPE, {'clips': CLIPS}, HOURS, SEED, 1, out)
+def corpus(tmp_path_factory: pytest.TempPathFactory, small_library: Callable[[Path], Path]) -> Path:
+    out = small_library(tmp_path_factory.mktemp('corpus'))
+    build(RECIPE, {'clips': miniature_clip_library()}, HOURS, SEED, 1, out)
     return out
 
 
@@ -56,7 +56,7 @@ def program(out: Path) -> str:
     return (
         'from pathlib import Path; from training.corpus.build import build;'
         'from training.corpus.recipe import CorpusRecipe;'
-        f'sources = dict(clips=Path({str(CLIPS)!r}));'
+        f'sources = dict(clips=Path({str(miniature_clip_library())!r}));'
         f'build(CorpusRecipe(renders=10), sources, {HOURS}, {SEED}, 1, Path({str(out)!r}))'
     )
 
@@ -73,7 +73,7 @@ def test_the_corpus_is_clean_has_the_hours_and_every_sub_task(corpus: Path):
 
 
 def test_two_workers_make_the_same_bytes_as_one(corpus: Path, tmp_path: Path):
-    build(RECIPE, {'clips': CLIPS}, HOURS, SEED, 2, with_library(corpus, tmp_path))
+    build(RECIPE, {'clips': miniature_clip_library()}, HOURS, SEED, 2, with_library(corpus, tmp_path))
     assert bytes_of(tmp_path) == bytes_of(corpus)
 
 
@@ -106,14 +106,14 @@ def test_a_build_that_is_killed_goes_on_and_makes_the_same_bytes(corpus: Path, t
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-    build(RECIPE, {'clips': CLIPS}, HOURS, SEED, 1, tmp_path)
+    build(RECIPE, {'clips': miniature_clip_library()}, HOURS, SEED, 1, tmp_path)
     left = {name: data for name, data in bytes_of(tmp_path).items() if not name.endswith('.tmp')}
     assert left == bytes_of(corpus)
 
 
 def test_another_seed_or_recipe_does_not_overwrite_a_corpus(corpus: Path):
     with pytest.raises(BuildError, match='another recipe, seed or length'):
-        build(RECIPE, {'clips': CLIPS}, HOURS, SEED + 1, 1, corpus)
+        build(RECIPE, {'clips': miniature_clip_library()}, HOURS, SEED + 1, 1, corpus)
 
 
 def test_verify_finds_what_is_wrong(corpus: Path):

@@ -2,7 +2,6 @@
 
 import csv
 import itertools
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +9,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.clip_library import miniature_clip_library
 from training.procedural.registry import ALL_TYPES, CRITERION_OF
 from training.procedural.taxonomy import CATEGORY_CRITERIA, CRITERIA
 from training.scenes import grammar as module
@@ -19,7 +19,6 @@ from training.sources.clip_library import NO_EVENT
 from training.streams import Role
 
 GRAMMAR = Grammar()
-LIBRARY = Path(__file__).resolve().parents[4] / 'shared' / 'clips'
 SCENES = [GRAMMAR.plan(np.random.default_rng([5, seed]))[0] for seed in range(500)]
 
 
@@ -88,9 +87,8 @@ def test_every_procedural_category_has_its_place():
     assert {kind.category for kind in ALL_TYPES.values()} <= GRAMMAR.tags
 
 
-@pytest.mark.skipif(not LIBRARY.exists(), reason='no ../shared/clips beside the checkout')
 def test_every_category_of_the_clip_library_has_its_place():
-    with (LIBRARY / 'manifest.csv').open() as file:
+    with (miniature_clip_library() / 'manifest.csv').open() as file:
         categories = {row['category'] for row in csv.DictReader(file)}
     assert categories - NO_EVENT <= GRAMMAR.tags
 
