@@ -73,7 +73,7 @@ class Assistant:
         for on in (False, True):
             assert self.ros.call(SetBool, 'ai/set_listening', SetBool.Request(data=on)).success
         decisions = self.ros.hear('ai/decision', Decision, qos.EVENTS)
-        self.ros.until(lambda: len(decisions) > 3, self.process)
+        self.ros.until(lambda: len(decisions) > 3, self.process, 200.0)
 
 
 @pytest.fixture(scope='module')

@@ -1,0 +1,27 @@
+"""`make test`, which is all that continuous integration runs, needs nothing that it does not install."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def test_continuous_integration_runs_make_test_and_nothing_else():
+    *_, last = (ROOT / '.ci' / 'run').read_text().splitlines()
+    assert last == 'exec make test'
+    assert os.access(ROOT / '.ci' / 'run', os.X_OK)
+
+
+def test_make_test_installs_all_that_it_runs_first():
+    planned = subprocess.run(['make', '-n', 'test'], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    first, *rest = planned.splitlines()
+    assert first == 'tools/setup.sh dev'
+    programs = {program for line in rest for program in re.findall(r'\.venv/bin/([\w-]+)', line)}
+    assert {'ruff', 'mypy', 'python'} <= programs
+    assert not [program for program in programs if not (Path(sys.prefix) / 'bin' / program).exists()]
+    assert all(line.startswith(('.venv/bin/', 'OMP_NUM_THREADS=1 .venv/bin/')) for line in rest)
