@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 from pathlib import Path
 
@@ -39,3 +40,18 @@ def test_every_folder_and_module_of_a_package_is_in_the_tree_with_words_beside_i
 
 def test_what_the_tree_says_by_hand_is_about_what_exists():
     assert [path for path in tree.OTHERS if not (ROOT / path).exists()] == []
+
+
+PAGES = [ROOT / 'README.md', ROOT / 'CONTRIBUTING.md', *sorted((ROOT / 'docs').glob('*.md'))]
+
+
+@pytest.mark.parametrize('page', PAGES, ids=lambda page: page.name)
+def test_a_page_names_only_files_and_modules_of_the_repository_that_are_there(page):
+    text = page.read_text()
+    folders = ('audio_interaction_ros', 'training', 'tests', 'config', 'launch', 'docs', 'examples', 'tools')
+    paths = re.findall(rf'`((?:{"|".join(folders)})/[\w./-]+)`', text)
+    missing = [path for path in paths if not (ROOT / path).exists()]
+    for module in re.findall(r'^from ((?:training|audio_interaction_ros)[\w.]*) import', text, re.MULTILINE):
+        if importlib.util.find_spec(module) is None:
+            missing.append(module)
+    assert missing == []
