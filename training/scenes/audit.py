@@ -1,4 +1,4 @@
-"""Should a sound that nobody asked about be answered? (paper §3.3, B.2, Figure 15 B)
+"""The audit says whether a sound that nobody asked about should be answered (paper §3.3, B.2, Figure 15 B).
 
 The default is silence. What is borderline is thrown away: a lost clip costs less than a wrong label.
 """
@@ -17,7 +17,7 @@ from training.scenes.scenario import ClipInfo, Product
 
 
 class Label(str, enum.Enum):
-    """What to do about a sound; a borderline one is discarded."""
+    """A `Label` says what to do about a sound; a borderline one is discarded."""
 
     SILENT = 'silent'
     RESPOND = 'respond'
@@ -25,7 +25,7 @@ class Label(str, enum.Enum):
 
 
 class Criterion(str, enum.Enum):
-    """Why a sound deserves an answer; these four and no other reason."""
+    """A `Criterion` is why a sound deserves an answer; there are these four and no other reason."""
 
     DISTRESS = 'i'
     NATURE = 'ii'
@@ -35,7 +35,7 @@ class Criterion(str, enum.Enum):
 
 
 class Audit(Product):
-    """The label of one clip in its scene."""
+    """An `Audit` is the label of one clip in its scene, with the criterion met and the reason."""
 
     label: Label
     triggered_criterion: Criterion
@@ -51,35 +51,42 @@ class Audit(Product):
 
 
 class SilenceAuditor(Protocol):
-    """Labels a clip that is heard between two others."""
+    """A `SilenceAuditor` labels a clip that is heard between two others."""
 
     def audit(self, clip: ClipInfo, scenario: str = '', adjacent: tuple[str, str] = ('', '')) -> Audit:
-        """`adjacent` are the names of the events before and after, empty at the ends."""
+        """Return the label of `clip` in a scene.
+
+        `adjacent` are the names of the events before and after it, empty at the ends.
+        """
 
 
 class LlmAuditor:
-    """By a chat model, from the caption alone, as Figure 15 B has it."""
+    """An `LlmAuditor` asks a chat model, which judges by the caption alone, as Figure 15 B has it."""
 
     def __init__(self, client: LlmClient) -> None:
         self._client = client
 
     def audit(self, clip: ClipInfo, scenario: str = '', adjacent: tuple[str, str] = ('', '')) -> Audit:
-        """Raises LlmError."""
+        """Return the chat model's label of `clip` between its `adjacent` events. Raises LlmError."""
         prompt = fill('silence_audit', scenario=scenario, caption=clip.caption or clip.category, adjacent=adjacent)
         return self._client.ask(prompt, Audit).signed(self._client.made_by)
 
 
 class RuleAuditor:
-    """By the clip's own label and the criterion of its category; where the two disagree, it is borderline.
+    """A `RuleAuditor` labels by the clip's own label and the criterion of its category; if they disagree, borderline.
 
-    `criteria` maps a category to its criterion, as `procedural.library.CRITERION_OF` does; one without stays silent.
+    `criteria` maps a category to its criterion, as `procedural.registry.CRITERION_OF` does; a category without one
+    stays silent.
     """
 
     def __init__(self, criteria: Mapping[str, str]) -> None:
         self._criteria = {category: Criterion(criterion) for category, criterion in criteria.items()}
 
     def audit(self, clip: ClipInfo, scenario: str = '', adjacent: tuple[str, str] = ('', '')) -> Audit:
-        """The scene plays no part: rules do not know what a scene makes of a sound."""
+        """Return the label that the rules give to `clip`, signed 'rules'.
+
+        Scene and neighbours play no part: rules do not know what a scene makes of a sound.
+        """
         criterion = self._criteria.get(clip.category, Criterion.NONE)
         hazard = criterion is not Criterion.NONE
         if clip.respond is not hazard:

@@ -1,4 +1,4 @@
-"""Who plans, audits and reviews: a chat model with the rules behind it where one is configured, else the rules alone.
+"""Curators plan, audit and review by a chat model where one is configured, with the rules behind it, else by the rules.
 
 A model that cannot give a usable answer is replaced by the rules for that once, and that is noted. A server that cannot
 be reached is another matter: it ends the build, which goes on later with the answers so far.
@@ -23,10 +23,16 @@ T = TypeVar('T')
 
 
 class Curators:
-    """Each method adds to `notes` when a model had to be replaced. Raises LlmError where a server cannot be reached."""
+    """`Curators` plan scenes, audit sounds and ask review questions, by a chat model or by rules.
+
+    Each method adds to `notes` when a model had to be replaced. Raises LlmError where a server cannot be reached.
+    """
 
     def __init__(self, client: LlmClient | None = None, annotations: Sequence[str] = ()) -> None:
-        """`annotations`: captions to plan scenes from; where there are few of them the grammar plans."""
+        """Without a `client`, use the rules alone.
+
+        `annotations` are captions to plan scenes from; where there are few of them the grammar plans.
+        """
         self.grammar = Grammar()
         self.rules = RuleAuditor(CRITERION_OF)
         self._templates = TemplateReviewer()
@@ -39,7 +45,7 @@ class Curators:
                 self._planner = LlmPlanner(client, annotations)
 
     def scene(self, rng: np.random.Generator, notes: list[str]) -> tuple[Scenario, Sequence[Refinement]]:
-        """A scene, and how to find its sounds."""
+        """Return a scene, and one refinement for each of its sub-events."""
 
         def plan(planner: Planner) -> tuple[Scenario, Sequence[Refinement]]:
             planned = planner.plan(rng)
@@ -49,7 +55,7 @@ class Curators:
         return _first(lambda: plan(self._planner), lambda: plan(self.grammar), 'the grammar planned', notes)
 
     def audit(self, clip: ClipInfo, scenario: str, adjacent: tuple[str, str], notes: list[str]) -> Audit:
-        """Whether a sound mixed in deserves silence."""
+        """Return the audit of a sound that is mixed in: whether it deserves silence."""
         return _first(
             lambda: self._auditor.audit(clip, scenario, adjacent),
             lambda: self.rules.audit(clip, scenario, adjacent),
@@ -58,7 +64,7 @@ class Curators:
         )
 
     def question(self, rounds: Sequence[Round], rng: np.random.Generator, notes: list[str]) -> HistoryQuestion | None:
-        """A question about what was long ago, None where nothing lends itself."""
+        """Return a question about what was long ago, or None where nothing lends itself."""
         return _first(
             lambda: self._reviewer.question(rounds, rng),
             lambda: self._templates.question(rounds, rng),

@@ -1,4 +1,4 @@
-"""Making a clip for a caption: the procedural library, or a model of sound behind HTTP (paper B.4, event generation).
+"""Generators make a clip for a caption, from the procedural library or by a model of sound behind HTTP (paper B.4).
 
 Whoever needs a sound that no recording fits asks an ``EventGenerator``. The procedural one is the default and works
 offline; the two HTTP ones contact nothing until they are made and asked.
@@ -31,12 +31,15 @@ _LARGEST_ANSWER = 64 * 2**20  # bytes; half an hour of 16-bit mono at 16 kHz
 
 
 class GenerationError(ValueError):
-    """No sound could be made for a caption; the message says why and what to do."""
+    """A `GenerationError` says why no sound could be made for a caption, and what to do."""
 
 
 @dataclass(frozen=True)
 class Generated:
-    """float32 [n] at 16 kHz and what it is; `respond` is None where only the caption is known."""
+    """A `Generated` sound has samples, float32 [n] at 16 kHz, and says what they are.
+
+    `respond` is None and `category` empty where only the caption is known.
+    """
 
     samples: Samples
     caption: str
@@ -46,21 +49,22 @@ class Generated:
 
 
 class EventGenerator(Protocol):
-    """Something that makes a sound event from words."""
+    """An `EventGenerator` makes a sound event from words."""
 
     def generate(self, caption: str, duration_s: float, rng: np.random.Generator) -> Generated:
-        """A sound of at most about `duration_s` for `caption`. Raises GenerationError."""
+        """Return a sound of at most about `duration_s` (seconds) for `caption`. Raises GenerationError."""
         ...
 
 
 class ProceduralGenerator:
-    """The library type whose name, category and caption fit best, by cosine of TF-IDF over word stems.
+    """A `ProceduralGenerator` renders the procedural type whose words fit a caption best.
 
-    The sound's own length is kept where it is shorter than asked: an event is not stretched or looped.
+    They are its name, category and caption, compared by cosine of TF-IDF over word stems. The sound's own length is
+    kept where it is shorter than asked: an event is not stretched or looped.
     """
 
     def __init__(self, types: Mapping[str, SoundType] = ALL_TYPES, least_similarity: float = 0.25) -> None:
-        """`least_similarity` in 0 … 1: below it a caption is refused rather than met with some other sound."""
+        """Index `types`; a caption below `least_similarity` (0 … 1) is refused, not met with some other sound."""
         self._types = list(types.values())
         self._least = least_similarity
         texts = [f'{kind.caption} {kind.category} {kind.name.replace("_", " ")}' for kind in self._types]
@@ -68,9 +72,10 @@ class ProceduralGenerator:
         self._index = self._vectorizer.fit_transform(texts)
 
     def closest(self, caption: str) -> tuple[SoundType, float]:
-        """The type that fits best, and its similarity in 0 … 1: the cosine, times the share of words that are known.
+        """Return the type that fits best, and its similarity in 0 … 1.
 
-        Without that share a long caption about something else would count by its one familiar word.
+        It is the cosine, times the share of words that are known. Without that share a long caption about something
+        else would count by its one familiar word.
         """
         stems = _stems(caption)
         known = sum(stem in self._vectorizer.vocabulary_ for stem in stems) / max(len(stems), 1)
@@ -79,7 +84,10 @@ class ProceduralGenerator:
         return self._types[best], float(fit[best])
 
     def generate(self, caption: str, duration_s: float, rng: np.random.Generator) -> Generated:
-        """Raises GenerationError for a caption that no type fits."""
+        """Return the closest procedural sound, cut to `duration_s`.
+
+        Raises GenerationError for a caption that no type fits, or a duration that is not above zero.
+        """
         kind, similarity = self.closest(caption)
         if similarity < self._least:
             raise GenerationError(
@@ -92,7 +100,10 @@ class ProceduralGenerator:
 
 @dataclass(frozen=True)
 class HttpPolicy:
-    """How long to wait for an answer, and how often to ask again after a server's failure."""
+    """An `HttpPolicy` says how long to wait for an answer, and how often to ask again after a server's failure.
+
+    Times are in seconds.
+    """
 
     timeout_s: float = 60.0
     retries: int = 2
@@ -100,7 +111,10 @@ class HttpPolicy:
 
 
 class ElevenLabsGenerator:
-    """ElevenLabs' sound-generation endpoint. The key is read from the environment when asked for a sound."""
+    """An `ElevenLabsGenerator` asks ElevenLabs' sound-generation endpoint.
+
+    The key is read from the environment when asked for a sound.
+    """
 
     SHORTEST_S, LONGEST_S = 0.5, 22.0
 
@@ -112,7 +126,10 @@ class ElevenLabsGenerator:
         self._policy = policy or HttpPolicy()
 
     def generate(self, caption: str, duration_s: float, rng: np.random.Generator) -> Generated:
-        """The service has no seed, so `rng` is not used. Raises GenerationError."""
+        """Return a sound from the service, `duration_s` clipped to `SHORTEST_S` … `LONGEST_S`.
+
+        The service has no seed, so `rng` is not used. Raises GenerationError.
+        """
         key = os.environ.get(self._key_variable)
         if not key:
             raise GenerationError(f'no ElevenLabs key: set {self._key_variable} in the environment')
@@ -123,14 +140,20 @@ class ElevenLabsGenerator:
 
 
 class AudioXGenerator:
-    """A self-hosted AudioX server: POST {caption, seconds, seed} to `url`, audio comes back."""
+    """An `AudioXGenerator` asks a self-hosted AudioX server.
+
+    The request is POST {caption, seconds, seed} to `url`, audio comes back.
+    """
 
     def __init__(self, url: str, policy: HttpPolicy | None = None) -> None:
         self._url = url
         self._policy = policy or HttpPolicy()
 
     def generate(self, caption: str, duration_s: float, rng: np.random.Generator) -> Generated:
-        """The seed is drawn from `rng`, so the same state asks for the same sound. Raises GenerationError."""
+        """Return a sound from the server.
+
+        The seed is drawn from `rng`, so the same state asks for the same sound. Raises GenerationError.
+        """
         body = {'caption': caption, 'seconds': duration_s, 'seed': int(rng.integers(2**31))}
         answer = _post(self._url, body, {'accept': 'audio/wav'}, self._policy)
         return Generated(_decode(answer, self._url, duration_s), caption, '', None, 'audiox')

@@ -1,4 +1,4 @@
-"""Scenes without a language model: a seeded grammar of places, times of day and activities, read from grammar.yaml.
+"""A seeded grammar makes scenes without a language model, from places, times of day and activities in grammar.yaml.
 
 It plays the planner and the refiner of paper §3.2, and knows which sounds must not meet. What it makes is signed
 'grammar'.
@@ -27,18 +27,18 @@ _PAUSE_S = 1.0  # allowed for after each foreground sound when the length of the
 
 
 class GrammarError(ValueError):
-    """The grammar's file contradicts itself; one sentence that says where."""
+    """A `GrammarError` says in one sentence where the grammar's file contradicts itself."""
 
 
 class Place(Record):
-    """Where a scene can happen, and at which times of day if not at all of them."""
+    """A `Place` is where a scene can happen, and at which times of day if not at all of them."""
 
     phrase: str
     when: tuple[str, ...] = ()
 
 
 class Activity(Record):
-    """What goes on somewhere: sounds in order of onset."""
+    """An `Activity` is what goes on somewhere: sounds in order of onset."""
 
     at: tuple[str, ...]
     when: tuple[str, ...] = ()
@@ -46,7 +46,10 @@ class Activity(Record):
 
 
 class GrammarSound(Record):
-    """A kind of sound: where and when it belongs, in which roles, how long, and how to find or make one."""
+    """A `GrammarSound` is a kind of sound: where and when it belongs, in which roles, how long, and how to find it.
+
+    `duration_s` is the (shortest, longest) duration in seconds.
+    """
 
     tags: tuple[str, ...] = Field(min_length=1, description='clip categories, any of which is this sound')
     phrase: str
@@ -54,12 +57,14 @@ class GrammarSound(Record):
     when: tuple[str, ...] = ()
     roles: tuple[Role, ...] = Field(min_length=1)
     duration_s: tuple[float, float]
-    query: str = Field(default='', description='empty: the phrase and the caption')
-    caption: str = Field(default='', description="empty: the procedural sound's")
+    query: str = Field(default='', description='words to search clips with; if empty, the phrase and the caption')
+    caption: str = Field(
+        default='', description="text to generate the sound from; if empty, the procedural sound's caption"
+    )
 
 
 class Rules(Record):
-    """grammar.yaml as it stands."""
+    """`Rules` are grammar.yaml as it stands."""
 
     times: tuple[str, ...]
     place_groups: dict[str, tuple[str, ...]]
@@ -73,10 +78,10 @@ class Rules(Record):
 
 
 class Grammar:
-    """Plans and refines scenes, and answers which categories go together."""
+    """A `Grammar` plans and refines scenes, and answers which categories go together."""
 
     def __init__(self, path: Path = GRAMMAR) -> None:
-        """Raises GrammarError: what is wrong, and where."""
+        """Read the grammar at `path`. Raises GrammarError: what is wrong, and where."""
         try:
             self.rules = Rules.model_validate(yaml.safe_load(path.read_text()))
         except (OSError, yaml.YAMLError, ValidationError) as error:
@@ -99,7 +104,7 @@ class Grammar:
                 self._sounds_tagged.setdefault(tag, set()).add(name)
 
     def _pairs(self, pairs: Iterable[tuple[str, str]]) -> set[frozenset[str]]:
-        """Groups written out."""
+        """Return the pairs of sounds with every group written out."""
         groups, found = self.rules.sound_groups, set()
         for one, other in pairs:
             members = [groups.get(name, (name,)) for name in (one, other)]
@@ -114,7 +119,7 @@ class Grammar:
         return places
 
     def _possible_scenes(self) -> dict[str, list[tuple[str, str]]]:
-        """Place → (time, activity)."""
+        """Return place → (time, activity) pairs that can happen there."""
         scenes: dict[str, list[tuple[str, str]]] = {place: [] for place in self.rules.places}
         for name, activity in self.rules.activities.items():
             _known(f'activity {name}', activity.steps, self.rules.sounds)
@@ -137,15 +142,21 @@ class Grammar:
 
     @property
     def tags(self) -> frozenset[str]:
-        """Every clip category that some sound of the grammar stands for."""
+        """Return every clip category that some sound of the grammar stands for."""
         return frozenset(self._sounds_tagged)
 
     def exclusive(self, category: str, other: str) -> bool:
-        """True if the two clip categories may not be in one scene. Unknown ones go with everything."""
+        """Return True if the two clip categories may not be in one scene.
+
+        A category that the grammar does not know goes with everything.
+        """
         return self._meet(category, other, self._never)
 
     def clash(self, category: str, other: str) -> bool:
-        """True if the two clip categories may not sound at the same time."""
+        """Return True if the two clip categories may not sound at the same time.
+
+        A category that the grammar does not know goes with everything.
+        """
         return self._meet(category, other, self._never | self._apart)
 
     def _meet(self, category: str, other: str, pairs: set[frozenset[str]]) -> bool:
@@ -155,7 +166,10 @@ class Grammar:
         return bool(found) and all(found)
 
     def plan(self, rng: np.random.Generator) -> list[Scenario]:
-        """One scene: a place, a time, an activity there, what else may happen, and what runs beneath it."""
+        """Return one scene, in a list as of any planner.
+
+        It has a place, a time, an activity there, what else may happen, and what runs beneath it.
+        """
         place = _pick(rng, list(self._scenes))
         time, activity = _pick(rng, self._scenes[place])
         scene: dict[str, Role] = {}
@@ -188,7 +202,10 @@ class Grammar:
         return True
 
     def _in_order(self, scene: dict[str, Role], happened: int, rng: np.random.Generator) -> list[str]:
-        """Layers first; then the steps of the activity with the rest anywhere between them, causes before effects."""
+        """Return the names of the sounds in order of onset: layers first, then the foreground, causes before effects.
+
+        The steps of the activity keep their order; the other foreground sounds fall anywhere between them.
+        """
         foregrounds = [name for name, role in scene.items() if role is Role.FOREGROUND]
         waiting = foregrounds[:happened]
         for name in foregrounds[happened:]:
@@ -230,12 +247,18 @@ class Grammar:
         )
 
     def refine(self, scenario: Scenario) -> list[Refinement]:
-        """Query, fallback caption and accepted tags of each sub-event. Raises GrammarError for one it does not know."""
+        """Return query, fallback caption and accepted tags of each sub-event.
+
+        Raises GrammarError for a sub-event that the grammar does not know.
+        """
         _known('the scenario', (event.name for event in scenario.sub_events), self.rules.sounds)
         return [_refinement(self.rules.sounds[event.name]) for event in scenario.sub_events]
 
     def phrase(self, category: str) -> str:
-        """A noun phrase for a clip category: 'a barking dog'; the category itself where the grammar has none."""
+        """Return a noun phrase for a clip category: 'a barking dog'.
+
+        Where the grammar has none, the category itself is returned.
+        """
         names = sorted(self._sounds_tagged.get(category, ()), key=lambda name: len(self.rules.sounds[name].tags))
         return self.rules.sounds[names[0]].phrase if names else category
 
@@ -253,7 +276,7 @@ def _refinement(sound: GrammarSound) -> Refinement:
 
 @functools.cache
 def _captions() -> dict[str, str]:
-    """Category → caption of its first procedural sound."""
+    """Return category → caption of its first procedural sound."""
     return {kind.category: kind.caption for kind in reversed(ALL_TYPES.values())}
 
 

@@ -1,4 +1,4 @@
-"""Every sub-event gets a clip: retrieved, reprocessed, generated, or it is dropped and that is recorded (Figure 14)."""
+"""Grounding gives every sub-event a clip: retrieved, reprocessed, generated, or dropped, and recorded (Figure 14)."""
 
 from __future__ import annotations
 
@@ -31,7 +31,10 @@ LONGEST_GENERATED_S = 10.0  # an ambient of a minute is tiled anyway
 
 @dataclass(frozen=True)
 class Grounded:
-    """The record of an event, and its samples as accepted: float32 [n] at 16 kHz, None if it was dropped."""
+    """A `Grounded` event is its record, and its samples as accepted.
+
+    `samples` are float32 [n] at 16 kHz, None if the event was dropped.
+    """
 
     event: GroundedEvent
     samples: Samples | None
@@ -49,7 +52,11 @@ class _Accepted:
 
 
 class Grounder:
-    """Retrieval, verification, TFJP at most once a clip, then generation under the same verifier."""
+    """A `Grounder` fills the sub-events of a scene with clips.
+
+    It retrieves, verifies, treats a clip with TFJP at most once, then generates under the same verifier (paper §3.2,
+    Figure 14).
+    """
 
     def __init__(
         self,
@@ -66,7 +73,10 @@ class Grounder:
         self._generator = generator
 
     def ground(self, scenario: Scenario, refinements: Sequence[Refinement], rng: np.random.Generator) -> list[Grounded]:
-        """One result for each sub-event, in order. Raises ValueError if refinements and sub-events do not match."""
+        """Return one result for each sub-event, in order.
+
+        Raises ValueError if refinements and sub-events do not match.
+        """
         if len(refinements) != len(scenario.sub_events):
             raise ValueError(
                 f'{len(refinements)} refinements for {len(scenario.sub_events)} sub-events; give one for each, in order'
@@ -147,7 +157,10 @@ class Grounder:
 
 
 def _neighbours(scenario: Scenario, refinements: Sequence[Refinement], index: int) -> tuple[Neighbour, ...]:
-    """Foregrounds follow one another; layers sound with all of them, and with each other."""
+    """Return the neighbours of the sub-event at `index`.
+
+    Foregrounds follow one another; layers sound with all of them, and with each other.
+    """
     events = scenario.sub_events
     foregrounds = [i for i, event in enumerate(events) if event.role is Role.FOREGROUND]
     layered = events[index].role is not Role.FOREGROUND

@@ -1,4 +1,4 @@
-"""Which clips could be a sub-event: an index over captions and categories, or CLAP embeddings (paper §3.2 iii).
+"""Retrieval finds clips for a sub-event, by captions and categories or by CLAP embeddings (paper §3.2 iii).
 
 An index searches what it was given, so give it the clips of one side of the split.
 """
@@ -24,19 +24,22 @@ _CLAP_RATE_HZ = 48_000
 
 
 class Retriever(Protocol):
-    """Finds clips by a few words."""
+    """A `Retriever` finds clips by a few words."""
 
     def search(
         self, query: str, rng: np.random.Generator, shortest_s: float = 0.0, count: int = CANDIDATES
     ) -> list[ClipInfo]:
-        """At most `count` clips of `shortest_s` or longer, the likeliest first; of equals, some at random."""
+        """Return at most `count` clips of `shortest_s` (seconds) or longer, the likeliest first.
+
+        Of clips that fit equally well, some are chosen at random.
+        """
 
 
 class TextIndex:
-    """TF-IDF over the letters of categories and captions, so that 'barking' finds 'barks'."""
+    """A `TextIndex` is TF-IDF over the letters of categories and captions, so that 'barking' finds 'barks'."""
 
     def __init__(self, clips: Sequence[ClipInfo]) -> None:
-        """Raises ValueError without clips."""
+        """Index the clips. Raises ValueError without any."""
         if not clips:
             raise ValueError('no clips to search; give at least one')
         self._clips = list(clips)
@@ -47,18 +50,27 @@ class TextIndex:
     def search(
         self, query: str, rng: np.random.Generator, shortest_s: float = 0.0, count: int = CANDIDATES
     ) -> list[ClipInfo]:
-        """Cosine similarity; clips that share nothing with the query are not returned."""
+        """Return the clips by cosine similarity of their words to the query.
+
+        Clips that share nothing with the query are not returned.
+        """
         scores = (self._index @ self._vectoriser.transform([query]).T).toarray().ravel()
         return _best(self._clips, scores, rng, shortest_s, count)
 
 
 class ClapRetriever:
-    """CLAP (Wu et al. 2023): what the clips sound like, against what the query says. Loads transformers when made."""
+    """A `ClapRetriever` compares what the clips sound like with what the query says, by CLAP (Wu et al. 2023).
+
+    It loads transformers when made.
+    """
 
     def __init__(
         self, clips: Sequence[ClipInfo], read: Callable[[ClipInfo], Samples], model: str | Path, batch: int = 16
     ) -> None:
-        """`model` is a folder or a name on the hub, `read` gives float32 [n] at 16 kHz. Embeds every clip once."""
+        """Embed every clip once.
+
+        `model` is a folder or a name on the hub, `read` gives float32 [n] at 16 kHz.
+        """
         import torch
         from transformers import ClapModel, ClapProcessor
 
@@ -80,7 +92,7 @@ class ClapRetriever:
     def search(
         self, query: str, rng: np.random.Generator, shortest_s: float = 0.0, count: int = CANDIDATES
     ) -> list[ClipInfo]:
-        """Cosine similarity of the two embeddings."""
+        """Return the clips by cosine similarity of their embeddings to that of the query."""
         inputs = self._processor(text=[query], return_tensors='pt', padding=True)
         with self._torch.inference_mode():
             embedding = self._model.get_text_features(**inputs).pooler_output[0].numpy()

@@ -1,4 +1,4 @@
-"""Questions whose answer lies at least three rounds back (paper §3.3, B.2, Figure 15 A).
+"""Reviewers ask questions whose answer lies at least three rounds back (paper §3.3, B.2, Figure 15 A).
 
 A round is what was heard and what the assistant said to it, be it a word of the user's or a sound nobody spoke about.
 """
@@ -25,14 +25,20 @@ _REMINDERS = re.compile(r'\b(earlier|recall|remember|you (said|told|mentioned)|m
 
 
 class RememberedFact(Record):
-    """Something told in passing, as the question that it answers: 'What is my sister called?', 'Clara'."""
+    """A `RememberedFact` was told in passing, and is kept as the question that it answers.
+
+    An example is 'What is my sister called?', 'Clara'.
+    """
 
     question: str
     answer: str
 
 
 class Round(Record):
-    """`heard` in words, and the reply, empty for silence. `sound` is a noun phrase if it was one: 'a dog barking'."""
+    """A `Round` is what was heard, in words, and the reply, empty for silence.
+
+    `sound` is a noun phrase if it was a sound: 'a dog barking'.
+    """
 
     heard: str
     said: str = ''
@@ -41,7 +47,7 @@ class Round(Record):
 
 
 class HistoryQuestion(Product):
-    """What the user asks, what is right, and the index of the round that says so."""
+    """A `HistoryQuestion` is what the user asks, what is right, and the index of the round that says so."""
 
     question: str = Field(min_length=1)
     reference_answer: str = Field(min_length=1)
@@ -49,20 +55,26 @@ class HistoryQuestion(Product):
 
 
 class HistoryReviewer(Protocol):
-    """Writes a question to follow `rounds`, or None where they hold nothing to ask about."""
+    """A `HistoryReviewer` writes a question to follow the rounds of a stream."""
 
     def question(self, rounds: Sequence[Round], rng: np.random.Generator) -> HistoryQuestion | None:
-        """The answer lies at least `ROUNDS_BACK` rounds before the question, and in neither of the last two."""
+        """Return a question to follow `rounds`, or None where they hold nothing to ask about.
+
+        The answer lies at least `ROUNDS_BACK` rounds before the question, and in neither of the last two.
+        """
 
 
 class LlmReviewer:
-    """By a chat model. What of the requirements can be checked, is: as part of the answer's type."""
+    """An `LlmReviewer` asks a chat model for the question.
+
+    What of the requirements can be checked, is: as part of the answer's type.
+    """
 
     def __init__(self, client: LlmClient) -> None:
         self._client = client
 
     def question(self, rounds: Sequence[Round], rng: np.random.Generator) -> HistoryQuestion | None:
-        """None for fewer than three rounds. Raises LlmError."""
+        """Return the chat model's question, None for fewer than three rounds. Raises LlmError."""
         if len(rounds) < ROUNDS_BACK:
             return None
 
@@ -90,10 +102,13 @@ class LlmReviewer:
 
 
 class TemplateReviewer:
-    """Without a model: facts that were told, what was said first, what sounded first or next to another sound."""
+    """A `TemplateReviewer` asks without a model.
+
+    It asks about facts that were told, what was said first, and what sounded first or next to another sound.
+    """
 
     def question(self, rounds: Sequence[Round], rng: np.random.Generator) -> HistoryQuestion | None:
-        """One of the possible questions, at random."""
+        """Return one of the possible questions, at random, or None where there is none."""
         possible = [*_about_facts(rounds), *_about_replies(rounds), *_about_sounds(rounds)]
         possible = [p for p in possible if not _told(p.reference_answer, rounds[-_RECENT:])]
         return possible[int(rng.integers(len(possible)))] if possible else None
@@ -147,5 +162,5 @@ def _told(answer: str, rounds: Sequence[Round]) -> bool:
 
 
 def _words(text: str) -> str:
-    """In small letters, between spaces; Chinese by the character."""
+    """Return the words in small letters, between spaces; Chinese by the character."""
     return f' {" ".join(_WORD.findall(text.casefold()))} '

@@ -1,4 +1,4 @@
-"""What passes between the stages of curation. Every product says in `made_by` what made it: model, grammar or rules.
+"""These records pass between the stages of curation, and say in `made_by` what made them: model, grammar or rules.
 
 Fields and roles are those of the paper's Figures 13 and 14.
 """
@@ -19,23 +19,26 @@ SHORTEST_QUERY, LONGEST_QUERY = 4, 12  # words (Figure 14)
 
 
 class Record(BaseModel):
-    """Frozen, and nothing that was not asked for."""
+    """A `Record` is frozen, and refuses a field that was not asked for."""
 
     model_config = ConfigDict(extra='forbid', frozen=True)
 
 
 class Product(Record):
-    """Something that a model or a rule made. No model is asked who it is: whoever asks it signs."""
+    """A `Product` was made by a model or a rule, which `made_by` names.
+
+    No model is asked who it is: whoever asks it signs.
+    """
 
     made_by: SkipJsonSchema[str] = ''
 
     def signed(self: P, made_by: str) -> P:
-        """The same, with its maker."""
+        """Return the same product, with its maker."""
         return self.model_copy(update={'made_by': made_by})
 
 
 class SubEvent(Record):
-    """One sound that a scene calls for."""
+    """A `SubEvent` is one sound that a scene calls for."""
 
     name: str = Field(min_length=1)
     role: Role
@@ -44,14 +47,17 @@ class SubEvent(Record):
 
 
 class Relation(str, enum.Enum):
-    """What a constraint demands of two sub-events."""
+    """A `Relation` is what a constraint demands of two sub-events."""
 
     PRECEDES = 'precedes'
     APART = 'apart'
 
 
 class Constraint(Record):
-    """`first` comes before `second`, or the two never sound at the same time. Both are names of sub-events."""
+    """A `Constraint` relates two sub-events, by their names.
+
+    `first` comes before `second`, or the two never sound at the same time.
+    """
 
     rule: Relation
     first: str
@@ -59,15 +65,18 @@ class Constraint(Record):
 
 
 class Scenario(Product):
-    """One scene: 3 to 15 sounds in order of onset, an ambient under all of them, and what the mix must respect."""
+    """A `Scenario` is one scene: 3 to 15 sounds in order of onset, and what the mix must respect.
 
-    description: str = Field(description='one sentence with place and time of day')
+    An ambient lies under all of them.
+    """
+
+    description: str = Field(description='one sentence that names place and time of day')
     sub_events: tuple[SubEvent, ...] = Field(min_length=3, max_length=15)
     constraints: tuple[Constraint, ...] = ()
 
     @property
     def foreground_s(self) -> float:
-        """How long the foreground sounds last, one after another, seconds."""
+        """Return how long the foreground sounds last, one after another, in seconds."""
         return sum(event.rough_duration_s for event in self.sub_events if event.role is Role.FOREGROUND)
 
     @model_validator(mode='after')
@@ -92,10 +101,15 @@ class Scenario(Product):
 
 
 class Refinement(Product):
-    """How to find a sub-event, how to make it, and which tags settle that a clip is one."""
+    """A `Refinement` says how to find a sub-event and how to make it.
 
-    query: str = Field(description='4 to 12 words')
-    fallback_caption: str = Field(min_length=1, description='one or two sentences: material, surface, intensity')
+    `accept_tags` settle that a clip is one.
+    """
+
+    query: str = Field(description='4 to 12 words to search captions and labels with')
+    fallback_caption: str = Field(
+        min_length=1, description='one or two sentences to generate the sound from: material, surface, intensity'
+    )
     accept_tags: tuple[Annotated[str, Field(min_length=1)], ...] = Field(min_length=1)
 
     @field_validator('query')
@@ -107,7 +121,7 @@ class Refinement(Product):
 
 
 class Acceptance(str, enum.Enum):
-    """What becomes of a candidate."""
+    """An `Acceptance` is what becomes of a candidate."""
 
     ACCEPT = 'accept'
     REPROCESS = 'reprocess'
@@ -115,7 +129,10 @@ class Acceptance(str, enum.Enum):
 
 
 class Verdict(Product):
-    """A judgement on one candidate. `conflicts` are the sub-events that it would clash with."""
+    """A `Verdict` is a judgement on one candidate.
+
+    `conflicts` are the sub-events that it would clash with.
+    """
 
     decision: Acceptance
     reason: str
@@ -129,9 +146,10 @@ class Verdict(Product):
 
 
 class ClipInfo(Record):
-    """A clip as curation sees it; `clip_id` finds its samples. `respond` is None where the context decides.
+    """A `ClipInfo` is a clip as curation sees it; `clip_id` finds its samples.
 
-    `recording` is what must stay on one side of a split; it is empty for what was generated.
+    `respond` is None where the context decides. `recording` is what must stay on one side of a split; it is empty for
+    what was generated.
     """
 
     clip_id: str
@@ -147,7 +165,7 @@ class ClipInfo(Record):
 
 
 class Proposal(Record):
-    """One candidate for a sub-event, and what was said about it."""
+    """A `Proposal` is one candidate for a sub-event, and what was said about it."""
 
     clip: ClipInfo
     reprocessed: bool
@@ -155,7 +173,7 @@ class Proposal(Record):
 
 
 class Filling(str, enum.Enum):
-    """Where a sub-event's sound came from."""
+    """A `Filling` says where a sub-event's sound came from."""
 
     RETRIEVAL = 'retrieval'
     REPROCESS = 'reprocess'  # retrieved, and accepted after TFJP
@@ -164,7 +182,7 @@ class Filling(str, enum.Enum):
 
 
 class GroundedEvent(Record):
-    """A sub-event, the clip that fills it, and every verdict on the way there.
+    """A `GroundedEvent` is a sub-event, the clip that fills it, and every verdict on the way there.
 
     `clip` is None, and `reason` says why, where the event was dropped. `respond` of a filled event is its clip's.
     """

@@ -1,4 +1,6 @@
-"""May a clip stand for a sub-event? Identity, cleanliness, duration fit, continuity (paper B.1, Figure 14).
+"""A verifier decides whether a clip may stand for a sub-event (paper B.1, Figure 14).
+
+It looks at identity, cleanliness, duration fit and continuity.
 
 Retrieved and generated clips are judged alike. In doubt, reprocess rather than accept, reject rather than reprocess.
 """
@@ -39,7 +41,10 @@ _INTRUDERS = {
 
 
 class Measured(Record):
-    """What can be said of a clip without understanding it. Levels of edges are relative to the clip's own."""
+    """A `Measured` clip is described by what can be said without understanding it.
+
+    Levels of edges are in dB relative to the clip's own level.
+    """
 
     duration_s: float
     level_dbfs: float
@@ -52,7 +57,10 @@ class Measured(Record):
 
 @dataclass(frozen=True)
 class Neighbour:
-    """A sub-event next to the candidate, or sounding `together` with it, and the tags of its clips."""
+    """A `Neighbour` is a sub-event next to the candidate, or sounding `together` with it.
+
+    `tags` are the categories that its clip may have.
+    """
 
     name: str
     tags: tuple[str, ...]
@@ -61,7 +69,10 @@ class Neighbour:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A clip proposed for a sub-event. `samples` float32 [n] at 16 kHz, as they would go into the scene."""
+    """A `Candidate` is a clip proposed for a sub-event.
+
+    `samples` are float32 [n] at 16 kHz, as they would go into the scene.
+    """
 
     scenario: str
     sub_event: SubEvent
@@ -72,14 +83,17 @@ class Candidate:
 
 
 class Verifier(Protocol):
-    """Judges one candidate."""
+    """A `Verifier` judges one candidate."""
 
     def verify(self, candidate: Candidate) -> Verdict:
-        """Accept, reprocess or reject, with the reason."""
+        """Return whether to accept, reprocess or reject the candidate, with the reason."""
 
 
 def measure(samples: Samples) -> Measured:
-    """float32 [n] at 16 kHz → its measures; the band holds 98 % of the energy above 20 Hz. Silence is −200 dBFS."""
+    """Return the measures of float32 [n] at 16 kHz.
+
+    The band holds 98 % of the energy above 20 Hz. Silence is −200 dBFS.
+    """
     duration_s = len(samples) / SAMPLE_RATE_HZ
     power = np.square(samples, dtype=np.float32)
     if not len(samples) or power.max() < 1e-12:
@@ -108,13 +122,16 @@ def _decibels(power: float) -> float:
 
 
 class RuleVerifier:
-    """By the clip's category, its caption's words and what is measured. What it says is signed 'rules'."""
+    """A `RuleVerifier` judges by the clip's category, its caption's words and what is measured.
+
+    What it says is signed 'rules'.
+    """
 
     def __init__(self, grammar: Grammar) -> None:
         self._grammar = grammar
 
     def verify(self, candidate: Candidate) -> Verdict:
-        """The criteria in the order of how final they are."""
+        """Return the verdict of the first criterion that is not met, the most final first; else accept."""
         clip, event = candidate.clip, candidate.sub_event
         if not any(_same(clip.category, tag) for tag in candidate.refinement.accept_tags):
             wanted = ', '.join(candidate.refinement.accept_tags)
@@ -157,13 +174,16 @@ class RuleVerifier:
 
 
 class LlmVerifier:
-    """By a chat model, from caption and measures; the same prompt wherever the clip comes from."""
+    """An `LlmVerifier` asks a chat model, which judges by caption and measures.
+
+    The prompt is the same wherever the clip comes from.
+    """
 
     def __init__(self, client: LlmClient) -> None:
         self._client = client
 
     def verify(self, candidate: Candidate) -> Verdict:
-        """Raises LlmError."""
+        """Return the chat model's verdict. Raises LlmError."""
         clip, event = candidate.clip, candidate.sub_event
         target = event.model_dump(mode='json') | {'accept_tags': candidate.refinement.accept_tags}
         prompt = fill(
@@ -182,13 +202,16 @@ def _verdict(decision: Acceptance, reason: str, conflicts: tuple[str, ...] = ())
 
 
 def _same(category: str, tag: str) -> bool:
-    """'dog bark' and 'Dog', 'clock tick' and 'clock ticking': one name's words are all among the other's."""
+    """Return True if one name's words are all among the other's.
+
+    So it is for 'dog bark' and 'Dog', 'clock tick' and 'clock ticking'.
+    """
     ones, others = (set(map(_stem, re.findall(r'\w+', name.casefold()))) for name in (category, tag))
     return bool(ones and others) and (ones <= others or others <= ones)
 
 
 def _stem(word: str) -> str:
-    """Enough of a word that its endings do not matter; English suffixes only."""
+    """Return enough of a word that its endings do not matter; English suffixes only."""
     for ending in ('ing', 'es', 's', 'e'):
         if word.endswith(ending) and len(word) - len(ending) >= 3:
             return word[: -len(ending)]

@@ -1,1 +1,1 @@
-"""What a stream will contain before any sound is made: tasks, dialogues, and the sampler that draws them."""
+"""Scripts say what a stream will contain before any sound is made: tasks, dialogues, and a sampler that draws them."""

@@ -1,6 +1,7 @@
-"""What others wrote for two to say: the text sources' dialogues, cut to what can be said; drawn one by one.
+"""This module cuts the text sources' dialogues to what can be said, and draws them one by one.
 
-Lines of JSON, in one file for each side of the split and for short and long ones, with the places where lines begin.
+They are kept as lines of JSON, in one file for each side of the split and for short and long ones, beside the places
+where the lines begin.
 """
 
 from __future__ import annotations
@@ -24,21 +25,26 @@ _LENGTHS = ('single', 'several')  # rounds
 
 @dataclass(frozen=True)
 class DialoguesPart:
-    """All the dialogues of a text source."""
+    """A `DialoguesPart` is all the dialogues of one text source."""
 
     source: SourceFolder
 
     @property
     def done(self) -> Path:
+        """Return the file that says that this source has been written."""
         return dialogues_folder(self.source.corpus) / f'{self.source.name}.done'
 
 
 def dialogues_folder(corpus: Path) -> Path:
+    """Return the folder of a corpus that holds the dialogues of its text sources."""
     return corpus / 'library' / 'dialogues'
 
 
 def sayable(dialogue: Dialogue) -> Dialogue | None:
-    """Its first rounds, as far as they are short and of one line each, three at most; None if the first is not."""
+    """Return the first rounds of a dialogue, three at most, as far as they are short and of one line each.
+
+    It is None if the first round is not, or in a language for which `LONGEST_CHARACTERS` gives no length.
+    """
     longest = LONGEST_CHARACTERS.get(dialogue.language, 0)
     kept: tuple[Turn, ...] = ()
     for asked, answered in zip(dialogue.turns[0::2], dialogue.turns[1::2], strict=True):
@@ -49,7 +55,10 @@ def sayable(dialogue: Dialogue) -> Dialogue | None:
 
 
 def make_dialogues(part: DialoguesPart) -> int:
-    """Write what can be said of a source, unless it is there, in constant memory; returns how many dialogues."""
+    """Write what can be said of a source, unless it is there, in constant memory.
+
+    Return how many dialogues were written.
+    """
     if part.done.exists():
         return 0
     folder = dialogues_folder(part.source.corpus)
@@ -71,7 +80,10 @@ def make_dialogues(part: DialoguesPart) -> int:
 
 
 class Dialogues:
-    """Those of one side of the split. Empty where a corpus has no text source."""
+    """`Dialogues` draws from the dialogues of one side of the split.
+
+    It is empty where a corpus has no text source.
+    """
 
     def __init__(self, corpus: Path, split: str) -> None:
         self._files: dict[str, list[tuple[Path, np.ndarray]]] = {}
@@ -80,11 +92,14 @@ class Dialogues:
             self._files[length] = [(path, np.load(path.with_suffix('.npy'), mmap_mode='r')) for path in paths]
 
     def count(self, several: bool) -> int:
-        """How many of one round, or of several."""
+        """Return how many dialogues have one round, or several."""
         return sum(len(begins) for _, begins in self._files[_LENGTHS[several]])
 
     def draw(self, rng: np.random.Generator, several: bool) -> Dialogue:
-        """Any of those, evenly. Raises ValueError where there is none."""
+        """Return one of the dialogues of one round, or of several, each as likely as another.
+
+        Raises ValueError where there is none.
+        """
         number = int(rng.integers(self.count(several)))
         for path, begins in self._files[_LENGTHS[several]]:
             if number < len(begins):

@@ -1,4 +1,4 @@
-"""Fresh texts by a chat model in the shapes of texts.yaml, asked for before the scripts, which then draw from both.
+"""A chat model writes fresh texts in the shapes of texts.yaml, before the scripts, which then draw from both.
 
 Every batch is a question of its own that depends on the seed alone, so the answers can come in any order.
 """
@@ -62,16 +62,25 @@ class _Row(BaseModel):
 
 
 class FreshFact(_Row):
+    """A `FreshFact` is a question of general knowledge and its answer."""
+
     question: English
     answer: Reply
 
 
 class Remark(_Row):
+    """A `Remark` is something that the user says, and the reply to it."""
+
     say: English
     answer: Reply
 
 
 class Memory(_Row):
+    """A `Memory` is something told in passing, its confirmation, and the question that asks for it later.
+
+    `{value}` stands for the detail to be remembered, of which `values` gives several.
+    """
+
     say: English
     confirm: Reply
     question: English
@@ -89,6 +98,8 @@ class Memory(_Row):
 
 
 class Keyword(_Row):
+    """A `Keyword` is a word, and sentences in which it falls."""
+
     word: Annotated[str, Field(pattern=r'^[a-z]+$')]
     sentences: Annotated[list[English], Field(min_length=2, max_length=4)]
 
@@ -100,11 +111,15 @@ class Keyword(_Row):
 
 
 class Topic(_Row):
+    """A `Topic` is what people talk about, and sentences on it."""
+
     topic: English
     sentences: Annotated[list[English], Field(min_length=2, max_length=4)]
 
 
 class Contradiction(_Row):
+    """A `Contradiction` is a fact, a sentence that contradicts it, one that agrees with it, and the correction."""
+
     fact: English
     wrong: English
     right: English
@@ -147,7 +162,7 @@ KINDS: dict[str, tuple[Any, str]] = {
 
 
 def write_fresh_texts(client: LlmClient, count: int, seed: int, path: Path) -> Texts:
-    """About `count` texts of each kind in `path`, unless it is there.
+    """Write about `count` texts of each kind to `path`, unless it is there, and return them with the templates.
 
     Batches that the model cannot answer usefully are left out and named in `path`. Raises LlmError where the server
     cannot be reached, or fewer than six texts of a kind come together.
@@ -174,13 +189,13 @@ def write_fresh_texts(client: LlmClient, count: int, seed: int, path: Path) -> T
 
 
 def read_fresh_texts(path: Path) -> Texts:
-    """What `write_fresh_texts` wrote; for everything else the templates."""
+    """Return what `write_fresh_texts` wrote; for everything else the templates."""
     record = json.loads(path.read_text())
     return Texts(texts().rows | record['rows'], record['made_by'])
 
 
 def _batch(client: LlmClient, kind: str, batch: int, seed: int) -> tuple[list[Any], str]:
-    """The rows of a batch as JSON has them, and what went wrong."""
+    """Return the rows of a batch as JSON has them, and what went wrong."""
     shape, what = KINDS[kind]
     rng = random_stream(Purpose.FRESH_TEXTS, seed, batch, kind)
     prompt = fill(
@@ -199,7 +214,7 @@ def _batch(client: LlmClient, kind: str, batch: int, seed: int) -> tuple[list[An
 
 
 def _new(kind: str, rows: Sequence[Any]) -> list[Any]:
-    """Those that the templates lack, each once."""
+    """Return each row that is not among the templates, once."""
     seen = {_opening(row) for row in texts()[kind]}
     kept = []
     for row in rows:
@@ -210,7 +225,7 @@ def _new(kind: str, rows: Sequence[Any]) -> list[Any]:
 
 
 def _opening(row: Any) -> str:
-    """What is said first in a row, without case and punctuation."""
+    """Return what is said first in a row, without case and punctuation."""
     while not isinstance(row, str):
         row = next(iter(row.values())) if isinstance(row, dict) else row[0]
     return ' '.join(re.findall(r'\w+', row.lower()))

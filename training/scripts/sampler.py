@@ -1,4 +1,4 @@
-"""Scripts for the seven abilities and twenty-eight sub-tasks of tasks.yaml, and what is mixed in (§3.3, Table 11)."""
+"""The sampler writes scripts for the seven abilities and 28 sub-tasks of tasks.yaml, with mix-ins (§3.3, Table 11)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ from training.streams import Role
 
 
 class MixIns(BaseModel):
-    """Probabilities of Table 11, stage 4."""
+    """`MixIns` are the probabilities of what is mixed into a script (Table 11, stage 4).
+
+    They are a history question, an ordinary sound to stay silent at, and a warning.
+    """
 
     model_config = ConfigDict(extra='forbid', frozen=True)
 
@@ -26,18 +29,21 @@ class MixIns(BaseModel):
 
 
 def all_tasks() -> list[tuple[str, str]]:
-    """(category, sub-task), in the order of tasks.yaml."""
+    """Return (category, sub-task) pairs, in the order of tasks.yaml."""
     return [(category, task) for category, tasks in taxonomy().items() for task in tasks]
 
 
 def generator(category: str, task: str) -> Callable[[Shelf, np.random.Generator], Script]:
-    """The function that tasks.yaml names for a sub-task."""
+    """Return the function that tasks.yaml names for a sub-task."""
     module, name = taxonomy()[category][task]['generator'].split('.')
     return getattr(importlib.import_module(f'training.scripts.tasks.{module}'), name)
 
 
 def write_script(category: str, task: str, shelf: Shelf, mix_ins: MixIns, rng: np.random.Generator) -> Script:
-    """A script with its mix-ins: an ordinary sound to stay silent at, a warning, a question about what was long ago."""
+    """Return a script of a sub-task with its mix-ins.
+
+    They are an ordinary sound to stay silent at, a warning, and a question about what was long ago (§3.3, Table 11).
+    """
     shelf = shelf.with_texts(rng)
     script = generator(category, task)(shelf, rng)
     lines, mixed, notes = list(script.lines), [], list(script.notes)
@@ -77,7 +83,7 @@ def write_script(category: str, task: str, shelf: Shelf, mix_ins: MixIns, rng: n
 
 
 def _rounds(lines: list[Line], shelf: Shelf) -> dict[int, Round]:
-    """Index of a line → the round that it is; none at all where replies come word by word."""
+    """Return index of a line → the round that it is; none at all where replies come word by word."""
     if any(say.due == 'word' for line in lines for say in line.say):
         return {}
     return {
@@ -93,7 +99,7 @@ def _rounds(lines: list[Line], shelf: Shelf) -> dict[int, Round]:
 
 
 def _said(line: Line, shelf: Shelf) -> str:
-    """The words of speech, rendered or recorded; empty for another sound."""
+    """Return the words of speech, rendered or recorded; empty for another sound."""
     return line.hear.text if isinstance(line.hear, Speech) else shelf.library[line.hear.clip].text
 
 
@@ -102,7 +108,7 @@ def _heard(line: Line, shelf: Shelf) -> str:
 
 
 def _asked(question: HistoryQuestion, about: Line, rng: np.random.Generator) -> Line:
-    """What is said again keeps its language, but is no longer urgent."""
+    """Return the line that asks a history question; its answer keeps its language, but is no longer urgent."""
     answer = question.reference_answer
     same = next((say for say in about.say if say.text == answer), Say(text=answer))
     say = Say(text=answer, language=same.language)

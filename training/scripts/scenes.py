@@ -1,6 +1,6 @@
-"""Coherent scenes in place of sounds at random (paper §3.2, hierarchical event selection): planned, refined, grounded.
+"""Event selection plans, refines and grounds coherent scenes in place of sounds at random (paper §3.2).
 
-Planned by whoever the curators are, verified by rules; the scene says by whom.
+Scenes are planned by whoever the curators are, and verified by rules; each scene says by whom.
 """
 
 from __future__ import annotations
@@ -29,7 +29,10 @@ _LONGEST_S = {Role.FOREGROUND: 3.5, Role.BACKGROUND: 6.0, Role.AMBIENT: 10.0}
 
 @dataclass(frozen=True)
 class Scene:
-    """Foreground sounds over their layers, hazards with their warnings; who made it, and what went otherwise."""
+    """A `Scene` is foreground sounds over their layers, hazards with their warnings.
+
+    It says who made it, and in `notes` what went otherwise.
+    """
 
     lines: list[Line]
     made_by: str
@@ -37,10 +40,10 @@ class Scene:
 
 
 class Scenes:
-    """Draws scenes from the clips of one side of the split."""
+    """`Scenes` plans scenes and grounds them in the clips of one side of the split."""
 
     def __init__(self, library: ClipStore, clips: list[StoredClip], curators: Curators, reprocess: Reprocess) -> None:
-        """`reprocess` is TFJP, for a clip that the verifier would accept after it."""
+        """Index the clips; `reprocess` is TFJP, for a clip that the verifier would accept after it."""
         self._library = library
         self._curators = curators
         infos = [clip_info(clip, library.duration_s(clip.id)) for clip in clips]
@@ -50,7 +53,7 @@ class Scenes:
         return self._library.samples(clip.clip_id)
 
     def draw(self, rng: np.random.Generator, foregrounds: int) -> Scene:
-        """At most so many foreground sounds.
+        """Return a scene of at most `foregrounds` foreground sounds.
 
         What the rules find borderline is left out rather than mislabelled; so is what could not be grounded.
         """
@@ -83,9 +86,10 @@ class Scenes:
 
 
 class RandomScenes:
-    """Any sounds together in place of a scene: what is left without event selection (paper §5.4, Table 6).
+    """`RandomScenes` puts any sounds together in place of a scene.
 
-    As many of each role as a curated scene has, labelled by the same rules; nothing says whether they belong together.
+    That is what is left without event selection (paper §5.4, Table 6): as many of each role as a curated scene has,
+    labelled by the same rules; nothing says whether they belong together.
     """
 
     def __init__(self, library: ClipStore, clips: list[StoredClip], curators: Curators) -> None:
@@ -95,7 +99,7 @@ class RandomScenes:
             self._by_category[clip.category].append(clip_info(clip, library.duration_s(clip.id)))
 
     def draw(self, rng: np.random.Generator, foregrounds: int) -> Scene:
-        """At most so many foreground sounds, and none to three layers."""
+        """Return at most `foregrounds` foreground sounds, and up to four layers."""
         roles = [Role.AMBIENT] * (2 if rng.random() < 0.25 else 1)
         roles += [Role.BACKGROUND] * int(rng.integers(3)) + [Role.FOREGROUND] * foregrounds
         lines = []
@@ -107,7 +111,10 @@ class RandomScenes:
 
 
 def _line(clip: ClipInfo, role: Role, longest_s: float, audit: Audit, rng: np.random.Generator) -> Line | None:
-    """A clip as a line of the script, with its warning; None for what is borderline or would need one and has none."""
+    """Return a clip as a line of the script, with its warning.
+
+    It is None for what is borderline, or would need a warning and has none.
+    """
     warned = audit.label is Label.RESPOND
     if audit.label is Label.BORDERLINE or (warned and role is not Role.FOREGROUND):
         return None
@@ -119,7 +126,7 @@ def _line(clip: ClipInfo, role: Role, longest_s: float, audit: Audit, rng: np.ra
 
 
 def clip_info(clip: StoredClip, duration_s: float) -> ClipInfo:
-    """A library's clip as curation sees it."""
+    """Return a library's clip as curation sees it; `duration_s` is in seconds."""
     return ClipInfo(
         clip_id=clip.id,
         category=clip.category,

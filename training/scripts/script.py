@@ -1,4 +1,7 @@
-"""Scripts: what a stream will contain, before any sound is made. Symbolic, small, and drawn from a seed alone."""
+"""A script says what a stream will contain, before any sound is made.
+
+It is symbolic, small, and drawn from a seed alone.
+"""
 
 from __future__ import annotations
 
@@ -23,21 +26,27 @@ class _Part(BaseModel):
 
 
 class Speech(_Part):
-    """Somebody speaks; `speaker` numbers the voices of a stream, 0 is the user."""
+    """`Speech` is what somebody says.
+
+    `speaker` numbers the voices of a stream, 0 is the user; `far` is somebody at a distance.
+    """
 
     kind: Literal['speech'] = 'speech'
     text: str
     language: Language = 'english'
     speaker: int = 0
     far: bool = False
-    clip: str = Field(default='', description='a recording of the library in which just this is said')
+    clip: str = Field(
+        default='',
+        description='recording of the library in which exactly this text is said; empty if it is to be rendered',
+    )
     credit: tuple[str, str, str] | None = Field(
-        default=None, description='source, licence and attribution of a text that others wrote'
+        default=None, description='source, licence and attribution of a text that others wrote; null for our own'
     )
 
 
 class Sound(_Part):
-    """A clip of the library, at most `longest_s` of it from its first sound on."""
+    """A `Sound` is a clip of the library, at most `longest_s` (seconds) of it from its first sound on."""
 
     kind: Literal['sound'] = 'sound'
     clip: str
@@ -45,17 +54,26 @@ class Sound(_Part):
 
 
 class Say(_Part):
-    """A reply to a line, due when the line is over, when it can be known, or after its n-th word (from zero)."""
+    """A `Say` is a reply to a line.
+
+    It is due when the line is over ('end'), when it can be known ('evidence'), or after its n-th word from zero
+    ('word').
+    """
 
     text: str
     emotion: str = 'normal'
     language: Language = 'english'
     due: Literal['end', 'evidence', 'word'] = 'end'
-    word: int = Field(default=0, ge=0, description='the last word that must have been heard, for due = word')
+    word: int = Field(
+        default=0, ge=0, description='number of the last word that must have been heard, from zero; only for due = word'
+    )
 
 
 class Line(_Part):
-    """Something to hear and what is to be said about it; `gap_s` is the pause before it."""
+    """A `Line` is something to hear and what is to be said about it.
+
+    `gap_s` is the pause before it, in seconds.
+    """
 
     hear: Annotated[Speech | Sound, Field(discriminator='kind')]
     say: tuple[Say, ...] = ()
@@ -64,9 +82,10 @@ class Line(_Part):
 
 
 class Script(_Part):
-    """One stream. `instruction` is the text prefix; when it is empty the model's general instruction stands there.
+    """A `Script` is what one stream will contain.
 
-    `made_by` names everybody who had a hand in it: templates, grammar, rules, or a chat model.
+    `instruction` is the text prefix; when it is empty the model's general instruction stands there. `made_by` names
+    everybody who had a hand in it: templates, grammar, rules, or a chat model.
     """
 
     category: str
@@ -76,16 +95,21 @@ class Script(_Part):
     aloud: bool = False
     mixed_in: tuple[str, ...] = ()
     made_by: str = 'templates'
-    notes: tuple[str, ...] = Field(default=(), description='what was left out or made by another than meant, and why')
+    notes: tuple[str, ...] = Field(
+        default=(), description='parts that were left out or made by another than meant, and why'
+    )
 
     def utterances(self) -> list[Speech]:
-        """Everything that must be rendered as speech."""
+        """Return everything that must be rendered as speech."""
         return [line.hear for line in self.lines if isinstance(line.hear, Speech) and not line.hear.clip]
 
 
 @dataclass(frozen=True)
 class Texts:
-    """What people say and what is said back, in the shapes of texts.yaml, and who wrote it."""
+    """`Texts` are what people say and what is said back, in the shapes of texts.yaml.
+
+    `made_by` names who wrote them.
+    """
 
     rows: dict[str, Any]
     made_by: str
@@ -96,34 +120,37 @@ class Texts:
 
 @functools.cache
 def texts() -> Texts:
-    """texts.yaml beside this file."""
+    """Return the templates: texts.yaml beside this file."""
     return Texts(yaml.safe_load((Path(__file__).parent / 'texts.yaml').read_text()), 'templates')
 
 
 @functools.cache
 def taxonomy() -> dict[str, dict[str, dict[str, Any]]]:
-    """tasks.yaml beside this file: category → sub-task → definition, example, generator."""
+    """Return tasks.yaml beside this file: category → sub-task → definition, example, generator."""
     return yaml.safe_load((Path(__file__).parent / 'tasks.yaml').read_text())
 
 
 def pick(rng: np.random.Generator, options: Any) -> Any:
-    """One of a sequence, evenly."""
+    """Return one of a sequence, each as likely as another."""
     return options[int(rng.integers(len(options)))]
 
 
 def some(rng: np.random.Generator, options: Any, count: int) -> list[Any]:
-    """`count` different ones of a sequence, in random order; all of them if there are fewer."""
+    """Return `count` different ones of a sequence, in random order; all of them if there are fewer."""
     order = rng.permutation(len(options))[:count]
     return [options[int(index)] for index in order]
 
 
 def pause_s(rng: np.random.Generator, shortest: float = 0.3, longest: float = 1.5) -> float:
-    """A pause between lines, in whole hundredths so that scripts read well."""
+    """Return a pause between lines in seconds, in whole hundredths so that scripts read well."""
     return round(float(rng.uniform(shortest, longest)), 2)
 
 
 def instructed(texts: Texts, task: str, rng: np.random.Generator, **what: str) -> tuple[str, list[Line]]:
-    """How a task is asked for: (text prefix, lines), one of them empty. A spoken request is confirmed."""
+    """Return how a task is asked for: (text prefix, lines), one of them empty.
+
+    A spoken request is confirmed.
+    """
     row = texts['instructions'][task]
     request = pick(rng, row['ask']).format(**what)
     if rng.random() < 0.5:
@@ -133,12 +160,15 @@ def instructed(texts: Texts, task: str, rng: np.random.Generator, **what: str) -
 
 
 def warning(category: str, rng: np.random.Generator) -> Say:
-    """What is said about a hazard of a category that answers.yaml has, as soon as it can be known."""
+    """Return what is said about a hazard, due as soon as it can be known.
+
+    Raises KeyError for a category that answers.yaml lacks.
+    """
     answer = load_answers()[category]
     return Say(text=pick(rng, answer.sentences), emotion=answer.emotion, due='evidence')
 
 
 def small_talk(texts: Texts, rng: np.random.Generator, speaker: int = 1) -> Line:
-    """Somebody says something that is not meant for the assistant."""
+    """Return a line in which somebody says something that is not meant for the assistant."""
     text = pick(rng, texts['small_talk'])
     return Line(hear=Speech(text=text, speaker=speaker, far=bool(rng.random() < 0.5)), gap_s=pause_s(rng))

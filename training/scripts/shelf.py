@@ -1,4 +1,4 @@
-"""The clips of one side of the split, found by what a script needs."""
+"""A shelf finds the clips of one side of the split by what a script needs."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ LONGEST_SAID_S = 10.0  # of recorded speech that is written down or translated; 
 
 
 class _Once:
-    """Scenes, made by the first thread that wants them: their index takes a second."""
+    """`_Once` keeps scenes, made by the first thread that wants them: their index takes a second."""
 
     def __init__(self, make: Callable[[], Scenes | RandomScenes]) -> None:
         self._make, self._lock = make, threading.Lock()
@@ -43,7 +43,7 @@ class _Once:
 
 
 class Shelf:
-    """Draws clips by category first, each as often as it has recordings to learn from.
+    """A `Shelf` draws clips of one side of the split by category, each as often as it has recordings to learn from.
 
     `texts` is what is said in a script; with a chat model, half of the scripts have its fresh ones. Scenes are
     `curated` or, for an ablation, sounds at random.
@@ -97,7 +97,7 @@ class Shelf:
         )
 
     def with_texts(self, rng: np.random.Generator) -> Shelf:
-        """The same clips, with the texts of one script."""
+        """Return the same clips, with the texts of one script: half the time the fresh ones, where there are any."""
         if self._fresh is None or rng.random() < 0.5:
             return self
         shelf = copy.copy(self)
@@ -105,20 +105,23 @@ class Shelf:
         return shelf
 
     def info(self, clip_id: str) -> ClipInfo:
-        """A clip as curation sees it."""
+        """Return a clip as curation sees it."""
         return clip_info(self.library[clip_id], self.library.duration_s(clip_id))
 
     def phrase(self, clip_id: str) -> str:
-        """What a clip is, as a noun phrase: 'a barking dog'."""
+        """Return what a clip is, as a noun phrase: 'a barking dog'."""
         clip = self.library[clip_id]
         return f'a {clip.category}' if 'instrument' in clip.tags else self.curators.grammar.phrase(clip.category)
 
     def categories(self, key: str, value: str) -> list[str]:
-        """The categories that have clips of this sort, sorted."""
+        """Return the sorted categories that have clips of a sort, such as 'silent', 'event' or 'tag', 'beat'."""
         return sorted(self._by.get((key, value), {}))
 
     def draw(self, rng: np.random.Generator, key: str, value: str, category: str | None = None) -> StoredClip:
-        """A clip of this sort. Raises ClipStoreError where the split has none."""
+        """Return a clip of a sort, of `category` if one is given.
+
+        Raises ClipStoreError where the split has none.
+        """
         groups = self._by.get((key, value), {})
         names = [category] if category else sorted(groups)
         if not names or names[0] not in groups:
@@ -132,7 +135,7 @@ class Shelf:
         return pick(rng, groups[category])
 
     def _weights_of(self, key: str, value: str) -> np.ndarray:
-        """The share of each category of this sort, in the order of their names."""
+        """Return the share of each category of a sort, in the order of their names."""
         if (key, value) not in self._weights:
             groups = self._by[key, value]
             weights = [category_weight(clip.recording for clip in groups[name]) for name in sorted(groups)]
@@ -140,21 +143,24 @@ class Shelf:
         return self._weights[key, value]
 
     def dialogue(self, rng: np.random.Generator, several: bool) -> Dialogue | None:
-        """Half the time, and where the split has some: a dialogue of one round, or of several."""
+        """Return, half the time and where the split has some, a dialogue of one round, or of several; else None."""
         if not self._dialogues or not self._dialogues.count(several) or rng.random() < 0.5:
             return None
         return self._dialogues.draw(rng, several)
 
     def scene(self, rng: np.random.Generator, foregrounds: int) -> Scene:
-        """A coherent scene, unless they are random."""
+        """Return a scene of at most `foregrounds` foreground sounds: coherent, unless the shelf has random ones."""
         return self._scenes().draw(rng, foregrounds)
 
     def silent(self, rng: np.random.Generator, longest_s: float = _BACKGROUND_S) -> Line:
-        """An ordinary sound that deserves no word."""
+        """Return an ordinary sound that deserves no word, at most `longest_s` (seconds) of it."""
         return self._unanswered(rng, 'event', longest_s)
 
     def in_the_background(self, rng: np.random.Generator) -> Line:
-        """The same, or music, or people who talk to others: recorded voices, beside the rendered ones of small talk."""
+        """Return an ordinary sound, music, or people who talk to others; none deserves a word.
+
+        The voices are recorded, beside the rendered ones of small talk.
+        """
         # Music has few recordings here and is on for hours in a home.
         music = self.categories('silent', 'music') and rng.random() < _MUSIC_SHARE
         return self._unanswered(rng, 'music' if music else 'any', _BACKGROUND_S)
@@ -164,14 +170,14 @@ class Shelf:
         return Line(hear=Sound(clip=clip.id, longest_s=longest_s), gap_s=pause_s(rng))
 
     def warning(self, rng: np.random.Generator, criterion: str | None = None) -> Line:
-        """A sound that deserves a warning, and the warning."""
+        """Return a sound that deserves a warning, by `criterion` if one is given, and the warning."""
         key, value = ('criterion', criterion) if criterion else ('event', 'respond')
         clip = self.draw(rng, key, value)
         return Line(hear=Sound(clip=clip.id), say=(warning(clip.category, rng),), gap_s=pause_s(rng))
 
 
 def named(category: str) -> str:
-    """A category as the embedded model names it."""
+    """Return the sentence in which the embedded model names a category."""
     return f'I hear: {category}.'
 
 

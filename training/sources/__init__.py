@@ -1,4 +1,4 @@
-"""Every corpus of paper Table 9 and Appendix C, read as its publisher lays it out, by name.
+"""The sources read every corpus of paper Table 9 and Appendix C as its publisher lays it out, and are found by name.
 
 AudioX and ElevenLabs are generators, not corpora: what they make is written as a clip folder and read as 'clips'.
 """
@@ -17,7 +17,7 @@ SOURCES: dict[str, ClipSource | TextSource] = {
 
 
 def find_source(name: str) -> ClipSource | TextSource:
-    """The source of that name. Raises SourceError, with the names there are."""
+    """Return the source of that name. Raises SourceError, with the names there are, if it is unknown."""
     if name not in SOURCES:
         raise SourceError(f"no source '{name}'; expected one of {', '.join(SOURCES)}")
     return SOURCES[name]

@@ -1,4 +1,7 @@
-"""Music and sound events of paper Table 9: FMA and AudioSet. Neither describes its clips in sentences."""
+"""This module reads FMA and AudioSet, the music and sound events of paper Table 9.
+
+Neither describes its clips in sentences.
+"""
 
 from __future__ import annotations
 
@@ -14,9 +17,10 @@ SOUND_FILES = ('.wav', '.flac', '.mp3', '.ogg', '.opus')
 
 
 def read_fma(folder: Path) -> Iterator[Item]:
-    """fma_metadata/tracks.csv, with its two rows of headings, and fma_<size>/000/000002.mp3.
+    """Yield the tracks of FMA: fma_metadata/tracks.csv, with its two rows of headings, and fma_<size>/000/000002.mp3.
 
     The publisher's split keeps artists apart. A track's own licence and credit go with it; its genre is the category.
+    Raises SourceError for a table that lacks a column.
     """
     table = folder / 'fma_metadata' / 'tracks.csv'
     sizes = [folder / size for size in FMA_SIZES if (folder / size).is_dir()]
@@ -53,7 +57,7 @@ def read_fma(folder: Path) -> Iterator[Item]:
 
 
 class Ontology:
-    """AudioSet's ontology.json: names of sounds, and which of several labels say the most."""
+    """An `Ontology` reads AudioSet's ontology.json: the names of sounds, and which of several labels say the most."""
 
     def __init__(self, path: Path) -> None:
         nodes = json.loads(path.read_text(encoding='utf-8'))
@@ -61,11 +65,11 @@ class Ontology:
         self._children: dict[str, list[str]] = {node['id']: node['child_ids'] for node in nodes}
 
     def name(self, label: str) -> str:
-        """In lower case; the label itself if the ontology does not have it."""
+        """Return the name of a label in lower case; the label itself if the ontology does not have it."""
         return self._names.get(label, label).lower()
 
     def most_specific(self, labels: Iterable[str]) -> list[str]:
-        """Without those that another of them implies, in the same order."""
+        """Return the labels, in the same order, without those that another of them implies."""
         labels = list(labels)
         return [label for label in labels if not self._below(label) & set(labels)]
 
@@ -81,11 +85,12 @@ class Ontology:
 
 
 def read_audioset(folder: Path) -> Iterator[Item]:
-    """*_segments.csv, ontology.json, and what was downloaded of the sound, for the publisher gives none.
+    """Yield the segments of AudioSet: *_segments.csv, ontology.json, and the sound that was downloaded.
 
-    Assumed of the sound, since no two downloaders agree: a file is one segment, named <YTID>_<start> (30, 30.000 or
-    30000) or <YTID>, in audio/ or in audio/<name of the csv>/. The category is the first of the most specific labels;
-    the names of all are in `custom` as `labels`. The evaluation set is the test side, all else is for training.
+    The publisher gives no sound. Assumed of it, since no two downloaders agree: a file is one segment, named
+    <YTID>_<start> (30, 30.000 or 30000) or <YTID>, in audio/ or in audio/<name of the csv>/. The category is the first
+    of the most specific labels; the names of all are in `custom` as `labels`. The evaluation set is the test side, all
+    else is for training.
     """
     ontology = Ontology(folder / 'ontology.json')
     for table in sorted(folder.glob('*_segments.csv')):

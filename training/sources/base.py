@@ -1,4 +1,4 @@
-"""What a source of clips is: where it comes from, how its folder looks, and the facts that travel with every clip."""
+"""A source of clips knows where it comes from and how its folder looks, and sends facts along with every clip."""
 
 from __future__ import annotations
 
@@ -40,16 +40,16 @@ _log = logging.getLogger(__name__)
 
 
 class SourceError(CorpusError):
-    """A corpus is absent, incomplete, or not laid out as its publisher does."""
+    """A `SourceError` says that a corpus is absent, incomplete, or not laid out as its publisher does."""
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What is known of a clip besides its sound; kept in `custom` of its lhotse supervision.
+    """`Facts` hold what is known of a clip besides its sound, and are kept in `custom` of its lhotse supervision.
 
-    `recording` is what must stay on one side of a split: the recording, or the speaker or artist behind it. It is
-    the same in every corpus that took the clip from the same place ('freesound:…', 'youtube:…'). `respond` is None
-    where the answer depends on the context. `caption` is '' where the publisher describes nothing.
+    `recording` is what must stay on one side of a split: the recording, or the speaker or artist behind it. It is the
+    same in every corpus that took the clip from the same place ('freesound:…', 'youtube:…'). `respond` is None where
+    the answer depends on the context. `caption` is '' where the publisher describes nothing.
     """
 
     category: str
@@ -65,7 +65,7 @@ class Facts:
 
     @classmethod
     def of(cls, supervision: SupervisionSegment) -> Facts:
-        """Raises SourceError for a supervision that no source here has made."""
+        """Return the facts in a supervision. Raises SourceError for one that no source of this package has made."""
         custom = supervision.custom or {}
         missing = [each.name for each in fields(cls) if each.name not in custom]
         if missing:
@@ -75,9 +75,10 @@ class Facts:
 
 @dataclass(frozen=True, kw_only=True)
 class Item:
-    """A clip as its publisher lists it: a file, or a piece of one.
+    """An `Item` is a clip as its publisher lists it: a file, or a piece of one.
 
-    `split` None: by hash of `recording`. `source`, `licence`, `attribution` None: as for the whole corpus. `id` None:
+    `start_s` and `duration_s` (seconds) name the piece; `duration_s` None is the whole file. `split` None is settled by
+    the hash of `recording`. `source`, `licence` and `attribution` None are those of the whole corpus. With `id` None,
     `source_id` tells the clips of the corpus apart. `more` goes into the supervision's `custom` beside the facts.
     """
 
@@ -102,10 +103,10 @@ class Item:
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """A corpus of paper Table 9 (roles: Appendix C).
+    """A `Source` is a corpus of paper Table 9 (roles: Appendix C).
 
-    `layout`: globs, each of which must match something in its folder. `archive`: the folder that its archive unpacks
-    to, if the layout does not begin with that.
+    `layout` holds globs, each of which must match something in its folder. `archive` is the folder that its archive
+    unpacks to, if the layout does not begin with that.
     """
 
     name: str
@@ -118,7 +119,10 @@ class Source:
     archive: str = '.'
 
     def locate(self, folder: Path) -> Path:
-        """`folder`, or the archive's own folder within it. Raises SourceError, one line, if neither is this corpus."""
+        """Return `folder`, or the archive's own folder within it, whichever holds the corpus.
+
+        Raises SourceError, one line, if neither is this corpus.
+        """
         missing = {root: self._missing(root) for root in (folder, folder / self.archive)}
         for root, pattern in missing.items():
             if pattern is None:
@@ -136,23 +140,23 @@ class Source:
 
 @dataclass(frozen=True, kw_only=True)
 class ClipSource(Source):
-    """A corpus of sounds; `read` lists what it holds, given its folder."""
+    """A `ClipSource` is a corpus of sounds; `read` lists what it holds, given its folder."""
 
     read: Callable[[Path], Iterable[Item]]
 
     def prepare(self, folder: Path) -> CutSet:
-        """A lazy CutSet, one cut and one supervision (with `Facts`) a clip, in the publisher's order.
+        """Return a lazy CutSet, one cut and one supervision (with `Facts`) a clip, in the publisher's order.
 
-        Files that are listed and not there, or cannot be read, are left out and counted in one warning: of corpora
-        such as AudioSet nobody has every file. Raises SourceError if the folder is not this corpus, and on iteration
-        if a row is not as expected or no file at all can be read.
+        Files that are listed and not there, or cannot be read, are left out and counted in one warning: of corpora such
+        as AudioSet nobody has every file. Raises SourceError if the folder is not this corpus, and on iteration if a
+        row is not as expected or no file at all can be read.
         """
         return CutSet(_Cuts(self, self.locate(folder)))
 
 
 @dataclass(frozen=True)
 class _Cuts:
-    """An iterable rather than an iterator, so that a CutSet of it can be read twice, and sent to a worker."""
+    """An iterable of cuts, rather than an iterator, can be read twice by a CutSet and sent to a worker."""
 
     source: ClipSource
     root: Path
@@ -214,7 +218,7 @@ def _open(item: Item) -> Recording:
 
 
 def make_cut(source: Source, item: Item, recording: Recording) -> Cut:
-    """The cut that `item` becomes: all of `recording`, or the piece that the item names."""
+    """Return the cut that `item` becomes: all of `recording`, or the piece that the item names."""
     facts = Facts(
         item.category,
         item.caption,
@@ -248,12 +252,15 @@ def make_cut(source: Source, item: Item, recording: Recording) -> Cut:
 
 
 def read_samples(cut: Cut) -> Samples:
-    """float32 [n] at 16 kHz mono, whatever the cut's rate and channels."""
+    """Return the sound of a cut as float32 [n] at 16 kHz mono, whatever the cut's rate and channels."""
     return to_mono_16k(cut.load_audio().T, cut.sampling_rate)
 
 
 def split_of(recording: str) -> Split:
-    """The side of a recording whose publisher gives none: the rule of `Clip.validation`, half of it for tests."""
+    """Return the side of a recording whose publisher gives no split.
+
+    The rule is that of `Clip.validation`; half of what it holds out is for tests.
+    """
     share = int.from_bytes(hashlib.sha256(recording.encode()).digest()[:4], 'big') / 2**32
     if share < TEST_SHARE:
         return 'test'
@@ -261,7 +268,10 @@ def split_of(recording: str) -> Split:
 
 
 def read_table(path: Path, columns: Sequence[str], **dialect: Any) -> Iterator[dict[str, str]]:
-    """The rows of a CSV or TSV file with a header. Raises SourceError if it lacks one of `columns`."""
+    """Yield the rows of a CSV or TSV file with a header.
+
+    Raises SourceError if the file lacks one of `columns`, or if a row is cut short.
+    """
     with path.open(newline='', encoding='utf-8') as file:
         rows = csv.DictReader(file, **dialect)
         missing = set(columns) - set(rows.fieldnames or ())
@@ -274,9 +284,9 @@ def read_table(path: Path, columns: Sequence[str], **dialect: Any) -> Iterator[d
 
 
 def read_json(path: Path, key: str | None = None) -> Iterator[dict[str, Any]]:
-    """The objects of a JSON file, one at a time: one a line, or those of its array, or of the array under `key`.
+    """Yield the objects of a JSON file, one at a time: one a line, or those of its array, or of the array under `key`.
 
-    Constant memory, because GigaSpeech's one JSON file has gigabytes. Raises SourceError, with the record's number,
+    Memory is constant, because GigaSpeech's one JSON file has gigabytes. Raises SourceError, with the record's number,
     for anything else.
     """
     decoder, number = json.JSONDecoder(), 0

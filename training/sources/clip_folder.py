@@ -1,4 +1,7 @@
-"""Any folder with a manifest.csv in our own clip format, and so also what the sound generators of Table 9 wrote."""
+"""This module reads any folder with a manifest.csv in our own clip format.
+
+So it also reads what the sound generators of Table 9 wrote.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,10 @@ from training.sources.clip_library import Clip, ClipLibraryError, load_library
 
 
 def _split(clip: Clip) -> Split | None:
-    """ESC-10 folds 1–3 train, fold 4 is halved between validation and test by recording, others go by recording."""
+    """Return the side of an ESC-10 clip: folds 1–3 train, fold 4 is halved by recording.
+
+    It is None for a clip without a fold, which goes by recording.
+    """
     if not clip.fold:
         return None
     if not clip.validation:
@@ -20,7 +26,10 @@ def _split(clip: Clip) -> Split | None:
 
 
 def read_clip_folder(folder: Path) -> Iterator[Item]:
-    """The rows of manifest.csv, each with its own source, licence and attribution."""
+    """Yield the rows of a folder's manifest.csv, each with its own source, licence and attribution.
+
+    Raises SourceError if the folder is no clip library.
+    """
     try:
         clips = load_library(folder)
     except ClipLibraryError as error:

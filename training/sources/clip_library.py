@@ -1,4 +1,4 @@
-"""A clip library: a folder with manifest.csv and audio files, split by recording, never by file."""
+"""A clip library is a folder with manifest.csv and audio files, split by recording, never by file."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ NO_EVENT = frozenset({'rir'})  # impulse responses are for convolution
 
 
 class ClipLibraryError(ValueError):
-    """The folder is no clip library, or a row of its manifest cannot be used."""
+    """A `ClipLibraryError` says that a folder is no clip library, or that a row of its manifest cannot be used."""
 
 
 @dataclass(frozen=True)
 class Clip:
-    """One row of manifest.csv; `respond` is None where the answer depends on the context."""
+    """A `Clip` is one row of manifest.csv; `respond` is None where the answer depends on the context."""
 
     path: Path
     category: str
@@ -41,7 +41,10 @@ class Clip:
 
     @property
     def recording(self) -> str:
-        """What must stay on one side of a split: the recording, or the home, speaker or contributor behind it."""
+        """Return what must stay on one side of a split.
+
+        It is the recording, or the home, speaker or contributor behind it.
+        """
         if self.source.startswith('Donate-a-cry'):
             return self.source_id[:36].lower()  # one app installation, so normally one home
         if self.source.startswith('Free Spoken Digit'):
@@ -52,14 +55,17 @@ class Clip:
 
     @property
     def validation(self) -> bool:
-        """True for the held-out side: ESC-10 fold 4, and a fixed fifth of every other source's recordings."""
+        """Return True for a clip of the held-out side.
+
+        These are ESC-10 fold 4, and a fixed fifth of every other source's recordings.
+        """
         if self.fold:
             return self.fold == VALIDATION_FOLD
         digest = hashlib.sha256(self.recording.encode()).digest()
         return int.from_bytes(digest[:4], 'big') / 2**32 < VALIDATION_SHARE
 
     def read(self) -> Samples:
-        """float32 [n] at 16 kHz mono."""
+        """Return the sound of the clip as float32 [n] at 16 kHz mono."""
         return to_mono_16k(*read_audio_file(self.path))
 
 
@@ -67,9 +73,10 @@ _NEEDED = frozenset({'path', 'category', 'source_id', 'respond'})
 
 
 def load_library(folder: Path, needed: frozenset[str] = _NEEDED) -> list[Clip]:
-    """Every row of `folder`/manifest.csv. Raises ClipLibraryError, naming the file and what is missing.
+    """Return every row of `folder`/manifest.csv as a clip.
 
-    `needed`: the columns that must be there; a recording without a `source_id` stands for itself.
+    `needed` are the columns that must be there; a recording without a `source_id` stands for itself. Raises
+    ClipLibraryError, naming the file and what is missing.
     """
     manifest = folder / 'manifest.csv'
     try:
@@ -104,7 +111,7 @@ def _respond(value: str, manifest: Path) -> bool | None:
 
 
 def split(clips: Iterable[Clip]) -> tuple[list[Clip], list[Clip]]:
-    """(training, validation); raises ClipLibraryError if a recording would lie on both sides."""
+    """Return (training, validation) clips. Raises ClipLibraryError if a recording would lie on both sides."""
     clips = list(clips)
     training = [clip for clip in clips if not clip.validation]
     validation = [clip for clip in clips if clip.validation]
@@ -115,25 +122,29 @@ def split(clips: Iterable[Clip]) -> tuple[list[Clip], list[Clip]]:
 
 
 class Credited(Protocol):
-    """What says where it comes from."""
+    """A `Credited` recording says where it comes from and whom to name for it."""
 
     @property
-    def source(self) -> str: ...
+    def source(self) -> str:
+        """Return the name of the corpus or program that the recording comes from."""
 
     @property
-    def source_id(self) -> str: ...
+    def source_id(self) -> str:
+        """Return the name of the recording within its source."""
 
     @property
-    def licence(self) -> str: ...
+    def licence(self) -> str:
+        """Return the licence of the recording."""
 
     @property
-    def attribution(self) -> str: ...
+    def attribution(self) -> str:
+        """Return the credit line of the recording."""
 
 
 def write_attributions(clips: Iterable[Credited], path: Path) -> None:
-    """Source, licence and credit line of every recording, for the checkpoint that was trained on them.
+    """Write a CSV of source, licence and credit line of every recording that a checkpoint was trained on.
 
-    What is computed by this package needs no credit.
+    What is computed by this package (source 'procedural') needs no credit and is left out.
     """
     recorded = (clip for clip in clips if clip.source != 'procedural')
     rows = sorted({(clip.source, clip.source_id, clip.licence, clip.attribution) for clip in recorded})

@@ -1,4 +1,7 @@
-"""The noise corpora of paper Table 9. What they hold lies behind a stream and never deserves an answer."""
+"""This module reads the noise corpora of paper Table 9.
+
+What they hold lies behind a stream and never deserves an answer.
+"""
 
 from __future__ import annotations
 
@@ -15,9 +18,10 @@ YOUTUBE_NAME = re.compile(r'[\w-]{11}')
 
 
 def read_musan(folder: Path) -> Iterator[Item]:
-    """{music,speech,noise}/<origin>/*.wav and music/<origin>/ANNOTATIONS. The publisher gives no split.
+    """Yield the recordings of MUSAN: {music,speech,noise}/<origin>/*.wav and music/<origin>/ANNOTATIONS.
 
-    Music is split by artist, the rest by file. Genres are in `custom` as `labels`.
+    The publisher gives no split. `recording` is the artist for music, the file for the rest. Genres are in `custom` as
+    `labels`.
     """
     for part, manifests in prepare_musan(folder).items():
         music = {segment.recording_id: segment for segment in manifests.get('supervisions', ())}
@@ -34,9 +38,10 @@ def read_musan(folder: Path) -> Iterator[Item]:
 
 
 def read_wham(folder: Path) -> Iterator[Item]:
-    """{tr,cv,tt}/*.wav and metadata/noise_meta_{tr,cv,tt}.csv.
+    """Yield the noises of WHAM!: {tr,cv,tt}/*.wav and metadata/noise_meta_{tr,cv,tt}.csv.
 
-    Not lhotse's recipe: that leaves out the metadata, which alone tells which files are of one recording.
+    Lhotse's recipe is not used: it leaves out the metadata, which alone tells which files are of one recording. Raises
+    SourceError if a table is absent.
     """
     for part in ('tr', 'cv', 'tt'):
         table = folder / 'metadata' / f'noise_meta_{part}.csv'
@@ -56,11 +61,11 @@ def read_wham(folder: Path) -> Iterator[Item]:
 
 
 def read_dns(folder: Path) -> Iterator[Item]:
-    """datasets*/noise*/*.wav: datasets/noise until the third challenge, datasets_fullband/noise_fullband after it.
+    """Yield the noises of the DNS Challenge: datasets*/noise*/*.wav, all of them for training.
 
-    A file is <kind>_Freesound_validated_<id>_<piece>, a YouTube video by its id, or of DEMAND, taken by its name. All
-    of it is for training: the challenges test on other recordings. Which side has a clip that another
-    corpus has too is for `settle_sides` to say.
+    The folder is datasets/noise until the third challenge, datasets_fullband/noise_fullband after it. A file is
+    <kind>_Freesound_validated_<id>_<piece>, a YouTube video by its id, or of DEMAND, taken by its name. The challenges
+    test on other recordings. Which side a clip is on that another corpus has too is for `settle_sides` to say.
     """
     for path in sorted(folder.glob('datasets*/noise*/*.wav')):
         freesound = FREESOUND_NAME.fullmatch(path.stem)

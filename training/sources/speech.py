@@ -1,4 +1,4 @@
-"""The speech corpora of paper Table 9: recognition and translation."""
+"""This module reads the speech corpora of paper Table 9, for recognition and translation."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ UNQUOTED: dict[str, Any] = {'delimiter': '\t', 'quoting': csv.QUOTE_NONE}
 
 
 def language_of(locale: str) -> str:
-    """CommonVoice's locale, but 'zh' for Mandarin as it is written on the mainland."""
+    """Return the language of CommonVoice's locale: 'zh' for Mandarin as written on the mainland, else the locale."""
     return 'zh' if locale == 'zh-CN' else locale
 
 
 def _utterance(audio: Recording, segment: SupervisionSegment, **more: Any) -> Item:
-    """From a pair that a recipe of lhotse has read."""
+    """Return the item of a recording and a supervision that one of lhotse's recipes has read."""
     return Item(
         audio=audio,
         source_id=segment.id,
@@ -38,7 +38,10 @@ def _utterance(audio: Recording, segment: SupervisionSegment, **more: Any) -> It
 
 
 def read_librispeech(folder: Path) -> Iterator[Item]:
-    """<part>/<speaker>/<chapter>/*.flac beside <speaker>-<chapter>.trans.txt. The parts share no speaker."""
+    """Yield LibriSpeech: <part>/<speaker>/<chapter>/*.flac beside <speaker>-<chapter>.trans.txt.
+
+    The publisher's parts, from which the split is taken, share no speaker.
+    """
     for transcript in sorted(folder.glob('*-*/*/*/*.trans.txt')):
         part = folder / transcript.relative_to(folder).parts[0]
         split = SPLITS[part.name.split('-')[0]]
@@ -50,7 +53,7 @@ def read_librispeech(folder: Path) -> Iterator[Item]:
 
 
 def read_gigaspeech(folder: Path) -> Iterator[Item]:
-    """GigaSpeech.json and audio/<kind>/P0000/*.opus. One cut an utterance, cut out of its long recording.
+    """Yield GigaSpeech: GigaSpeech.json and audio/<kind>/P0000/*.opus, one cut for each utterance of a long recording.
 
     Punctuation comes as words (' <COMMA>') and is written as punctuation; utterances that are noise are left out.
     """
@@ -75,10 +78,11 @@ def read_gigaspeech(folder: Path) -> Iterator[Item]:
 
 
 def read_voxpopuli(folder: Path) -> Iterator[Item]:
-    """transcribed_data/<language>/asr_{train,dev,test}.tsv and <year>/<id>.ogg, as get_asr_data.py leaves them.
+    """Yield VoxPopuli: transcribed_data/<language>/asr_{train,dev,test}.tsv and <year>/<id>.ogg.
 
-    Not lhotse's recipe: that reads the raw sessions, holds them all in memory, and downloads what it lacks. The
-    publisher's split is by speaker; where none is known the session stands for it.
+    That is how get_asr_data.py leaves them. Lhotse's recipe is not used: it reads the raw sessions, holds them all in
+    memory, and downloads what it lacks. The publisher's split is by speaker; where none is known the session stands for
+    it.
     """
     for table in sorted(folder.glob('transcribed_data/*/asr_*.tsv')):
         language = table.parent.name
@@ -97,9 +101,9 @@ def read_voxpopuli(folder: Path) -> Iterator[Item]:
 
 
 def read_aishell(folder: Path) -> Iterator[Item]:
-    """data_aishell/wav/{train,dev,test}/<speaker>/*.wav, the speakers' archives unpacked, and the transcript v0.8.
+    """Yield AISHELL-1: data_aishell/wav/{train,dev,test}/<speaker>/*.wav and the transcript v0.8.
 
-    The recipe holds the whole list (141,600 utterances) in memory.
+    The speakers' archives must be unpacked. Lhotse's recipe holds the whole list (141,600 utterances) in memory.
     """
     for part, manifests in prepare_aishell(folder).items():
         recordings = {recording.id: recording for recording in manifests['recordings']}
@@ -110,9 +114,10 @@ def read_aishell(folder: Path) -> Iterator[Item]:
 
 
 def read_commonvoice(folder: Path) -> Iterator[Item]:
-    """<locale>/{train,dev,test}.tsv and <locale>/clips/*.mp3, of any release.
+    """Yield Common Voice, of any release: <locale>/{train,dev,test}.tsv and <locale>/clips/*.mp3.
 
-    Not lhotse's recipe: that wants columns that only later releases have, and a process of its own for each locale.
+    Lhotse's recipe is not used: it wants columns that only later releases have, and a process of its own for each
+    locale.
     """
     for part in ('train', 'dev', 'test'):
         for table in sorted(folder.glob(f'*/{part}.tsv')):
@@ -135,10 +140,10 @@ def _commonvoice_clip(folder: Path, row: dict[str, str], split: Split, **more: A
 
 
 def read_covost(folder: Path, source: str, target: str) -> Iterator[Item]:
-    """<source>/covost_v2.<source>_<target>.tsv beside validated.tsv and clips/ of CommonVoice release 4.
+    """Yield CoVoST 2: <source>/covost_v2.<source>_<target>.tsv beside validated.tsv and clips/ of CommonVoice 4.
 
-    The publisher's join by path; its rows of other splits belong to version 1. The translation is in `custom` as
-    `translation` and `translation_language`.
+    The tables are joined by path, as the publisher does; rows of other splits belong to version 1 and are left out. The
+    translation is in `custom` as `translation` and `translation_language`.
     """
     table = folder / source / f'covost_v2.{source}_{target}.tsv'
     escaped = {**UNQUOTED, 'escapechar': '\\'}

@@ -1,4 +1,7 @@
-"""The text corpora of paper Table 9, as dialogues: the speech chain says them aloud (B.4, Figure 16)."""
+"""This module reads the text corpora of paper Table 9 as dialogues.
+
+The speech chain says them aloud (B.4, Figure 16).
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,7 @@ _log = logging.getLogger(__name__)
 
 
 class Turn(BaseModel):
-    """What one side says, without white space around it."""
+    """A `Turn` is what one side of a dialogue says, without white space around it."""
 
     model_config = ConfigDict(extra='forbid', frozen=True, str_strip_whitespace=True)
 
@@ -36,7 +39,10 @@ class Turn(BaseModel):
 
 
 class Dialogue(BaseModel):
-    """Turns of user and assistant, one after the other; the user begins and the assistant has the last word."""
+    """A `Dialogue` alternates turns of user and assistant.
+
+    The user begins and the assistant has the last word.
+    """
 
     model_config = ConfigDict(extra='forbid', frozen=True)
 
@@ -61,7 +67,10 @@ Turns = Iterable[tuple[Role, str]]
 
 @dataclass(frozen=True, kw_only=True)
 class TextSource(Source):
-    """A corpus of text; `turns` reads one record. `language` None: told from the text of each record."""
+    """A `TextSource` is a corpus of text; `turns` reads one record.
+
+    With `language` None, the language is told from the text of each record.
+    """
 
     turns: Callable[[Record], Turns]
     language: str | None
@@ -69,10 +78,11 @@ class TextSource(Source):
     split_in_name: bool = False  # whether the publisher has a split, told by the files' names
 
     def prepare(self, folder: Path) -> Iterator[Dialogue]:
-        """Dialogues, one at a time; records that are no dialogue (no answer, two questions) are counted and left out.
+        """Yield the dialogues, one at a time.
 
-        Raises SourceError if the folder is not this corpus, and on iteration if a record is not as expected or none
-        is a dialogue. The split is the publisher's if there is one, else by hash of the record.
+        Records that are no dialogue (no answer, two questions) are counted and left out. Raises SourceError if the
+        folder is not this corpus, and on iteration if a record is not as expected or none is a dialogue. The split is
+        the publisher's if there is one, else by hash of the record.
         """
         return self._dialogues(self.locate(folder))
 
@@ -123,7 +133,7 @@ class TextSource(Source):
 
 
 def spoken_language(text: str) -> str:
-    """'zh' where Chinese characters outnumber Latin words, else 'en'."""
+    """Return 'zh' where Chinese characters outnumber Latin words, else 'en'."""
     return 'zh' if len(CHINESE.findall(text)) > len(LATIN_WORD.findall(text)) else 'en'
 
 
@@ -136,7 +146,10 @@ def _conversation(turns: Iterable[Record]) -> Turns:
 
 
 def moss(record: Record) -> Turns:
-    """`plain_text` of moss-002, `chat` of moss-003, or `conversation` of its first sample."""
+    """Yield the turns of a MOSS record.
+
+    They are in `plain_text` of moss-002, in `chat` of moss-003, or in `conversation` of its first sample.
+    """
     if 'plain_text' in record:
         for role, text in MOSS_TURN.findall(record['plain_text']):
             yield ('user' if role == 'Human' else 'assistant'), text
@@ -150,32 +163,38 @@ def moss(record: Record) -> Turns:
 
 
 def gammacorpus(record: Record) -> Turns:
-    """`question` and `answer`."""
+    """Return the turns of a GammaCorpus record: `question` and `answer`."""
     return _exchange(record['question'], record['answer'])
 
 
 def ultrachat(record: Record) -> Turns:
-    """`data`: what user and assistant say in turn."""
+    """Return the turns of an UltraChat record: `data` holds what user and assistant say in turn."""
     return [('assistant' if number % 2 else 'user', text) for number, text in enumerate(record['data'])]
 
 
 def magpie(record: Record) -> Turns:
-    """`conversations`: from 'human' or 'gpt'."""
+    """Return the turns of a Magpie record: `conversations`, each turn from 'human' or 'gpt'."""
     return _conversation(record['conversations'])
 
 
 def dureader(record: Record) -> Turns:
-    """`question` and the first of `answers`; the test set has none."""
+    """Return the turns of a DuReader record: `question` and the first of `answers`.
+
+    The test set has no answers; the answer is then empty.
+    """
     return _exchange(record['question'], next(iter(record.get('answers', ())), ''))
 
 
 def instruction(record: Record) -> Turns:
-    """`instruction`, `input`, which may be empty, and `output`."""
+    """Return the turns of an instruction record: `instruction` with `input`, which may be empty, and `output`."""
     return _exchange(f'{record["instruction"]}\n{record["input"]}', record['output'])
 
 
 def belle(record: Record) -> Turns:
-    """`conversations`, or an instruction, which in the multi-turn set holds the turns so far."""
+    """Return the turns of a BELLE record: `conversations`, or an instruction and its output.
+
+    In the multi-turn set the instruction holds the turns so far.
+    """
     if 'conversations' in record:
         return _conversation(record['conversations'])
     turns = BELLE_TURN.findall(record['instruction']) if record['instruction'].startswith('Human:') else ()
@@ -188,7 +207,10 @@ def belle(record: Record) -> Turns:
 
 
 def webquestions(record: Record) -> Turns:
-    """`utterance`, and the descriptions in the list expression `targetValue`."""
+    """Return the turns of a WebQuestions record.
+
+    They are `utterance`, and the descriptions in the list expression `targetValue`.
+    """
     answers = [quoted or plain for quoted, plain in WEBQUESTIONS_ANSWER.findall(record['targetValue'])]
     return _exchange(record['utterance'], ', '.join(answer.replace('\\"', '"') for answer in answers))
 

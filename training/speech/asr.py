@@ -1,4 +1,4 @@
-"""Speech recognition behind one interface, to check what was rendered (paper B.4)."""
+"""Speech recognisers behind one interface check what was rendered (paper B.4)."""
 
 from __future__ import annotations
 
@@ -21,34 +21,49 @@ _WHISPER_WINDOW = 30 * SAMPLE_RATE_HZ
 
 
 class RecogniserError(CorpusError):
-    """A recogniser that is not installed, or cannot do what is asked; the message names the cure."""
+    """A `RecogniserError` says that a recogniser is not installed, or cannot do what is asked.
+
+    The message names the cure.
+    """
 
 
 @dataclass(frozen=True)
 class Transcript:
-    """What was recognised, empty if nothing; (word, start and end in seconds) where the recogniser tells."""
+    """A `Transcript` is what was recognised, empty if nothing.
+
+    `words` are (word, start and end in seconds) where the recogniser tells.
+    """
 
     text: str
     words: tuple[Word, ...] | None = None
 
 
 class Recogniser(Protocol):
-    """Something that writes down what it hears."""
+    """A `Recogniser` writes down what it hears."""
 
     def knows(self, text: str, language: str) -> bool:
-        """False for a language or for words that it cannot recognise at all: it is no judge of them."""
+        """Return False for a language or for words that the recogniser cannot recognise at all.
+
+        It is no judge of them.
+        """
         ...
 
     def transcribe(self, samples: Samples, language: str) -> Transcript:
-        """float32 [n] at 16 kHz in 'en', 'zh' …; raises RecogniserError."""
+        """Return the transcript of float32 [n] at 16 kHz in 'en', 'zh' …. Raises RecogniserError."""
         ...
 
 
 class FasterWhisper:
-    """Whisper through CTranslate2; the package faster-whisper is not among the requirements."""
+    """A `FasterWhisper` is Whisper through CTranslate2.
+
+    The package faster-whisper is not among the requirements.
+    """
 
     def __init__(self, model: str = 'small', device: str = 'cpu', compute_type: str = 'int8') -> None:
-        """`model`: a size or a folder. Raises RecogniserError if the package or the model is absent."""
+        """Load `model`, a size or a folder.
+
+        Raises RecogniserError if the package or the model is absent.
+        """
         try:
             package: Any = importlib.import_module('faster_whisper')
         except ImportError:
@@ -63,10 +78,14 @@ class FasterWhisper:
             ) from error
 
     def knows(self, text: str, language: str) -> bool:
+        """Return True: the model is taken to judge any language."""
         return True
 
     def transcribe(self, samples: Samples, language: str) -> Transcript:
-        """As in `Recogniser`; greedy, and without memory of what came before."""
+        """Return the transcript of float32 [n] at 16 kHz, without times.
+
+        Decoding is greedy, and without memory of what came before.
+        """
         segments, _ = self._model.transcribe(
             samples, language=language, beam_size=1, temperature=0.0, condition_on_previous_text=False
         )
@@ -74,10 +93,13 @@ class FasterWhisper:
 
 
 class TransformersWhisper:
-    """Whisper through transformers: a name on the hub, or a folder."""
+    """A `TransformersWhisper` is Whisper through transformers."""
 
     def __init__(self, model: str = 'openai/whisper-small', device: str = 'cpu') -> None:
-        """Raises RecogniserError if the model is absent."""
+        """Load `model`, a name on the hub or a folder.
+
+        Raises RecogniserError if the model is absent.
+        """
         import transformers  # seconds to import
 
         try:
@@ -89,10 +111,11 @@ class TransformersWhisper:
             ) from error
 
     def knows(self, text: str, language: str) -> bool:
+        """Return True for English, and for any language if the model is multilingual."""
         return language == 'en' or bool(self._model.generation_config.is_multilingual)
 
     def transcribe(self, samples: Samples, language: str) -> Transcript:
-        """As in `Recogniser`; greedy."""
+        """Return the transcript of float32 [n] at 16 kHz, without times; decoding is greedy."""
         options: dict[str, Any] = {'do_sample': False, 'num_beams': 1}
         if self._model.generation_config.is_multilingual:  # the English-only models refuse to be told
             options |= {'language': language, 'task': 'transcribe'}
@@ -108,19 +131,21 @@ class TransformersWhisper:
 
 
 class Pocketsphinx:
-    """CMU Sphinx with the English model of its wheel and a grammar of given sentences: offline, for small vocabularies.
+    """A `Pocketsphinx` recognises given English sentences offline, for small vocabularies.
 
-    It answers with one of the sentences, or the beginning of one, or nothing; it cannot hear anything else. That finds
-    wrong, foreign, broken-off and drowned speech, but forgives much that Whisper would not: a check for tests and a few
-    hundred sentences. What it hears does not depend on what it heard before.
+    It is CMU Sphinx with the English model of its wheel and a grammar of the sentences. It answers with one of them, or
+    the beginning of one, or nothing; it cannot hear anything else. That finds wrong, foreign, broken-off and drowned
+    speech, but forgives much that Whisper would not: a check for tests and a few hundred sentences. What it hears does
+    not depend on what it heard before.
     """
 
     _PAUSE = int(0.3 * SAMPLE_RATE_HZ)  # without a pause before them it loses first words
 
     def __init__(self, sentences: Iterable[str]) -> None:
-        """`sentences`: all that may be said, in written or spoken form; those with words that it lacks are left out.
+        """Build the grammar of `sentences`: all that may be said, in written or spoken form.
 
-        Raises RecogniserError if the package is absent, or no sentence remains.
+        Sentences with words that the dictionary lacks are left out. Raises RecogniserError if the package is absent, or
+        no sentence remains.
         """
         try:
             package: Any = importlib.import_module('pocketsphinx')
@@ -144,11 +169,15 @@ class Pocketsphinx:
         self._decoder.activate_search('corpus')
 
     def knows(self, text: str, language: str) -> bool:
+        """Return True for English of which every word is in the dictionary."""
         words = _words(text).split()
         return language == 'en' and bool(words) and all(self._decoder.lookup_word(word) is not None for word in words)
 
     def transcribe(self, samples: Samples, language: str) -> Transcript:
-        """As in `Recogniser`, lower case, in words; English only."""
+        """Return the transcript of float32 [n] at 16 kHz in lower-case words, with their times.
+
+        Raises RecogniserError for another language than English.
+        """
         if language != 'en':
             raise RecogniserError(f'pocketsphinx has English only and was given {language!r}; use a Whisper.')
         peak = float(np.abs(samples).max(initial=0.0))

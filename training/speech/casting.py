@@ -1,4 +1,4 @@
-"""Who speaks which line of a script, and the name of a sentence in a voice."""
+"""Casting settles who speaks which line of a script, and names a sentence in a voice."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Casting = dict[tuple[int, str], str]  # (speaker, language) → name of a voice
 
 
 def cast(script: Script, voices: Callable[[str], Sequence[str]], rng: np.random.Generator) -> Casting:
-    """A voice for every (speaker, language) of a script, kept for the whole stream (paper B.4).
+    """Return a voice for every (speaker, language) of a script, kept for the whole stream (paper B.4).
 
     `voices` gives those of a language. Two speakers share one only where there are not enough. Raises SpeechError where
     there is none.
@@ -34,5 +34,5 @@ def cast(script: Script, voices: Callable[[str], Sequence[str]], rng: np.random.
 
 
 def utterance_id(text: str, voice: str) -> str:
-    """The library's name for a sentence in a voice."""
+    """Return the library's name for a sentence in a voice."""
     return 'speech:' + hashlib.sha256(f'{voice}|{text}'.encode()).hexdigest()[:20]

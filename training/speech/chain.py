@@ -1,4 +1,4 @@
-"""A sentence into checked speech: rewrite, render, listen back, try again, keep or discard (paper B.4).
+"""The chain turns a sentence into checked speech: rewrite, render, listen back, try again, keep or discard (paper B.4).
 
 The dialogue that B.4 discards as a whole is a stream here: one without all of its sentences is not performed.
 """
@@ -31,14 +31,17 @@ class _Frozen(BaseModel):
 
 
 class ChainSettings(_Frozen):
-    """How strict the check is; the defaults are the paper's (Table 11)."""
+    """These settings say how strict the check of speech is; the defaults are the paper's (Table 11)."""
 
     wer_threshold: float = Field(default=0.10, ge=0, description='τ_wer: the largest word error rate that is kept')
     retries: int = Field(default=2, ge=0, description='R: renderings after the first, before a sentence is discarded')
 
 
 class Attempt(_Frozen):
-    """One rendering and what the recogniser made of it; both None where nobody listened."""
+    """An `Attempt` is one rendering and what the recogniser made of it.
+
+    `transcript` and `wer` are None where nobody listened.
+    """
 
     seed: int
     transcript: str | None = None
@@ -46,7 +49,10 @@ class Attempt(_Frozen):
 
 
 class SpeechDecision(_Frozen):
-    """Everything that was decided about a sentence. `unchecked`: there is no recogniser that could judge it."""
+    """A `SpeechDecision` is everything that was decided about a sentence.
+
+    'unchecked' says that there is no recogniser that could judge it.
+    """
 
     text: str
     language: Language
@@ -61,7 +67,10 @@ class SpeechDecision(_Frozen):
 
 @dataclass(frozen=True)
 class Utterance:
-    """float32 [n] at 16 kHz and the time of each written word; None if it was discarded."""
+    """An `Utterance` is float32 [n] at 16 kHz and the time of each written word.
+
+    `samples` are None if it was discarded.
+    """
 
     samples: Samples | None
     words: tuple[Word, ...]
@@ -70,7 +79,10 @@ class Utterance:
 
 
 class SpeechChain:
-    """Rewriter, text-to-speech and recogniser in a row. Same settings and sentence, same result, in any order."""
+    """A `SpeechChain` is rewriter, text-to-speech and recogniser in a row (paper B.4).
+
+    The same settings and sentence give the same result, in any order, if the engine takes a seed.
+    """
 
     def __init__(
         self,
@@ -80,13 +92,13 @@ class SpeechChain:
         seed: int = 0,
         rewriter: Rewriter = rewrite,
     ) -> None:
-        """Without a recogniser the first rendering is taken."""
+        """Keep the links of the chain; without a recogniser the first rendering is taken."""
         self._tts, self._recogniser, self._rewrite = tts, recogniser, rewriter
         self._settings = settings or ChainSettings()
         self._seed = seed
 
     def say(self, text: str, language: Language, voice: str) -> Utterance:
-        """A rendering of what one says for `text` that is recognisable within the threshold, or none.
+        """Return a rendering of what one says for `text` that is recognisable within the threshold, or none.
 
         Rate and pitch follow from the voice, so that they change only where a sentence is tried again. Raises
         SpeechError or RecogniserError when a backend cannot work at all, which is no fault of the sentence.
@@ -128,7 +140,7 @@ class SpeechChain:
         return Utterance(said.samples[:end], words, decision.model_copy(update={'words_by': words_by}), said.phones)
 
     def _of_written(self, text: str, language: Language, spoken: Sequence[Word]) -> tuple[Word, ...]:
-        """The times of written words, of which one may be several spoken ones, or none: '7:30', '&', '😀'.
+        """Return the times of written words, of which one may be several spoken ones, or none: '7:30', '&', '😀'.
 
         A written word is over when the text up to it has been said.
         """
@@ -156,7 +168,7 @@ def _reason(text: str, spoken: str, attempts: Sequence[Attempt]) -> str:
 
 
 def _word_times(spoken: str, said: Said, heard: Transcript | None) -> tuple[tuple[Word, ...], WordsBy]:
-    """The time of each word between spaces of what was said; the last ends with the sound."""
+    """Return the time of each word between spaces of what was said, and who says so; the last ends with the sound."""
     if said.words:
         return said.words, 'engine'
     names = spoken.split()

@@ -1,8 +1,8 @@
-"""espeak-ng as a library: what the program would say, faster, and with the time of each word and phoneme.
+"""The library espeak-ng says what the program would say, faster, and tells the time of each word and phoneme.
 
-The library keeps state between utterances that no
-call resets, so the same text would sound a little different each time. A small server process therefore forks for every
-utterance: each one is said by a library that has never spoken, and is the same wherever and whenever it is made.
+It keeps state between utterances that no call resets, so the same text would sound a little different each time. A
+small server process therefore forks for every utterance: each one is said by a library that has never spoken, and is
+the same wherever and whenever it is made.
 """
 
 from __future__ import annotations
@@ -36,7 +36,10 @@ _CURE = 'install espeak-ng (apt install espeak-ng)'
 
 
 class Speaker:
-    """Speaks in one language after another until it is closed; for one thread at a time."""
+    """A `Speaker` speaks through espeak-ng in one language after another until it is closed.
+
+    It is for one thread at a time.
+    """
 
     def __init__(self) -> None:
         self._server: subprocess.Popen[bytes] | None = None  # started by the first word
@@ -50,13 +53,14 @@ class Speaker:
         self.close()
 
     def close(self) -> None:
+        """End the server process, if one was started."""
         if self._server is not None:
             self._server.kill()
             self._server.communicate()
             self._server = None
 
     def speak(self, text: str, voice: Voice) -> Said:
-        """What it says, with all its words and phonemes.
+        """Return the speech of `text`, with all its words and phonemes.
 
         A word or phoneme ends where the next begins. Control characters and line ends count as spaces. Raises
         SpeechError where the library or the voice is missing, there is nothing to say, or nothing comes back in 30 s.
@@ -90,7 +94,10 @@ class Speaker:
 
 
 def _words(text: str, starts: Sequence[tuple[int, float]], end_s: float) -> tuple[Word, ...]:
-    """The first event inside each word starts it; a word without one (a lone dash, say) starts with the next."""
+    """Return each word with its start and end in seconds.
+
+    The first event inside a word starts it; a word without one (a lone dash, say) starts with the next.
+    """
     spans = [(match.start(), match.end(), match.group()) for match in re.finditer(r'\S+', text)]
     begins = [
         min((at for position, at in starts if first <= position < last), default=None) for first, last, _ in spans
@@ -105,7 +112,7 @@ def _words(text: str, starts: Sequence[tuple[int, float]], end_s: float) -> tupl
 
 
 def _phones(starts: Sequence[tuple[str, float]], end_s: float) -> tuple[Phone, ...]:
-    """Without pauses, changes of language, and the marks of tone, stress and length."""
+    """Return the phonemes, without pauses, changes of language, and the marks of tone, stress and length."""
     ends = [*(start_s for _, start_s in starts[1:]), end_s]
     phones: list[Phone] = []
     for (mnemonic, start_s), end in zip(starts, ends, strict=True):
@@ -116,7 +123,7 @@ def _phones(starts: Sequence[tuple[str, float]], end_s: float) -> tuple[Phone, .
 
 
 def spoken_until_s(samples: Samples) -> float:
-    """Seconds to the last sample that is more than silence."""
+    """Return the seconds to the end of the last sample that is more than silence."""
     loud = np.flatnonzero(np.abs(samples) > 0.01 * max(float(np.abs(samples).max()), 1e-9))
     return float(loud[-1] + 1) / SAMPLE_RATE if len(loud) else len(samples) / SAMPLE_RATE
 
@@ -144,7 +151,7 @@ _Begins = tuple[list[tuple[int, float]], list[tuple[str, float]]]
 
 
 def _say(library: ctypes.CDLL, request: dict[str, Any]) -> tuple[bytes, _Begins]:
-    """(int16 samples, at which character and second words begin, and which phonemes begin at which second)."""
+    """Return int16 samples, at which character and second words begin, and which phonemes begin at which second."""
     pieces: list[bytes] = []
     words: list[tuple[int, float]] = []
     phones: list[tuple[str, float]] = []

@@ -1,4 +1,4 @@
-"""Ordinary speech that is not meant for the robot: everyday sentences in five languages, and drawing some of them."""
+"""Ordinary speech is not meant for the robot; this module draws everyday sentences in five languages."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from training.speech.voices import SAMPLE_RATE, Voice
 
 
 def ordinary_speech(rng: np.random.Generator, voices: Sequence[Voice], speaker: Speaker) -> NDArray[np.float32]:
-    """One or two random sentences in one voice's language, 0.15-0.8 s apart: float32 mono at 16 kHz.
+    """Return one or two random sentences in one voice's language, 0.15-0.8 s apart: float32 [n] mono at 16 kHz.
 
-    Draws the voice from ``voices``, varies its rate and pitch a little, and draws the sentences from
-    ``ORDINARY_SENTENCES``; raises ``SpeechError``.
+    The voice is drawn from ``voices``, its rate and pitch varied a little, and the sentences drawn from
+    ``ORDINARY_SENTENCES``. Raises SpeechError.
     """
     voice = voices[int(rng.integers(len(voices)))]
     voice = replace(

@@ -1,4 +1,4 @@
-"""The speech step of `corpus build`: every sentence in the voices that scripts need it in, each once, and checked."""
+"""The speech step of `corpus build` renders and checks every sentence once in each voice that scripts need it in."""
 
 from __future__ import annotations
 
@@ -26,17 +26,24 @@ SPEECH, DECISIONS = 'library/speech', 'library/speech-decisions'  # folders of a
 
 
 class SpeechSettings(ChainSettings):
-    """Who speaks, who listens, and how strict the check is (B.4)."""
+    """These settings say who speaks, who listens, and how strict the check is (B.4)."""
 
     engine: Literal['espeak', 'piper', 'cosyvoice'] = 'espeak'
-    piper_voices: tuple[Path, ...] = Field(default=(), description='.onnx files, each with its .onnx.json')
+    piper_voices: tuple[Path, ...] = Field(
+        default=(), description='voices of Piper: .onnx files, each with its .onnx.json beside it'
+    )
     piper_program: str = 'piper'
-    cosyvoice_url: str = Field(default='', description='of a running server, such as http://localhost:50000')
+    cosyvoice_url: str = Field(
+        default='', description='address of a running CosyVoice server, such as http://localhost:50000'
+    )
     cosyvoice_speakers: dict[str, tuple[str, ...]] | None = Field(
-        default=None, description="by language, 'en' and 'zh'; null: those of CosyVoice-300M-SFT"
+        default=None,
+        description="speakers of CosyVoice by language, 'en' and 'zh'; null for those of CosyVoice-300M-SFT",
     )
     check: Literal['none', 'pocketsphinx', 'whisper', 'faster-whisper'] = 'none'
-    whisper: str = Field(default='', description='a name on the hub or a folder; empty: whisper-small')
+    whisper: str = Field(
+        default='', description='Whisper model: a name on the hub, a size or a folder; empty for whisper-small'
+    )
 
     @model_validator(mode='after')
     def _engine_has_what_it_needs(self) -> SpeechSettings:
@@ -49,7 +56,10 @@ class SpeechSettings(ChainSettings):
 
 @dataclass(frozen=True)
 class Sentence:
-    """What is to be said by whom; `split` is the side that it is on."""
+    """A `Sentence` is what is to be said by whom.
+
+    `split` is the side that it is on.
+    """
 
     text: str
     language: Language
@@ -58,12 +68,17 @@ class Sentence:
 
     @property
     def id(self) -> str:
+        """Return the library's name for the sentence in its voice."""
         return utterance_id(self.text, self.voice)
 
 
 @dataclass(frozen=True)
 class SpeechPart:
-    """Sentences in voices. `vocabulary`: every sentence of the corpus, for a recogniser that must be told."""
+    """A `SpeechPart` is sentences in voices that are rendered by one job.
+
+    `vocabulary` holds every English sentence of the corpus, for a recogniser that must be told; it is empty for the
+    others.
+    """
 
     corpus: Path
     name: str
@@ -74,15 +89,17 @@ class SpeechPart:
 
     @property
     def decisions(self) -> Path:
+        """Return the file of what was decided about the sentences: JSON lines."""
         return self.corpus / DECISIONS / f'{self.name}.jsonl'
 
     @property
     def out(self) -> Path:
+        """Return the folder of the rendered clips."""
         return self.corpus / SPEECH / self.name
 
 
 def make_tts(settings: SpeechSettings, speaker: Speaker) -> TextToSpeech:
-    """The engine of a recipe; `speaker` is what espeak-ng speaks through. Raises SpeechError."""
+    """Return the engine of a recipe; `speaker` is what espeak-ng speaks through. Raises SpeechError."""
     if settings.engine == 'piper':
         return PiperTts(settings.piper_voices, settings.piper_program)
     if settings.engine == 'cosyvoice':
@@ -92,7 +109,10 @@ def make_tts(settings: SpeechSettings, speaker: Speaker) -> TextToSpeech:
 
 @lru_cache(maxsize=1)
 def make_recogniser(check: str, whisper: str, vocabulary: tuple[str, ...]) -> Recogniser | None:
-    """The check of a recipe, None for none; made once a process. Raises RecogniserError."""
+    """Return the recogniser of a recipe, None for the check 'none'; it is made once a process.
+
+    Raises RecogniserError.
+    """
     if check == 'pocketsphinx':
         return Pocketsphinx(vocabulary)
     if check == 'whisper':
@@ -103,7 +123,7 @@ def make_recogniser(check: str, whisper: str, vocabulary: tuple[str, ...]) -> Re
 
 
 def speech_parts(sentences: Iterable[Sentence], settings: SpeechSettings, seed: int, corpus: Path) -> list[SpeechPart]:
-    """Each sentence once, in parts that depend on all of them alone."""
+    """Return each sentence once, in parts that depend on all of the sentences alone, not on their order."""
     rows = [sentence for _, sentence in sorted({sentence.id: sentence for sentence in sentences}.items())]
     vocabulary: tuple[str, ...] = ()
     if settings.check == 'pocketsphinx':
@@ -122,7 +142,10 @@ def speech_parts(sentences: Iterable[Sentence], settings: SpeechSettings, seed: 
 
 
 def make_speech(part: SpeechPart) -> int:
-    """Write one part, unless it is there, and every decision about it; returns its number of clips."""
+    """Write one part, unless it is there, and every decision about it.
+
+    Return the number of clips that were written.
+    """
     if part_done(part.out):
         return 0
     spoken = list(_spoken(part))
@@ -161,7 +184,7 @@ def _clip(sentence: Sentence, utterance: Utterance, settings: SpeechSettings) ->
 
 
 def read_decisions(corpus: Path) -> Iterator[tuple[str, SpeechDecision]]:
-    """(utterance, what was decided about it) for all the speech of a corpus, in order."""
+    """Yield (utterance, what was decided about it) for all the speech of a corpus, in order."""
     for path in sorted((corpus / DECISIONS).glob('*.jsonl')):
         with path.open() as file:
             for line in file:
@@ -170,7 +193,10 @@ def read_decisions(corpus: Path) -> Iterator[tuple[str, SpeechDecision]]:
 
 
 def count_decisions(corpus: Path) -> dict[str, int]:
-    """How the speech of a corpus came about: verdicts, and how many sentences took more than one rendering."""
+    """Return how the speech of a corpus came about, as counts.
+
+    They are verdicts, and as 'tried again' the sentences that took more than one rendering.
+    """
     counts: Counter[str] = Counter()
     for _, decision in read_decisions(corpus):
         counts[decision.verdict] += 1

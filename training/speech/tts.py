@@ -1,4 +1,4 @@
-"""Text-to-speech behind one interface: espeak-ng (embedded), Piper as a process, CosyVoice as a server (paper B.4).
+"""Text-to-speech engines share one interface: espeak-ng (embedded), Piper (a process), CosyVoice (a server; paper B.4).
 
 Text reaches a program on its standard input and a server in a form field; no shell ever sees it.
 """
@@ -26,24 +26,30 @@ from training.speech.voices import TRAIN_VOICES, VALIDATION_VOICES, Said, Speech
 
 
 class TextToSpeech(Protocol):
-    """Something with voices that reads text aloud."""
+    """A `TextToSpeech` engine has voices and reads text aloud."""
 
     name: str
 
     def voices(self, language: str, split: str = 'train') -> tuple[str, ...]:
-        """The names of its voices for 'en', 'zh' …, always in the same order; none: it does not speak that.
+        """Return the names of the voices for 'en', 'zh' …, always in the same order.
 
-        No voice is on two sides of the split.
+        There are none for a language that the engine does not speak. No voice is on two sides of the split.
         """
         ...
 
     def speak(self, text: str, voice: str, seed: int) -> Said:
-        """`seed` settles what may vary within a voice; raises SpeechError."""
+        """Return the speech of `text` in a voice; `seed` settles what may vary within the voice.
+
+        Raises SpeechError.
+        """
         ...
 
 
 def one_side(names: Sequence[str], split: str) -> tuple[str, ...]:
-    """Of ten voices the second is for validation and the third for test; the others train."""
+    """Return the names that belong to one side of the split.
+
+    Of ten voices the second is for validation and the third for test; the others train.
+    """
     held_out = {'validation': 1, 'test': 2}
     place = held_out.get(split)
     return tuple(
@@ -71,7 +77,10 @@ _NOT_FOLLOWED = ('Annie',)
 
 @functools.cache
 def _pools() -> dict[str, tuple[str, ...]]:
-    """Split → voices. Variants are what is told apart: an accent alone does not make another speaker."""
+    """Return split → voices.
+
+    Variants are what is told apart: an accent alone does not make another speaker.
+    """
     accents = [*dict.fromkeys(voice.name.partition('+')[0] for voice in TRAIN_VOICES), *_MORE_ACCENTS]
     train, held_out = (
         sorted({*(voice.name.partition('+')[2] for voice in voices), *more} - {*_NOT_FOLLOWED})
@@ -85,7 +94,10 @@ def _pools() -> dict[str, tuple[str, ...]]:
 
 
 class EspeakTts:
-    """espeak-ng: every accent with every variant, those of validation and test apart; the seed draws rate and pitch."""
+    """An `EspeakTts` engine speaks with every accent and every variant of espeak-ng.
+
+    The variants of validation and test are kept apart. The seed draws rate and pitch.
+    """
 
     name = 'espeak-ng'
 
@@ -93,12 +105,12 @@ class EspeakTts:
         self._speaker = speaker
 
     def voices(self, language: str, split: str = 'train') -> tuple[str, ...]:
-        """Names such as 'en-us+f3'; languages are en, zh, de, fr and es."""
+        """Return names such as 'en-us+f3'; languages are en, zh, de, fr and es."""
         code = {'zh': 'cmn'}.get(language, language)
         return tuple(name for name in _pools()[split] if Voice(name, 0, 0).language == code)
 
     def speak(self, text: str, voice: str, seed: int) -> Said:
-        """The same for the same arguments; raises SpeechError."""
+        """Return the speech of `text`, the same for the same arguments. Raises SpeechError."""
         rng = np.random.default_rng(seed)
         drawn = Voice(voice, rate_wpm=int(rng.integers(125, 210)), pitch=int(rng.integers(20, 80)))
         return self._speaker.speak(text, drawn)
@@ -113,20 +125,21 @@ class _PiperModel:
 
 
 class PiperTts:
-    """The program `piper`, once for each text, with voices from `.onnx` files and the `.onnx.json` beside them.
+    """A `PiperTts` engine runs the program `piper` once for each text.
 
-    The seed draws the tempo; Piper's own sampling noise has no seed, so renderings differ from run to run.
+    Its voices are `.onnx` files with the `.onnx.json` beside them. The seed draws the tempo; Piper's own sampling noise
+    has no seed, so renderings differ from run to run.
     """
 
     name = 'piper'
 
     def __init__(self, models: Sequence[Path], program: str = 'piper', timeout_s: float = 120.0) -> None:
-        """Raises SpeechError for a model that is absent or not described."""
+        """Read the descriptions of the models. Raises SpeechError for a model that is absent or not described."""
         self._models = {path.stem: _piper_model(path) for path in models}
         self._program, self._timeout_s = program, timeout_s
 
     def voices(self, language: str, split: str = 'train') -> tuple[str, ...]:
-        """Model names, with '#' and the number of the speaker where a model has several."""
+        """Return model names, with '#' and the number of the speaker where a model has several."""
         names = [
             f'{name}#{speaker}' if model.speakers > 1 else name
             for name, model in self._models.items()
@@ -136,7 +149,11 @@ class PiperTts:
         return one_side(names, split)
 
     def speak(self, text: str, voice: str, seed: int) -> Said:
-        """Raises SpeechError."""
+        """Return the speech of `text`; `seed` draws the tempo.
+
+        Raises SpeechError for an unknown voice, or when the program is absent, fails, or takes longer than the time
+        limit.
+        """
         name, _, speaker = voice.partition('#')
         if name not in self._models:
             raise SpeechError(
@@ -180,9 +197,10 @@ def _piper_model(path: Path) -> _PiperModel:
 
 
 class CosyVoiceTts:
-    """A running CosyVoice server (its runtime/python/fastapi): POST /inference_sft, raw 16-bit samples back.
+    """A `CosyVoiceTts` engine asks a running CosyVoice server (its runtime/python/fastapi).
 
-    The server seeds itself, so renderings differ from run to run and `seed` has no effect.
+    The request is POST /inference_sft, raw 16-bit samples come back. The server seeds itself, so renderings differ from
+    run to run and `seed` has no effect.
     """
 
     name = 'cosyvoice'
@@ -194,9 +212,10 @@ class CosyVoiceTts:
         rate_hz: int = 22_050,
         timeout_s: float = 120.0,
     ) -> None:
-        """`speakers` by language, those of CosyVoice-300M-SFT by default; `rate_hz` if the server does not say its own.
+        """Take `speakers` by language, those of CosyVoice-300M-SFT by default.
 
-        CosyVoice 2 gives 24000 Hz. `timeout_s` is for a whole answer. Raises SpeechError for a wrong address.
+        `rate_hz` counts if the server does not say its own; CosyVoice 2 gives 24000 Hz. `timeout_s` is for a whole
+        answer. Raises SpeechError for a wrong address.
         """
         if urllib.parse.urlsplit(url).scheme not in ('http', 'https'):
             raise SpeechError(f'{url!r} is no address of a CosyVoice server; give one such as http://localhost:50000.')
@@ -205,11 +224,14 @@ class CosyVoiceTts:
         self._rate_hz, self._timeout_s = rate_hz, timeout_s
 
     def voices(self, language: str, split: str = 'train') -> tuple[str, ...]:
-        """The speakers' names on the server."""
+        """Return the speakers' names on the server."""
         return one_side(self._speakers.get(language, ()), split)
 
     def speak(self, text: str, voice: str, seed: int) -> Said:
-        """Raises SpeechError."""
+        """Return the speech of `text`; `seed` has no effect.
+
+        Raises SpeechError when no whole answer comes within the time limit, or what comes is no 16-bit sound.
+        """
         form = {'tts_text': one_line(text), 'spk_id': voice}
         deadline = time.monotonic() + self._timeout_s
         pcm = bytearray()

@@ -1,4 +1,4 @@
-"""Voices of text-to-speech and what they say, and the espeak-ng voices of training and validation."""
+"""This module lists the espeak-ng voices of training and validation, and says what any voice gives back."""
 
 from __future__ import annotations
 
@@ -21,12 +21,18 @@ Phone = tuple[str, float, float]
 
 
 class SpeechError(CorpusError):
-    """Text-to-speech is missing or failed; the message is one sentence that names the cure."""
+    """A `SpeechError` says that text-to-speech is missing or failed.
+
+    The message is one sentence that names the cure.
+    """
 
 
 @dataclass(frozen=True)
 class Said:
-    """float32 [n] at 16 kHz; the time of each word between spaces and of each phoneme, if the engine tells."""
+    """`Said` is speech, float32 [n] at 16 kHz, with its times.
+
+    `words` are those between spaces and `phones` the phonemes, each with start and end in seconds, if the engine tells.
+    """
 
     samples: NDArray[np.float32]
     words: tuple[Word, ...] | None = None
@@ -35,7 +41,10 @@ class Said:
 
 @dataclass(frozen=True)
 class Voice:
-    """An espeak-ng voice: ``name`` is language+variant ('en-us+f3'), ``rate_wpm`` 80-450, ``pitch`` 0-99."""
+    """A `Voice` is one of espeak-ng's.
+
+    ``name`` is language+variant ('en-us+f3'), ``rate_wpm`` 80-450, ``pitch`` 0-99.
+    """
 
     name: str
     rate_wpm: int
@@ -43,12 +52,12 @@ class Voice:
 
     @property
     def language(self) -> str:
-        """The language part of the name up to its first hyphen, such as 'en' or 'cmn'."""
+        """Return the language part of the name up to its first hyphen, such as 'en' or 'cmn'."""
         return self.name.partition('+')[0].partition('-')[0]
 
 
 def _voices(languages: Sequence[str], variants: Sequence[str]) -> tuple[Voice, ...]:
-    """Every language with every variant; rate and pitch step through their ranges so neighbours differ."""
+    """Return every language with every variant; rate and pitch step through their ranges so neighbours differ."""
     voices = []
     for row, language in enumerate(languages):
         for column, variant in enumerate(variants):
@@ -70,9 +79,9 @@ VALIDATION_VOICES: tuple[Voice, ...] = _voices(_LANGUAGES, ('m5', 'm7', 'f3', 'f
 
 
 def one_line(text: str) -> str:
-    """`text` without control characters and line ends, for engines that take those as commands or as separate texts.
+    """Return `text` without control characters and line ends.
 
-    Raises SpeechError if nothing is left.
+    Engines take those as commands or as separate texts. Raises SpeechError if nothing is left.
     """
     line = ''.join(
         ' ' if unicodedata.category(character) in ('Cc', 'Cs', 'Cn', 'Co') else character for character in text

@@ -1,4 +1,4 @@
-"""The prompts of the chat-model roles, one Markdown file each."""
+"""The prompts of the chat-model roles are one Markdown file each."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from pathlib import Path
 
 
 def fill(role: str, **fields: object) -> str:
-    """`role`.md with each $placeholder replaced by its field as JSON. Raises KeyError if one has no field.
+    """Return `role`.md with each $placeholder replaced by its field as JSON.
 
     As JSON, and without angle brackets, a caption can neither close its quotation nor the <data> that it stands in.
+    Raises KeyError if a placeholder has no field.
     """
     template = string.Template((Path(__file__).parent / f'{role}.md').read_text())
     return template.substitute({name: _as_json(value) for name, value in fields.items()})

@@ -1,4 +1,4 @@
-"""Audio agent: tool calls on a request or a sound, a watch kept for a topic or for what contradicts a given fact."""
+"""These generators write audio-agent scripts: tool calls, and a watch for a topic or for what contradicts a fact."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ CATEGORY = 'audio agent'
 
 
 def spoken_request(shelf: Shelf, rng: np.random.Generator) -> Script:
+    """Return a script of requests, each answered with its tool call, among small talk."""
     lines = []
     for row in some(rng, shelf.texts['commands'], 4):
         if rng.random() < 0.4:
@@ -23,7 +24,10 @@ def spoken_request(shelf: Shelf, rng: np.random.Generator) -> Script:
 
 
 def on_sound(shelf: Shelf, rng: np.random.Generator) -> Script:
-    """The sound that was named is answered with the call; other ordinary sounds are not answered at all."""
+    """Return a script in which the sound that was named is answered with the tool call.
+
+    Other ordinary sounds are not answered at all.
+    """
     wanted, *others = some(rng, shelf.categories('silent', 'event'), 4)
     action = pick(rng, shelf.texts['actions'])
     told = {'what': wanted, 'action': action['say'], 'confirmed': action['confirm']}
@@ -36,7 +40,10 @@ def on_sound(shelf: Shelf, rng: np.random.Generator) -> Script:
 
 
 def on_topic(shelf: Shelf, rng: np.random.Generator) -> Script:
-    """Others talk of this and that; the first sentence on the topic is the one to speak up at."""
+    """Return a script in which others talk of this and that.
+
+    The first sentence on the topic is the one to speak up at.
+    """
     wanted, other = some(rng, shelf.texts['topics'], 2)
     prefix, lines = instructed(shelf.texts, 'on topic', rng, what=wanted['topic'])
     lines += [
@@ -50,6 +57,7 @@ def on_topic(shelf: Shelf, rng: np.random.Generator) -> Script:
 
 
 def contradiction(shelf: Shelf, rng: np.random.Generator) -> Script:
+    """Return a script in which, among other talk, one sentence contradicts a given fact and is corrected."""
     row = pick(rng, shelf.texts['contradictions'])
     prefix, lines = instructed(shelf.texts, 'contradiction', rng, what=row['fact'])
     answer = Say(text=row['answer'], emotion=row.get('emotion', 'normal'))

@@ -1,4 +1,4 @@
-"""Real-time ASR: words, captions, keywords and command words, written as they are heard."""
+"""These generators write real-time ASR: words, captions, keywords and command words, written as they are heard."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ CATEGORY = 'real-time ASR'
 
 
 def recorded(shelf: Shelf, rng: np.random.Generator) -> Line | None:
-    """Half the time, where the library has some: real words, written down when they are over, for nobody timed them."""
+    """Return, half the time and where the library has some, real words; else None.
+
+    They are written down when they are over, for nobody timed them.
+    """
     languages = [name for name, code in LANGUAGES.items() if shelf.categories('said', code)]
     if not languages or rng.random() < 0.5:
         return None
@@ -22,6 +25,7 @@ def recorded(shelf: Shelf, rng: np.random.Generator) -> Line | None:
 
 
 def dictation(shelf: Shelf, rng: np.random.Generator) -> Script:
+    """Return a script of sentences that are written down, rendered ones word by word."""
     prefix, lines = instructed(shelf.texts, 'dictation', rng)
     for sentence in some(rng, shelf.texts['dictation'], 3):
         say = tuple(Say(text=word, due='word', word=n) for n, word in enumerate(sentence.split()))
@@ -31,6 +35,7 @@ def dictation(shelf: Shelf, rng: np.random.Generator) -> Script:
 
 
 def captions(shelf: Shelf, rng: np.random.Generator) -> Script:
+    """Return a script in which the sentences of several people are each captioned when they are over."""
     prefix, lines = instructed(shelf.texts, 'captions', rng)
     for sentence in some(rng, shelf.texts['small_talk'], 5):
         speech = Speech(text=sentence, speaker=int(rng.integers(1, 3)))
@@ -40,6 +45,7 @@ def captions(shelf: Shelf, rng: np.random.Generator) -> Script:
 
 
 def keyword(shelf: Shelf, rng: np.random.Generator) -> Script:
+    """Return a script in which a given word falls in some sentences, and only those are answered."""
     chosen = pick(rng, shelf.texts['keywords'])
     prefix, lines = instructed(shelf.texts, 'keyword', rng, what=chosen['word'])
     for position in range(4):
@@ -58,6 +64,7 @@ def keyword(shelf: Shelf, rng: np.random.Generator) -> Script:
 
 
 def command_words(shelf: Shelf, rng: np.random.Generator) -> Script:
+    """Return a script of single command words, each named, with one sentence of small talk among them."""
     prefix, lines = instructed(shelf.texts, 'command words', rng)
     for position, word in enumerate(some(rng, shelf.texts['command_words'], 6)):
         if position == 3:

@@ -1,4 +1,7 @@
-"""Voice chatting: facts, remarks, threads, and things to remember; among other people's talk and ordinary sounds."""
+"""These generators write voice chatting: facts, remarks, threads, and things to remember.
+
+Other people's talk and ordinary sounds lie among them.
+"""
 
 from __future__ import annotations
 
@@ -11,12 +14,15 @@ CATEGORY = 'voice chatting'
 
 
 def exchange(said: str, answer: str, rng: np.random.Generator) -> Line:
-    """The user says something and is answered when they have finished."""
+    """Return a line in which the user says something and is answered when they have finished."""
     return Line(hear=Speech(text=said), say=(Say(text=answer),), gap_s=pause_s(rng, 0.8, 2.0))
 
 
 def written(shelf: Shelf, rng: np.random.Generator, several: bool) -> list[Line]:
-    """Half the time, where the corpus has text sources: the rounds of a dialogue of theirs; else none."""
+    """Return, half the time and where the corpus has text sources, the rounds of one of their dialogues.
+
+    Else the list is empty.
+    """
     dialogue = shelf.dialogue(rng, several)
     if dialogue is None:
         return []
@@ -33,6 +39,7 @@ def written(shelf: Shelf, rng: np.random.Generator, several: bool) -> list[Line]
 
 
 def fact(shelf: Shelf, rng: np.random.Generator) -> Script:
+    """Return a script of questions of fact and their answers, with an ordinary sound among them."""
     lines = []
     for row in some(rng, shelf.texts['facts'], 4):
         lines += written(shelf, rng, several=False) or [exchange(row['question'], row['answer'], rng)]
@@ -41,12 +48,14 @@ def fact(shelf: Shelf, rng: np.random.Generator) -> Script:
 
 
 def chit_chat(shelf: Shelf, rng: np.random.Generator) -> Script:
+    """Return a script of remarks and friendly replies, with an ordinary sound among them."""
     lines = [exchange(row['say'], row['answer'], rng) for row in some(rng, shelf.texts['chit_chat'], 4)]
     lines.insert(int(rng.integers(1, 4)), shelf.silent(rng))
     return Script(category=CATEGORY, task='chit-chat', lines=tuple(lines), aloud=bool(rng.random() < 0.5))
 
 
 def multi_turn(shelf: Shelf, rng: np.random.Generator) -> Script:
+    """Return a script of two threads, in which each turn needs the one before."""
     lines = []
     for thread in some(rng, shelf.texts['multi_turn'], 2):
         ours = [exchange(turn['say'], turn['answer'], rng) for turn in thread]
@@ -55,7 +64,10 @@ def multi_turn(shelf: Shelf, rng: np.random.Generator) -> Script:
 
 
 def memory(shelf: Shelf, rng: np.random.Generator) -> Script:
-    """Three rounds of something else lie between what is to be remembered and the question."""
+    """Return a script that asks for something told earlier.
+
+    Three rounds of something else lie between what is to be remembered and the question.
+    """
     row = pick(rng, shelf.texts['memory'])
     value = pick(rng, row['values'])
     between = [exchange(r['say'], r['answer'], rng) for r in some(rng, shelf.texts['chit_chat'], 3)]

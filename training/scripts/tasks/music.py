@@ -1,4 +1,4 @@
-"""Following music: whether it plays, what plays it, how many beats, and whether it is in tune."""
+"""These generators follow music: whether it plays, what plays it, how many beats, and whether it is in tune."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ CATEGORY = 'following music'
 
 
 def presence(shelf: Shelf, rng: np.random.Generator) -> Script:
+    """Return a script in which music starts after other sounds, and is reported."""
     prefix, lines = instructed(shelf.texts, 'presence', rng)
     lines += [shelf.silent(rng) if rng.random() < 0.5 else small_talk(shelf.texts, rng) for _ in range(2)]
     clip = shelf.draw(rng, 'kind', 'music')
@@ -21,6 +22,7 @@ def presence(shelf: Shelf, rng: np.random.Generator) -> Script:
 
 
 def instrument(shelf: Shelf, rng: np.random.Generator) -> Script:
+    """Return a script of instruments, each named as soon as it can be known."""
     prefix, lines = instructed(shelf.texts, 'instrument', rng)
     for category in some(rng, shelf.categories('tag', 'instrument'), 3):
         clip = shelf.draw(rng, 'tag', 'instrument', category)
@@ -30,7 +32,7 @@ def instrument(shelf: Shelf, rng: np.random.Generator) -> Script:
 
 
 def beat_count(shelf: Shelf, rng: np.random.Generator) -> Script:
-    """Beats at an even tempo; asked for when they are over."""
+    """Return a script of beats at an even tempo; their number is asked for when they are over."""
     clip = shelf.draw(rng, 'tag', 'beat')
     prefix, lines = instructed(shelf.texts, 'beat count', rng)
     beats, period_s = int(rng.integers(3, 9)), float(rng.uniform(0.5, 0.9))
@@ -47,6 +49,7 @@ def beat_count(shelf: Shelf, rng: np.random.Generator) -> Script:
 
 
 def in_or_out_of_tune(shelf: Shelf, rng: np.random.Generator) -> Script:
+    """Return a script of music in tune or out of tune, and which it was."""
     prefix, lines = instructed(shelf.texts, 'in or out of tune', rng)
     for _ in range(3):
         tuned = bool(rng.random() < 0.5)

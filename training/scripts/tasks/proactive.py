@@ -1,4 +1,4 @@
-"""Proactive respond: warnings nobody asked for, by the four criteria of Figure 15 B, among sounds to leave alone."""
+"""These generators write warnings that nobody asked for, among sounds to leave alone (criteria of Figure 15 B)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ _UNEVENTFUL_SHARE = 0.25  # else every stream without an instruction holds a haz
 
 
 def _script(task: str, criterion: str, shelf: Shelf, rng: np.random.Generator) -> Script:
-    """An everyday scene, busy or quiet; into most a hazard of the criterion breaks at any moment, or another too."""
+    """Return an everyday scene, busy or quiet; into most a hazard breaks at any moment.
+
+    The first hazard meets the criterion, a second any.
+    """
     hazards = 0 if rng.random() < _UNEVENTFUL_SHARE else int(rng.integers(1, 3))
     scene = shelf.scene(rng, foregrounds=int(rng.integers(0 if hazards else 1, 4)))
     lines = list(scene.lines)
@@ -29,16 +32,20 @@ def _script(task: str, criterion: str, shelf: Shelf, rng: np.random.Generator) -
 
 
 def physiological(shelf: Shelf, rng: np.random.Generator) -> Script:
+    """Return a script with warnings by criterion i: somebody's body is in distress."""
     return _script('physiological', 'i', shelf, rng)
 
 
 def weather_and_nature(shelf: Shelf, rng: np.random.Generator) -> Script:
+    """Return a script with warnings by criterion ii: severe weather and natural hazards."""
     return _script('weather and nature', 'ii', shelf, rng)
 
 
 def equipment(shelf: Shelf, rng: np.random.Generator) -> Script:
+    """Return a script with warnings by criterion iii: damage to equipment, and fire."""
     return _script('equipment', 'iii', shelf, rng)
 
 
 def hazard(shelf: Shelf, rng: np.random.Generator) -> Script:
+    """Return a script with warnings by criterion iv: danger in the surroundings."""
     return _script('hazard', 'iv', shelf, rng)

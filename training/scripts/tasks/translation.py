@@ -1,4 +1,4 @@
-"""Streaming translation between English and Chinese, by the sentence and by the part."""
+"""These generators translate between English and Chinese as a stream, by the sentence and by the part."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ CATEGORY = 'streaming translation'
 
 
 def recorded(shelf: Shelf, said: Language, wanted: Language, rng: np.random.Generator) -> Line | None:
-    """Half the time, where the library has some: real speech with its translation."""
+    """Return, half the time and where the library has some, real speech with its translation; else None."""
     if not shelf.categories('translated', LANGUAGES[said]) or rng.random() < 0.5:
         return None
     clip = shelf.draw(rng, 'translated', LANGUAGES[said])
@@ -20,6 +20,7 @@ def recorded(shelf: Shelf, said: Language, wanted: Language, rng: np.random.Gene
 
 
 def english_to_chinese(shelf: Shelf, rng: np.random.Generator) -> Script:
+    """Return a script of English sentences, each translated into Chinese when it is complete."""
     prefix, lines = instructed(shelf.texts, 'en to zh', rng)
     for english, chinese in some(rng, shelf.texts['phrases'], 5):
         say = (Say(text=chinese, language='chinese'),)
@@ -29,6 +30,7 @@ def english_to_chinese(shelf: Shelf, rng: np.random.Generator) -> Script:
 
 
 def chinese_to_english(shelf: Shelf, rng: np.random.Generator) -> Script:
+    """Return a script of Chinese sentences, each translated into English when it is complete."""
     prefix, lines = instructed(shelf.texts, 'zh to en', rng)
     for english, chinese in some(rng, shelf.texts['phrases'], 5):
         speech = Speech(text=chinese, language='chinese', speaker=1)
@@ -38,6 +40,10 @@ def chinese_to_english(shelf: Shelf, rng: np.random.Generator) -> Script:
 
 
 def simultaneous(shelf: Shelf, rng: np.random.Generator) -> Script:
+    """Return a script of English sentences that are interpreted part by part.
+
+    Each part is due in Chinese after its last word, while the speaker goes on.
+    """
     prefix, lines = instructed(shelf.texts, 'simultaneous', rng)
     for parts in some(rng, shelf.texts['simultaneous'], 3):
         say, words = [], 0
@@ -50,6 +56,7 @@ def simultaneous(shelf: Shelf, rng: np.random.Generator) -> Script:
 
 
 def phrase(shelf: Shelf, rng: np.random.Generator) -> Script:
+    """Return a script in which the user asks in English for the Chinese of phrases."""
     lines = []
     for english, chinese in some(rng, shelf.texts['phrases'], 3):
         ask = pick(rng, shelf.texts['phrase requests'])

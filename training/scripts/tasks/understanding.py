@@ -1,4 +1,4 @@
-"""Streaming audio understanding: describing, counting, comparing sounds, and saying when they were heard."""
+"""These generators have sounds described, counted and compared, and ask when they were heard."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ _ORDINALS = ('first', 'second', 'third')
 
 
 def describe(shelf: Shelf, rng: np.random.Generator) -> Script:
+    """Return a script of different sounds, each named as soon as it can be known."""
     prefix, lines = instructed(shelf.texts, 'describe', rng)
     for category in some(rng, shelf.categories('sound', 'any'), 5):
         clip = shelf.draw(rng, 'sound', 'any', category)
@@ -21,7 +22,10 @@ def describe(shelf: Shelf, rng: np.random.Generator) -> Script:
 
 
 def count(shelf: Shelf, rng: np.random.Generator) -> Script:
-    """One clip again and again, a second apart; the report comes when it has stayed away for longer than that."""
+    """Return a script that repeats one clip and asks how often it was heard.
+
+    The repetitions are less than a second apart; the question comes when they are over.
+    """
     clip = shelf.draw(rng, 'tag', 'short')
     prefix, lines = instructed(shelf.texts, 'count', rng, what=clip.category)
     times = int(rng.integers(2, 6))
@@ -35,7 +39,10 @@ def count(shelf: Shelf, rng: np.random.Generator) -> Script:
 
 
 def compare(shelf: Shelf, rng: np.random.Generator) -> Script:
-    """Two cuts of continuous sounds whose lengths differ by a factor of two or more."""
+    """Return a script that asks which of two continuous sounds lasted longer.
+
+    Their lengths differ by a factor of two or more.
+    """
     prefix, lines = instructed(shelf.texts, 'compare', rng)
     for _ in range(2):
         short, long = float(rng.uniform(0.6, 1.0)), float(rng.uniform(2.2, 3.0))
@@ -50,6 +57,7 @@ def compare(shelf: Shelf, rng: np.random.Generator) -> Script:
 
 
 def locate_in_time(shelf: Shelf, rng: np.random.Generator) -> Script:
+    """Return a script of three sounds, followed by questions about when two of them were heard."""
     prefix, lines = instructed(shelf.texts, 'locate in time', rng)
     heard = some(rng, shelf.categories('sound', 'any'), 3)
     for category in heard:

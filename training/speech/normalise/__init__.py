@@ -1,1 +1,1 @@
-"""Written text into its spoken form (paper Figure 16)."""
+"""Normalisation turns written text into its spoken form (paper Figure 16)."""

@@ -1,4 +1,4 @@
-"""English as it is read aloud: numbers, dates, units, money, abbreviations, symbols (Figure 16, rules 2–4)."""
+"""These rules read English aloud: numbers, dates, units, money, abbreviations, symbols (Figure 16, rules 2–4)."""
 
 from __future__ import annotations
 
@@ -34,12 +34,15 @@ _DIGITS = ('zero', 'one', 'two', 'three', 'four', 'five', 'six', 'seven', 'eight
 
 
 def digits(text: str) -> str:
-    """Digit by digit: '007' → 'zero zero seven'; anything else in `text` is passed over."""
+    """Read `text` digit by digit: '007' → 'zero zero seven'; anything else in `text` is passed over."""
     return ' '.join(_DIGITS[int(character)] for character in text if character.isdigit())
 
 
 def cardinal(text: str) -> str:
-    """'1,234.50' → 'one thousand two hundred and thirty-four point five zero'; long or 0-led numbers digit by digit."""
+    """Read a number aloud: '1,234.50' → 'one thousand two hundred and thirty-four point five zero'.
+
+    A whole part that is longer than 15 digits or led by 0 is read digit by digit.
+    """
     whole, _, fraction = text.replace(',', '').partition('.')
     if len(whole) > 15 or (len(whole) > 1 and whole[0] == '0'):
         said = digits(whole)
@@ -49,12 +52,12 @@ def cardinal(text: str) -> str:
 
 
 def ordinal(number: int) -> str:
-    """21 → 'twenty-first'."""
+    """Read an ordinal number aloud: 21 → 'twenty-first'."""
     return num2words(number, to='ordinal').replace(',', '')
 
 
 def year(number: int) -> str:
-    """2024 → 'twenty twenty-four'; 1905 → 'nineteen oh-five'."""
+    """Read a year aloud: 2024 → 'twenty twenty-four'; 1905 → 'nineteen oh-five'."""
     return num2words(number, to='year').replace(',', '')
 
 
@@ -119,7 +122,7 @@ def _time(match: re.Match[str]) -> str:
 
 
 def _full_stop(match: re.Match[str]) -> str:
-    """The dot of an abbreviation that is also the last of its sentence."""
+    """Return the dot of an abbreviation that is also the last of its sentence."""
     rest = match.string[match.end() :]
     return '.' if match[0].endswith('.') and re.match(r'["\')”’]*(?:\s*$|\s+["\'(“‘]*[A-Z])', rest) else ''
 

@@ -1,4 +1,4 @@
-"""What the rules of english.py say for months, money, units, abbreviations and symbols."""
+"""These tables hold what the rules of english.py say for months, money, units, abbreviations and symbols."""
 
 from __future__ import annotations
 

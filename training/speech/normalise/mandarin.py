@@ -1,4 +1,4 @@
-"""Chinese as it is read aloud: numbers, dates, units, money, abbreviations, symbols (Figure 16, rules 2–4)."""
+"""These rules read Chinese aloud: numbers, dates, units, money, abbreviations, symbols (Figure 16, rules 2–4)."""
 
 from __future__ import annotations
 
@@ -53,12 +53,15 @@ _SCALE = r'(?P<scale>[百千万亿]{1,2})?'
 
 
 def digits(text: str) -> str:
-    """Digit by digit: '110' → '一一零'; anything else in `text` is passed over."""
+    """Read `text` digit by digit: '110' → '一一零'; anything else in `text` is passed over."""
     return ''.join(_DIGITS[int(character)] for character in text if character.isdigit())
 
 
 def cardinal(text: str) -> str:
-    """'1,234.50' → '一千二百三十四点五零'; numbers too long to count or led by 0 are read digit by digit."""
+    """Read a number aloud: '1,234.50' → '一千二百三十四点五零'.
+
+    A whole part that is longer than 16 digits or led by 0 is read digit by digit.
+    """
     whole, _, fraction = text.replace(',', '').partition('.')
     if len(whole) > 16 or (len(whole) > 1 and whole[0] == '0'):
         said = digits(whole)

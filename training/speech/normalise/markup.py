@@ -1,4 +1,7 @@
-"""What is on a page for the eye only: markdown, code, links, paths, hashtags, emoji (Figure 16, first rule)."""
+"""These rules drop what is on a page for the eye only (Figure 16, first rule).
+
+That is markdown, code, links, paths, hashtags and emoji.
+"""
 
 from __future__ import annotations
 
@@ -68,7 +71,7 @@ def _without_code(text: str, language: str, changes: set[Change]) -> str:
 
 
 def _one_line(text: str, language: str, changes: set[Change]) -> str:
-    """Lines in a row; a heading, a list item, a table row or a paragraph ends like a sentence."""
+    """Put lines in a row; a heading, a list item, a table row or a paragraph ends like a sentence."""
     said: list[str] = []
 
     def close() -> None:
@@ -99,7 +102,10 @@ def _one_line(text: str, language: str, changes: set[Change]) -> str:
 
 
 def strip_markup(text: str, language: str, changes: set[Change]) -> str:
-    """The words of `text` on one line; what only looks is gone. Adds to `changes` what was done."""
+    """Return the words of `text` on one line; what is there for the eye only is gone.
+
+    The kinds of change that were made are added to `changes`.
+    """
     text = _without_code(text, language, changes)
     text = apply(_RULES, text, changes)
     return _one_line(text, language, changes)

@@ -1,4 +1,4 @@
-"""What a rewriting step is: a pattern, what it is read as, and the kind of change that it counts as."""
+"""A rewrite rule has a pattern, what it is read as, and the kind of change that it counts as."""
 
 from __future__ import annotations
 
@@ -23,7 +23,10 @@ STOPS = '.!?:;,。！？：；，、'
 
 @dataclass(frozen=True)
 class RewriteRule:
-    """Whatever matches `pattern` is read as `spoken`: a template, or a function of the match."""
+    """A `RewriteRule` reads whatever matches `pattern` as `spoken`: a template, or a function of the match.
+
+    `change` is the kind of change that it counts as.
+    """
 
     change: Change
     pattern: re.Pattern[str]
@@ -31,7 +34,7 @@ class RewriteRule:
 
 
 def apply(rules: Iterable[RewriteRule], text: str, changes: set[Change]) -> str:
-    """Runs the rules in order, and adds to `changes` the kinds of those that changed something."""
+    """Run the rules in order, and add to `changes` the kinds of those that changed something."""
     for rule in rules:
         read = rule.pattern.sub(rule.spoken, text)
         if read != text:

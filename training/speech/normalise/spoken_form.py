@@ -1,6 +1,9 @@
-"""Written text to spoken form, by rules or by a language model, and texts made comparable for a word error rate.
+"""This module brings written text to its spoken form, by rules or by a language model.
 
-Figure 16's facts; the rules are this project's. Rules are the default: the same text always gives the same words.
+It also makes texts comparable for a word error rate.
+
+The kinds of change are Figure 16's; the rules are this project's. Rules are the default: the same text always gives the
+same words.
 """
 
 from __future__ import annotations
@@ -37,7 +40,10 @@ _TIDY = [
 
 
 class SpokenForm(BaseModel):
-    """What is to be said, and what kinds of change led there (Figure 16's tags, in its order; none: unchanged)."""
+    """A `SpokenForm` is what is to be said, and what kinds of change led there.
+
+    `changes` are Figure 16's tags, in its order; none if the text is unchanged.
+    """
 
     model_config = ConfigDict(extra='forbid', frozen=True)
 
@@ -49,7 +55,7 @@ Rewriter = Callable[[str, Language], SpokenForm]
 
 
 def rewrite(text: str, language: Language) -> SpokenForm:
-    """The words that a person reading `text` aloud would say, on one line.
+    """Return the words that a person reading `text` aloud would say, on one line.
 
     Spoken text comes back as it is, with no changes, and so does what this function returned. Links, paths and emoji
     are dropped; the result is empty if nothing else was there.
@@ -78,7 +84,7 @@ def _rewrite_once(text: str, language: Language, changes: set[Change]) -> str:
 
 
 def _plain(character: str) -> str:
-    """Width and presentation forms as ordinary characters; control characters as spaces."""
+    """Return width and presentation forms as ordinary characters; control characters as spaces."""
     if character in _SPOKEN_MARKS or character.isascii():
         return character if character.isprintable() or character == '\n' else ' '
     if character.isdecimal():
@@ -103,29 +109,32 @@ M = TypeVar('M', bound=BaseModel)
 
 
 class Asks(Protocol):
-    """A language model that answers in the shape of a pydantic model."""
+    """`Asks` is a language model that answers in the shape of a pydantic model."""
 
     def ask(self, prompt: str, answer: type[M]) -> M:
-        """The validated answer; the client retries, and raises when it has no answer."""
+        """Return the validated answer; the client retries, and raises when it has no answer."""
         ...
 
 
 class _Rewritten(BaseModel):
-    """The answer that prompts/spoken_form.md asks for."""
+    """`_Rewritten` is the answer that prompts/spoken_form.md asks for."""
 
     rewritten: str = Field(min_length=1)
     changes: tuple[Change, ...]
 
 
 class LlmRewriter:
-    """A language model as the rewriter (paper B.4); the rules then finish what it left in written form."""
+    """An `LlmRewriter` has a language model rewrite a text (paper B.4).
+
+    The rules then finish what it left in written form.
+    """
 
     def __init__(self, model: Asks) -> None:
         self._model = model
         self._prompt = (Path(__file__).parent / 'prompts' / 'spoken_form.md').read_text(encoding='utf-8')
 
     def __call__(self, text: str, language: Language) -> SpokenForm:
-        """Raises what the model's client raises."""
+        """Return the model's spoken form of `text`. Raises what the model's client raises."""
         name = {'en': 'English', 'zh': 'Chinese'}[language]
         answer = self._model.ask(self._prompt.replace('{language}', name).replace('{text}', text), _Rewritten)
         finished = rewrite(answer.rewritten, language)
@@ -153,7 +162,7 @@ _SPELLING = re.compile(rf'\b({"|".join(sorted(_SPELLINGS, key=len, reverse=True)
 
 
 def normalise_for_wer(text: str, language: Language) -> str:
-    """Words (Chinese: characters) with single spaces between: lower case, no punctuation, numbers in digits.
+    """Return words (Chinese: characters) with single spaces between: lower case, no punctuation, numbers in digits.
 
     Different ways to say one number become one: 'twenty twenty-four', 'two thousand and twenty-four', '2024'.
     """
@@ -170,7 +179,10 @@ _MAGNITUDES = {'hundred': 100, 'thousand': 10**3, 'million': 10**6, 'billion': 1
 
 
 def _in_digits(words: Sequence[str]) -> list[str]:
-    """Each run of number words as one word of digits, its numbers one after the other: 'nineteen oh five' → '1905'."""
+    """Return each run of number words as one word of digits, its numbers one after the other.
+
+    An example is 'nineteen oh five' → '1905'.
+    """
     result: list[str] = []
     run = ''  # numbers that are complete
     number: _Number | None = None
@@ -201,7 +213,7 @@ def _in_digits(words: Sequence[str]) -> list[str]:
 
 
 class _Number:
-    """A number as its words come in: 'two hundred' takes 'five' but not 'hundred'."""
+    """A `_Number` grows as its words come in: 'two hundred' takes 'five' but not 'hundred'."""
 
     def __init__(self, word: str) -> None:
         self._done = 0
@@ -214,7 +226,7 @@ class _Number:
         return str(self._done + self._part)
 
     def takes(self, word: str) -> bool:
-        """True if `word` continues the number, which it then does."""
+        """Return True if `word` continues the number, which it then does."""
         if word in _VALUES:
             value = _VALUES[word]
             if not 0 < value < self._room:
