@@ -16,8 +16,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from training.sources.base import SPLITS, Source, SourceError, Split, read_json, split_of
 
-Record = dict[str, Any]
-Role = Literal['user', 'assistant']
+JsonRecord = dict[str, Any]
+TurnRole = Literal['user', 'assistant']
 
 CHINESE = re.compile(r'[\u4e00-\u9fff]')
 LATIN_WORD = re.compile(r'[A-Za-z]+')
@@ -34,7 +34,7 @@ class Turn(BaseModel):
 
     model_config = ConfigDict(extra='forbid', frozen=True, str_strip_whitespace=True)
 
-    role: Role
+    role: TurnRole
     text: str = Field(min_length=1)
 
 
@@ -62,7 +62,7 @@ class Dialogue(BaseModel):
         return self
 
 
-Turns = Iterable[tuple[Role, str]]
+Turns = Iterable[tuple[TurnRole, str]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +72,7 @@ class TextSource(Source):
     With `language` None, the language is told from the text of each record.
     """
 
-    turns: Callable[[Record], Turns]
+    turns: Callable[[JsonRecord], Turns]
     language: str | None
     identifier: str | None = None  # the field that tells the records of a file apart; None: their number
     split_in_name: bool = False  # whether the publisher has a split, told by the files' names
@@ -103,7 +103,7 @@ class TextSource(Source):
         if kept < read:
             _log.warning("%s at '%s': %d of %d records are no dialogue", self.title, root, read - kept, read)
 
-    def _dialogue(self, record: Record, root: Path, path: Path, number: int) -> Dialogue | None:
+    def _dialogue(self, record: JsonRecord, root: Path, path: Path, number: int) -> Dialogue | None:
         try:
             turns = [{'role': role, 'text': text or ''} for role, text in self.turns(record)]
             language = self.language or spoken_language(' '.join(turn['text'] for turn in turns))
@@ -141,11 +141,11 @@ def _exchange(question: str, answer: str) -> Turns:
     return [('user', question), ('assistant', answer)]
 
 
-def _conversation(turns: Iterable[Record]) -> Turns:
+def _conversation(turns: Iterable[JsonRecord]) -> Turns:
     return [('user' if turn['from'] == 'human' else 'assistant', turn['value']) for turn in turns]
 
 
-def moss(record: Record) -> Turns:
+def moss(record: JsonRecord) -> Turns:
     """Yield the turns of a MOSS record.
 
     They are in `plain_text` of moss-002, in `chat` of moss-003, or in `conversation` of its first sample.
@@ -162,22 +162,22 @@ def moss(record: Record) -> Turns:
             yield from _exchange(turn['human'], turn['assistant'])
 
 
-def gammacorpus(record: Record) -> Turns:
+def gammacorpus(record: JsonRecord) -> Turns:
     """Return the turns of a GammaCorpus record: `question` and `answer`."""
     return _exchange(record['question'], record['answer'])
 
 
-def ultrachat(record: Record) -> Turns:
+def ultrachat(record: JsonRecord) -> Turns:
     """Return the turns of an UltraChat record: `data` holds what user and assistant say in turn."""
     return [('assistant' if number % 2 else 'user', text) for number, text in enumerate(record['data'])]
 
 
-def magpie(record: Record) -> Turns:
+def magpie(record: JsonRecord) -> Turns:
     """Return the turns of a Magpie record: `conversations`, each turn from 'human' or 'gpt'."""
     return _conversation(record['conversations'])
 
 
-def dureader(record: Record) -> Turns:
+def dureader(record: JsonRecord) -> Turns:
     """Return the turns of a DuReader record: `question` and the first of `answers`.
 
     The test set has no answers; the answer is then empty.
@@ -185,12 +185,12 @@ def dureader(record: Record) -> Turns:
     return _exchange(record['question'], next(iter(record.get('answers', ())), ''))
 
 
-def instruction(record: Record) -> Turns:
+def instruction(record: JsonRecord) -> Turns:
     """Return the turns of an instruction record: `instruction` with `input`, which may be empty, and `output`."""
     return _exchange(f'{record["instruction"]}\n{record["input"]}', record['output'])
 
 
-def belle(record: Record) -> Turns:
+def belle(record: JsonRecord) -> Turns:
     """Return the turns of a BELLE record: `conversations`, or an instruction and its output.
 
     In the multi-turn set the instruction holds the turns so far.
@@ -200,13 +200,13 @@ def belle(record: Record) -> Turns:
     turns = BELLE_TURN.findall(record['instruction']) if record['instruction'].startswith('Human:') else ()
     if not turns:
         return instruction(record)
-    said: list[tuple[Role, str]] = [('user' if role == 'Human' else 'assistant', text) for role, text in turns]
+    said: list[tuple[TurnRole, str]] = [('user' if role == 'Human' else 'assistant', text) for role, text in turns]
     if said[-1][0] == 'assistant' and not said[-1][1].strip():  # the place of the answer
         said.pop()
     return [*said, ('assistant', record['output'])]
 
 
-def webquestions(record: Record) -> Turns:
+def webquestions(record: JsonRecord) -> Turns:
     """Return the turns of a WebQuestions record.
 
     They are `utterance`, and the descriptions in the list expression `targetValue`.

@@ -21,10 +21,10 @@ from types import TracebackType
 from typing import IO, Any
 
 import numpy as np
-import soxr
 
-from audio_interaction_ros.audio.formats import Samples, from_integers
-from training.speech.voices import SAMPLE_RATE, Phone, Said, SpeechError, Voice, Word, one_line
+from audio_interaction_ros.audio import SAMPLE_RATE_HZ
+from audio_interaction_ros.audio.formats import Samples
+from training.speech.voices import Phone, Said, SpeechError, Voice, Word, from_pcm, one_line
 
 _SYNCHRONOUS, _UTF8, _CHARACTER = 2, 1, 1  # synchronous: no thread that a fork would lose, no sound device
 _END_PAUSE = 0x1000  # without it the echo of some voices is cut off
@@ -87,8 +87,7 @@ class Speaker:
         said: dict[str, Any] = json.loads(header)
         if said['error']:
             raise SpeechError(f'espeak-ng could not speak {text[:40]!r} with voice {voice.name}: {said["error"]}.')
-        pcm = from_integers(np.frombuffer(stdout.read(said['bytes']), '<i2'))
-        samples = np.clip(soxr.resample(pcm, said['rate_hz'], SAMPLE_RATE), -1.0, 1.0).astype(np.float32)
+        samples = from_pcm(stdout.read(said['bytes']), said['rate_hz'])
         end_s = spoken_until_s(samples)
         return Said(samples, _words(text, said['words'], end_s), _phones(said['phones'], end_s))
 
@@ -125,7 +124,7 @@ def _phones(starts: Sequence[tuple[str, float]], end_s: float) -> tuple[Phone, .
 def spoken_until_s(samples: Samples) -> float:
     """Return the seconds to the end of the last sample that is more than silence."""
     loud = np.flatnonzero(np.abs(samples) > 0.01 * max(float(np.abs(samples).max()), 1e-9))
-    return float(loud[-1] + 1) / SAMPLE_RATE if len(loud) else len(samples) / SAMPLE_RATE
+    return float(loud[-1] + 1) / SAMPLE_RATE_HZ if len(loud) else len(samples) / SAMPLE_RATE_HZ
 
 
 # --- the server process -------------------------------------------------------------------------------

@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
+from audio_interaction_ros.audio import SAMPLE_RATE_HZ
+from audio_interaction_ros.audio.formats import Samples
 from training.speech.espeak import Speaker
-from training.speech.voices import SAMPLE_RATE, Voice
+from training.speech.voices import Voice
 
 
-def ordinary_speech(rng: np.random.Generator, voices: Sequence[Voice], speaker: Speaker) -> NDArray[np.float32]:
+def ordinary_speech(rng: np.random.Generator, voices: Sequence[Voice], speaker: Speaker) -> Samples:
     """Return one or two random sentences in one voice's language, 0.15-0.8 s apart: float32 [n] mono at 16 kHz.
 
     The voice is drawn from ``voices``, its rate and pitch varied a little, and the sentences drawn from
@@ -25,10 +26,10 @@ def ordinary_speech(rng: np.random.Generator, voices: Sequence[Voice], speaker: 
         pitch=int(np.clip(voice.pitch + rng.integers(-8, 9), 0, 99)),
     )
     sentences = [text for language, text in ORDINARY_SENTENCES if language == voice.language]
-    parts: list[NDArray[np.float32]] = []
+    parts: list[Samples] = []
     for index in rng.choice(len(sentences), size=int(rng.integers(1, 3)), replace=False):
         if parts:
-            parts.append(np.zeros(int(rng.uniform(0.15, 0.8) * SAMPLE_RATE), dtype=np.float32))
+            parts.append(np.zeros(int(rng.uniform(0.15, 0.8) * SAMPLE_RATE_HZ), dtype=np.float32))
         parts.append(speaker.speak(sentences[int(index)], voice).samples)
     return np.concatenate(parts)
 

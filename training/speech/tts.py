@@ -17,12 +17,9 @@ from typing import Protocol
 
 import httpx
 import numpy as np
-import soxr
 
-from audio_interaction_ros.audio import SAMPLE_RATE_HZ
-from audio_interaction_ros.audio.formats import Samples, from_integers
 from training.speech.espeak import Speaker
-from training.speech.voices import TRAIN_VOICES, VALIDATION_VOICES, Said, SpeechError, Voice, one_line
+from training.speech.voices import TRAIN_VOICES, VALIDATION_VOICES, Said, SpeechError, Voice, from_pcm, one_line
 
 
 class TextToSpeech(Protocol):
@@ -59,12 +56,7 @@ def one_side(names: Sequence[str], split: str) -> tuple[str, ...]:
     )
 
 
-def _from_pcm(pcm: bytes, rate_hz: int) -> Samples:
-    speech = from_integers(np.frombuffer(pcm[: len(pcm) & ~1], '<i2'))
-    return np.clip(soxr.resample(speech, rate_hz, SAMPLE_RATE_HZ), -1.0, 1.0).astype(np.float32)
-
-
-# Of espeak-ng 1.51's other accents and variants those that a recogniser follows as well as the voices of speech.py; it
+# Of espeak-ng 1.51's other accents and variants those that a recogniser follows as well as those of voices.py; it
 # loses most of what whispers, robots, and such as 'grandma', 'Andy' or 'norbert' say.
 _MORE_ACCENTS = ('en-gb-x-gbclan', 'en-us-nyc')
 _MORE_FOR_TRAINING = tuple(
@@ -179,7 +171,7 @@ class PiperTts:
         if done.returncode != 0 or len(done.stdout) < 2:
             said = ' '.join(done.stderr.decode(errors='replace').split())[-300:] or 'no sound came back'
             raise SpeechError(f'Piper failed with voice {voice} ({said}); try {model.path} on the command line.')
-        return Said(_from_pcm(done.stdout, model.rate_hz))
+        return Said(from_pcm(done.stdout, model.rate_hz))
 
 
 def _piper_model(path: Path) -> _PiperModel:
@@ -252,4 +244,4 @@ class CosyVoiceTts:
             ) from None
         if len(pcm) < 2 or len(pcm) % 2:
             raise SpeechError(f'{self._url} answered with {len(pcm)} bytes, which are no 16-bit samples; see its log.')
-        return Said(_from_pcm(bytes(pcm), rate_hz))
+        return Said(from_pcm(bytes(pcm), rate_hz))

@@ -7,12 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+import soxr
 
+from audio_interaction_ros.audio import SAMPLE_RATE_HZ
+from audio_interaction_ros.audio.formats import Samples, from_integers
 from training.errors import CorpusError
-
-SAMPLE_RATE = 16_000
-
 
 Word = tuple[str, float, float]  # with its start and end in seconds
 
@@ -34,7 +33,7 @@ class Said:
     `words` are those between spaces and `phones` the phonemes, each with start and end in seconds, if the engine tells.
     """
 
-    samples: NDArray[np.float32]
+    samples: Samples
     words: tuple[Word, ...] | None = None
     phones: tuple[Phone, ...] = ()
 
@@ -90,3 +89,9 @@ def one_line(text: str) -> str:
     if not line:
         raise SpeechError(f'There is nothing to say in {text[:40]!r}; leave it out.')
     return line
+
+
+def from_pcm(pcm: bytes, rate_hz: int) -> Samples:
+    """Return 16-bit little-endian mono sound as float32 [n] at 16 kHz; an odd last byte is dropped."""
+    speech = from_integers(np.frombuffer(pcm[: len(pcm) & ~1], '<i2'))
+    return np.clip(soxr.resample(speech, rate_hz, SAMPLE_RATE_HZ), -1.0, 1.0).astype(np.float32)

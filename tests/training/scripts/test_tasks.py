@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from audio_interaction_ros.audio import SAMPLE_RATE_HZ
 from training.clips.store import ClipStore, ClipStoreError, StoredClip, write_part
 from training.corpus.recipe import CorpusRecipe
 from training.procedural.registry import ALL_TYPES
@@ -19,7 +20,7 @@ from training.scripts.shelf import Shelf
 from training.speech.casting import cast, utterance_id
 from training.speech.espeak import Speaker
 from training.speech.tts import EspeakTts
-from training.speech.voices import SAMPLE_RATE, SpeechError
+from training.speech.voices import SpeechError
 from training.streams import Role, schedule
 
 TYPES = [
@@ -71,7 +72,7 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> ClipStore:
             recording=name,
         )
         rows.append((clip, kind.render(np.random.default_rng(1))))
-    hiss = np.random.default_rng(2).standard_normal(5 * SAMPLE_RATE).astype(np.float32) * 0.1
+    hiss = np.random.default_rng(2).standard_normal(5 * SAMPLE_RATE_HZ).astype(np.float32) * 0.1
     for sort in ('event', 'ambient'):
         rows.append((StoredClip(id=sort, kind='noise', category='noise', tags=(sort,), recording=sort), hiss))
     write_part(folder / 'part', rows)
@@ -287,7 +288,7 @@ def test_a_performed_reply_falls_in_the_chunk_where_its_word_ends(library: ClipS
         recording='r',
         words=(('one', 0.0, 0.5), ('two', 0.5, 1.0), ('three', 1.0, 1.5)),
     )
-    tone = (0.3 * np.sin(np.arange(int(1.5 * SAMPLE_RATE)) / 5)).astype(np.float32)
+    tone = (0.3 * np.sin(np.arange(int(1.5 * SAMPLE_RATE_HZ)) / 5)).astype(np.float32)
     write_part(tmp_path / 'speech', [(clip, tone)])
     stream, samples = perform(
         's',
@@ -315,7 +316,7 @@ def test_layers_sound_but_are_not_answered(library: ClipStore, tmp_path: Path):
     script = Script(category='proactive respond', task='hazard', lines=lines)
     stream, _ = perform('s', script, 'train', {}, library, ClipStore(tmp_path), Performance(), np.random.default_rng(9))
     assert {event.role for event in stream.events} == {Role.AMBIENT, Role.FOREGROUND}
-    assert len(stream.replies) == 1 and stream.replies[0].due - stream.replies[0].onset <= 1.2 * SAMPLE_RATE
+    assert len(stream.replies) == 1 and stream.replies[0].due - stream.replies[0].onset <= 1.2 * SAMPLE_RATE_HZ
 
 
 def test_without_curation_any_sounds_meet_and_are_labelled_by_the_same_rules(library: ClipStore):
@@ -338,8 +339,8 @@ def test_without_curation_any_sounds_meet_and_are_labelled_by_the_same_rules(lib
 
 def test_without_tfjp_a_clip_is_heard_as_it_is(library: ClipStore, tmp_path: Path):
     """Half a second of noise, a second of nothing, and noise again for a length that is no multiple of 200 ms."""
-    noise = 0.3 * np.random.default_rng(4).standard_normal(SAMPLE_RATE).astype(np.float32)
-    pause = np.concatenate([noise[:8_000], np.zeros(SAMPLE_RATE, np.float32), noise[:7_777]])
+    noise = 0.3 * np.random.default_rng(4).standard_normal(SAMPLE_RATE_HZ).astype(np.float32)
+    pause = np.concatenate([noise[:8_000], np.zeros(SAMPLE_RATE_HZ, np.float32), noise[:7_777]])
     clips = [(library[id_], library.samples(id_)) for id_ in ('event', 'ambient')]
     clips.append((StoredClip(id='pause', category='door', respond=False, recording='r'), pause))
     write_part(tmp_path / 'clips', clips)

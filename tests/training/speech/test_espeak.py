@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 import soxr
 
+from audio_interaction_ros.audio import SAMPLE_RATE_HZ
 from training.speech.espeak import Speaker
-from training.speech.voices import SAMPLE_RATE, TRAIN_VOICES, SpeechError, Voice
+from training.speech.voices import TRAIN_VOICES, SpeechError, Voice
 
 pytestmark = pytest.mark.skipif(shutil.which('espeak-ng') is None, reason='needs espeak-ng')
 
@@ -33,12 +34,12 @@ def test_every_word_has_its_time_in_order_and_within_the_sound():
     assert words is not None
     assert [word for word, _, _ in words] == text.split()
     edges = [edge for _, start, end in words for edge in (start, end)]
-    assert edges == sorted(edges) and edges[0] >= 0 and edges[-1] <= len(samples) / SAMPLE_RATE
+    assert edges == sorted(edges) and edges[0] >= 0 and edges[-1] <= len(samples) / SAMPLE_RATE_HZ
     assert min(end - start for _, start, end in words) > 0.05
     # 'letter' is longer than 'the', and there is sound in it.
     (_, start, end) = words[3]
     assert end - start > words[2][2] - words[2][1]
-    assert float(np.abs(samples[int(start * SAMPLE_RATE) : int(end * SAMPLE_RATE)]).max()) > 0.05
+    assert float(np.abs(samples[int(start * SAMPLE_RATE_HZ) : int(end * SAMPLE_RATE_HZ)]).max()) > 0.05
 
 
 def test_phonemes_lie_on_their_words_and_are_named_without_stress_length_or_tone():
@@ -83,7 +84,7 @@ def test_it_is_what_the_program_says():
     command = ['espeak-ng', '-b', '1', '-v', voice.name, '-s', '151', '-p', '30', '--stdin', '--stdout']
     wav = subprocess.run(command, input=b'Did you see the game last night?', capture_output=True, check=True).stdout
     pcm = np.frombuffer(wav[44:], '<i2').astype(np.float32) / 32_768
-    expected = soxr.resample(pcm, int.from_bytes(wav[24:28], 'little'), SAMPLE_RATE)
+    expected = soxr.resample(pcm, int.from_bytes(wav[24:28], 'little'), SAMPLE_RATE_HZ)
     with Speaker() as speaker:
         assert np.array_equal(speaker.speak('Did you see the game last night?', voice).samples, expected)
 

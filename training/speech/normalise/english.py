@@ -20,7 +20,7 @@ from training.speech.normalise.english_words import (
     SYMBOLS,
     UNITS,
 )
-from training.speech.normalise.rules import RewriteRule
+from training.speech.normalise.rules import RewriteRule, either, numeral, symbol
 
 _MONTH = r'(?P<month>' + '|'.join(rf'{name}|{name[:3]}t?\.?' for name in MONTHS) + r')'
 _NUMBER = r'\d{1,3}(?:,\d{3})+(?!\d)(?:\.\d+)?|\d+(?:\.\d+)?'
@@ -234,91 +234,79 @@ def _initials(match: re.Match[str]) -> str:
     return ' '.join(match[0].replace('.', '')) + ('' if match.string[match.end() :].strip('"\')” ') else '.')
 
 
-def _either(words: dict[str, tuple[str, str]]) -> str:
-    return '|'.join(re.escape(word) for word in sorted(words, key=len, reverse=True))
-
-
-def _numeral(pattern: str, spoken: str | Callable[[re.Match[str]], str]) -> RewriteRule:
-    return RewriteRule('numeral_expand', re.compile(pattern), spoken)
-
-
-def _symbol(pattern: str, spoken: str | Callable[[re.Match[str]], str]) -> RewriteRule:
-    return RewriteRule('symbol_replace', re.compile(pattern), spoken)
-
-
 _PER = (
-    rf'(?:/(?P<per>{_either(UNITS)}|hour|minute|second|day|week|month|year|person)'
+    rf'(?:/(?P<per>{either(UNITS)}|hour|minute|second|day|week|month|year|person)'
     r'(?P<per_power>[²³]|(?<=m)[23])?(?![A-Za-z\d]))'
 )
 RULES: list[RewriteRule] = [
-    _symbol(r'(?<![\w.])[\w.+-]*\w@\w[\w-]*(?:\.[\w-]*\w)+', _address),
-    _symbol(r'(?<![\w.])(?:[A-Za-z][\w-]*\.)+(?:com|org|net|edu|gov|io|ai|dev|co|uk|cn)\b(?!\.\w)', _address),
+    symbol(r'(?<![\w.])[\w.+-]*\w@\w[\w-]*(?:\.[\w-]*\w)+', _address),
+    symbol(r'(?<![\w.])(?:[A-Za-z][\w-]*\.)+(?:com|org|net|edu|gov|io|ai|dev|co|uk|cn)\b(?!\.\w)', _address),
     # Telephone numbers
-    _numeral(r'(?<![\w.])\+\d{1,3}(?:[ .-]?\(?\d{1,4}\)?){2,5}(?![\w-])', _phone),
-    _numeral(r'(?<![\w.])(?:1[ -])?\(\d{3}\)\s?\d{3}[ .-]\d{4}(?![\w-])', _phone),
-    _numeral(r'(?<![\w.$€£-])(?:1[ .-])?\d{3}([ .-])\d{3}\1\d{4}(?![\w-])', _phone),
-    _numeral(rf'(?<![\w.$€£-])\d{{3}}-\d{{4}}(?![\w-])(?!\s?(?:{_either(UNITS)})(?![A-Za-z]))', _phone),
+    numeral(r'(?<![\w.])\+\d{1,3}(?:[ .-]?\(?\d{1,4}\)?){2,5}(?![\w-])', _phone),
+    numeral(r'(?<![\w.])(?:1[ -])?\(\d{3}\)\s?\d{3}[ .-]\d{4}(?![\w-])', _phone),
+    numeral(r'(?<![\w.$€£-])(?:1[ .-])?\d{3}([ .-])\d{3}\1\d{4}(?![\w-])', _phone),
+    numeral(rf'(?<![\w.$€£-])\d{{3}}-\d{{4}}(?![\w-])(?!\s?(?:{either(UNITS)})(?![A-Za-z]))', _phone),
     # Dates and times
-    _numeral(r'(?<![\w/.-])(?P<year>\d{4})([-/])(?P<number>\d{1,2})\2(?P<day>\d{1,2})(?:T(?=\d)|(?![\w/-]))', _date),
-    _numeral(r'(?<![\w/.-])(?P<number>\d{1,2})/(?P<day>\d{1,2})/(?P<year>\d{4}|\d\d)(?![\w/-])', _date),
-    _numeral(
+    numeral(r'(?<![\w/.-])(?P<year>\d{4})([-/])(?P<number>\d{1,2})\2(?P<day>\d{1,2})(?:T(?=\d)|(?![\w/-]))', _date),
+    numeral(r'(?<![\w/.-])(?P<number>\d{1,2})/(?P<day>\d{1,2})/(?P<year>\d{4}|\d\d)(?![\w/-])', _date),
+    numeral(
         rf'\b{_MONTH}\s(?P<day>\d{{1,2}})(?:st|nd|rd|th)?(?:[-–](?P<until>\d{{1,2}}))?\b'
         r'(?:,?\s(?P<year>[12]\d{3})\b)?(?![.:%]\d)',
         _month_date,
     ),
-    _numeral(
+    numeral(
         rf'{_FREE}(?P<day>\d{{1,2}})(?:st|nd|rd|th)?(?:\sof)?\s{_MONTH}(?!\w)(?:,?\s(?P<year>[12]\d{{3}})\b)?',
         _month_date,
     ),
-    _numeral(rf'\b{_MONTH},?\s(?P<year>[12]\d{{3}})\b', _month_date),
-    _numeral(r'(?<=\d)\s?[-–—]\s?(?=\d{1,2}:\d\d)', ' to '),
-    _numeral(rf'{_FREE}{_TIME}(?![\d:]){_HALF_DAY}?', _time),
-    _numeral(rf'{_FREE}(?P<hour>1[0-2]|[1-9]){_HALF_DAY}', _hour),
-    _numeral(r"(?<![\w.])['’]?(?P<year>\d0|1[1-9]\d0|20\d0)['’]?s\b", _decade),
-    _numeral(
+    numeral(rf'\b{_MONTH},?\s(?P<year>[12]\d{{3}})\b', _month_date),
+    numeral(r'(?<=\d)\s?[-–—]\s?(?=\d{1,2}:\d\d)', ' to '),
+    numeral(rf'{_FREE}{_TIME}(?![\d:]){_HALF_DAY}?', _time),
+    numeral(rf'{_FREE}(?P<hour>1[0-2]|[1-9]){_HALF_DAY}', _hour),
+    numeral(r"(?<![\w.])['’]?(?P<year>\d0|1[1-9]\d0|20\d0)['’]?s\b", _decade),
+    numeral(
         r'(?<![\w.$€£])(?P<first>1[1-9]\d\d|20\d\d)\s?[-–—]\s?(?P<second>1[1-9]\d\d|20\d\d|\d\d)(?![\w%]|\.\d)', _years
     ),
-    _numeral(r'(?<![\w.-])\d+(?:-\d+){2,}(?![\w-])', _phone),  # account and book numbers
+    numeral(r'(?<![\w.-])\d+(?:-\d+){2,}(?![\w-])', _phone),  # account and book numbers
     # Amounts
-    _numeral(r'(?<![\w.])(?=\.\d)', '0'),
-    _numeral(
+    numeral(r'(?<![\w.])(?=\.\d)', '0'),
+    numeral(
         rf'{_SIGN}(?:(?<![A-Za-z])(?P<country>US|HK|A|C))?(?P<money>[$€£¥₹₩])\s?(?P<first>{_NUMBER})'
         rf'(?:{_TO}[$€£¥₹₩]?(?P<second>{_NUMBER}))?(?:\s?(?P<scale>{"|".join(SCALES)})\b)?(?!\d){_PER}?',
         _money,
     ),
-    _numeral(rf'{_SIGN}{_FREE}{_AMOUNT}\s?(?P<money>[$€£¥₹₩]|{"|".join(CODES)})(?!\w)', _money),
-    _numeral(
-        rf'{_SIGN}{_FREE}{_AMOUNT}(?:(?P<joint>-)| )?(?P<unit>{_either(UNITS)})(?P<power>[²³]|(?<=m)[23])?'
+    numeral(rf'{_SIGN}{_FREE}{_AMOUNT}\s?(?P<money>[$€£¥₹₩]|{"|".join(CODES)})(?!\w)', _money),
+    numeral(
+        rf'{_SIGN}{_FREE}{_AMOUNT}(?:(?P<joint>-)| )?(?P<unit>{either(UNITS)})(?P<power>[²³]|(?<=m)[23])?'
         rf'(?![A-Za-z\d°]){_PER}?',
         _measure,
     ),
-    _numeral(r"""(?<![\w.'])(?P<feet>\d{1,2})['’](?P<inches>\d{1,2})(?:["”]|'')""", _tall),
-    _numeral(
+    numeral(r"""(?<![\w.'])(?P<feet>\d{1,2})['’](?P<inches>\d{1,2})(?:["”]|'')""", _tall),
+    numeral(
         r'(?<![\w.])(?P<number>\d{1,3}(?:,\d{3})+|\d+)(?:st|nd|rd|th)\b', lambda m: ordinal(int(m[1].replace(',', '')))
     ),
-    _numeral(r'(?<![\w.])24/7(?![\w/])', 'twenty-four seven'),
-    _numeral(r'(?<![\w.])50/50(?![\w/])', 'fifty fifty'),
-    _numeral(
+    numeral(r'(?<![\w.])24/7(?![\w/])', 'twenty-four seven'),
+    numeral(r'(?<![\w.])50/50(?![\w/])', 'fifty fifty'),
+    numeral(
         rf'{_SIGN}(?<![\w./])(?:(?P<whole>\d+)[ -])?(?P<above>\d{{1,3}})/(?P<below>\d{{1,4}})(?![\w/]|\.\d)', _fraction
     ),
-    _numeral(r'(?<![\w.])\d+(?:\.\d+){2,}(?![\w])', _version),
-    _numeral(r'\b(?P<what>[Nn]os?|pp?|[Vv]ol|[Cc]h|[Ff]ig)\.\s?(?=\d)', _cited),
-    _symbol(r'(\d+)\s?[x×]\s?(?=\d)', lambda m: f'{cardinal(m[1])} by '),
-    _symbol(r'(?<=\d)\s+[-−–]\s+(?=\d)', ' minus '),
-    _numeral(r'(?<![\w.:])(\d+):(\d+)(?![\w:])', r'\1 to \2'),
-    _numeral(rf'{_FREE}{_AMOUNT}(?P<scale>k|(?<=\d\d)K|bn|M)(?!\w)', lambda m: f'{_span(m)} {SCALES[m["scale"]]}'),
-    _numeral(rf'{_FREE}(?P<first>{_NUMBER}){_TO}(?P<second>{_NUMBER})(?![\w-])', _span),
+    numeral(r'(?<![\w.])\d+(?:\.\d+){2,}(?![\w])', _version),
+    numeral(r'\b(?P<what>[Nn]os?|pp?|[Vv]ol|[Cc]h|[Ff]ig)\.\s?(?=\d)', _cited),
+    symbol(r'(\d+)\s?[x×]\s?(?=\d)', lambda m: f'{cardinal(m[1])} by '),
+    symbol(r'(?<=\d)\s+[-−–]\s+(?=\d)', ' minus '),
+    numeral(r'(?<![\w.:])(\d+):(\d+)(?![\w:])', r'\1 to \2'),
+    numeral(rf'{_FREE}{_AMOUNT}(?P<scale>k|(?<=\d\d)K|bn|M)(?!\w)', lambda m: f'{_span(m)} {SCALES[m["scale"]]}'),
+    numeral(rf'{_FREE}(?P<first>{_NUMBER}){_TO}(?P<second>{_NUMBER})(?![\w-])', _span),
     # Bare numbers that are most likely years
-    _numeral(r'(?<![\w.,-])(?<!by )(19\d\d|20\d\d)(?![\w-]|[.,]\d)', lambda m: year(int(m[1]))),
-    _numeral(
+    numeral(r'(?<![\w.,-])(?<!by )(19\d\d|20\d\d)(?![\w-]|[.,]\d)', lambda m: year(int(m[1]))),
+    numeral(
         r'(?<=\b[Ii]n )(1[1-8]\d\d)(?![\w-]|[.,]\d)|(?<=\b[Ss]ince )(1[1-8]\d\d)(?![\w-]|[.,]\d)',
         lambda m: year(int(m[0])),
     ),
     # Digits in names such as MP3, 4K and COVID-19
-    _numeral(r'(?<=[A-Za-z])-?(?=\d)', ' '),
-    _numeral(rf'{_SIGN}(?P<first>{_NUMBER})(?:(?=[-–][A-Za-z]))', _number),
-    _numeral(rf'{_SIGN}(?P<first>{_NUMBER})(?=[^\W\d_])', lambda m: f'{_number(m)} '),
-    _numeral(rf'{_SIGN}(?P<first>{_NUMBER})', _number),
+    numeral(r'(?<=[A-Za-z])-?(?=\d)', ' '),
+    numeral(rf'{_SIGN}(?P<first>{_NUMBER})(?:(?=[-–][A-Za-z]))', _number),
+    numeral(rf'{_SIGN}(?P<first>{_NUMBER})(?=[^\W\d_])', lambda m: f'{_number(m)} '),
+    numeral(rf'{_SIGN}(?P<first>{_NUMBER})', _number),
     *(RewriteRule('abbrev_expand', re.compile(rf'(?<![\w.])(?:{p})'), said) for p, said in ABBREVIATIONS.items()),
     *(
         RewriteRule('abbrev_expand', re.compile(rf'(?<![\w.])(?:{p})'), _at_the_end(said))
@@ -326,7 +314,7 @@ RULES: list[RewriteRule] = [
     ),
     RewriteRule('abbrev_expand', re.compile(r'(?<!\w)St\.'), _saint_or_street),
     RewriteRule('abbrev_expand', re.compile(r'(?<![\w.])(?:[A-Za-z]\.){2,}'), _initials),
-    *(_symbol(pattern, said) for pattern, said in SYMBOLS.items()),
+    *(symbol(pattern, said) for pattern, said in SYMBOLS.items()),
     RewriteRule('punctuation_normalize', re.compile(r'[‘’]'), "'"),
     RewriteRule('punctuation_normalize', re.compile(r'[“”„«»]'), '"'),
     RewriteRule('punctuation_normalize', re.compile(r'\s*[—–―]\s*|\s+-+\s+|\s*-{2,}\s*'), ', '),

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 
 import cn2an
 
-from training.speech.normalise.rules import RewriteRule
+from training.speech.normalise.rules import RewriteRule, either, numeral, symbol
 
 _DIGITS = '零一二三四五六七八九'
 _MONEY = {'$': '美元', '€': '欧元', '£': '英镑', '¥': '元', '￥': '元', '₩': '韩元', '₹': '卢比'}
@@ -147,18 +146,6 @@ def _number(match: re.Match[str]) -> str:
     return _signed(match) + cardinal(match['first'])
 
 
-def _either(words: dict[str, str]) -> str:
-    return '|'.join(re.escape(word) for word in sorted(words, key=len, reverse=True))
-
-
-def _numeral(pattern: str, spoken: str | Callable[[re.Match[str]], str]) -> RewriteRule:
-    return RewriteRule('numeral_expand', re.compile(pattern), spoken)
-
-
-def _symbol(pattern: str, spoken: str | Callable[[re.Match[str]], str]) -> RewriteRule:
-    return RewriteRule('symbol_replace', re.compile(pattern), spoken)
-
-
 _SYMBOLS = {
     r'\s*(?:->|=>|[→⇒])\s*': '到',
     r'\s*(?:<=|≤)\s*': '小于等于',
@@ -192,58 +179,58 @@ _SYMBOLS = {
 }
 
 RULES: list[RewriteRule] = [
-    _symbol(r'(?<![A-Za-z\d.])[A-Za-z\d_.+-]+@[A-Za-z\d-]+(?:\.[A-Za-z\d-]*[A-Za-z\d])+', _address),
-    _symbol(
+    symbol(r'(?<![A-Za-z\d.])[A-Za-z\d_.+-]+@[A-Za-z\d-]+(?:\.[A-Za-z\d-]*[A-Za-z\d])+', _address),
+    symbol(
         r'(?<![A-Za-z\d.])(?:[A-Za-z][A-Za-z\d-]*\.)+(?:com|org|net|edu|gov|io|ai|dev|co|cn)(?![A-Za-z\d])', _address
     ),
     # Telephone numbers: mobile, land line with its area code, service numbers in groups, international
-    _numeral(r'(?<![A-Za-z\d.])\+\d{1,3}(?:[ -]?\d{2,11}){1,4}(?![\d-])', _phone),
-    _numeral(r'(?<![A-Za-z\d.-])1[3-9]\d([ -]?)\d{4}\1\d{4}(?![\d-])', _phone),
-    _numeral(r'(?<![A-Za-z\d.-])0\d{2,3}[ -]\d{7,8}(?![\d-])', _phone),
-    _numeral(r'(?<![A-Za-z\d.-])[48]00-\d{3}-?\d{4}(?![\d-])', _phone),
-    _numeral(
+    numeral(r'(?<![A-Za-z\d.])\+\d{1,3}(?:[ -]?\d{2,11}){1,4}(?![\d-])', _phone),
+    numeral(r'(?<![A-Za-z\d.-])1[3-9]\d([ -]?)\d{4}\1\d{4}(?![\d-])', _phone),
+    numeral(r'(?<![A-Za-z\d.-])0\d{2,3}[ -]\d{7,8}(?![\d-])', _phone),
+    numeral(r'(?<![A-Za-z\d.-])[48]00-\d{3}-?\d{4}(?![\d-])', _phone),
+    numeral(
         r'(?:(?<=拨打)|(?<=电话)|(?<=电话是)|(?<=电话：)|(?<=号码)|(?<=号码是)|(?<=号码：))\d{3,}(?![\d.])', _phone
     ),
     # Dates and times
-    _numeral(r'(?<![\d/.-])(?P<year>\d{4})([-/.])(?P<month>\d{1,2})\2(?P<day>\d{1,2})(?:T(?=\d)|(?![\d/-]))', _date),
-    _numeral(r'(?<![\d.])(\d{4})\s?[-–—~]\s?(\d{4})\s?(?=年)', lambda m: f'{digits(m[1])}到{digits(m[2])}'),
-    _numeral(
+    numeral(r'(?<![\d/.-])(?P<year>\d{4})([-/.])(?P<month>\d{1,2})\2(?P<day>\d{1,2})(?:T(?=\d)|(?![\d/-]))', _date),
+    numeral(r'(?<![\d.])(\d{4})\s?[-–—~]\s?(\d{4})\s?(?=年)', lambda m: f'{digits(m[1])}到{digits(m[2])}'),
+    numeral(
         r'(?<![\d.,])(1[1-9]\d\d|20\d\d|\d0(?=年代))\s?(?=年)', lambda m: digits(m[1]) if m[1][2:] else cardinal(m[1])
     ),
-    _numeral(
+    numeral(
         r'(?<![\d.:])(?P<hour>[01]?\d|2[0-4])[:：](?P<minute>[0-5]\d)(?:[:：](?P<second>[0-5]\d))?(?![\d:])', _time
     ),
-    _numeral(r'(?<![\d.])2(?=点(?!\d))', '两'),
-    _numeral(
+    numeral(r'(?<![\d.])2(?=点(?!\d))', '两'),
+    numeral(
         r'(?<![\d.,])(1\d{3}|20\d\d)\s?[-–—~]\s?(1\d{3}|20\d\d)(?![\d.,])', lambda m: f'{digits(m[1])}到{digits(m[2])}'
     ),
-    _numeral(r'(?<![A-Za-z\d.-])\d+(?:-\d+){2,}(?![A-Za-z\d-])', _phone),  # account and book numbers
+    numeral(r'(?<![A-Za-z\d.-])\d+(?:-\d+){2,}(?![A-Za-z\d-])', _phone),  # account and book numbers
     # Amounts
-    _numeral(r'(?<![A-Za-z\d.])(?=\.\d)', '0'),
-    _numeral(rf'{_SIGN}{_FREE}{_AMOUNT}\s?(?P<per>[%‰])', _percent),
-    _numeral(rf'{_SIGN}(?P<money>[$€£¥￥₩₹])\s?{_AMOUNT}\s?{_SCALE}', _money),
-    _numeral(
-        rf'{_SIGN}{_FREE}{_AMOUNT}\s?{_SCALE}\s?(?P<money>[$€£¥￥₩₹]|(?:{_either(_CODES)})(?![A-Za-z]))',
+    numeral(r'(?<![A-Za-z\d.])(?=\.\d)', '0'),
+    numeral(rf'{_SIGN}{_FREE}{_AMOUNT}\s?(?P<per>[%‰])', _percent),
+    numeral(rf'{_SIGN}(?P<money>[$€£¥￥₩₹])\s?{_AMOUNT}\s?{_SCALE}', _money),
+    numeral(
+        rf'{_SIGN}{_FREE}{_AMOUNT}\s?{_SCALE}\s?(?P<money>[$€£¥￥₩₹]|(?:{either(_CODES)})(?![A-Za-z]))',
         _money,
     ),
-    _numeral(
-        rf'{_SIGN}{_FREE}{_AMOUNT}\s?{_SCALE}\s?(?P<unit>{_either(_UNITS)})(?P<power>[²³]|(?<=m)[23])?(?![A-Za-z\d°])'
-        rf'(?:/(?P<per>{_either(_UNITS)})(?P<per_power>[²³]|(?<=m)[23])?(?![A-Za-z\d]))?',
+    numeral(
+        rf'{_SIGN}{_FREE}{_AMOUNT}\s?{_SCALE}\s?(?P<unit>{either(_UNITS)})(?P<power>[²³]|(?<=m)[23])?(?![A-Za-z\d°])'
+        rf'(?:/(?P<per>{either(_UNITS)})(?P<per_power>[²³]|(?<=m)[23])?(?![A-Za-z\d]))?',
         _measure,
     ),
-    _numeral(rf'{_SIGN}(?<![\d./A-Za-z])(?:(?P<whole>\d+) )?(?P<above>\d+)/(?P<below>\d+)(?![\d/])', _fraction),
-    _numeral(r'(?<![A-Za-z\d.])\d+(?:\.\d+){2,}', _version),
-    _numeral(r'[Nn]o\.\s?(\d+)', lambda m: f'第{cardinal(m[1])}号'),
-    _symbol(r'(?<=\d)\s?[x×]\s?(?=\d)', '乘'),
-    _symbol(r'(?<=\d)\s+[-−–]\s+(?=\d)', '减'),
-    _symbol(r'(?<=\d)\s*\+\s*(?=\d)', '加'),
-    _numeral(r'(?<=\d)[:：](?=\d)', '比'),
-    _numeral(rf'(?<![A-Za-z\d.,])2(?=(?:{_COUNTED}))', '两'),
-    _numeral(rf'{_FREE}(?P<first>{_NUMBER}){_TO}(?P<second>{_NUMBER})', _span),
-    _numeral(r'(?<=[A-Za-z])-?(?=\d)', ' '),
-    _numeral(rf'{_SIGN}(?P<first>{_NUMBER})', _number),
+    numeral(rf'{_SIGN}(?<![\d./A-Za-z])(?:(?P<whole>\d+) )?(?P<above>\d+)/(?P<below>\d+)(?![\d/])', _fraction),
+    numeral(r'(?<![A-Za-z\d.])\d+(?:\.\d+){2,}', _version),
+    numeral(r'[Nn]o\.\s?(\d+)', lambda m: f'第{cardinal(m[1])}号'),
+    symbol(r'(?<=\d)\s?[x×]\s?(?=\d)', '乘'),
+    symbol(r'(?<=\d)\s+[-−–]\s+(?=\d)', '减'),
+    symbol(r'(?<=\d)\s*\+\s*(?=\d)', '加'),
+    numeral(r'(?<=\d)[:：](?=\d)', '比'),
+    numeral(rf'(?<![A-Za-z\d.,])2(?=(?:{_COUNTED}))', '两'),
+    numeral(rf'{_FREE}(?P<first>{_NUMBER}){_TO}(?P<second>{_NUMBER})', _span),
+    numeral(r'(?<=[A-Za-z])-?(?=\d)', ' '),
+    numeral(rf'{_SIGN}(?P<first>{_NUMBER})', _number),
     *(RewriteRule('abbrev_expand', re.compile(rf'(?<![A-Za-z.]){p}'), said) for p, said in _ABBREVIATIONS.items()),
-    *(_symbol(pattern, said) for pattern, said in _SYMBOLS.items()),
+    *(symbol(pattern, said) for pattern, said in _SYMBOLS.items()),
     RewriteRule(
         'punctuation_normalize', re.compile(r'(?<=[\u3400-\u9fff])[ \t]+(?=[\u3400-\u9fff，。！？；：、])'), ''
     ),

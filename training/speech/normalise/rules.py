@@ -33,6 +33,21 @@ class RewriteRule:
     spoken: str | Callable[[re.Match[str]], str]
 
 
+def numeral(pattern: str, spoken: str | Callable[[re.Match[str]], str]) -> RewriteRule:
+    """Return the rule that reads what matches `pattern` as a number."""
+    return RewriteRule('numeral_expand', re.compile(pattern), spoken)
+
+
+def symbol(pattern: str, spoken: str | Callable[[re.Match[str]], str]) -> RewriteRule:
+    """Return the rule that reads what matches `pattern` as a symbol."""
+    return RewriteRule('symbol_replace', re.compile(pattern), spoken)
+
+
+def either(words: Iterable[str]) -> str:
+    """Return the pattern that matches any of the words, the longest first."""
+    return '|'.join(re.escape(word) for word in sorted(words, key=len, reverse=True))
+
+
 def apply(rules: Iterable[RewriteRule], text: str, changes: set[Change]) -> str:
     """Run the rules in order, and add to `changes` the kinds of those that changed something."""
     for rule in rules:
