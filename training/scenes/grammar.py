@@ -46,9 +46,9 @@ class Activity(Record):
 
 
 class GrammarSound(Record):
-    """A `GrammarSound` is a kind of sound: where and when it belongs, in which roles, how long, and how to find it.
+    """A `GrammarSound` is a kind of sound: where and when it belongs, in which roles, and how long.
 
-    `duration_s` is the (shortest, longest) duration in seconds.
+    `query` finds such a sound, `caption` has one generated; `duration_s` is (shortest, longest) in seconds.
     """
 
     tags: tuple[str, ...] = Field(min_length=1, description='clip categories, any of which is this sound')

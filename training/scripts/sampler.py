@@ -18,7 +18,8 @@ from training.streams import Role
 class MixIns(BaseModel):
     """`MixIns` are the probabilities of what is mixed into a script (Table 11, stage 4).
 
-    They are a history question, an ordinary sound to stay silent at, and a warning.
+    Each is the chance that a script gets a question about its history, an ordinary sound to stay silent at, or a
+    warning.
     """
 
     model_config = ConfigDict(extra='forbid', frozen=True)
