@@ -23,7 +23,7 @@ _REGULAR, _TONAL = frozenset({'rhythm_hz'}), frozenset({'pitch_hz'})
 
 
 def write_contact_sheet(types: Iterable[SoundType], out: Path, seed: int) -> None:
-    """Write one HTML page of all `types`, placed in the taxonomy, in its order; each is rendered once.
+    """Write one HTML page of all `types`, in the order of the taxonomy; each is rendered once.
 
     Pictures and measures are of the whole sound, the audio is its first 3 s. The same seed gives the same sounds.
     """

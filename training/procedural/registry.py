@@ -1,6 +1,6 @@
 """Every procedural sound by name, placed in the benchmark's taxonomy.
 
-``SOUND_TYPES`` are what stage 0 trains on: a run that is resumed must find them unchanged. ``ALL_TYPES`` holds these
+`SOUND_TYPES` are what stage 0 trains on: a run that is resumed must find them unchanged. `ALL_TYPES` holds these
 and all that came later. Signals are clean and close: rooms, microphones and background are added by the mix. Signal
 patterns follow the published standards named beside each renderer (ISO 8201 and NFPA 72 for evacuation signals, DIN
 14610 for German two-tone horns).
@@ -59,8 +59,8 @@ CRITERION_OF: dict[str, str] = {
 
 
 def render(name: str, rng: np.random.Generator) -> NDArray[np.float32]:
-    """Return one sound of the named type: float32 mono at 16 kHz, 0.6 s to about 8 s, peak in (0, 0.99].
+    """Return one sound of the named type: float32 [n], mono at 16 kHz, 0.6 s to about 8 s, peak in (0, 0.99].
 
-    The same generator state gives the same samples. An unknown name raises ``KeyError``.
+    The same generator state gives the same samples. Raises KeyError for an unknown name.
     """
     return ALL_TYPES[name].render(rng)

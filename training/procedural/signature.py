@@ -25,44 +25,56 @@ _LOWEST_PITCH_HZ, _HIGHEST_PITCH_HZ = 50.0, 1_500.0
 
 
 def spectrum(samples: Samples) -> tuple[Samples, Samples]:
-    """(Hz, mean power) by Welch's method, bins of 4 to 8 Hz."""
+    """Return the power spectrum by Welch's method as (Hz, mean power), each float64 [bins].
+
+    Bins are 4 Hz wide for sounds of at least 4096 samples, wider for shorter ones.
+    """
     hertz, power = signal.welch(samples.astype(np.float64), SAMPLE_RATE_HZ, nperseg=min(4096, samples.size))
     return hertz, power + 1e-20
 
 
 def envelope(samples: Samples, step_s: float) -> Samples:
-    """Root mean square in steps of ``step_s``."""
+    """Return the level of a sound as the root mean square in steps of `step_s` seconds: float64 [steps]."""
     size = round(step_s * SAMPLE_RATE_HZ)
     rows = samples[: samples.size // size * size].reshape(-1, size)
     return np.sqrt(np.mean(rows.astype(np.float64) ** 2, axis=1))
 
 
 def peak_hz(samples: Samples) -> float:
-    """The strongest frequency."""
+    """Return the strongest frequency of the spectrum, in Hz."""
     hertz, power = spectrum(samples)
     return float(hertz[np.argmax(power)])
 
 
 def centroid_hz(samples: Samples) -> float:
-    """The centre of gravity of the power spectrum."""
+    """Return the centre of gravity of the power spectrum (spectral centroid), in Hz."""
     hertz, power = spectrum(samples)
     return float(np.sum(hertz * power) / np.sum(power))
 
 
 def flatness(samples: Samples) -> float:
-    """Geometric over arithmetic mean of the power between 100 Hz and 7 kHz: 1 for white noise, 0 for a tone."""
+    """Return the spectral flatness between 100 Hz and 7 kHz: 1 for white noise, 0 for a tone.
+
+    It is the geometric over the arithmetic mean of the power.
+    """
     hertz, power = spectrum(samples)
     band = power[(hertz > 100.0) & (hertz < 7_000.0)]
     return float(np.exp(np.mean(np.log(band))) / np.mean(band))
 
 
 def crest_db(samples: Samples) -> float:
-    """Peak over root mean square: 3 dB for a sine, about 12 dB for noise, more for separate blows."""
+    """Return the crest factor in dB: peak over root mean square.
+
+    A sine has 3 dB, noise about 12 dB, separate blows more.
+    """
     return float(20 * np.log10(np.max(np.abs(samples)) / np.sqrt(np.mean(samples.astype(np.float64) ** 2))))
 
 
 def depth(samples: Samples) -> float:
-    """Standard deviation over mean of the level in 40 ms steps: 0 for a steady sound, over 1 for separate events."""
+    """Return how much the level varies: the standard deviation over the mean of its 40 ms steps.
+
+    A steady sound has 0, separate events over 1.
+    """
     level = envelope(samples, 0.04)
     return float(np.std(level) / np.mean(level))
 
@@ -83,19 +95,28 @@ def _repetition_hz(level: Samples, step_s: float, low_hz: float, high_hz: float)
 
 
 def flutter_hz(samples: Samples) -> float:
-    """The rate of a buzz or rattle, 8 to 125 Hz: how often a second the level in 1 ms steps repeats; 0 if never."""
+    """Return the rate of a buzz or rattle, 8 to 125 Hz, or 0 where the level does not repeat.
+
+    It is how often a second the level in 1 ms steps repeats.
+    """
     return _repetition_hz(envelope(samples, 0.001), 0.001, 8.0, 125.0)
 
 
 def rhythm_hz(samples: Samples) -> float:
-    """The rate of separate events, 0.3 to 8 a second: how often the level, smoothed over 80 ms, repeats."""
+    """Return the rate of separate events, 0.3 to 8 a second, or 0 where the level does not repeat.
+
+    It is how often a second the level, smoothed over 80 ms, repeats.
+    """
     smooth = np.hanning(10)[1:-1]
     level = np.convolve(np.pad(envelope(samples, 0.01), (16, 16)), smooth / smooth.sum(), 'same')
     return _repetition_hz(level, 0.01, 0.3, 8.0)
 
 
 def onsets_hz(samples: Samples) -> float:
-    """Events a second: rises of the level, in 20 ms steps, from under 20 % of its loudest to over 40 %."""
+    """Return how many events begin per second.
+
+    An onset is a rise of the level, in 20 ms steps, from under 20 % of its loudest to over 40 %.
+    """
     level = envelope(samples, 0.02)
     level = level / np.max(level)
     count, low = 0, True
@@ -107,9 +128,9 @@ def onsets_hz(samples: Samples) -> float:
 
 
 def runs_s(samples: Samples, share: float = 0.25, step_s: float = 0.01) -> list[tuple[bool, float]]:
-    """(sounding, seconds) of the stretches over and under ``share`` of the loudest level, in order.
+    """Return the stretches over and under `share` of the loudest level as (sounding, seconds), in order.
 
-    Of dips and peaks no longer than four steps nothing is made.
+    The level is taken in steps of `step_s` seconds; dips and peaks of at most four steps are ignored.
     """
     level = envelope(samples, step_s)
     active = np.pad(level > share * np.max(level), 5)
@@ -119,20 +140,26 @@ def runs_s(samples: Samples, share: float = 0.25, step_s: float = 0.01) -> list[
 
 
 def on_s(samples: Samples) -> float:
-    """The median length of a pulse; the first and last, which the excerpt may cut, count only if there is no other."""
+    """Return the median length of a pulse, in seconds.
+
+    The first and the last pulse, which the excerpt may cut, count only if there is no other; 0 where there is no pulse.
+    """
     runs = runs_s(samples)
     inner = [seconds for sounding, seconds in runs[1:-1] if sounding]
     return float(np.median(inner)) if inner else max((seconds for sounding, seconds in runs if sounding), default=0.0)
 
 
 def off_s(samples: Samples) -> float:
-    """The median length of a gap between pulses; 0 when there is none."""
+    """Return the median length of a gap between pulses, in seconds; 0 where there is none."""
     inner = [seconds for sounding, seconds in runs_s(samples)[1:-1] if not sounding]
     return float(np.median(inner)) if inner else 0.0
 
 
 def t60_s(samples: Samples) -> float:
-    """Decay to -60 dB, from the -3 dB and -18 dB points of the energy left after the loudest instant (Schroeder)."""
+    """Return the time in which the sound decays by 60 dB, in seconds; infinite if it does not fall by 18 dB.
+
+    It is extrapolated from the -3 dB and -18 dB points of the energy left after the loudest instant (Schroeder 1965).
+    """
     level = envelope(samples, _STEP_S) ** 2
     left = np.cumsum(level[int(np.argmax(level)) :][::-1])[::-1]
     decibels = 10 * np.log10(left / left[0] + 1e-12)
@@ -165,19 +192,22 @@ def _voicing(samples: Samples) -> tuple[Samples, Samples]:
 
 
 def pitch_hz(samples: Samples) -> float:
-    """The median pitch of the voiced frames, 50 Hz to 1.5 kHz; 0 when none is voiced."""
+    """Return the median pitch of the voiced frames, 50 Hz to 1.5 kHz, or 0 where no frame is voiced."""
     hertz, strength = _voicing(samples)
     voiced = hertz[strength > 0.5]
     return float(np.median(voiced)) if voiced.size else 0.0
 
 
 def harmonicity(samples: Samples) -> float:
-    """The median strength of pitch over the frames: 1 for a periodic sound, under 0.4 for noise."""
+    """Return the median strength of pitch over the frames: 1 for a periodic sound, under 0.4 for noise."""
     return float(np.median(_voicing(samples)[1]))
 
 
 def sweep_octaves_s(samples: Samples) -> float:
-    """The median speed, in octaves a second, at which the strongest frequency of the loud frames moves."""
+    """Return how fast the strongest frequency moves, in octaves a second.
+
+    It is the median over the loud frames, each compared with the one a quarter of a second before; jumps do not count.
+    """
     size, hop = 2048, 512
     rows = np.lib.stride_tricks.sliding_window_view(samples, size)[::hop].astype(np.float64)
     power = np.mean(rows**2, axis=1)
@@ -193,7 +223,10 @@ def sweep_octaves_s(samples: Samples) -> float:
 
 
 def in_tune(samples: Samples) -> float:
-    """How well the strong partials of 75 to 500 Hz keep to one equal-tempered scale, wherever it lies: 0 to 1."""
+    """Return how well the strong partials of 75 to 500 Hz keep to one equal-tempered scale, 0 to 1.
+
+    The scale may lie at any pitch.
+    """
     size = fft.next_fast_len(4 * samples.size, real=True)
     power = np.abs(fft.rfft(samples * np.hanning(samples.size), size)) ** 2
     hertz = fft.rfftfreq(size, 1.0 / SAMPLE_RATE_HZ)
@@ -205,9 +238,9 @@ def in_tune(samples: Samples) -> float:
 
 @dataclass(frozen=True)
 class Signature:
-    """What every render of a type measures: (least, most) for each measure that means something for it.
+    """A `Signature` states what every render of a type measures: (least, most) for each measure that matters.
 
-    The fields are named like the functions of this module that measure them.
+    Each field is named like the function of this module that measures it; None states nothing.
     """
 
     peak_hz: Range | None = None
@@ -227,16 +260,16 @@ class Signature:
     in_tune: Range | None = None
 
     def limits(self) -> dict[str, Range]:
-        """The stated ranges by name of measure."""
+        """Return the stated ranges, (least, most) by name of measure."""
         stated = {field.name: getattr(self, field.name) for field in fields(self)}
         return {name: limits for name, limits in stated.items() if limits is not None}
 
     def measure(self, samples: Samples) -> dict[str, float]:
-        """What ``samples`` (float [n] at 16 kHz, at least 0.6 s) measure, for the stated measures only."""
+        """Return the stated measures of `samples` (float [n] at 16 kHz, at least 0.6 s), by name."""
         return {name: MEASURES[name](samples) for name in self.limits()}
 
     def violations(self, samples: Samples) -> list[str]:
-        """One line for every measure outside its range; empty when the sound is what it claims to be."""
+        """Return one line for every measure outside its range; none where the sound is what it claims to be."""
         measured = self.measure(samples)
         return [
             f'{name} is {measured[name]:.4g}, stated {low:g} to {high:g}'

@@ -1,7 +1,7 @@
 """Building blocks of the procedural sounds: oscillators, shaped noise, struck resonators, envelopes.
 
 Every signal here is a one-dimensional float64 array at 16 kHz; times are seconds, frequencies hertz,
-levels decibels. ``finish`` turns a sketch into the float32 array a sound type returns.
+levels decibels. `finish` turns a sketch into the float32 array a sound type returns.
 """
 
 from __future__ import annotations
@@ -28,12 +28,13 @@ Points = Sequence[tuple[float, float]]  # (hertz, decibels), rising in hertz
 
 @dataclass(frozen=True)
 class SoundType:
-    """One kind of procedural sound.
+    """A `SoundType` is one kind of procedural sound: its renderer, its label and its place in the taxonomy.
 
-    ``render`` takes a generator and returns float32 mono at 16 kHz with a peak in (0, 0.99], at least 0.6 s
-    long, its first sound within 50 ms of index 0. The same generator state gives the same samples.
-    ``respond`` says whether the robot must react to it; ``caption`` is one plain line. ``subcategory`` and
-    ``criterion`` place it in the benchmark's taxonomy (see ``taxonomy``); ``signature`` is what it must measure.
+    `render` takes a generator and returns float32 [n], mono at 16 kHz, with a peak in (0, 0.99], at least 0.6 s long,
+    its first sound within 50 ms of index 0. The same generator state gives the same samples.
+
+    `respond` says whether the robot must react to it; `caption` is one plain line. `subcategory` and `criterion` place
+    it in the benchmark's taxonomy (see `taxonomy`); `signature` is what every render must measure.
     """
 
     name: str
@@ -47,23 +48,26 @@ class SoundType:
 
 
 def ordinary(name: str, category: str, caption: str, render: Callable[[Rng], NDArray[np.float32]]) -> SoundType:
-    """A sound type the robot leaves alone."""
+    """Return a sound type that the robot leaves alone."""
     return SoundType(name, category, False, caption, render)
 
 
 def samples(seconds: float) -> int:
-    """The number of samples in ``seconds``."""
+    """Return the number of samples in `seconds`, at 16 kHz."""
     return round(seconds * SAMPLE_RATE)
 
 
 def log_uniform(rng: Rng, low: float, high: float, size: int | None = None):
-    """Draws evenly on a log scale, as pitches and times are heard; a float, or an array of ``size``."""
+    """Draw from `low` to `high`, evenly on a log scale, as pitches and times are heard.
+
+    Returns a float, or float64 [size] where `size` is given.
+    """
     drawn = np.exp(rng.uniform(np.log(low), np.log(high), size))
     return float(drawn) if size is None else drawn
 
 
 def slow(rng: Rng, count: int, rate_hz: float) -> Signal:
-    """A smooth random curve of ``count`` samples in about -2..2 that turns ``rate_hz`` times a second."""
+    """Return a smooth random curve that turns `rate_hz` times a second: float64 [count], about -2..2."""
     position = np.arange(count) * (rate_hz / SAMPLE_RATE)
     index = position.astype(np.int64)
     knots = rng.standard_normal(int(index[-1]) + 2)
@@ -73,7 +77,10 @@ def slow(rng: Rng, count: int, rate_hz: float) -> Signal:
 
 
 def phase(frequency: float | Signal, count: int) -> Signal:
-    """The running phase in radians of an oscillator whose frequency (Hz) may change at every sample."""
+    """Return the running phase of an oscillator, in radians: float64 [count].
+
+    `frequency` is in Hz, a number or [count], since it may change at every sample.
+    """
     steps = np.broadcast_to(np.asarray(frequency, dtype=np.float64), (count,))
     return np.cumsum(steps) * (2.0 * np.pi / SAMPLE_RATE)
 
@@ -81,9 +88,10 @@ def phase(frequency: float | Signal, count: int) -> Signal:
 def harmonics(
     frequency: float | Signal, levels: Sequence[float] | Signal, count: int, rng: Rng | None = None
 ) -> Signal:
-    """A tone whose k-th harmonic has amplitude ``levels[k-1]``, without partials that would alias.
+    """Return a tone whose k-th harmonic has amplitude `levels[k-1]`, without partials that would alias.
 
-    With ``rng`` the harmonics start at random phases; without it they start aligned, as in a pulse.
+    `frequency` is in Hz, a number or [count]; the result is float64 [count]. With `rng` the harmonics start at random
+    phases; without it they start aligned, as in a pulse.
     """
     frequency = np.asarray(frequency, dtype=np.float64)
     angle = np.mod(phase(frequency, count), 2.0 * np.pi)
@@ -103,7 +111,10 @@ def harmonics(
 
 
 def shape(signal: Signal, points: Points) -> Signal:
-    """Filters a signal to a response given at (Hz, dB) points, straight lines on a log-frequency axis."""
+    """Return a signal filtered to a frequency response given at (Hz, dB) points: float64 [n].
+
+    Between the points the response is straight on a log-frequency axis.
+    """
     length = fft.next_fast_len(signal.size + 512, real=True)
     bins = np.maximum(fft.rfftfreq(length, 1.0 / SAMPLE_RATE), 10.0)
     hertz, decibels = zip(*points, strict=True)
@@ -112,13 +123,16 @@ def shape(signal: Signal, points: Points) -> Signal:
 
 
 def noise(rng: Rng, count: int, points: Points) -> Signal:
-    """Gaussian noise with the spectrum of ``points`` (see ``shape``), at unit root mean square."""
+    """Return Gaussian noise with the spectrum of `points` (see `shape`): float64 [count], at unit root mean square."""
     shaped = shape(rng.standard_normal(count), points)
     return shaped / (np.sqrt(np.mean(shaped**2)) + 1e-12)
 
 
 def resonance(rng: Rng, low_hz: float, high_hz: float, depth_db: float = 8.0) -> Points:
-    """A random loudspeaker-like response: a band of ``low_hz``..``high_hz`` with ripples, falling outside."""
+    """Return a random response like a loudspeaker's, as (Hz, dB) points.
+
+    It is a band of `low_hz` to `high_hz` with ripples of up to `depth_db`, falling outside.
+    """
     inner = np.sort(log_uniform(rng, low_hz * 1.1, high_hz * 0.9, 4))
     ripple = rng.uniform(-depth_db, 0.0, 4)
     return [
@@ -131,10 +145,12 @@ def resonance(rng: Rng, low_hz: float, high_hz: float, depth_db: float = 8.0) ->
 
 
 def modal(frequencies: Signal, t60_s: float | Signal, levels: Signal, count: int, rng: Rng) -> Signal:
-    """A struck body: the sum of exponentially dying sines (Hz, seconds to -60 dB, amplitude), random phases.
+    """Return a struck body: the sum of exponentially dying sines at random phases, float64 [count].
 
-    z**n is written as z**(128 i) z**j, so the sum over modes is one small matrix product and hundreds of
-    modes cost little.
+    `frequencies` in Hz, `t60_s` (seconds to -60 dB) and `levels` (amplitudes) are [modes], or one number for all.
+
+    z**n is written as z**(128 i) z**j, so the sum over modes is one small matrix product and hundreds of modes cost
+    little.
     """
     frequencies = np.atleast_1d(np.asarray(frequencies, dtype=np.float64))
     kept = frequencies < _CEILING_HZ + 200.0
@@ -150,13 +166,19 @@ def modal(frequencies: Signal, t60_s: float | Signal, levels: Signal, count: int
 
 
 def burst(rng: Rng, t60_s: float, points: Points) -> Signal:
-    """A click of shaped noise that dies by 60 dB in ``t60_s`` seconds."""
+    """Return a click of shaped noise that dies by 60 dB in `t60_s` seconds, at least 64 samples long.
+
+    `points` are its spectrum in (Hz, dB).
+    """
     count = max(samples(t60_s), 64)
     return noise(rng, count, points) * np.exp(np.linspace(0.0, -6.908, count))
 
 
 def gate(count: int, attack_s: float, release_s: float) -> Signal:
-    """A raised-cosine rise and fall around a level of one, ``count`` samples in all."""
+    """Return an envelope of one with a raised-cosine rise and fall: float64 [count].
+
+    `attack_s` and `release_s` are in seconds, each at most half of the length.
+    """
     out = np.ones(count)
     up, down = min(samples(attack_s), count // 2), min(samples(release_s), count // 2)
     if up:
@@ -167,7 +189,10 @@ def gate(count: int, attack_s: float, release_s: float) -> Signal:
 
 
 def add(target: Signal, sound: Signal, at_s: float, level: float = 1.0) -> None:
-    """Mixes ``sound`` into ``target`` from ``at_s`` seconds on; what lies outside the target is cut."""
+    """Mix `level` times `sound` into `target` in place, from `at_s` seconds on.
+
+    What lies outside the target is cut.
+    """
     start = samples(at_s)
     skip = max(0, -start)
     stop = min(target.size, start + sound.size)
@@ -176,7 +201,10 @@ def add(target: Signal, sound: Signal, at_s: float, level: float = 1.0) -> None:
 
 
 def beats(rng: Rng, total_s: float, interval_s: float, jitter: float) -> list[float]:
-    """Times from 0 to ``total_s`` about ``interval_s`` apart, each gap off by a share of up to ``jitter``."""
+    """Return times from 0 to `total_s` that are about `interval_s` apart, all in seconds.
+
+    Each gap is off by a random share of up to `jitter`.
+    """
     times, now = [], 0.0
     while now < total_s:
         times.append(now)
@@ -185,16 +213,19 @@ def beats(rng: Rng, total_s: float, interval_s: float, jitter: float) -> list[fl
 
 
 def poisson(rng: Rng, total_s: float, rate_hz: float) -> Signal:
-    """Random event times in 0..``total_s``, sorted, ``rate_hz`` a second on average, the first at 0."""
+    """Return sorted random event times in 0..`total_s`, in seconds: float64 [events].
+
+    There are `rate_hz` a second on average, and one more at 0.
+    """
     times = np.sort(rng.uniform(0.0, total_s, rng.poisson(rate_hz * total_s)))
     return np.concatenate([[0.0], times])
 
 
 def finish(signal: Signal) -> NDArray[np.float32]:
-    """Makes the sound a type returns: float32, peak 0.9, at least 0.6 s.
+    """Return a sketch as the sound a type returns: float32 [n], peak 0.9, at least 0.6 s.
 
-    What comes before the first sample over 5 % of the peak is cut, and what comes after the last one over
-    0.5 %, so that the whole array is the event and not silence under its label.
+    What comes before the first sample over 5 % of the peak is cut, and what comes after the last one over 0.5 %, so
+    that the whole array is the event and not silence under its label.
     """
     signal = signal - np.mean(signal)
     level = np.abs(signal) / np.max(np.abs(signal))

@@ -83,7 +83,10 @@ CATEGORY_CRITERIA = {
 
 
 def place(kind: SoundType) -> SoundType:
-    """A type of ``SOUND_TYPES`` with its sub-category and criterion. Raises ``KeyError`` for one without a place."""
+    """Return a type of `SOUND_TYPES` with its sub-category and criterion filled in.
+
+    Raises KeyError for a type that the taxonomy has no place for.
+    """
     places = {name: subcategory for subcategory, names in _PLACES.items() for name in names.split()}
     criterion = CATEGORY_CRITERIA[kind.category] if kind.respond else 'none'
     if kind.name == 'siren_civil_defence':  # sounded for storms and floods, not by a vehicle
@@ -99,9 +102,10 @@ def event(
     caption: str,
     **limits: Range,
 ) -> SoundType:
-    """A sound type, named like its renderer, with its place and signature; a criterion makes it deserve an answer.
+    """Return a sound type named like its renderer, with its place in the taxonomy and its signature.
 
-    Raises ``KeyError`` for a sub-category or criterion that does not exist.
+    It deserves an answer if `criterion` is not 'none'. `limits` are (least, most) by name of measure. Raises KeyError
+    for a sub-category or criterion that does not exist.
     """
     _ = DOMAINS[subcategory], CRITERIA[criterion]
     respond = criterion != 'none'

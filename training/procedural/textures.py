@@ -22,12 +22,16 @@ from training.procedural.synth import (
 
 
 def stretch(rng: Rng, low_s: float = 3.0, high_s: float = 7.0) -> int:
-    """A random number of samples for a sound that just goes on."""
+    """Return a random number of samples, `low_s` to `high_s` seconds at 16 kHz, for a sound that just goes on."""
     return samples(rng.uniform(low_s, high_s))
 
 
 def grains(rng: Rng, total_s: float, rate_hz: Signal | float, t60_s: float, points: Points) -> Signal:
-    """Crackle: clicks of one kind of material at random times, their rate (Hz) fixed or changing by the sample."""
+    """Return crackle: clicks of one kind of material at random times, float64 [samples of `total_s`].
+
+    `rate_hz` is how many there are a second, fixed or [n] by the sample; `t60_s` is a click's decay by 60 dB; `points`
+    are its spectrum in (Hz, dB).
+    """
     count = samples(total_s)
     kinds = [burst(rng, t60_s * rng.uniform(0.5, 1.5), points) for _ in range(12)]
     out, rate = np.zeros(count + samples(2 * t60_s)), np.broadcast_to(np.asarray(rate_hz, dtype=np.float64), (count,))
@@ -40,7 +44,11 @@ def grains(rng: Rng, total_s: float, rate_hz: Signal | float, t60_s: float, poin
 
 
 def strokes(rng: Rng, total_s: float, rate_hz: float, points: Points, duty: float = 0.8) -> Signal:
-    """Rubbing to and fro: a swell of shaped noise each way, the two ways a little different."""
+    """Return the sound of rubbing to and fro: `rate_hz` swells of shaped noise a second, float64 [n] at 16 kHz.
+
+    Every second swell is a little darker. `points` are the spectrum in (Hz, dB); `duty` is the share of the time that
+    sounds.
+    """
     out = np.zeros(samples(total_s))
     for turn, time in enumerate(beats(rng, total_s, 1.0 / rate_hz, 0.08)):
         size = samples(duty / rate_hz * rng.uniform(0.85, 1.1))
@@ -51,7 +59,10 @@ def strokes(rng: Rng, total_s: float, rate_hz: float, points: Points, duty: floa
 
 
 def bubbles(rng: Rng, total_s: float, rate_hz: float, low_hz: float, high_hz: float) -> Signal:
-    """Air bubbles in a liquid: decaying tones that rise as each nears the surface (Minnaert 1933)."""
+    """Return air bubbles in a liquid: decaying tones that rise as each nears the surface (Minnaert 1933).
+
+    `rate_hz` bubbles a second begin at `low_hz` to `high_hz`. The result is float64 [samples of `total_s`].
+    """
     count = samples(0.08)
     time = np.arange(count) / SAMPLE_RATE
     kinds = []
@@ -65,23 +76,30 @@ def bubbles(rng: Rng, total_s: float, rate_hz: float, low_hz: float, high_hz: fl
 
 
 def rush(rng: Rng, count: int, knee_hz: float, tilt_db: float) -> Signal:
-    """Rushing air: noise falling ``tilt_db`` an octave above ``knee_hz``, with a few broad ripples."""
+    """Return rushing air: noise that falls `tilt_db` an octave above `knee_hz`, with a few broad ripples.
+
+    The result is float64 [count] at unit root mean square.
+    """
     hertz = np.geomspace(knee_hz, 8000.0, 6)
     level = -tilt_db * np.log2(hertz / knee_hz) + rng.uniform(-3.0, 3.0, 6)
     return noise(rng, count, [(knee_hz / 8, -18.0), *zip(hertz.tolist(), level.tolist(), strict=True)])
 
 
 def whine(rng: Rng, pitch: Signal, fall: float, partials: int = 16) -> Signal:
-    """An electric motor at ``pitch`` Hz [n]: uneven harmonics falling as order**-fall, at unit root mean square."""
+    """Return an electric motor at `pitch` Hz [n]: float64 [n] at unit root mean square.
+
+    Its harmonics are uneven and fall as order ** -fall.
+    """
     levels = rng.uniform(0.2, 1.0, partials) / np.arange(1, partials + 1) ** fall
     out = harmonics(pitch * (1.0 + 0.003 * slow(rng, pitch.size, 7.0)), levels, pitch.size, rng)
     return out / (np.std(out) + 1e-12)
 
 
 def firing(rng: Rng, rate: Signal, cylinders: int, uneven: float, dull_hz: float = 300.0) -> Signal:
-    """A piston engine firing at ``rate`` Hz [n], at unit root mean square.
+    """Return a piston engine that fires at `rate` Hz [n]: float64 [n] at unit root mean square.
 
-    ``uneven`` in 0..1 makes the cylinders differ, which puts power between the harmonics of the firing rate.
+    `uneven` in 0..1 makes the cylinders differ, which puts power between the harmonics of the firing rate. Above
+    `dull_hz` the exhaust muffles them.
     """
     partials = 15 * cylinders
     order = np.arange(1, partials + 1)
@@ -92,7 +110,10 @@ def firing(rng: Rng, rate: Signal, cylinders: int, uneven: float, dull_hz: float
 
 
 def ratchet(rng: Rng, rate: Signal, blow: Signal, jitter: float = 0.1) -> Signal:
-    """One ``blow`` for every cycle of ``rate`` Hz [n], each at its own level."""
+    """Return one `blow` for every cycle of `rate` Hz [n], each at its own level: float64 [n].
+
+    `jitter` is how far levels differ: the softest blow has 1 - 3 × jitter of the level of the loudest.
+    """
     out = np.zeros(rate.size + blow.size)
     cycles = np.cumsum(rate) / SAMPLE_RATE
     ticks = np.searchsorted(cycles, np.arange(0, int(cycles[-1]) + 1) + jitter * rng.uniform(0.0, 1.0))

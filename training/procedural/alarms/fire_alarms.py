@@ -27,7 +27,11 @@ Audio = NDArray[np.float32]
 
 
 def cadence(rng: Rng, steps: list[tuple[float, float]], total_s: float) -> list[tuple[float, float]]:
-    """(start, length) seconds of the pulses of a repeated on/off pattern, entered at any of its pulses."""
+    """Return the pulses of a repeated on/off pattern as (start, length), both in seconds, up to `total_s`.
+
+    `steps` are (on, off) in seconds. The pattern is entered at any of its pulses, in half of the draws within that
+    pulse.
+    """
     step = int(rng.integers(len(steps)))
     on, off = steps[step]
     # Half of the entries fall at the start of a pulse and half in its first 60 %.
@@ -42,7 +46,11 @@ def cadence(rng: Rng, steps: list[tuple[float, float]], total_s: float) -> list[
 
 
 def pulsed(tone: Signal, pulses: list[tuple[float, float]], rise_s: float, ring_s: float, sag: float) -> Signal:
-    """Gates a tone the way a resonant sounder does: exponential rise, slow sag, exponential ring-down."""
+    """Return a tone gated as a resonant sounder does it: exponential rise, slow sag, exponential ring-down.
+
+    `tone` and the result are float64 [n] at 16 kHz. `pulses` are (start, length) in seconds; `rise_s` and `ring_s` are
+    the time constants; `sag` is the share of the level that is lost by the end of a pulse.
+    """
     envelope = np.zeros(tone.size)
     for start, length in pulses:
         time = np.arange(samples(length + 6 * ring_s)) / SAMPLE_RATE
@@ -83,12 +91,12 @@ def _t3_steps(rng: Rng) -> list[tuple[float, float]]:
 
 
 def smoke_alarm_t3(rng: Rng) -> Audio:
-    """The temporal-three evacuation signal (ISO 8201, NFPA 72) of a piezo smoke alarm at 3.0-3.4 kHz."""
+    """Render a piezo smoke alarm at 3.0-3.4 kHz in the temporal-three pattern of ISO 8201 and NFPA 72."""
     return _piezo_alarm(rng, _t3_steps(rng), rng.uniform(2.5, 8.0), rng.uniform(2950.0, 3450.0))
 
 
 def smoke_alarm_520(rng: Rng) -> Audio:
-    """The same signal as the 520 Hz square wave required in bedrooms (NFPA 72, 18.4.6.3)."""
+    """Render a smoke alarm in the temporal-three pattern as a 520 Hz square wave, within 10 % (NFPA 72, 18.4.6.3)."""
     total = rng.uniform(2.5, 8.0)
     count = samples(total)
     levels = np.zeros(15)
@@ -100,7 +108,7 @@ def smoke_alarm_520(rng: Rng) -> Audio:
 
 
 def co_alarm_t4(rng: Rng) -> Audio:
-    """The temporal-four carbon-monoxide signal (NFPA 72, UL 2034): four 0.1 s pulses, 5 s pause."""
+    """Render a carbon-monoxide alarm in the temporal-four pattern (NFPA 72, UL 2034): four 0.1 s pulses, 5 s pause."""
     on, off = _timing(rng, 0.1), _timing(rng, 0.1)
     steps = [(on, off)] * 3 + [(on, _timing(rng, 5.0))]
     base = rng.uniform(2950.0, 3450.0)
@@ -116,13 +124,13 @@ def co_alarm_t4(rng: Rng) -> Audio:
 
 
 def smoke_alarm_beeping(rng: Rng) -> Audio:
-    """A European house alarm (EN 14604 fixes loudness, not cadence): fast, even, piercing piezo pulses."""
+    """Render a European house alarm with fast, even, piercing pulses (EN 14604 fixes loudness, not cadence)."""
     on = log_uniform(rng, 0.08, 0.5)
     return _piezo_alarm(rng, [(on, on * rng.uniform(0.35, 1.0))], rng.uniform(2.0, 8.0), rng.uniform(2700.0, 3600.0))
 
 
 def fire_alarm_warble(rng: Rng) -> Audio:
-    """An electronic building sounder: two-tone warble, fast sweep or slow whoop between 450 and 2900 Hz."""
+    """Render a building's electronic sounder: a two-tone warble, sweep or rise and fall within about 440-2850 Hz."""
     total = rng.uniform(2.0, 8.0)
     count = samples(total)
     time = np.arange(count) / SAMPLE_RATE + rng.uniform(0.0, 3.0)
@@ -139,7 +147,7 @@ def fire_alarm_warble(rng: Rng) -> Audio:
 
 
 def fire_bell(rng: Rng) -> Audio:
-    """A motor bell: a large gong hammered 8-22 times a second without a pause."""
+    """Render a motor-driven fire bell: a large gong hammered 8-22 times a second without a pause."""
     total = rng.uniform(2.0, 8.0)
     base = log_uniform(rng, 500.0, 1100.0)
     modes = base * np.array([1.0, 1.62, 2.35, 3.0, 3.9, 4.75, 5.9, 7.2, 8.8]) * rng.uniform(0.96, 1.04, 9)

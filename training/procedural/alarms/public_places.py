@@ -34,14 +34,17 @@ Audio = NDArray[np.float32]
 
 
 def _sounder(rng: Rng, pitch: Signal) -> Signal:
-    """A building's electronic sounder or loudspeaker at ``pitch`` Hz [n]."""
+    """A building's electronic sounder or loudspeaker at `pitch` Hz [n]."""
     levels = 1.0 / np.arange(1, 11) ** rng.uniform(0.8, 2.0)
     levels[1::2] *= rng.uniform(0.1, 0.8)
     return shape(harmonics(pitch, levels, pitch.size, rng), resonance(rng, 450.0, rng.uniform(3500.0, 7000.0), 5.0))
 
 
 def evacuation_slow_whoop(rng: Rng) -> Audio:
-    """The slow whoop (NEN 2575, ISO 7731): 500 to 1200 Hz in 3.5 s, 0.5 s of silence, and again; 5 % tolerance."""
+    """Render the slow whoop of NEN 2575 and ISO 7731, which rises from 500 to 1200 Hz in 3.5 s.
+
+    Half a second of silence follows each rise. Times vary by 5 %, frequencies by 3 %.
+    """
     rise, pause = 3.5 * rng.uniform(0.95, 1.05), 0.5 * rng.uniform(0.95, 1.05)
     count = samples(rng.uniform(6.0, 8.0))
     turn = np.mod(np.arange(count) / SAMPLE_RATE, rise + pause)
@@ -53,7 +56,7 @@ def evacuation_slow_whoop(rng: Rng) -> Audio:
 
 
 def evacuation_din_tone(rng: Rng) -> Audio:
-    """The German emergency signal (DIN 33404-3): 1200 falling to 500 Hz once a second, without a pause."""
+    """Render the German emergency signal (DIN 33404-3): 1200 falling to 500 Hz once a second, without a pause."""
     count = samples(rng.uniform(3.5, 7.5))
     turn = np.mod(np.arange(count) / SAMPLE_RATE * rng.uniform(0.95, 1.05) + rng.uniform(), 1.0)
     pitch = (1200.0 + (500.0 - 1200.0) * turn) * rng.uniform(0.97, 1.03)
@@ -61,7 +64,10 @@ def evacuation_din_tone(rng: Rng) -> Audio:
 
 
 def emergency_alert_tone(rng: Rng) -> Audio:
-    """The Emergency Alert System: three data bursts at 520.83 bit/s (1562.5 and 2083.3 Hz), then 853 and 960 Hz."""
+    """Render the Emergency Alert System: one to three bursts of data, then the attention signal.
+
+    The data are random bits at 520.83 bit/s (1562.5 and 2083.3 Hz); the attention signal is 853 and 960 Hz together.
+    """
     out, now = np.zeros(samples(7.9)), 0.0
     for _ in range(rng.integers(1, 4)):
         bits = rng.integers(0, 2, int(rng.uniform(0.35, 0.6) * 520.83))
@@ -76,7 +82,7 @@ def emergency_alert_tone(rng: Rng) -> Audio:
 
 
 def explosion(rng: Rng) -> Audio:
-    """An explosion: a shock of a few milliseconds, a boom that decays over seconds, debris that rains down."""
+    """Render an explosion: a shock of milliseconds, a boom that decays over seconds, debris that rains down."""
     out = np.zeros(samples(rng.uniform(4.0, 6.5)))
     add(out, burst(rng, 0.05, [(60, 0), (1000, 0), (8000, -4)]), 0.0, 4.0)
     for time in np.concatenate([[0.0], rng.uniform(0.05, 0.6, 3)]):
@@ -90,7 +96,7 @@ def explosion(rng: Rng) -> Audio:
 
 
 def building_collapse(rng: Rng) -> Audio:
-    """A building comes down: beams crack, floor after floor slams, rubble pours and trickles out."""
+    """Render a building that comes down: beams crack, floor after floor slams, rubble pours and trickles out."""
     total = rng.uniform(5.5, 7.8)
     count = samples(total)
     share = np.linspace(0.0, 1.0, count)
@@ -110,7 +116,10 @@ def building_collapse(rng: Rng) -> Audio:
 
 
 def church_bell(rng: Rng) -> Audio:
-    """A church bell: hum, prime, minor tierce, quint and nominal of a 150-450 Hz prime, one stroke in 1-2 s."""
+    """Render a church bell with a prime of 150-450 Hz, one stroke every 1-2 s.
+
+    Its partials are hum, prime, minor tierce, quint, nominal and four above.
+    """
     total = rng.uniform(5.0, 8.0)
     out = np.zeros(samples(total))
     prime = log_uniform(rng, 150.0, 450.0)
@@ -125,7 +134,7 @@ def church_bell(rng: Rng) -> Audio:
 
 
 def arcade_game(rng: Rng) -> Audio:
-    """An arcade or video game: square-wave arpeggios, lasers that dive, coins that jump a fourth."""
+    """Render an arcade or video game: square-wave arpeggios, lasers that dive, coins that jump a fourth."""
     out, now = np.zeros(samples(6.0)), 0.0
     square = 1.0 / np.arange(1, 12) * (np.arange(1, 12) % 2)
     while now < 5.5:
@@ -151,7 +160,7 @@ def arcade_game(rng: Rng) -> Audio:
 
 
 def children_playing(rng: Rng) -> Audio:
-    """A playground: children's calls and laughter come and go, each brief and high, running feet between."""
+    """Render a playground: brief, high calls and laughter of children, running feet between them."""
     total = rng.uniform(4.5, 7.5)
     out = np.zeros(samples(total))
     for start in rng.uniform(0.0, total - 0.5, rng.integers(8, 15)):
@@ -168,7 +177,7 @@ def children_playing(rng: Rng) -> Audio:
 
 
 def cafe(rng: Rng) -> Audio:
-    """A cafe: a soft hubbub, cups, and the milk steamer now and then."""
+    """Render a cafe: a soft hubbub, cups, and in half of the draws the milk steamer."""
     out = 0.8 * crowd_murmur(rng).astype(np.float64)
     total = out.size / SAMPLE_RATE
     for time in poisson(rng, total - 0.3, rng.uniform(1.0, 2.5)):
@@ -181,7 +190,7 @@ def cafe(rng: Rng) -> Audio:
 
 
 def shop_scanner(rng: Rng) -> Audio:
-    """A checkout: single equal beeps at irregular times, bags and boxes put down between them."""
+    """Render a checkout: single equal beeps at irregular times, bags and boxes put down between them."""
     total = rng.uniform(4.0, 7.5)
     tone = harmonics(log_uniform(rng, 1800.0, 3200.0), [1.0, 0.1, 0.2], samples(total), rng)
     starts = beats(rng, total - 0.2, rng.uniform(0.8, 1.6), 0.4)

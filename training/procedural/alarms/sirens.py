@@ -64,14 +64,14 @@ def _sweep(rng: Rng, count: int, period_s: float, low: float, high: float) -> Si
 
 
 def siren_wail(rng: Rng) -> Audio:
-    """An emergency vehicle's wail: a slow sweep over about 500-1500 Hz, 2-7 s a cycle."""
+    """Render an emergency vehicle's wail: a slow sweep over about 500-1500 Hz, 2-7 s a cycle."""
     count = samples(rng.uniform(3.0, 8.0))
     pitch = _sweep(rng, count, rng.uniform(2.0, 7.0), rng.uniform(450.0, 750.0), rng.uniform(1150.0, 1700.0))
     return finish(_far(rng, _horn_speaker(rng, pitch * _doppler(rng, count))))
 
 
 def siren_yelp(rng: Rng) -> Audio:
-    """The yelp (a sweep every 0.2-0.45 s) or, one time in four, the still faster phaser."""
+    """Render an emergency vehicle's yelp, a sweep every 0.2-0.45 s, or in a quarter of the draws the faster phaser."""
     count = samples(rng.uniform(1.5, 8.0))
     period = rng.uniform(0.05, 0.12) if rng.random() < 0.25 else rng.uniform(0.2, 0.45)
     pitch = _sweep(rng, count, period, rng.uniform(450.0, 850.0), rng.uniform(1200.0, 1800.0))
@@ -83,7 +83,10 @@ _HI_LO = ((435.0, 580.0), (435.0, 488.0), (435.0, 732.0), (392.0, 660.0), (770.0
 
 
 def siren_hi_lo(rng: Rng) -> Audio:
-    """A two-tone horn or electronic hi-lo, 0.3-1 s a tone; compressed-air horns slide into each note."""
+    """Render a two-tone horn (DIN 14610 and others) or an electronic hi-lo, 0.3-1 s a tone.
+
+    The pitch slides into each note, and in half of the draws the level dips between the tones.
+    """
     count = samples(rng.uniform(2.0, 8.0))
     low, high = np.array(_HI_LO[rng.integers(len(_HI_LO))]) * rng.uniform(0.96, 1.04)
     turn = np.mod(np.arange(count) / SAMPLE_RATE / (2.0 * rng.uniform(0.3, 1.0)) + rng.uniform(), 1.0)
@@ -97,7 +100,10 @@ def siren_hi_lo(rng: Rng) -> Audio:
 
 
 def siren_civil_defence(rng: Rng) -> Audio:
-    """A motor siren: rotors of one or two port counts run up towards 300-600 Hz, hold, and run down."""
+    """Render a motor siren that runs up towards 300-600 Hz, holds and, in most draws, runs down.
+
+    It has one rotor, or two with different numbers of ports.
+    """
     total = rng.uniform(5.0, 8.0)
     time = np.arange(samples(total)) / SAMPLE_RATE
     hold = total if rng.random() < 0.4 else rng.uniform(2.0, total - 1.0)
@@ -147,7 +153,7 @@ def _horn(rng: Rng, tones: list[tuple[float, Signal]], attack_s: float, band: tu
 
 
 def car_horn(rng: Rng) -> Audio:
-    """A car's electric horn: usually a low and a high disc about a minor third to a major third apart."""
+    """Render a car's electric horn: two discs a minor to a major third apart, or only the higher one."""
     low = rng.uniform(335.0, 430.0)
     # A disc's diaphragm beats against its core, so harmonics stay strong to 2-4 kHz and then fall.
     knee = rng.uniform(2000.0, 3800.0)
@@ -162,7 +168,7 @@ def car_horn(rng: Rng) -> Audio:
 
 
 def truck_horn(rng: Rng) -> Audio:
-    """A lorry's air horns: two to four trumpets sounding a chord from 150-350 Hz, slow to speak."""
+    """Render a lorry's air horns: two to four trumpets in a chord upwards of 150-320 Hz, slow to speak."""
     base = rng.uniform(150.0, 320.0)
     order = np.arange(1, 31)
     tones = []

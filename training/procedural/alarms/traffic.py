@@ -32,7 +32,7 @@ Audio = NDArray[np.float32]
 
 
 def bicycle_bell(rng: Rng) -> Audio:
-    """A bicycle bell: 'ring-ring', a geared striker in a 1.8-4 kHz gong; or a single ding."""
+    """Render a bicycle bell: the 'ring-ring' of a geared striker on a 1.8-3.8 kHz gong, or single dings."""
     out, now = np.zeros(samples(4.0)), 0.0
     base, t60 = log_uniform(rng, 1800.0, 3800.0), rng.uniform(0.6, 1.6)
     modes = base * np.array([1.0, 1.008, 2.15, 2.7])
@@ -47,7 +47,7 @@ def bicycle_bell(rng: Rng) -> Audio:
 
 
 def crosswalk_signal(rng: Rng) -> Audio:
-    """A pedestrian crossing for the blind: slow ticks while waiting, or quick ones to walk (DIN 32981)."""
+    """Render a pedestrian crossing for the blind: slow ticks while waiting, or quick ones to walk (DIN 32981)."""
     total = rng.uniform(4.0, 7.5)
     walk = rng.random() < 0.5
     gap, on = (1.0 / rng.uniform(5.0, 7.5), 0.035) if walk else (rng.uniform(0.75, 1.4), 0.03)
@@ -64,13 +64,13 @@ def _skid(rng: Rng, count: int) -> Signal:
 
 
 def tyre_skid(rng: Rng) -> Audio:
-    """A car brakes with locked wheels."""
+    """Render a car that brakes with locked wheels, for 1.2-3 s."""
     count = stretch(rng, 1.2, 3.0)
     return finish(_skid(rng, count) * gate(count, 0.06, 0.25))
 
 
 def car_crash(rng: Rng) -> Audio:
-    """Brakes scream, then the impact: a boom, crumpling sheet metal, glass and falling parts."""
+    """Render a car crash: tyres skid, then the impact with a boom, crumpling sheet metal, glass and falling parts."""
     out = np.zeros(samples(5.0))
     count = samples(rng.uniform(0.7, 1.5))
     add(out, _skid(rng, count) * gate(count, 0.05, 0.005), 0.0, 0.25)
@@ -95,7 +95,11 @@ _TRAIN_CHORDS = ((311, 370, 415, 494, 622), (311, 370, 494), (277, 329, 440), (3
 
 
 def train_horn(rng: Rng) -> Audio:
-    """A locomotive's air horn; in half of the draws the long-long-short-long of a crossing (49 CFR 222.21)."""
+    """Render a locomotive's air horn, tuned as in North America, Britain or Germany.
+
+    Half of the draws are the long-long-short-long of a level crossing (49 CFR 222.21), the others one or two long
+    blasts.
+    """
     chord = np.array(_TRAIN_CHORDS[rng.integers(6)]) * rng.uniform(0.97, 1.03)
     if rng.random() < 0.5:
         lengths = [rng.uniform(1.4, 1.9), rng.uniform(1.4, 1.9), rng.uniform(0.4, 0.6), rng.uniform(1.8, 2.2)]
@@ -115,7 +119,7 @@ def train_horn(rng: Rng) -> Audio:
 
 
 def crossing_bell(rng: Rng) -> Audio:
-    """A level crossing's gong, 100 to 325 strokes a minute (AREMA 3.2.60), without a pause."""
+    """Render a level crossing's gong, 100 to 325 strokes a minute (AREMA 3.2.60), without a pause."""
     total = rng.uniform(4.0, 7.5)
     out = np.zeros(samples(total))
     base = log_uniform(rng, 650.0, 1300.0)
@@ -130,7 +134,7 @@ def crossing_bell(rng: Rng) -> Audio:
 
 
 def tram_bell(rng: Rng) -> Audio:
-    """A tram's foot gong: two to eight quick strokes on a deep, long-ringing bell."""
+    """Render a tram's foot gong: two to eight quick strokes on a deep, long-ringing bell."""
     out = np.zeros(samples(5.5))
     base = log_uniform(rng, 380.0, 760.0)
     modes = base * np.array([1.0, 1.51, 2.0, 2.74, 3.76, 4.9]) * rng.uniform(0.98, 1.02, 6)
@@ -143,7 +147,7 @@ def tram_bell(rng: Rng) -> Audio:
 
 
 def air_brake(rng: Rng) -> Audio:
-    """A bus or lorry lets its brakes off: a sharp burst of air that dies in half a second, perhaps a sigh after it."""
+    """Render a bus or lorry that lets its brakes off: a burst of air that dies in a second, perhaps a sigh after it."""
     out = np.zeros(samples(2.5))
     for start, level in [(0.0, 1.0), (rng.uniform(0.7, 1.2), rng.uniform(0.0, 0.5))]:
         size = samples(rng.uniform(0.4, 1.0))
@@ -153,7 +157,10 @@ def air_brake(rng: Rng) -> Audio:
 
 
 def rail_squeal(rng: Rng) -> Audio:
-    """A train in a tight curve: wheels squeal at a few fixed modes of 1.2-4.5 kHz, swelling in and out, over rumble."""
+    """Render a train in a tight curve, whose wheels squeal over a rumble.
+
+    The squeal stands at two to four fixed modes of 1.2-4.5 kHz, each swelling in and out.
+    """
     count = stretch(rng, 4.0, 7.5)
     out = 0.35 * noise(rng, count, [(30, 0), (150, 0), (600, -10), (4000, -32)])
     for mode in log_uniform(rng, 1200.0, 4500.0, int(rng.integers(2, 5))):
@@ -163,7 +170,7 @@ def rail_squeal(rng: Rng) -> Audio:
 
 
 def station_chime(rng: Rng) -> Audio:
-    """A station's or underground's announcement chime: two to four soft notes going up or down."""
+    """Render a station's announcement chime: two to four soft notes of a major chord, in any order."""
     out = np.zeros(samples(4.0))
     base, gap = rng.uniform(330.0, 620.0), rng.uniform(0.35, 0.6)
     steps = rng.permutation(np.array([0, 4, 7, 12]))[: rng.integers(2, 5)]

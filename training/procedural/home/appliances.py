@@ -31,7 +31,7 @@ Audio = NDArray[np.float32]
 
 
 def fridge(rng: Rng) -> Audio:
-    """A refrigerator: the compressor's hum at 48 or 58 Hz and its harmonics, a trickle of refrigerant."""
+    """Render a refrigerator: the compressor's hum at 48 or 58 Hz with harmonics, and a trickle of refrigerant."""
     count = stretch(rng)
     shaft = float(rng.choice([48.5, 58.3])) * rng.uniform(0.99, 1.01)
     hum = whine(rng, np.full(count, shaft), 1.0, 14) + 0.4 * whine(rng, np.full(count, 2.06 * shaft), 1.2, 6)
@@ -40,7 +40,7 @@ def fridge(rng: Rng) -> Audio:
 
 
 def blender(rng: Rng) -> Audio:
-    """A blender: a loud 200-400 Hz whine, and chunks that knock against the jug less and less."""
+    """Render a blender: a loud 200-400 Hz whine, and chunks that knock against the jug less and less."""
     count = stretch(rng)
     time = np.arange(count) / SAMPLE_RATE
     pitch = (
@@ -51,7 +51,7 @@ def blender(rng: Rng) -> Audio:
 
 
 def toilet_flush(rng: Rng) -> Audio:
-    """A toilet is flushed: a rush that swells at once, gurgles and dies down into the cistern filling."""
+    """Render a toilet that is flushed: a rush that swells at once, gurgles and dies down into the filling cistern."""
     count = samples(rng.uniform(5.5, 8.0))
     time = np.arange(count) / SAMPLE_RATE
     swell = (1.0 - np.exp(-time / 0.25)) * (np.exp(-((time / rng.uniform(2.0, 3.0)) ** 2)) + 0.12)
@@ -60,7 +60,7 @@ def toilet_flush(rng: Rng) -> Audio:
 
 
 def printer(rng: Rng) -> Audio:
-    """A printer: the head goes to and fro under a stepper's whirr, paper is fed between the lines."""
+    """Render a printer: the head goes to and fro under a stepper's whirr, paper is fed between the lines."""
     total = rng.uniform(3.5, 7.0)
     out = np.zeros(samples(total))
     step, line = rng.uniform(350.0, 700.0), rng.uniform(0.45, 0.8)
@@ -75,7 +75,7 @@ def printer(rng: Rng) -> Audio:
 
 
 def gas_leak(rng: Rng) -> Audio:
-    """Gas escapes: an unbroken, bright, turbulent hiss, sometimes with the whistle of the crack it passes."""
+    """Render escaping gas: an unbroken, bright, turbulent hiss, sometimes with the whistle of the crack it passes."""
     count = stretch(rng, 3.5, 7.5)
     high = rng.uniform(3500.0, 6500.0)
     hiss = noise(rng, count, [(300, -35), (1200, -14), (high, 0), (8000, -3)])
@@ -85,7 +85,7 @@ def gas_leak(rng: Rng) -> Audio:
 
 
 def arcing(rng: Rng) -> Audio:
-    """An electrical arc: snaps and frying bursts that strike at the mains' half-waves, with a buzz in between."""
+    """Render an electrical arc: snaps and frying bursts that strike at the mains' half-waves, over a faint buzz."""
     total = rng.uniform(3.0, 6.5)
     count = samples(total)
     half_wave = 2.0 * float(rng.choice([50.0, 60.0]))
@@ -100,7 +100,7 @@ def arcing(rng: Rng) -> Audio:
 
 
 def bearing_failing(rng: Rng) -> Audio:
-    """A motor whose bearing grinds: every ball that crosses the flaw rings the housing, in the shaft's rhythm."""
+    """Render a motor whose bearing grinds: each ball that crosses the flaw rings the housing, in the shaft's rhythm."""
     count = stretch(rng)
     shaft = np.full(count, rng.uniform(18.0, 30.0)) * drift(rng, count, 0.7, 0.01)
     housing = log_uniform(rng, 1200.0, 3800.0, 4)
@@ -113,7 +113,7 @@ def bearing_failing(rng: Rng) -> Audio:
 
 
 def pump_cavitating(rng: Rng) -> Audio:
-    """A pump cavitates: collapsing vapour sounds like gravel in the pipe, gusting with the vanes."""
+    """Render a cavitating pump: collapsing vapour that sounds like gravel in the pipe, over the whine of vanes."""
     total = rng.uniform(3.5, 7.0)
     count = samples(total)
     vanes = np.full(count, rng.uniform(90.0, 180.0))
@@ -126,7 +126,7 @@ def pump_cavitating(rng: Rng) -> Audio:
 
 
 def washer_unbalanced(rng: Rng) -> Audio:
-    """A washing machine spins out of balance: a bang against the housing with every turn of the drum."""
+    """Render a washing machine that spins out of balance: the drum bangs on the housing 1.8-4.2 times a second."""
     total = rng.uniform(4.0, 7.5)
     count = samples(total)
     out = 0.2 * rush(rng, count, 150.0, 7.0) + 0.3 * whine(rng, np.full(count, rng.uniform(180.0, 350.0)), 0.7)
@@ -141,7 +141,7 @@ def washer_unbalanced(rng: Rng) -> Audio:
 
 
 def hard_drive_failing(rng: Rng) -> Audio:
-    """The click of death: a disk's arm hits its stop over and over while the spindle whines."""
+    """Render the click of death: a hard disk's arm hits its stop over and over while the spindle whines."""
     total = rng.uniform(4.0, 7.0)
     count = samples(total)
     spindle = whine(rng, np.full(count, float(rng.choice([90.0, 120.0])) * 4.0), 0.6, 12)

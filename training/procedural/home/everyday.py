@@ -28,17 +28,20 @@ Audio = NDArray[np.float32]
 
 
 def length(rng: Rng) -> int:
-    """A random number of samples for a sound that just goes on, 2-7 s."""
+    """Return a random number of samples, 2-7 s at 16 kHz, for a sound that just goes on."""
     return samples(rng.uniform(2.0, 7.0))
 
 
 def drift(rng: Rng, count: int, rate_hz: float, depth: float) -> Signal:
-    """A level near one that wanders slowly, never negative."""
+    """Return a level that wanders slowly around one and never falls under 0.05: float64 [count].
+
+    It turns about `rate_hz` times a second; `depth` is about its standard deviation.
+    """
     return np.maximum(1.0 + depth * slow(rng, count, rate_hz), 0.05)
 
 
 def _air(rng: Rng, count: int, tilt_db: float) -> Signal:
-    """Rushing air: noise falling ``tilt_db`` an octave above some hundred Hz, with a few broad resonances."""
+    """Rushing air: noise falling `tilt_db` an octave above some hundred Hz, with a few broad resonances."""
     knee = log_uniform(rng, 120.0, 500.0)
     hertz = np.geomspace(knee, 8000.0, 7)
     level = -tilt_db * np.log2(hertz / knee) + rng.uniform(-5.0, 5.0, 7)
@@ -46,7 +49,7 @@ def _air(rng: Rng, count: int, tilt_db: float) -> Signal:
 
 
 def _motor(rng: Rng, count: int, base_hz: float, spin_s: float, partials: int, fall: float) -> Signal:
-    """Motor whine: random-strength harmonics of a slightly unsteady shaft, running up over ``spin_s``."""
+    """Motor whine: random-strength harmonics of a slightly unsteady shaft, running up over `spin_s`."""
     time = np.arange(count) / SAMPLE_RATE
     run_up = 1.0 - 0.8 * np.exp(-time / spin_s) if spin_s else 1.0
     pitch = base_hz * run_up * (1.0 + 0.004 * slow(rng, count, 6.0))
@@ -55,7 +58,7 @@ def _motor(rng: Rng, count: int, base_hz: float, spin_s: float, partials: int, f
 
 
 def fan(rng: Rng) -> Audio:
-    """A table fan or computer fan: soft air, blade tone at 20-250 Hz, slight throb."""
+    """Render a table or computer fan: soft air, a blade tone at 20-250 Hz, a slight throb."""
     count = length(rng)
     blade = log_uniform(rng, 20.0, 250.0)
     out = _air(rng, count, rng.uniform(3.0, 8.0)) * (
@@ -65,14 +68,14 @@ def fan(rng: Rng) -> Audio:
 
 
 def air_conditioner(rng: Rng) -> Audio:
-    """An air conditioner: rumbling compressor hum at mains harmonics under broad air noise."""
+    """Render an air conditioner: a compressor's hum near the mains frequency or twice it, under broad air noise."""
     count = length(rng)
     hum = _motor(rng, count, float(rng.choice([49.0, 59.0, 99.0])) * rng.uniform(0.96, 1.01), 0.0, 10, 0.8)
     return finish(_air(rng, count, rng.uniform(4.0, 9.0)) * drift(rng, count, 0.7, 0.08) + rng.uniform(0.2, 1.2) * hum)
 
 
 def vacuum_cleaner(rng: Rng) -> Audio:
-    """A vacuum cleaner: loud bright air and a whine of some hundred hertz, sometimes heard spinning up."""
+    """Render a vacuum cleaner: loud bright air and a 220-650 Hz whine, in a third of the draws heard spinning up."""
     count = length(rng)
     spin = rng.uniform(0.2, 0.9) if rng.random() < 0.35 else 0.0
     whine = _motor(rng, count, rng.uniform(220.0, 650.0), spin, 14, 0.4)
@@ -82,14 +85,14 @@ def vacuum_cleaner(rng: Rng) -> Audio:
 
 
 def hair_dryer(rng: Rng) -> Audio:
-    """A hair dryer: bright steady air with a thin whine."""
+    """Render a hair dryer: bright steady air with a thin whine of 300-900 Hz."""
     count = length(rng)
     air = _air(rng, count, rng.uniform(-0.5, 2.0)) * drift(rng, count, 1.0, 0.1)
     return finish(air + rng.uniform(0.05, 0.6) * _motor(rng, count, rng.uniform(300.0, 900.0), 0.0, 8, 0.3))
 
 
 def shaver(rng: Rng) -> Audio:
-    """An electric shaver or trimmer: a buzz of 90-220 Hz with many harmonics that sags under load."""
+    """Render an electric shaver or trimmer: a buzz of 90-220 Hz with many harmonics that sags under load."""
     count = length(rng)
     pitch = rng.uniform(90.0, 220.0) * drift(rng, count, 2.0, 0.02)
     levels = rng.uniform(0.2, 1.0, 35) / np.arange(1, 36) ** rng.uniform(0.1, 0.7)
@@ -98,7 +101,7 @@ def shaver(rng: Rng) -> Audio:
 
 
 def washing_machine(rng: Rng) -> Audio:
-    """A washing machine: drum rumble, slosh once a turn, a motor whine that reverses."""
+    """Render a washing machine: the rumble of the drum, a slosh with each turn, the whine of the motor."""
     count = length(rng)
     turn = rng.uniform(0.6, 1.6)
     slosh = noise(rng, count, [(100, -12), (500, 0), (2500, -8), (7000, -30)])
@@ -118,7 +121,7 @@ def _firing(rng: Rng, count: int, rate_hz: float | Signal, wobble: float) -> Sig
 
 
 def engine_idle(rng: Rng) -> Audio:
-    """A car or motorcycle engine idling: 20-60 firings a second, uneven, with valve clatter."""
+    """Render a car or motorcycle engine that idles: 20-60 firings a second, uneven, with valve clatter."""
     count = length(rng)
     out = _firing(rng, count, rng.uniform(20.0, 60.0), 0.02)
     out = out / np.std(out)
@@ -127,7 +130,7 @@ def engine_idle(rng: Rng) -> Audio:
 
 
 def car_passing(rng: Rng) -> Audio:
-    """A car drives by: tyre and engine noise that swells, brightens and falls off."""
+    """Render a car that drives by: tyre and engine noise that swells, brightens and falls off in level and pitch."""
     count = samples(rng.uniform(3.0, 8.0))
     time = np.arange(count) / SAMPLE_RATE
     along = (time - time[-1] * rng.uniform(0.35, 0.65)) * rng.uniform(8.0, 25.0)
@@ -153,17 +156,17 @@ def _rotor(rng: Rng, rate: tuple[float, float], sharp: float, air: float) -> Aud
 
 
 def propeller_plane(rng: Rng) -> Audio:
-    """A light aeroplane: a 60-110 Hz propeller drone with many harmonics."""
+    """Render a light aeroplane: a 60-110 Hz propeller drone with many harmonics."""
     return _rotor(rng, (60.0, 110.0), rng.uniform(3.0, 9.0), rng.uniform(0.1, 0.5))
 
 
 def helicopter(rng: Rng) -> Audio:
-    """A helicopter: 10-26 blade slaps a second over turbine and air noise."""
+    """Render a helicopter: 10-26 blade slaps a second over turbine and air noise."""
     return _rotor(rng, (10.0, 26.0), rng.uniform(8.0, 20.0), rng.uniform(0.3, 1.0))
 
 
 def train(rng: Rng) -> Audio:
-    """A train passing: low rumble, rail roar and paired wheel knocks at the joints."""
+    """Render a passing train: a low rumble, the roar of the rail and paired wheel knocks at the joints."""
     count = length(rng)
     out = noise(rng, count, [(30, 0), (120, 0), (400, -8), (2000, -20), (6000, -35)]) * drift(rng, count, 1.0, 0.2)
     knock = burst(rng, 0.18, [(50, -3), (200, 0), (1200, -8), (5000, -25)])

@@ -42,9 +42,9 @@ def _shard(rng: Rng, low_hz: float, ring_s: float, tick: Signal) -> Signal:
 
 
 def _shatter(rng: Rng, total_s: float, size: float) -> Signal:
-    """A pane or vessel breaking: crack, dense ring of the fragments, then their fall. ``size`` is 0..1.
+    """A pane or vessel breaking: crack, dense ring of the fragments, then their fall. `size` is 0..1.
 
-    ``total_s`` only has to be long enough for the last splinter; ``finish`` cuts the silence after it.
+    `total_s` only has to be long enough for the last splinter; `finish` cuts the silence after it.
     """
     out = np.zeros(samples(total_s))
     # The fracture: a broadband crack of a few milliseconds, with a thump under it when the pane is large.
@@ -83,12 +83,12 @@ def _shatter(rng: Rng, total_s: float, size: float) -> Signal:
 
 
 def glass_pane(rng: Rng) -> Audio:
-    """A window or glass door is smashed and its pieces rain down."""
+    """Render a window or glass door that is smashed, and its pieces as they rain down."""
     return finish(_shatter(rng, 3.2, rng.uniform(0.4, 1.0)))
 
 
 def glass_vessel(rng: Rng) -> Audio:
-    """A drinking glass or bowl drops and shatters, sometimes after a first bounce."""
+    """Render a drinking glass or bowl that drops and shatters, in a third of the draws after a first bounce."""
     out = np.zeros(samples(2.4))
     start = 0.0
     if rng.random() < 0.3:
@@ -100,7 +100,7 @@ def glass_vessel(rng: Rng) -> Audio:
 
 
 def glass_bottle(rng: Rng) -> Audio:
-    """A bottle bursts on a hard floor: a hollow knock of the body inside the crack, thick, duller pieces."""
+    """Render a bottle that bursts on a hard floor: a hollow knock inside the crack, and thick, duller pieces."""
     out = _shatter(rng, 2.4, rng.uniform(0.1, 0.6))
     body = log_uniform(rng, 500.0, 1400.0) * np.array([1.0, 1.9, 2.8, 4.1])
     add(

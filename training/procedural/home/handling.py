@@ -32,7 +32,7 @@ Audio = NDArray[np.float32]
 
 
 def brushing_teeth(rng: Rng) -> Audio:
-    """Teeth brushed by hand: bristles to and fro three to five times a second, bright and foamy."""
+    """Render teeth brushed by hand: bristles go to and fro three or four times a second, bright and foamy."""
     total = rng.uniform(2.5, 6.0)
     rate, top = rng.uniform(5.5, 7.6), rng.uniform(3000.0, 5500.0)
     out = strokes(rng, total, rate, [(300, -25), (1200, -8), (top, 0), (8000, -8)], 0.85)
@@ -40,7 +40,7 @@ def brushing_teeth(rng: Rng) -> Audio:
 
 
 def electric_toothbrush(rng: Rng) -> Audio:
-    """A sonic toothbrush: a 220-280 Hz buzz that changes with the mouth's resonance, foam over it."""
+    """Render a sonic toothbrush: a 220-280 Hz buzz that changes with the mouth's resonance, and foam over it."""
     count = samples(rng.uniform(3.0, 6.5))
     pitch = rng.uniform(220.0, 280.0) * (1.0 + 0.006 * slow(rng, count, 3.0))
     buzz = harmonics(pitch, rng.uniform(0.4, 1.0, 24) / np.arange(1, 25) ** 0.7, count)
@@ -51,7 +51,7 @@ def electric_toothbrush(rng: Rng) -> Audio:
 
 
 def nail_clipping(rng: Rng) -> Audio:
-    """Nails are clipped: single bright snaps of the jaws, each with the lever's click before it."""
+    """Render nails being clipped: single bright snaps of the jaws, each with the lever's click before it."""
     total = rng.uniform(2.0, 5.0)
     out = np.zeros(samples(total))
     jaw = log_uniform(rng, 2200.0, 4500.0) * np.array([1.0, 1.7, 2.4])
@@ -71,12 +71,12 @@ def _shower(rng: Rng, total_s: float) -> Signal:
 
 
 def shower(rng: Rng) -> Audio:
-    """A shower runs: dense spray and drops on the tray."""
+    """Render a shower that runs: dense spray, and drops on the tray."""
     return finish(_shower(rng, rng.uniform(3.5, 7.0)))
 
 
 def shower_fall(rng: Rng) -> Audio:
-    """Someone slips in the shower: under the spray a squeak of wet skin, a heavy thud, bottles, and a groan."""
+    """Render a fall in the shower: under the spray a squeak of wet skin, a heavy thud, bottles and a groan."""
     total = rng.uniform(4.5, 6.5)
     out = 0.12 * _shower(rng, total)
     start = rng.uniform(0.8, 1.6)
@@ -96,7 +96,7 @@ def shower_fall(rng: Rng) -> Audio:
 
 
 def spray_can(rng: Rng) -> Audio:
-    """Deodorant is sprayed: one to four bright hisses with a crisp start."""
+    """Render a deodorant spray: one to four bright hisses with a crisp start."""
     out, now = np.zeros(samples(6.0)), 0.0
     points: Points = [(400, -35), (2000, -10), (rng.uniform(4500, 6500), 0), (8000, -2)]
     for _ in range(rng.integers(1, 5)):
@@ -107,7 +107,7 @@ def spray_can(rng: Rng) -> Audio:
 
 
 def tearing_paper(rng: Rng) -> Audio:
-    """A sheet is torn: fibres snap ever faster towards the end of each pull."""
+    """Render a sheet of paper that is torn in one to three pulls: fibres snap ever faster towards the end of each."""
     out, now = np.zeros(samples(5.0)), 0.0
     for _ in range(rng.integers(1, 4)):
         length = rng.uniform(0.35, 1.0)
@@ -119,7 +119,7 @@ def tearing_paper(rng: Rng) -> Audio:
 
 
 def turning_pages(rng: Rng) -> Audio:
-    """Pages of a book or newspaper turn: a soft swish with a few crisp creases, now and then."""
+    """Render the turning pages of a book or newspaper: a soft swish with a few crisp creases, now and then."""
     total = rng.uniform(2.5, 6.0)
     out = np.zeros(samples(total))
     for time in beats(rng, total - 0.6, rng.uniform(0.8, 1.6), 0.3):
@@ -131,7 +131,7 @@ def turning_pages(rng: Rng) -> Audio:
 
 
 def zipper(rng: Rng) -> Audio:
-    """A zip is drawn: teeth click at 60 to 400 a second, the rate rising or falling with the hand."""
+    """Render a zip that is drawn once or twice: teeth click at 60 to 400 a second, the rate changing with the hand."""
     out, now = np.zeros(samples(4.0)), 0.0
     tooth = modal(log_uniform(rng, 1500.0, 5000.0, 4), 0.008, rng.uniform(0.4, 1.0, 4), 300, rng)
     for _ in range(rng.integers(1, 3)):
@@ -146,7 +146,7 @@ def zipper(rng: Rng) -> Audio:
 
 
 def stapler(rng: Rng) -> Audio:
-    """A stapler: a dull press, the snap of the blade, and the spring back, once to four times."""
+    """Render a stapler pressed once to four times: a dull press, the snap of the blade, the spring back."""
     out, now = np.zeros(samples(4.0)), 0.0
     for _ in range(rng.integers(1, 5)):
         add(out, burst(rng, 0.05, [(100, 0), (600, -3), (4000, -18)]), now, 0.5)
@@ -158,7 +158,7 @@ def stapler(rng: Rng) -> Audio:
 
 
 def pouring_drink(rng: Rng) -> Audio:
-    """A glass is filled: bubbles over the air column, whose resonance climbs as the space above it shrinks."""
+    """Render a glass that is filled: bubbles over an air column whose resonance climbs as the space shrinks."""
     total = rng.uniform(2.5, 5.0)
     count = samples(total)
     low = rng.uniform(350.0, 600.0)
@@ -171,7 +171,7 @@ def pouring_drink(rng: Rng) -> Audio:
 
 
 def eating_crisps(rng: Rng) -> Audio:
-    """Someone eats crisps: crunches once or twice a second, each a dense crackle that softens with the next."""
+    """Render someone who eats crisps: one or two dense crackles a second, softer and softer over a mouthful."""
     total = rng.uniform(3.0, 6.5)
     out = np.zeros(samples(total))
     points: Points = [(200, -12), (1200, -2), (3500, 0), (8000, -8)]
@@ -183,7 +183,7 @@ def eating_crisps(rng: Rng) -> Audio:
 
 
 def shelf_collapse(rng: Rng) -> Audio:
-    """A shelf gives way: wood cracks, then boards, books and metal come down for a second or two."""
+    """Render a shelf that gives way: wood cracks, then boards, books and metal come down for a second or two."""
     total = rng.uniform(2.5, 4.5)
     out = np.zeros(samples(total))
     for time in (0.0, rng.uniform(0.08, 0.3)):

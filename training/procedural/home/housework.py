@@ -31,14 +31,14 @@ Audio = NDArray[np.float32]
 
 
 def sweeping(rng: Rng) -> Audio:
-    """A broom: long, soft strokes a little over one a second, grit in them."""
+    """Render a broom: one to 1.7 long, soft strokes a second, with grit in them."""
     total = rng.uniform(3.0, 7.0)
     out = strokes(rng, total, rng.uniform(1.0, 1.7), [(200, -15), (1500, -2), (3500, 0), (8000, -10)], 0.55)
     return finish(out)
 
 
 def scrubbing(rng: Rng) -> Audio:
-    """A pan or floor is scrubbed: hard, rough strokes two to four times a second each way."""
+    """Render a pan or floor being scrubbed: hard, rough strokes two to four times a second each way."""
     total = rng.uniform(3.0, 6.5)
     points: Points = [(200, -10), (700, 0), (rng.uniform(1500, 2500), 2), (8000, -12)]
     out = strokes(rng, total, rng.uniform(4.2, 7.2), points, 0.9)
@@ -47,7 +47,7 @@ def scrubbing(rng: Rng) -> Audio:
 
 
 def chopping(rng: Rng) -> Audio:
-    """Vegetables are chopped: a knife on a board two to five times a second."""
+    """Render vegetables being chopped: a knife on a board two to five times a second."""
     total = rng.uniform(2.5, 6.0)
     out = np.zeros(samples(total))
     board = rng.uniform(180.0, 380.0) * np.array([1.0, 1.9, 3.1, 4.4])
@@ -60,7 +60,7 @@ def chopping(rng: Rng) -> Audio:
 
 
 def frying(rng: Rng) -> Audio:
-    """Something fries: steady sizzle made of countless small pops, a few big spits."""
+    """Render something that fries: a steady sizzle of countless small pops, and a few big spits."""
     total = rng.uniform(3.0, 7.0)
     sizzle = grains(rng, total, rng.uniform(500.0, 1200.0), 0.004, [(500, -20), (2500, -4), (6000, 0)])
     spits = grains(rng, total, rng.uniform(2.0, 8.0), 0.02, [(300, -10), (2000, 0), (7000, -3)])
@@ -69,7 +69,7 @@ def frying(rng: Rng) -> Audio:
 
 
 def kettle_whistle(rng: Rng) -> Audio:
-    """A kettle boils with its whistle on: steam, and a tone of 1.8-3.2 kHz that climbs and then screams on."""
+    """Render a kettle that boils with its whistle on: steam, and a tone that climbs to 1.8-3.2 kHz and stays."""
     count = samples(rng.uniform(4.0, 7.5))
     top, rise = rng.uniform(1800.0, 3200.0), rng.uniform(0.3, 1.2)
     time = np.arange(count) / SAMPLE_RATE
@@ -81,7 +81,7 @@ def kettle_whistle(rng: Rng) -> Audio:
 
 
 def boiling_over(rng: Rng) -> Audio:
-    """A pot boils over: rolling bubbles, the lid rattling on its rim, spills hissing on the hot plate."""
+    """Render a pot that boils over: rolling bubbles, the lid rattling on its rim, spills hissing on the hot plate."""
     total = rng.uniform(4.5, 7.5)
     count = samples(total)
     boil = bubbles(rng, total, rng.uniform(120.0, 250.0), 150.0, 1000.0)

@@ -35,7 +35,11 @@ RATIOS = (
 
 
 def clink(rng: Rng, base_hz: float, t60_s: float, body: Signal | None = None) -> Signal:
-    """One tap on a cup, plate, spoon or coin; ``body`` gives its mode ratios, or a random body is taken."""
+    """Return one tap on a cup, plate, spoon or coin: float64 [n] at 16 kHz.
+
+    `base_hz` is the lowest mode and `t60_s` its decay by 60 dB. `body` holds the ratios of the modes to the lowest;
+    without it a random body is struck.
+    """
     ratios = RATIOS[rng.integers(3)] * rng.uniform(0.97, 1.03) if body is None else body
     pitch = base_hz * ratios
     t60 = t60_s / ratios ** rng.uniform(0.3, 1.0)
@@ -50,7 +54,7 @@ def clink(rng: Rng, base_hz: float, t60_s: float, body: Signal | None = None) ->
 
 
 def dishes(rng: Rng) -> Audio:
-    """Plates and cups set down or stacked: a few separate clinks of the same few bodies."""
+    """Render plates and cups that are set down or stacked: a few separate clinks of the same few bodies."""
     total = rng.uniform(0.8, 4.0)
     out = np.zeros(samples(total))
     bodies = [
@@ -77,7 +81,7 @@ def dishes(rng: Rng) -> Audio:
 
 
 def cutlery(rng: Rng) -> Audio:
-    """Knives and forks against a plate or in a drawer: light, bright, quickly damped ticks and scrapes."""
+    """Render knives and forks against a plate or in a drawer: light, bright, quickly damped ticks."""
     total = rng.uniform(0.8, 4.0)
     out = np.zeros(samples(total))
     bodies = [(log_uniform(rng, 900.0, 4500.0), RATIOS[2] * rng.uniform(0.95, 1.05, 4)) for _ in range(4)]
@@ -88,7 +92,7 @@ def cutlery(rng: Rng) -> Audio:
 
 
 def glasses_toast(rng: Rng) -> Audio:
-    """Glasses touched together: one to three long, clear rings and nothing falling."""
+    """Render glasses that are touched together: one to three long, clear rings and nothing falling."""
     out = np.zeros(samples(rng.uniform(0.9, 2.5)))
     for time in beats(rng, rng.uniform(0.05, 1.2), rng.uniform(0.25, 0.6), 0.4)[:3]:
         for _ in range(2):
@@ -102,7 +106,7 @@ def glasses_toast(rng: Rng) -> Audio:
 
 
 def coins(rng: Rng) -> Audio:
-    """Coins dropped on a table: each bounces ever faster, then rattles to rest."""
+    """Render one to five coins dropped on a table: each bounces ever faster until it rests."""
     total = rng.uniform(0.8, 2.5)
     out = np.zeros(samples(total))
     for _ in range(rng.integers(1, 6)):
@@ -116,7 +120,7 @@ def coins(rng: Rng) -> Audio:
 
 
 def keys(rng: Rng) -> Audio:
-    """A bunch of keys shaken: many small taps of the same few blades, in bursts."""
+    """Render a bunch of keys that is shaken: many small taps of the same few blades, in bursts."""
     total = rng.uniform(0.8, 3.5)
     out = np.zeros(samples(total))
     blades = [log_uniform(rng, 1800.0, 6500.0, 5) for _ in range(rng.integers(3, 7))]
@@ -142,7 +146,7 @@ def _wood(rng: Rng, base_hz: float) -> Signal:
 
 
 def knocks(rng: Rng) -> Audio:
-    """Knuckles on a door, two to six times."""
+    """Render two to six knocks of knuckles on a door."""
     base, gap = log_uniform(rng, 90.0, 400.0), rng.uniform(0.12, 0.4)
     times = beats(rng, gap * rng.integers(2, 7) - 0.05, gap, 0.15)
     out = np.zeros(samples(times[-1] + 0.5))
@@ -152,7 +156,7 @@ def knocks(rng: Rng) -> Audio:
 
 
 def footsteps(rng: Rng) -> Audio:
-    """Walking: heel and sole on a hard or soft floor at a walking or hurried pace."""
+    """Render footsteps: heel and sole on a hard or soft floor, at a walking or hurried pace."""
     total, hard = rng.uniform(1.5, 6.0), rng.random()
     out = np.zeros(samples(total))
     heel: Points = [(60, 0), (300, -3), (2000, -30 + 24 * hard), (6000, -45 + 30 * hard)]
@@ -169,7 +173,7 @@ def footsteps(rng: Rng) -> Audio:
 
 
 def hammering(rng: Rng) -> Audio:
-    """A hammer on a nail in wood, the pitch creeping up as the nail goes in."""
+    """Render a hammer on a nail in wood, whose pitch creeps up as the nail goes in."""
     total, base = rng.uniform(1.0, 5.0), log_uniform(rng, 120.0, 350.0)
     nail = log_uniform(rng, 1500.0, 4500.0)
     out = np.zeros(samples(total))
@@ -180,7 +184,7 @@ def hammering(rng: Rng) -> Audio:
 
 
 def door(rng: Rng) -> Audio:
-    """A door closes: an optional creak or swish, a slam, the latch and a rattling frame."""
+    """Render a door that closes: in half of the draws a swish of air, then a slam, the latch and a rattling frame."""
     out = np.zeros(samples(rng.uniform(1.0, 2.2)))
     slam = rng.uniform(0.15, 0.4) if rng.random() < 0.5 else 0.0
     if slam:
@@ -199,7 +203,7 @@ def door(rng: Rng) -> Audio:
 
 
 def drawer(rng: Rng) -> Audio:
-    """A drawer rolls and bumps shut, its contents rattling."""
+    """Render a drawer that rolls and bumps shut, its contents rattling."""
     roll = rng.uniform(0.3, 1.0)
     out = np.zeros(samples(roll + 0.6))
     rumble = noise(rng, samples(roll), [(60, -6), (250, 0), (1500, -8), (6000, -25)])
@@ -236,7 +240,7 @@ def _clicks(rng: Rng, times: list[float] | Signal, total_s: float, bright_hz: fl
 
 
 def typing(rng: Rng) -> Audio:
-    """Keys of a computer keyboard: press and release clicks in irregular runs."""
+    """Render a computer keyboard: clicks of press and release in irregular runs."""
     total = rng.uniform(1.0, 6.0)
     times = np.concatenate([[0.0], np.cumsum(rng.gamma(2.0, rng.uniform(0.04, 0.12), 100))])
     times = times[times < total - 0.15]
@@ -249,7 +253,7 @@ def typing(rng: Rng) -> Audio:
 
 
 def mouse_clicks(rng: Rng) -> Audio:
-    """Single and double clicks of a computer mouse."""
+    """Render double clicks of a computer mouse at random times."""
     total = rng.uniform(0.6, 3.0)
     times = poisson(rng, total * 0.8, rng.uniform(0.3, 2.0))
     times = np.concatenate([times, times + rng.uniform(0.07, 0.14)])
@@ -257,7 +261,7 @@ def mouse_clicks(rng: Rng) -> Audio:
 
 
 def indicator(rng: Rng) -> Audio:
-    """A car's turning indicator: alternating tick and tock, 60-120 flashes a minute (UN R48)."""
+    """Render a car's turn indicator: tick and tock in turn, 60-120 flashes a minute (UN R48)."""
     total, gap = rng.uniform(2.0, 7.0), rng.uniform(0.25, 0.5)
     out = np.zeros(samples(total))
     tick, tock = (_clicks(rng, [0.0], 0.1, log_uniform(rng, 700.0, 3000.0), rng.uniform(0.01, 0.04)) for _ in range(2))
@@ -267,14 +271,14 @@ def indicator(rng: Rng) -> Audio:
 
 
 def clock(rng: Rng) -> Audio:
-    """A clock ticking once to five times a second."""
+    """Render a clock that ticks once to five times a second."""
     total = rng.uniform(2.0, 7.0)
     times = beats(rng, total - 0.1, rng.choice([1.0, 0.5, 0.4, 0.25, 0.2]), 0.01)
     return finish(_clicks(rng, times, total, log_uniform(rng, 1500.0, 5000.0), rng.uniform(0.008, 0.05)))
 
 
 def applause(rng: Rng) -> Audio:
-    """Three to two hundred people clapping, each at their own pace with their own hands."""
+    """Render three to sixty people who clap, each at their own pace with their own hands."""
     total = rng.uniform(1.5, 6.0)
     out = np.zeros(samples(total))
     for _ in range(min(int(log_uniform(rng, 3, 200)), 60)):

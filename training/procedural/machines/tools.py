@@ -30,7 +30,7 @@ Audio = NDArray[np.float32]
 
 
 def drill(rng: Rng) -> Audio:
-    """A power drill: gears whine at 300-900 Hz, sag as the bit bites, and grind on."""
+    """Render a power drill: gears that whine at 300-900 Hz, sag as the bit bites, and grind on."""
     count = stretch(rng, 2.5, 6.0)
     time = np.arange(count) / SAMPLE_RATE
     load = np.clip(0.5 + 0.6 * slow(rng, count, 0.8), 0.0, 1.0)
@@ -40,7 +40,7 @@ def drill(rng: Rng) -> Audio:
 
 
 def angle_grinder(rng: Rng) -> Audio:
-    """An angle grinder on metal: a scream of disc and motor, sparks hissing, tearing at the workpiece."""
+    """Render an angle grinder on metal: a scream of disc and motor, hissing sparks, tearing at the workpiece."""
     count = stretch(rng, 3.0, 6.5)
     contact = np.clip(0.6 + 0.8 * slow(rng, count, 1.2), 0.05, 1.0)
     pitch = rng.uniform(550.0, 900.0) * (1.0 - 0.18 * contact)
@@ -51,7 +51,7 @@ def angle_grinder(rng: Rng) -> Audio:
 
 
 def circular_saw(rng: Rng) -> Audio:
-    """A circular saw in wood: teeth sing at 0.9-1.8 kHz, run up, sink and roughen in the cut, run out."""
+    """Render a circular saw in wood: teeth sing at 0.9-1.8 kHz, run up, then sink and roughen in the cut."""
     count = samples(rng.uniform(4.0, 6.5))
     share = np.linspace(0.0, 1.0, count)
     cut = np.clip(np.minimum((share - 0.25) / 0.06, (0.8 - share) / 0.04), 0.0, 1.0)
@@ -63,7 +63,7 @@ def circular_saw(rng: Rng) -> Audio:
 
 
 def chainsaw(rng: Rng) -> Audio:
-    """A chainsaw: a two-stroke at 40 Hz idling and 120-190 Hz under throttle, blown open and pulled into the wood."""
+    """Render a chainsaw: a two-stroke engine at 42 Hz idling and 120-190 Hz under throttle, cutting into wood."""
     count = stretch(rng, 3.5, 7.0)
     throttle = np.clip(0.55 + 0.9 * slow(rng, count, 0.7), 0.0, 1.0)
     throttle = np.convolve(np.pad(throttle, 1200, mode='edge'), np.ones(2401) / 2401, 'valid')
@@ -74,7 +74,7 @@ def chainsaw(rng: Rng) -> Audio:
 
 
 def jackhammer(rng: Rng) -> Audio:
-    """A jackhammer: 15-30 blows a second on concrete, exhaust air between them, in bursts of work."""
+    """Render a jackhammer: 15-30 blows a second on concrete, exhaust air between them, in bursts of work."""
     total = rng.uniform(3.0, 6.5)
     count = samples(total)
     blow = burst(rng, 0.04, [(100, -4), (500, 0), (2500, -4), (7000, -12)])
@@ -86,7 +86,7 @@ def jackhammer(rng: Rng) -> Audio:
 
 
 def air_compressor(rng: Rng) -> Audio:
-    """A workshop compressor: piston thuds at 12-25 Hz over the motor's hum and valve clatter."""
+    """Render a workshop compressor: piston thuds at 12-25 Hz, the motor's hum and valve clatter."""
     count = stretch(rng)
     rate = np.full(count, rng.uniform(12.0, 25.0))
     thud = burst(rng, 0.06, [(50, 0), (200, 0), (700, -16), (4000, -40)])
@@ -98,7 +98,7 @@ def air_compressor(rng: Rng) -> Audio:
 
 
 def pneumatic_leak(rng: Rng) -> Audio:
-    """A compressed-air hose bursts: a crack, then a roaring jet that slackens while the hose whips."""
+    """Render a compressed-air hose that bursts: a crack, then a roaring jet that slackens while the hose whips."""
     count = stretch(rng, 3.0, 6.0)
     time = np.arange(count) / SAMPLE_RATE
     jet = noise(rng, count, [(200, -14), (1200, -3), (3500, 0), (8000, -3)])
@@ -109,7 +109,7 @@ def pneumatic_leak(rng: Rng) -> Audio:
 
 
 def metal_crash(rng: Rng) -> Audio:
-    """Heavy metal falls: a clang of plate and beams with long low modes, and a bounce or two."""
+    """Render heavy metal that falls: a clang of plate and beams with long low modes, and one to three bounces."""
     out = np.zeros(samples(4.5))
     low = log_uniform(rng, 90.0, 260.0)
     modes = low * np.cumsum(np.concatenate([[1.0], rng.uniform(0.3, 1.6, 22)]))
@@ -124,7 +124,7 @@ def metal_crash(rng: Rng) -> Audio:
 
 
 def gears_jammed(rng: Rng) -> Audio:
-    """Gears jam: the train turns, catches with a crunch, strains, skips teeth with hard clacks."""
+    """Render gears that jam: the train turns, catches with a crunch, strains and skips teeth with hard clacks."""
     total = rng.uniform(3.5, 6.5)
     count = samples(total)
     rate = rng.uniform(18.0, 40.0) * np.clip(0.5 + 0.8 * slow(rng, count, 1.6), 0.02, 1.3)
@@ -139,7 +139,7 @@ def gears_jammed(rng: Rng) -> Audio:
 
 
 def elevator_bell(rng: Rng) -> Audio:
-    """A lift arrives: one soft bell or two (up, down), then the doors roll."""
+    """Render a lift that arrives: one soft bell, or two falling ones, then the rolling doors."""
     out = np.zeros(samples(3.5))
     base, t60 = rng.uniform(600.0, 1300.0), rng.uniform(0.7, 1.5)
     for turn in range(rng.integers(1, 3)):
@@ -155,7 +155,7 @@ def elevator_bell(rng: Rng) -> Audio:
 
 
 def heart_monitor(rng: Rng) -> Audio:
-    """A patient monitor: one short, equal beep with each of 55-100 heartbeats a minute."""
+    """Render a patient monitor: one short, equal beep with each of 55-100 heartbeats a minute."""
     total = rng.uniform(4.5, 8.0)
     gap, on = 60.0 / rng.uniform(55.0, 100.0), rng.uniform(0.07, 0.14)
     tone = harmonics(rng.uniform(700.0, 1000.0), [1.0, 0.15, 0.1], samples(total), rng)
@@ -163,7 +163,7 @@ def heart_monitor(rng: Rng) -> Audio:
 
 
 def monitor_alarm(rng: Rng) -> Audio:
-    """A monitor's high-priority alarm (IEC 60601-1-8): bursts of ten pulses, 3 and 2 and again 3 and 2."""
+    """Render a patient monitor's high-priority alarm (IEC 60601-1-8): bursts of ten pulses as 3 + 2 + 3 + 2."""
     on = rng.uniform(0.1, 0.2)
     short, middle, long = on + rng.uniform(0.06, 0.12), on + rng.uniform(0.25, 0.35), rng.uniform(0.6, 0.9) + on
     starts, now = [], 0.0

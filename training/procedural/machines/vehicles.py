@@ -32,7 +32,7 @@ Audio = NDArray[np.float32]
 
 
 def engine_knocking(rng: Rng) -> Audio:
-    """An engine knocks: a hard metallic rap of 1-3 kHz with every other turn, over the idle."""
+    """Render an engine that knocks: a hard metallic rap of 1-3 kHz with every other turn, over the idle."""
     count = stretch(rng)
     rate = rng.uniform(24.0, 44.0) * drift(rng, count, 0.5, 0.05)
     rod = modal(log_uniform(rng, 900.0, 3000.0, 5), 0.03, rng.uniform(0.4, 1.0, 5), 900, rng)
@@ -44,7 +44,7 @@ def engine_knocking(rng: Rng) -> Audio:
 
 
 def engine_misfiring(rng: Rng) -> Audio:
-    """An engine misfires: cylinders drop out at random, the idle stumbles, and the exhaust pops."""
+    """Render an engine that misfires: cylinders drop out at random, the idle stumbles, the exhaust pops."""
     count = stretch(rng)
     rate = rng.uniform(20.0, 34.0) * np.clip(drift(rng, count, 2.5, 0.12), 0.5, 1.4)
     pop = burst(rng, 0.06, [(50, 0), (150, 0), (600, -14), (3000, -38)])
@@ -58,7 +58,7 @@ def engine_misfiring(rng: Rng) -> Audio:
 
 
 def starter_failing(rng: Rng) -> Audio:
-    """A weak battery: the starter groans ever slower over compression strokes, and clicks at the end."""
+    """Render a starter on a weak battery: it groans ever slower over compression strokes and clicks at the end."""
     out, now = np.zeros(samples(7.5)), 0.0
     for _ in range(rng.integers(1, 3)):
         count = samples(rng.uniform(1.5, 2.6))
@@ -75,7 +75,7 @@ def starter_failing(rng: Rng) -> Audio:
 
 
 def flat_tyre(rng: Rng) -> Audio:
-    """A flat tyre flaps: one wet slap of rubber with each turn of the wheel, over the road."""
+    """Render a flat tyre that flaps: one wet slap of rubber with each of 3-7 turns of the wheel a second."""
     total = rng.uniform(4.0, 7.0)
     out = rush(rng, samples(total), 120.0, 8.0) * 0.5
     for time in beats(rng, total, 1.0 / rng.uniform(3.0, 7.0), 0.02):
@@ -85,7 +85,7 @@ def flat_tyre(rng: Rng) -> Audio:
 
 
 def car_alarm(rng: Rng) -> Audio:
-    """A car's alarm: its horn or siren switched on and off once to three times a second (UN R97: 1-3 a second)."""
+    """Render a car's alarm: its horn or siren switched on and off 1-2.6 times a second (UN R97 asks for 1-3)."""
     total = rng.uniform(4.5, 7.5)
     count, rate = samples(total), rng.uniform(1.0, 2.6)
     if rng.random() < 0.5:
@@ -100,7 +100,7 @@ def car_alarm(rng: Rng) -> Audio:
 
 
 def wipers(rng: Rng) -> Audio:
-    """Windscreen wipers: a soft sweep each way, a thump at the turn, 40-60 strokes a minute or double."""
+    """Render windscreen wipers: a soft sweep each way and a thump at the turn, 40-60 times to and fro a minute."""
     total = rng.uniform(4.0, 7.5)
     out, half = np.zeros(samples(total)), rng.uniform(0.5, 0.75)
     for turn, time in enumerate(beats(rng, total, half, 0.02)):
@@ -112,7 +112,7 @@ def wipers(rng: Rng) -> Audio:
 
 
 def car_door(rng: Rng) -> Audio:
-    """A car door shuts: a damped thump of the body, the latch's double click, a rattle of the pane."""
+    """Render a car door that shuts: a damped thump of the body, the latch's double click, a rattle of the pane."""
     out = np.zeros(samples(1.2))
     add(out, burst(rng, 0.25, [(35, 0), (90, 0), (300, -8), (1500, -22)]), 0.0, 1.5)
     add(out, modal(rng.uniform(50.0, 300.0, 5), 0.12, rng.uniform(0.3, 1.0, 5), 4000, rng), 0.0, 0.4)
@@ -123,7 +123,7 @@ def car_door(rng: Rng) -> Audio:
 
 
 def engine_accelerating(rng: Rng) -> Audio:
-    """A car pulls away: the firing rate climbs, drops at a change of gear, and climbs again."""
+    """Render a car that pulls away: the firing rate climbs, drops at a change of gear, and climbs again."""
     count = samples(rng.uniform(4.0, 7.5))
     low, high = rng.uniform(40.0, 60.0), rng.uniform(120.0, 190.0)
     first = int(count * rng.uniform(0.35, 0.5))

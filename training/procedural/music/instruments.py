@@ -36,7 +36,7 @@ _MAJOR = (0, 2, 4, 5, 7, 9, 11, 12)
 
 
 def cents_off(rng: Rng, least: float, most: float, side: int = 1) -> float:
-    """A frequency factor between ``least`` and ``most`` cents sharp, or flat where ``side`` is -1."""
+    """Return a frequency factor between `least` and `most` cents sharp, or flat where `side` is -1."""
     return float(2.0 ** (side * rng.uniform(least, most) / 1200.0))
 
 
@@ -50,7 +50,7 @@ def _string(rng: Rng, pitch_hz: float, t60_s: float, brightness: float, stiffnes
 
 
 def _piano(rng: Rng, detune: tuple[float, float]) -> Audio:
-    """Arpeggios and chords; every note has two strings, each off by ``detune`` cents (least, most)."""
+    """Arpeggios and chords; every note has two strings, each off by `detune` cents (least, most)."""
     total = rng.uniform(4.0, 7.0)
     out = np.zeros(samples(total))
     strings: dict[int, list[Signal]] = {}
@@ -70,17 +70,17 @@ def _piano(rng: Rng, detune: tuple[float, float]) -> Audio:
 
 
 def piano_in_tune(rng: Rng) -> Audio:
-    """A well-kept piano: the strings of one note agree within a cent."""
+    """Render a well-kept piano: the two strings of a note are each within 0.8 cents of its pitch."""
     return _piano(rng, (0.0, 0.8))
 
 
 def piano_out_of_tune(rng: Rng) -> Audio:
-    """A ruined piano: of each note one string is 18 to 36 cents flat and one as much sharp."""
+    """Render a ruined piano: of the two strings of a note, one is 18-36 cents flat and one as much sharp."""
     return _piano(rng, (18.0, 36.0))
 
 
 def _guitar(rng: Rng, detune: tuple[float, float], buzz: float) -> Audio:
-    """Strummed open chords over six strings, each off by ``detune`` cents all the time; ``buzz`` is fret rattle."""
+    """Strummed open chords over six strings, each off by `detune` cents all the time; `buzz` is fret rattle."""
     total = rng.uniform(4.0, 7.0)
     out = np.zeros(samples(total))
     tuning = [cents_off(rng, *detune, side) for side in (-1, 1, -1, 1, -1, 1)]
@@ -100,17 +100,17 @@ def _guitar(rng: Rng, detune: tuple[float, float], buzz: float) -> Audio:
 
 
 def guitar_in_tune(rng: Rng) -> Audio:
-    """A guitar is strummed, in tune within two cents."""
+    """Render a guitar that is strummed and in tune within two cents."""
     return _guitar(rng, (0.0, 2.0), 0.0)
 
 
 def guitar_out_of_tune(rng: Rng) -> Audio:
-    """A wrecked guitar is strummed: strings 18 to 36 cents flat and sharp in turn, rattling on the frets."""
+    """Render a wrecked guitar that is strummed: strings 18-36 cents flat and sharp in turn, rattling on the frets."""
     return _guitar(rng, (18.0, 36.0), rng.uniform(0.3, 0.8))
 
 
 def violin(rng: Rng) -> Audio:
-    """A violin: a bowed sawtooth through the body's air, wood and bridge resonances, vibrato of 5-7 Hz."""
+    """Render a violin: a bowed sawtooth through the body's air, wood and bridge resonances, vibrato of 5-7 Hz."""
     total = rng.uniform(3.5, 7.0)
     out, now, base = np.zeros(samples(total)), 0.0, float(rng.choice([293.7, 440.0, 329.6]))
     body = [(150, -25), (275, 0), (350, -8), (460, 2), (700, -6), (1200, -3), (2600, 2), (4000, -8), (8000, -26)]
@@ -127,12 +127,12 @@ def violin(rng: Rng) -> Audio:
 
 
 def trumpet(rng: Rng) -> Audio:
-    """A trumpet: harmonics that grow brighter as it gets louder (Risset), steady notes with a quick attack."""
+    """Render a trumpet: steady notes with a quick attack, whose harmonics grow brighter as they get louder (Risset)."""
     return finish(_brass(rng, 0.0))
 
 
 def trumpet_broken(rng: Rng) -> Audio:
-    """A damaged trumpet: leaking air, notes that crack to the neighbouring harmonic, lips that rattle."""
+    """Render a damaged trumpet: leaking air, notes that crack up a fourth, lips that rattle."""
     return finish(_brass(rng, 1.0))
 
 
@@ -159,7 +159,7 @@ def _brass(rng: Rng, damage: float) -> Signal:
 
 
 def flute_choked(rng: Rng) -> Audio:
-    """A cracked flute: the tone breaks up into air and jumps octaves, and is a quarter-tone off."""
+    """Render a cracked flute: the tone breaks up into air, jumps octaves and is 25-70 cents sharp."""
     total = rng.uniform(3.5, 6.5)
     out, now, base = np.zeros(samples(total)), 0.0, rng.uniform(480.0, 620.0)
     while now < total - 0.3:
@@ -179,7 +179,7 @@ def flute_choked(rng: Rng) -> Audio:
 
 
 def drum_kit(rng: Rng) -> Audio:
-    """A drum kit plays eighths at 80-140 beats a minute: bass drum and snare in turn, hi-hat throughout."""
+    """Render a drum kit at 80-140 beats a minute: bass drum and snare in turn, the hi-hat in eighths throughout."""
     total, beat = rng.uniform(4.0, 7.5), 60.0 / rng.uniform(80.0, 140.0)
     out = np.zeros(samples(total))
     size = samples(0.3)
@@ -198,7 +198,7 @@ def drum_kit(rng: Rng) -> Audio:
 
 
 def amplifier_failing(rng: Rng) -> Audio:
-    """A guitar amplifier shorts out: mains buzz swells, the chord under it stutters, pops and dies."""
+    """Render a guitar amplifier that shorts out: mains buzz over a chord that stutters, pops and dies."""
     total = rng.uniform(4.0, 6.5)
     count = samples(total)
     chord = np.zeros(count)

@@ -39,7 +39,7 @@ def _beeper(rng: Rng, pitch_hz: float, count: int) -> Signal:
 
 
 def microwave_beeps(rng: Rng) -> Audio:
-    """A microwave or oven is done: three to five equal, rather long beeps near 2 kHz, once."""
+    """Render a microwave or oven that is done: three to five equal, rather long beeps near 2 kHz."""
     on, off = rng.uniform(0.3, 1.2), rng.uniform(0.2, 1.0)
     pulses = [(turn * (on + off), on) for turn in range(rng.integers(3, 6))]
     total = min(pulses[-1][0] + on + 0.1, 8.0)
@@ -48,7 +48,7 @@ def microwave_beeps(rng: Rng) -> Audio:
 
 
 def appliance_beep(rng: Rng) -> Audio:
-    """A button or timer of an appliance: one or two short beeps."""
+    """Render a button or timer of an appliance: one or two short beeps of 0.8-4.2 kHz."""
     on = log_uniform(rng, 0.04, 0.35)
     pulses = [(turn * on * rng.uniform(1.5, 2.5), on) for turn in range(rng.integers(1, 3))]
     tone = _beeper(rng, log_uniform(rng, 800.0, 4200.0), samples(pulses[-1][0] + on + 0.1))
@@ -66,7 +66,7 @@ def _note(rng: Rng, pitch_hz: float, t60_s: float, brightness: float, stiffness:
 
 
 def notification_chime(rng: Rng) -> Audio:
-    """A telephone's or computer's notification: one to four soft bell-like notes."""
+    """Render a telephone's or computer's notification: one to four soft bell-like notes."""
     base, scale = log_uniform(rng, 500.0, 2200.0), _SCALES[rng.integers(4)]
     gap, t60, bright = rng.uniform(0.07, 0.25), rng.uniform(0.2, 1.5), rng.uniform(1.5, 4.0)
     out = np.zeros(samples(2.0))
@@ -76,7 +76,7 @@ def notification_chime(rng: Rng) -> Audio:
 
 
 def phone_bell(rng: Rng) -> Audio:
-    """An old telephone: two small gongs struck in turn, each about 20 times a second; rings and rests."""
+    """Render an old telephone that rings and rests: two small gongs struck in turn, each about 20 times a second."""
     total = rng.uniform(2.0, 7.0)
     out = np.zeros(samples(total))
     gongs = []
@@ -92,7 +92,7 @@ def phone_bell(rng: Rng) -> Audio:
 
 
 def phone_melody(rng: Rng) -> Audio:
-    """An electronic ringtone: a short figure of beeper or bell notes, repeated; or the old two-tone trill."""
+    """Render an electronic ringtone: a short figure of beeper or bell notes, repeated, or a two-tone trill."""
     total = rng.uniform(2.0, 7.0)
     out = np.zeros(samples(total))
     base = log_uniform(rng, 500.0, 1500.0)
@@ -126,7 +126,7 @@ def phone_melody(rng: Rng) -> Audio:
 
 
 def phone_vibration(rng: Rng) -> Audio:
-    """A telephone vibrating on a table: a 130-220 Hz motor with a rattle, in pulses."""
+    """Render a telephone that vibrates on a table in pulses: a 130-220 Hz motor with a rattle."""
     total = rng.uniform(1.5, 5.0)
     count = samples(total)
     pitch = rng.uniform(130.0, 220.0) * (1.0 + 0.01 * slow(rng, count, 5.0))
@@ -137,7 +137,7 @@ def phone_vibration(rng: Rng) -> Audio:
 
 
 def reversing_beeper(rng: Rng) -> Audio:
-    """A reversing vehicle or parking assistant: even beeps at 0.8-2.8 kHz, one to four a second."""
+    """Render a reversing vehicle or parking assistant: even beeps at 0.8-2.8 kHz, one to four a second."""
     total, period = rng.uniform(2.0, 7.0), rng.uniform(0.25, 1.1)
     tone = shape(_beeper(rng, log_uniform(rng, 800.0, 2800.0), samples(total)), resonance(rng, 500.0, 5000.0))
     return finish(pulsed(tone, [(t, period * 0.5) for t in beats(rng, total, period, 0.0)], 0.003, 0.01, 0.0))
@@ -157,7 +157,7 @@ def _melody(rng: Rng, total_s: float, low_hz: float, high_hz: float, beat_s: flo
 
 
 def flute_melody(rng: Rng) -> Audio:
-    """A flute or recorder: few harmonics, vibrato, breath noise at the start of each note."""
+    """Render a flute or recorder: few harmonics, vibrato, and breath noise in each note."""
     total = rng.uniform(2.0, 7.0)
     out = np.zeros(samples(total))
     levels, vibrato = [1.0, rng.uniform(0.1, 0.6), rng.uniform(0.05, 0.4), 0.1, 0.05], rng.uniform(0.0, 0.012)
@@ -171,7 +171,7 @@ def flute_melody(rng: Rng) -> Audio:
 
 
 def plucked_melody(rng: Rng) -> Audio:
-    """A guitar, harp or ukulele playing single notes."""
+    """Render a guitar, harp or ukulele that plays single notes."""
     total = rng.uniform(2.0, 7.0)
     out = np.zeros(samples(total))
     t60, bright = rng.uniform(0.4, 2.5), rng.uniform(0.8, 2.0)
@@ -181,7 +181,7 @@ def plucked_melody(rng: Rng) -> Audio:
 
 
 def piano_chords(rng: Rng) -> Audio:
-    """A piano: chords of three or four slightly stretched strings."""
+    """Render a piano: chords of three or four notes with slightly stretched partials."""
     total = rng.uniform(2.0, 7.0)
     out = np.zeros(samples(total))
     t60, bright = rng.uniform(1.0, 4.0), rng.uniform(1.2, 2.2)
@@ -192,7 +192,7 @@ def piano_chords(rng: Rng) -> Audio:
 
 
 def synth_drone(rng: Rng) -> Audio:
-    """A sawtooth synthesiser holding a chord under a slowly moving filter."""
+    """Render a sawtooth synthesiser that holds a chord under a slowly moving filter."""
     count = samples(rng.uniform(2.0, 7.0))
     base = log_uniform(rng, 55.0, 330.0)
     out = np.zeros(count)
@@ -203,7 +203,7 @@ def synth_drone(rng: Rng) -> Audio:
 
 
 def whistling(rng: Rng) -> Audio:
-    """A person whistling a tune: near-sine notes that slide into each other, with breath."""
+    """Render a person who whistles a tune: near-sine notes that slide into each other, with breath."""
     total = rng.uniform(1.5, 6.0)
     count = samples(total)
     pitch, loud = np.zeros(count), np.zeros(count)
@@ -220,7 +220,7 @@ def whistling(rng: Rng) -> Audio:
 
 
 def bird_chirps(rng: Rng) -> Audio:
-    """Songbirds: phrases of quick glides, trills and buzzes between 1.8 and 7.5 kHz."""
+    """Render songbirds: phrases of quick glides, trills and buzzes between about 1.8 and 7.5 kHz."""
     total = rng.uniform(1.5, 6.0)
     out = np.zeros(samples(total))
     now = 0.0
@@ -241,7 +241,7 @@ def bird_chirps(rng: Rng) -> Audio:
 
 
 def crickets(rng: Rng) -> Audio:
-    """Field crickets: 3.8-5.5 kHz chirps of a few pulses each, one to several animals."""
+    """Render one to four field crickets: 3.8-5.5 kHz chirps of a few pulses each, or an unbroken trill."""
     total = rng.uniform(2.0, 7.0)
     count = samples(total)
     out = np.zeros(count)
@@ -260,7 +260,7 @@ def crickets(rng: Rng) -> Audio:
 
 
 def cicadas(rng: Rng) -> Audio:
-    """Cicadas: a dense, buzzing band around 3-7 kHz that swells and pulses."""
+    """Render cicadas: a dense, buzzing band around 3-7 kHz that swells and pulses."""
     count = samples(rng.uniform(2.0, 7.0))
     middle = rng.uniform(3200.0, 6500.0)
     out = noise(rng, count, [(middle * 0.6, -40), (middle * 0.9, -3), (middle, 0), (middle * 1.15, -4), (7900, -25)])
@@ -270,7 +270,7 @@ def cicadas(rng: Rng) -> Audio:
 
 
 def wind_chimes(rng: Rng) -> Audio:
-    """Metal tubes stirred by wind: long, pure, unhurried strikes of a fixed set of pitches."""
+    """Render metal tubes stirred by wind: long, pure, unhurried strikes of a fixed set of pitches."""
     total = rng.uniform(2.0, 6.0)
     out = np.zeros(samples(total))
     tubes = log_uniform(rng, 500.0, 2600.0, int(rng.integers(4, 8)))

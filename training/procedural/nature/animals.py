@@ -29,7 +29,7 @@ Audio = NDArray[np.float32]
 
 
 def frogs(rng: Rng) -> Audio:
-    """Frogs at a pond: croaks of 20-70 pulses a second around 0.6-2.5 kHz, several animals in turn."""
+    """Render one to four frogs at a pond: croaks of 20-70 pulses a second around 0.6-2.3 kHz."""
     total = rng.uniform(4.0, 7.5)
     out = np.zeros(samples(total))
     for _ in range(rng.integers(1, 5)):
@@ -43,7 +43,7 @@ def frogs(rng: Rng) -> Audio:
 
 
 def owl(rng: Rng) -> Audio:
-    """An owl hoots: pure, soft notes of 300-520 Hz in its fixed rhythm."""
+    """Render an owl that hoots: pure, soft notes of 300-500 Hz in a fixed rhythm, twice."""
     out, base = np.zeros(samples(7.5)), rng.uniform(310.0, 500.0)
     rhythm = (
         ((0.0, 0.5), (1.3, 0.12), (1.6, 0.75))
@@ -59,7 +59,7 @@ def owl(rng: Rng) -> Audio:
 
 
 def mosquito(rng: Rng) -> Audio:
-    """A mosquito: wings at 400-700 Hz with many harmonics, coming and going."""
+    """Render a mosquito: wings at 400-700 Hz with many harmonics, coming and going."""
     count = stretch(rng, 3.0, 6.5)
     pitch = rng.uniform(420.0, 680.0) * (1.0 + 0.05 * slow(rng, count, 1.5))
     near = np.clip(0.6 + 0.6 * slow(rng, count, 0.8), 0.1, 1.5)
@@ -67,7 +67,7 @@ def mosquito(rng: Rng) -> Audio:
 
 
 def bee_swarm(rng: Rng) -> Audio:
-    """A swarm of bees: dozens of wing tones of 180-280 Hz, agitated up, each passing by on its own."""
+    """Render an agitated swarm of bees: fourteen wing tones around 235 Hz, each passing by on its own."""
     count = stretch(rng)
     out = np.zeros(count)
     for _ in range(14):
@@ -78,7 +78,7 @@ def bee_swarm(rng: Rng) -> Audio:
 
 
 def rattlesnake(rng: Rng) -> Audio:
-    """A rattlesnake warns: 40-90 dry ticks a second that fuse into a hiss of 4-8 kHz, without a pause."""
+    """Render a rattlesnake that warns: 40-90 dry ticks a second that fuse into a hiss of 4-8 kHz, without a pause."""
     count = stretch(rng, 2.5, 6.0)
     tick = burst(rng, 0.009, [(1000, -25), (3500, -5), (6000, 0), (8000, -2)])
     rate = rng.uniform(45.0, 85.0) * contour(count, 0.8, 1.05, 1.0)
@@ -86,7 +86,7 @@ def rattlesnake(rng: Rng) -> Audio:
 
 
 def dog_growling(rng: Rng) -> Audio:
-    """A dog growls: a rough 50-100 Hz voice through a long tract, drawn out, snarling at its loudest."""
+    """Render a dog that growls: a rough 50-100 Hz voice through a long tract, drawn out, with a snarl over it."""
     out, now = np.zeros(samples(7.5)), 0.0
     for _ in range(rng.integers(2, 5)):
         size = samples(rng.uniform(0.9, 1.8))
@@ -99,7 +99,7 @@ def dog_growling(rng: Rng) -> Audio:
 
 
 def forest_fire(rng: Rng) -> Audio:
-    """A forest burns: a low roar that flutters, crackle upon crackle, branches that burst."""
+    """Render a burning forest: a low roar that flutters, crackle upon crackle, branches that burst."""
     total = rng.uniform(4.5, 7.5)
     count = samples(total)
     roar = noise(rng, count, [(30, -4), (100, 0), (400, -5), (2000, -18), (7000, -30)])
@@ -112,7 +112,7 @@ def forest_fire(rng: Rng) -> Audio:
 
 
 def tree_falling(rng: Rng) -> Audio:
-    """A tree falls: fibres crack faster and faster, leaves rush down, and the trunk hits the ground."""
+    """Render a falling tree: fibres crack faster and faster, leaves rush down, and the trunk hits the ground."""
     crack = rng.uniform(1.2, 2.5)
     rate = np.linspace(2.0, rng.uniform(18.0, 35.0), samples(crack)) ** 1.2
     out = np.zeros(samples(crack + 2.5))
@@ -132,7 +132,7 @@ def tree_falling(rng: Rng) -> Audio:
 
 
 def rooster(rng: Rng) -> Audio:
-    """A rooster crows: two short notes, a long rising one and a falling end, rich voice of 400-900 Hz."""
+    """Render a rooster that crows: two short notes, a rising one and a long falling end, in a voice of 400-900 Hz."""
     out, now, base = np.zeros(samples(3.5)), 0.0, rng.uniform(430.0, 560.0)
     for length, low, high, last in (
         (0.2, 0.9, 1.1, 1.0),

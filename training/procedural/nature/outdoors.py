@@ -28,7 +28,7 @@ Audio = NDArray[np.float32]
 
 
 def wind(rng: Rng) -> Audio:
-    """Wind gusts: low noise swelling at random and a band that rises and falls with it, as at a gap."""
+    """Render wind that gusts: low noise swelling at random, and a band that rises and falls with it, as at a gap."""
     count = length(rng)
     gust = np.clip(0.6 + 0.5 * slow(rng, count, rng.uniform(0.3, 1.5)), 0.05, 2.0)
     low = noise(rng, count, [(30, 0), (150, -3), (600, -18), (4000, -50)])
@@ -42,7 +42,7 @@ def wind(rng: Rng) -> Audio:
 
 
 def rain(rng: Rng) -> Audio:
-    """Rain: bright hiss plus separate drops on leaves, glass or tin."""
+    """Render rain: a bright hiss and separate drops on leaves, glass or tin."""
     count = length(rng)
     drops = np.zeros(count)
     total = count / SAMPLE_RATE
@@ -58,7 +58,7 @@ def rain(rng: Rng) -> Audio:
 
 
 def sea(rng: Rng) -> Audio:
-    """Surf: each wave builds as a rumble and breaks into hiss over 4-8 s."""
+    """Render surf: each wave builds as a rumble and breaks into a hiss, over 4-8 s."""
     count = samples(rng.uniform(5.0, 8.0))
     wave = np.mod(np.arange(count) / SAMPLE_RATE / rng.uniform(4.0, 8.0) + rng.uniform(0.1, 0.6), 1.0)
     swell = np.where(wave < 0.35, wave / 0.35, np.exp(-(wave - 0.35) * 4.0)) ** 1.5 + 0.12
@@ -82,7 +82,7 @@ def _bubbles(rng: Rng, total_s: float, rate_hz: float, low: float, high: float) 
 
 
 def tap_water(rng: Rng) -> Audio:
-    """Water running from a tap into a basin, sink or glass."""
+    """Render water that runs from a tap into a basin, sink or glass."""
     count = length(rng)
     out = _bubbles(rng, count / SAMPLE_RATE, rng.uniform(60.0, 300.0), 400.0, 3500.0)
     jet = noise(rng, count, [(200, -25), (900, -6), (2500, 0), (7500, rng.uniform(-15.0, -2.0))])
@@ -90,7 +90,7 @@ def tap_water(rng: Rng) -> Audio:
 
 
 def kettle(rng: Rng) -> Audio:
-    """A kettle coming to the boil, without a whistle: hiss, then rumbling bubbles."""
+    """Render a kettle that comes to the boil without a whistle: a hiss, then rumbling bubbles."""
     count = length(rng)
     boil = np.linspace(rng.uniform(0.2, 0.8), 1.0, count)
     simmer = noise(rng, count, [(100, -15), (500, 0), (1500, -3), (5000, -18)]) * drift(rng, count, 9.0, 0.15)
@@ -99,7 +99,7 @@ def kettle(rng: Rng) -> Audio:
 
 
 def thunder(rng: Rng) -> Audio:
-    """Distant thunder: overlapping low rumbles that roll and fade."""
+    """Render distant thunder: overlapping low rumbles that roll and fade."""
     count = samples(rng.uniform(3.0, 8.0))
     out = np.zeros(count)
     for time in np.concatenate([[0.0], rng.exponential(1.0, rng.integers(2, 8))]):
@@ -115,7 +115,7 @@ _VOWELS = ((700, 1200, 2600), (400, 2000, 2600), (300, 2300, 3000), (450, 850, 2
 
 
 def crowd_murmur(rng: Rng) -> Audio:
-    """Many people talking at once: voices with moving pitch, syllables and vowels, nothing intelligible."""
+    """Render six to fifteen people who talk at once: voices with moving pitch and vowels, nothing intelligible."""
     count = length(rng)
     channels = np.zeros((5, count))
     for _ in range(rng.integers(6, 16)):
@@ -140,7 +140,7 @@ def crowd_murmur(rng: Rng) -> Audio:
 
 
 def mains_hum(rng: Rng) -> Audio:
-    """Mains hum and its buzz: harmonics of 50 or 60 Hz, mostly even."""
+    """Render mains hum and its buzz: harmonics of 50 or 60 Hz, mostly even ones."""
     count = length(rng)
     levels = rng.exponential(1.0, 24) / np.arange(1, 25) ** rng.uniform(0.5, 1.6)
     levels[::2] *= rng.uniform(0.05, 0.6)
@@ -151,7 +151,7 @@ def mains_hum(rng: Rng) -> Audio:
 
 
 def static(rng: Rng) -> Audio:
-    """Radio static: hiss with crackle and dropouts."""
+    """Render radio static: a hiss with crackle and dropouts."""
     count = length(rng)
     out = noise(rng, count, [(100, -20), (400, 0), (rng.uniform(2500, 7000), 0), (8000, -30)])
     out *= drift(rng, count, rng.uniform(1.0, 20.0), rng.uniform(0.0, 0.5))

@@ -30,7 +30,7 @@ Audio = NDArray[np.float32]
 
 
 def heavy_rain(rng: Rng) -> Audio:
-    """A cloudburst: a dense roar without separate drops, heavier at the bottom than rain, gushing from a gutter."""
+    """Render a cloudburst: a dense roar without separate drops, deeper than rain, and a gushing gutter."""
     count = stretch(rng)
     roar = noise(rng, count, [(80, -6), (300, -1), (1200, 0), (4000, -3), (8000, -8)])
     gush = bubbles(rng, count / SAMPLE_RATE, rng.uniform(250.0, 450.0), 200.0, 1500.0)
@@ -39,7 +39,7 @@ def heavy_rain(rng: Rng) -> Audio:
 
 
 def rain_on_umbrella(rng: Rng) -> Audio:
-    """Light rain on an umbrella: separate drops thump the taut cloth a few dozen times a second."""
+    """Render light rain on an umbrella: separate drops thump the taut cloth 12-35 times a second."""
     total = rng.uniform(4.0, 7.5)
     cloth = [modal(log_uniform(rng, 250, 900, 2), 0.02, np.array([1, 0.5]), 800, rng) for _ in range(10)]
     out = 0.06 * noise(rng, samples(total), [(300, -15), (2500, 0), (8000, -5)])
@@ -51,7 +51,7 @@ def rain_on_umbrella(rng: Rng) -> Audio:
 
 
 def hail(rng: Rng) -> Audio:
-    """Hail on tin and glass: hundreds of hard, bright knocks a second, each ringing what it hits."""
+    """Render hail on tin and glass: about a hundred hard, bright knocks a second, each ringing what it hits."""
     total = rng.uniform(3.5, 7.0)
     out = 0.15 * rush(rng, samples(total), 600.0, 1.5)
     plate = log_uniform(rng, 500.0, 1500.0)
@@ -64,7 +64,7 @@ def hail(rng: Rng) -> Audio:
 
 
 def storm_wind(rng: Rng) -> Audio:
-    """A hurricane: a roar that never calms, howls that slide over 250-900 Hz with the gusts, things that rattle."""
+    """Render a hurricane: a roar that never calms, howls that slide up and down with the gusts, things that rattle."""
     count = stretch(rng, 5.0, 8.0)
     gust = np.clip(1.0 + 0.4 * slow(rng, count, 0.8), 0.4, 2.0)
     out = 1.2 * noise(rng, count, [(10, -30), (25, -3), (80, 0), (300, -6), (1500, -18), (6000, -34)]) * gust
@@ -77,7 +77,7 @@ def storm_wind(rng: Rng) -> Audio:
 
 
 def thunder_close(rng: Rng) -> Audio:
-    """Lightning strikes nearby: a tearing crack of a fraction of a second, then a boom that rolls away."""
+    """Render lightning that strikes nearby: a tearing crack of 0.1-0.3 s, then a boom that rolls away."""
     count = stretch(rng, 4.0, 7.5)
     out = np.zeros(count)
     tear = grains(rng, rng.uniform(0.08, 0.3), 900.0, 0.012, [(200, -10), (1500, 0), (7000, -3)])
@@ -92,14 +92,14 @@ def thunder_close(rng: Rng) -> Audio:
 
 
 def brook(rng: Rng) -> Audio:
-    """A brook or fountain: bubbles without end and a soft splash."""
+    """Render a brook or fountain: bubbles without end and a soft splash."""
     total = rng.uniform(4.0, 7.5)
     water = bubbles(rng, total, rng.uniform(150.0, 400.0), 350.0, 2500.0)
     return finish(water / np.std(water) + rng.uniform(0.1, 0.3) * rush(rng, water.size, 700.0, 2.0))
 
 
 def _stone(rng: Rng, size: float) -> Signal:
-    """A stone on stone: big ones (``size`` 1) thud, small ones (0) click."""
+    """A stone on stone: big ones (`size` 1) thud, small ones (0) click."""
     low = 120.0 * (1.0 / (0.06 + size)) ** 0.9
     out = modal(low * rng.uniform(0.8, 4.0, 5), 0.03 + 0.09 * size, rng.uniform(0.3, 1.0, 5), 3200, rng)
     dull: Points = [(40, -20 + 20 * size), (low, 0), (4 * low, -4), (8000, -12 - 12 * size)]
@@ -108,7 +108,7 @@ def _stone(rng: Rng, size: float) -> Signal:
 
 
 def rockfall(rng: Rng) -> Audio:
-    """Rocks fall: boulders bounce ever faster and crack on the slope, gravel streams after them."""
+    """Render falling rocks: boulders bounce ever faster and crack on the slope, gravel streams after them."""
     total = rng.uniform(4.0, 7.0)
     out = np.zeros(samples(total))
     for _ in range(rng.integers(3, 7)):
@@ -124,7 +124,7 @@ def rockfall(rng: Rng) -> Audio:
 
 
 def landslide(rng: Rng) -> Audio:
-    """A slope gives way: a rumble that grows and grows, full of breaking stone and wood."""
+    """Render a slope that gives way: a rumble that grows and grows, full of breaking stone and wood."""
     total = rng.uniform(5.5, 8.0)
     count = samples(total)
     grow = np.clip(np.linspace(0.15, rng.uniform(1.1, 1.6), count), 0.0, 1.0) * drift(rng, count, 2.0, 0.15)
@@ -138,7 +138,7 @@ def landslide(rng: Rng) -> Audio:
 
 
 def earthquake(rng: Rng) -> Audio:
-    """The ground shakes: infrasound's upper edge at 20-80 Hz, and the whole house rattling to it at 3-8 Hz."""
+    """Render an earthquake: the ground rumbles at 20-80 Hz, and the house rattles to its swaying at 3-8 Hz."""
     total = rng.uniform(5.0, 8.0)
     count = samples(total)
     shake = np.full(count, rng.uniform(3.5, 7.5)) * drift(rng, count, 1.0, 0.15)
@@ -158,7 +158,7 @@ def earthquake(rng: Rng) -> Audio:
 
 
 def gravel_trickling(rng: Rng) -> Audio:
-    """A handful of gravel trickles from a hand: small stones click and come to rest."""
+    """Render a handful of gravel that trickles from a hand: small stones click, ever softer."""
     total = rng.uniform(1.5, 4.0)
     out = np.zeros(samples(total + 0.3))
     pebbles = [_stone(rng, rng.uniform(0.0, 0.06)) for _ in range(10)]

@@ -31,7 +31,10 @@ Audio = NDArray[np.float32]
 
 
 def body_fall(rng: Rng) -> Audio:
-    """Someone falls: one or two stumbling steps, a heavy soft thud with the floor's low modes, limbs after it."""
+    """Render a person who falls: one or two stumbling steps, a heavy soft thud, limbs after it.
+
+    The floor's low modes ring with each blow, and in most draws a faint groan follows.
+    """
     out, now = np.zeros(samples(2.8)), 0.0
     for _ in range(rng.integers(1, 3)):
         add(out, burst(rng, 0.12, [(80, 0), (300, -4), (3000, -20)]), now, rng.uniform(0.2, 0.4))
@@ -51,7 +54,7 @@ def body_fall(rng: Rng) -> Audio:
 
 
 def ball_bouncing(rng: Rng) -> Audio:
-    """A basketball is dribbled: even, hollow bounces with the ball's 70-110 Hz air mode and a short ring."""
+    """Render a basketball that is dribbled: even, hollow bounces with the ball's 70-110 Hz air mode."""
     total, out = rng.uniform(2.5, 6.0), np.zeros(samples(6.0))
     pitch = rng.uniform(70.0, 110.0) * np.array([1.0, 2.3, 5.9, 8.1, 11.4])
     t60, levels = np.array([0.2, 0.12, 0.25, 0.2, 0.1]), np.array([1.0, 0.5, 0.15, 0.1, 0.05])
@@ -63,7 +66,7 @@ def ball_bouncing(rng: Rng) -> Audio:
 
 
 def skipping_rope(rng: Rng) -> Audio:
-    """Rope skipping: two to three turns a second, each a whoosh, a tick of the rope and soft feet."""
+    """Render rope skipping: two to three turns a second, each a whoosh, a tick of the rope and soft feet."""
     total, out = rng.uniform(2.5, 6.0), np.zeros(samples(6.0))
     whoosh = noise(rng, samples(0.22), [(200, -15), (700, 0), (2500, -10), (7000, -25)]) * hump(samples(0.22), 0.7, 2.0)
     for time in beats(rng, total - 0.3, 1.0 / rng.uniform(1.9, 2.9), 0.03):
@@ -81,7 +84,7 @@ def _shout(rng: Rng, who: Person, length_s: float, vowel: str) -> Signal:
 
 
 def cheering(rng: Rng) -> Audio:
-    """A crowd cheers and claps: dozens of long open vowels over a roar, with no gap between them."""
+    """Render a crowd that cheers and claps: sixteen long open vowels over a roar, with no gap between them."""
     total = rng.uniform(4.0, 7.0)
     out = np.zeros(samples(total))
     for start in rng.uniform(-1.0, total - 0.8, 16):
@@ -95,7 +98,7 @@ def cheering(rng: Rng) -> Audio:
 
 
 def group_laughter(rng: Rng) -> Audio:
-    """Several people laugh at once."""
+    """Render five to nine people who laugh at once."""
     out = np.zeros(samples(rng.uniform(3.0, 6.0)))
     for _ in range(rng.integers(5, 10)):
         bout = laugh(rng, person(rng), int(rng.integers(5, 11)))
@@ -104,7 +107,7 @@ def group_laughter(rng: Rng) -> Audio:
 
 
 def panicking_crowd(rng: Rng) -> Audio:
-    """A crowd in panic: overlapping screams and shouts, running feet, over an agitated murmur."""
+    """Render a crowd in panic: overlapping screams and shouts, running feet, over an agitated murmur."""
     total = rng.uniform(4.5, 7.5)
     out = np.zeros(samples(total))
     for start in rng.uniform(-0.4, total - 0.5, int(rng.integers(6, 11))):

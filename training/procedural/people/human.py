@@ -25,7 +25,7 @@ Audio = NDArray[np.float32]
 
 
 def light_cough(rng: Rng) -> Audio:
-    """One or two coughs, and done."""
+    """Render one person who coughs once or twice and is done."""
     who, out = person(rng), np.zeros(samples(1.3))
     for turn in range(rng.integers(1, 3)):
         add(out, cough(rng, who, 0.8**turn), turn * rng.uniform(0.35, 0.5))
@@ -33,7 +33,7 @@ def light_cough(rng: Rng) -> Audio:
 
 
 def coughing_fit(rng: Rng) -> Audio:
-    """A long fit: bouts of three to seven coughs without a breath, each ended by a hoarse gasp for air."""
+    """Render a long fit: bouts of three to seven coughs without a breath, each ended by a hoarse gasp for air."""
     who, total = person(rng), rng.uniform(4.5, 7.5)
     out, now = np.zeros(samples(total)), 0.0
     while now < total:
@@ -50,7 +50,7 @@ def coughing_fit(rng: Rng) -> Audio:
 
 
 def choking(rng: Rng) -> Audio:
-    """Choking: high-pitched stridor (300-900 Hz) as air is drawn past the obstruction, weak strangled coughs."""
+    """Render a person who chokes: stridor of 300-900 Hz as air is drawn past the obstruction, and strangled coughs."""
     who, total = person(rng), rng.uniform(3.5, 6.5)
     out, now = np.zeros(samples(total)), 0.0
     while now < total:
@@ -70,7 +70,10 @@ def choking(rng: Rng) -> Audio:
 
 
 def wheezing(rng: Rng) -> Audio:
-    """An asthma attack: long outward breaths that whistle on one to three tones of 250-900 Hz, quick gasps in."""
+    """Render an asthma attack: long outward breaths that whistle, quick gasps in.
+
+    Each outward breath whistles on the same one to three tones of 250-900 Hz.
+    """
     who, total = person(rng), rng.uniform(4.0, 7.5)
     out, now = np.zeros(samples(total)), 0.0
     tones = log_uniform(rng, 250.0, 900.0, int(rng.integers(1, 4)))
@@ -89,7 +92,7 @@ def wheezing(rng: Rng) -> Audio:
 
 
 def breathing(rng: Rng) -> Audio:
-    """Someone breathes quietly: 12-24 breaths a minute, in brighter than out, nothing tonal."""
+    """Render a person who breathes quietly: 12-24 breaths a minute, brighter in than out, nothing tonal."""
     who, total = person(rng), rng.uniform(5.0, 8.0)
     out, now = np.zeros(samples(total)), 0.0
     cycle = 60.0 / rng.uniform(12.0, 24.0)
@@ -102,7 +105,7 @@ def breathing(rng: Rng) -> Audio:
 
 
 def snoring(rng: Rng) -> Audio:
-    """Snoring: the soft palate flutters at 25-60 Hz on every breath in; a soft breath out."""
+    """Render a person who snores: the soft palate flutters at 25-60 Hz on each breath in; soft breaths out."""
     who, total = person(rng, 90.0, 160.0), rng.uniform(6.5, 8.0)
     out, now = np.zeros(samples(total)), 0.0
     flutter, cycle = rng.uniform(28.0, 60.0), rng.uniform(2.2, 3.0)
@@ -118,7 +121,7 @@ def snoring(rng: Rng) -> Audio:
 
 
 def throat_clearing(rng: Rng) -> Audio:
-    """A throat is cleared: one to three rough, low, closed-mouth pulses."""
+    """Render a person who clears the throat: one to three rough, low, closed-mouth pulses."""
     who, out, now = person(rng), np.zeros(samples(2.0)), 0.0
     for _ in range(rng.integers(1, 4)):
         size = samples(rng.uniform(0.22, 0.5))
@@ -129,7 +132,7 @@ def throat_clearing(rng: Rng) -> Audio:
 
 
 def humming(rng: Rng) -> Audio:
-    """Someone hums a tune with the mouth closed."""
+    """Render a person who hums a tune with the mouth closed."""
     who, total = person(rng, 120.0, 320.0), rng.uniform(3.0, 7.0)
     out, now = np.zeros(samples(total)), 0.0
     while now < total:
@@ -142,7 +145,7 @@ def humming(rng: Rng) -> Audio:
 
 
 def laughter(rng: Rng) -> Audio:
-    """Someone laughs: one to three bouts of four to nine calls."""
+    """Render a person who laughs: one to three bouts of four to nine calls."""
     who, out, now = person(rng), np.zeros(samples(6.0)), 0.0
     for _ in range(rng.integers(1, 4)):
         bout = laugh(rng, who, int(rng.integers(4, 10)))
@@ -152,7 +155,7 @@ def laughter(rng: Rng) -> Audio:
 
 
 def screaming(rng: Rng) -> Audio:
-    """Someone screams once to three times."""
+    """Render a person who screams once to three times, 0.7-1.7 s each."""
     who, out, now = person(rng, 150.0, 300.0), np.zeros(samples(6.0)), 0.0
     for _ in range(rng.integers(1, 4)):
         cry = scream(rng, who, rng.uniform(0.7, 1.7))
@@ -162,7 +165,7 @@ def screaming(rng: Rng) -> Audio:
 
 
 def cry_of_pain(rng: Rng) -> Audio:
-    """'Ow!': a sudden loud vowel that jumps up and slides down more than half an octave, then groans."""
+    """Render a cry of pain, 'ow!': a loud vowel that jumps up and slides down an octave, then groans."""
     who, out = person(rng), np.zeros(samples(3.5))
     size = samples(rng.uniform(0.45, 0.9))
     top = who.pitch_hz * rng.uniform(2.2, 3.2)
@@ -180,7 +183,7 @@ def cry_of_pain(rng: Rng) -> Audio:
 
 
 def baby_cry(rng: Rng) -> Audio:
-    """An infant cries: 0.6-1.4 s wails on 350-550 Hz, rising then falling, a catch of breath between them."""
+    """Render an infant that cries: 0.6-1.4 s wails on 350-550 Hz, rising then falling, breath caught between them."""
     total = rng.uniform(4.0, 7.5)
     who, out, now = Person(log_uniform(rng, 350.0, 550.0), 1.7), np.zeros(samples(total)), 0.0
     while now < total:

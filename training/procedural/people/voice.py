@@ -24,20 +24,24 @@ VOWELS = {
 
 @dataclass(frozen=True)
 class Person:
-    """A speaking pitch in Hz, and the length of the vocal tract as a factor on all formants."""
+    """A `Person` is a voice: a speaking pitch in Hz and `size`, a factor on all formants (over 1: a shorter tract)."""
 
     pitch_hz: float
     size: float
 
 
 def person(rng: Rng, low_hz: float = 90.0, high_hz: float = 260.0) -> Person:
-    """Someone at random: who speaks high has a short tract."""
+    """Return a random voice that speaks at `low_hz` to `high_hz`; the higher its pitch, the shorter its vocal tract."""
     pitch = log_uniform(rng, low_hz, high_hz)
     return Person(pitch, float((pitch / 120.0) ** 0.22 * rng.uniform(0.95, 1.05)))
 
 
 def tract(signal: Signal, formants: Sequence[float], size: float = 1.0, sharpness: float = 8.0) -> Signal:
-    """A signal through a cascade of formant resonances (Hz, scaled by ``size``), at unit root mean square."""
+    """Return a signal filtered by a cascade of formant resonances, at unit root mean square.
+
+    `signal` and the result are float64 [n] at 16 kHz. `formants` are in Hz and scaled by `size`; `sharpness` is the
+    quality factor of each.
+    """
     length = fft.next_fast_len(signal.size + 1024, real=True)
     hertz = fft.rfftfreq(length, 1.0 / SAMPLE_RATE)
     gain = 1.0 / (1.0 + (30.0 / np.maximum(hertz, 1.0)) ** 4)
@@ -51,7 +55,10 @@ def tract(signal: Signal, formants: Sequence[float], size: float = 1.0, sharpnes
 
 
 def glottis(rng: Rng, pitch: Signal, tilt: float = 1.3, rough: float = 0.1) -> Signal:
-    """Voiced excitation at ``pitch`` Hz [n]: harmonics falling as order**-tilt; ``rough`` adds jitter and shimmer."""
+    """Return the voiced excitation of a vocal tract: float64 [n] at 16 kHz, at about unit root mean square.
+
+    `pitch` is in Hz [n]. Harmonics fall as order ** -tilt; `rough` (0 to 1) adds jitter and shimmer.
+    """
     count = pitch.size
     jitter = 1.0 + 0.05 * rough * slow(rng, count, 70.0) + 0.006 * slow(rng, count, 6.0)
     order = np.arange(1, max(3, min(40, int(5000.0 / float(np.median(pitch))))))
@@ -60,25 +67,31 @@ def glottis(rng: Rng, pitch: Signal, tilt: float = 1.3, rough: float = 0.1) -> S
 
 
 def breath(rng: Rng, count: int, who: Person, vowel: str = 'neutral') -> Signal:
-    """Air through the open tract, at unit root mean square."""
+    """Return air through a person's open vocal tract, shaped by a vowel: float64 [count], at unit root mean square."""
     air = noise(rng, count, [(100, -12), (500, 0), (8000, -3)])
     return tract(air, VOWELS[vowel], who.size, 3.0)
 
 
 def contour(count: int, *hertz: float) -> Signal:
-    """A pitch that glides evenly through the given frequencies."""
+    """Return a pitch in Hz, float64 [count], that glides through the given frequencies at even times on a log scale."""
     return np.exp(np.interp(np.linspace(0.0, 1.0, count), np.linspace(0.0, 1.0, len(hertz)), np.log(hertz)))
 
 
 def hump(count: int, rise: float = 0.5, sharp: float = 1.0) -> Signal:
-    """One swell from 0 to 1 and back, at its loudest after the share ``rise`` of its length."""
+    """Return one swell from 0 to 1 and back: float64 [count].
+
+    It is at its loudest after the share `rise` of its length; `sharp` is the power to which the half sine is raised.
+    """
     share = np.linspace(0.0, 1.0, count)
     turn = np.where(share < rise, share / rise, 1.0 + (share - rise) / (1.0 - rise))
     return np.maximum(np.sin(np.pi / 2.0 * turn), 0.0) ** sharp
 
 
 def cough(rng: Rng, who: Person, strength: float = 1.0) -> Signal:
-    """One cough: the glottis bursts open, the flow decays, and the voice often closes it."""
+    """Return one cough: the glottis bursts open, the flow decays, and most often the voice closes it.
+
+    The result is float64 [n] at 16 kHz, 0.24-0.42 s; `strength` is a factor on its level.
+    """
     count = samples(rng.uniform(0.24, 0.42))
     time = np.arange(count) / SAMPLE_RATE
     open_up = np.minimum(time / rng.uniform(0.003, 0.01), 1.0)
@@ -93,7 +106,10 @@ def cough(rng: Rng, who: Person, strength: float = 1.0) -> Signal:
 
 
 def scream(rng: Rng, who: Person, length_s: float) -> Signal:
-    """A scream: 0.8-2 kHz pitch held high, rough (30-120 Hz modulation, Arnal et al. 2015), open mouth."""
+    """Return a scream with an open mouth, its pitch held at 0.8-1.7 kHz: float64 [n] at 16 kHz.
+
+    Its level is modulated at 30-120 Hz, which makes it rough (Arnal et al. 2015).
+    """
     count = samples(length_s)
     top = log_uniform(rng, 800.0, 1700.0)
     pitch = contour(count, top * rng.uniform(0.6, 0.9), top, top * rng.uniform(0.9, 1.05), top * rng.uniform(0.6, 0.9))
@@ -104,7 +120,10 @@ def scream(rng: Rng, who: Person, length_s: float) -> Signal:
 
 
 def laugh(rng: Rng, who: Person, calls: int) -> Signal:
-    """Laughter: voiced 'ha' calls some five a second, each a puff and a vowel, sinking in pitch (Bachorowski 2001)."""
+    """Return a bout of laughter: so many voiced 'ha' calls, four to six a second (Bachorowski 2001).
+
+    Each call is a puff and a vowel, sinking in pitch and level. The result is float64 [n] at 16 kHz.
+    """
     period = rng.uniform(0.18, 0.24)
     out = np.zeros(samples(calls * period + 0.2))
     pitch = who.pitch_hz * rng.uniform(1.5, 2.2)
