@@ -20,7 +20,7 @@ _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Exit code 0, or 2 after one sentence about what is wrong."""
+    """Run one command; return its exit code: 0, or 2 after one sentence on stderr about what is wrong."""
     parser = argparse.ArgumentParser(
         prog='python -m training',
         description=__doc__,

@@ -14,7 +14,10 @@ _EMOTIONS = ('happy', 'sad', 'angry', 'surprise', 'normal', 'urgent')  # the rel
 
 
 def make_tokenizer(texts: Iterable[str], vocabulary_size: int) -> tuple[Tokenizer, Protocol]:
-    """Learn byte-pair encoding from `texts`, with the protocol's tokens first."""
+    """Learn byte-pair encoding from `texts`, with the protocol's tokens first.
+
+    Merges are learnt until there are `vocabulary_size` tokens. Returns the tokenizer and the protocol with the tokens' ids.
+    """
     special = [f'<|{name}|>' for name in (*_ROLES, *_LANGUAGES, *_EMOTIONS)]
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)

@@ -70,7 +70,8 @@ class Ablation:
 def ablate(ablation: Ablation, only: Collection[str] | None, stop_after_s: float | None) -> dict[str, VariantScore]:
     """Train and score the baseline and the variants named, or all; return every score there is, in their order.
 
-    Not all of them where the time is up. Raises TrainingError, and whatever `build` and `train` raise.
+    When the time is up, some variants are without a score. Raises TrainingError, and whatever `build` and `train`
+    raise.
     """
     deadline = None if stop_after_s is None else time.monotonic() + stop_after_s
     _begin(ablation)

@@ -14,7 +14,7 @@ from training.stages import TrainingError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of `ablate`."""
+    """Add the arguments of `ablate` to its parser."""
     parser.add_argument('--recipe', default='embedded', help='a YAML file, or a name in training/recipes')
     add_source_arguments(parser)
     parser.add_argument(

@@ -10,7 +10,10 @@ _VALIDATION_STREAMS = 16  # while training; what counts is scored once, at the e
 
 
 def recipe_of(variant: Variant, recipe: TrainingRecipe, steps: int) -> TrainingRecipe:
-    """Return the recipe of a variant. `steps`: of the longest stage; the others, and stage 0, in proportion."""
+    """Return the recipe of a variant.
+
+    `steps` is how many the longest of the four stages takes; the others and stage 0 keep their proportion to it.
+    """
     changed = recipe.model_dump(mode='json')
     share = steps / max(stage.steps for stage in recipe.stages)
     trained = [*changed['stages'], *([changed['encoder']] if recipe.encoder else [])]
@@ -33,7 +36,7 @@ def recipe_of(variant: Variant, recipe: TrainingRecipe, steps: int) -> TrainingR
 
 
 def corpus_recipe_of(variant: Variant, recipe: TrainingRecipe) -> CorpusRecipe:
-    """Return the `streams_corpus` section of a variant."""
+    """Return the corpus recipe of a variant: the `streams_corpus` section of the recipe with its changes."""
     settings = recipe.streams_corpus.model_dump(mode='json')
     for name, value in variant.corpus.items():
         settings[name] = {**settings[name], **value} if isinstance(value, dict) else value

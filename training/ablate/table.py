@@ -40,7 +40,10 @@ class _Sheet:
 
 
 def results(scores: Mapping[str, VariantScore], seed: int) -> dict[str, dict[str, Any]]:
-    """Return every variant's figures, their intervals, differences to the baseline on the same streams, the paper's."""
+    """Return the figures of every variant, by its name.
+
+    Beside each stand its 95 % interval, its difference to the baseline on the same streams, and the paper's figures.
+    """
     found: dict[str, dict[str, Any]] = {}
     for name, score in scores.items():
         figures: dict[str, Any] = {'what': VARIANTS[name].title}

@@ -52,7 +52,7 @@ VARIANTS = {
 
 @dataclass(frozen=True)
 class PaperTable:
-    """A `PaperTable` has columns, and for each variant what the paper calls it and its numbers."""
+    """A `PaperTable` is a table of the paper: columns, and for each variant its name there and its numbers."""
 
     name: str
     title: str

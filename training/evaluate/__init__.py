@@ -2,4 +2,4 @@
 
 
 class EvaluationError(ValueError):
-    """Nothing can be evaluated, in one sentence."""
+    """An `EvaluationError` says in one sentence why nothing can be evaluated."""

@@ -58,12 +58,12 @@ def _t3_steps(rng: Rng) -> list[tuple[float, float]]:
 
 
 def smoke_t3(rng: Rng, count: int) -> Signal:
-    """Temporal three (ISO 8201, NFPA 72) of a piezo disc at about 3.1 kHz."""
+    """Render a smoke alarm in the temporal-three pattern (ISO 8201, NFPA 72), a piezo disc at 2.95-3.45 kHz."""
     return _gated(rng, _piezo(rng, count), _t3_steps(rng))
 
 
 def smoke_520(rng: Rng, count: int) -> Signal:
-    """Temporal three as a square wave of 520 Hz ± 10 % (NFPA 72, 18.4.6.3)."""
+    """Render a smoke alarm in the temporal-three pattern as a square wave of 520 Hz ± 10 % (NFPA 72, 18.4.6.3)."""
     levels = np.zeros(13)
     levels[::2] = 1.0 / np.arange(1, 14, 2) ** rng.uniform(0.7, 1.1)
     levels[1::2] = rng.uniform(0.0, 0.08, 6)
@@ -72,7 +72,7 @@ def smoke_520(rng: Rng, count: int) -> Signal:
 
 
 def co_t4(rng: Rng, count: int) -> Signal:
-    """Temporal four (UL 2034, NFPA 72): four pulses of 0.1 s, 5 s of quiet."""
+    """Render a carbon-monoxide alarm in the temporal-four pattern (UL 2034, NFPA 72): four 0.1 s pulses, 5 s pause."""
     on, off = _about(rng, 0.1), _about(rng, 0.1)
     return _gated(rng, _piezo(rng, count), [(on, off)] * 3 + [(on, _about(rng, 5.0))])
 
@@ -92,7 +92,7 @@ def _turn(rng: Rng, count: int, period_s: float) -> Signal:
 
 
 def slow_whoop(rng: Rng, count: int) -> Signal:
-    """Slow whoop (NEN 2575): 500 to 1200 Hz in 3.5 s, half a second of quiet."""
+    """Render the slow whoop (NEN 2575): 500 to 1200 Hz in 3.3-3.7 s, about half a second of quiet, and again."""
     rise_s, rest_s = rng.uniform(3.3, 3.7), rng.uniform(0.4, 0.6)
     turn = _turn(rng, count, rise_s + rest_s) * (rise_s + rest_s) / rise_s
     share = np.minimum(turn, 1.0)
@@ -102,14 +102,14 @@ def slow_whoop(rng: Rng, count: int) -> Signal:
 
 
 def din_sweep(rng: Rng, count: int) -> Signal:
-    """Emergency signal of DIN 33404-3: 1200 down to 500 Hz, once a second."""
+    """Render the emergency signal of DIN 33404-3: 1200 down to 500 Hz once a second, without a pause."""
     share = _turn(rng, count, rng.uniform(0.95, 1.05))
     pitch = (1200.0 - 700.0 * share) if rng.random() < 0.5 else 1200.0 / 2.4**share
     return _sounder(rng, pitch * _detuned(rng))
 
 
 def nf_two_tone(rng: Rng, count: int) -> Signal:
-    """Evacuation signal of NF S 32-001: 554 Hz for 0.1 s, 440 Hz for 0.4 s."""
+    """Render the evacuation signal of NF S 32-001: 554 Hz for 0.1 s and 440 Hz for 0.4 s, in turn."""
     turn = _turn(rng, count, rng.uniform(0.48, 0.52))
     return _sounder(rng, np.where(turn < 0.2, 554.0, 440.0) * rng.uniform(0.98, 1.02))
 
@@ -136,13 +136,13 @@ def _sweep(rng: Rng, count: int, period_s: float, low_hz: float, high_hz: float)
 
 
 def wail(rng: Rng, count: int) -> Signal:
-    """A siren's wail, 10 to 30 sweeps a minute."""
+    """Render a siren's wail: 9 to 30 sweeps a minute over about 500-1500 Hz."""
     sweep = _sweep(rng, count, rng.uniform(2.0, 6.5), rng.uniform(450.0, 750.0), rng.uniform(1150.0, 1700.0))
     return _siren(rng, sweep)
 
 
 def yelp(rng: Rng, count: int) -> Signal:
-    """A siren's yelp, 150 to 250 sweeps a minute and somewhat beyond."""
+    """Render a siren's yelp: 133 to 273 sweeps a minute over about 500-1500 Hz."""
     sweep = _sweep(rng, count, rng.uniform(0.22, 0.45), rng.uniform(450.0, 850.0), rng.uniform(1200.0, 1800.0))
     return _siren(rng, sweep)
 
@@ -152,7 +152,7 @@ _PAIRS = ((435.0, 580.0), (435.0, 488.0), (435.0, 732.0), (392.0, 660.0), (770.0
 
 
 def hi_lo(rng: Rng, count: int) -> Signal:
-    """A two-tone siren, 0.3 to 1 s a tone, the tones with or without a dip between them."""
+    """Render a two-tone siren: 0.3 to 1 s a tone, the tones with or without a dip between them."""
     low, high = np.array(_PAIRS[rng.integers(len(_PAIRS))]) * _detuned(rng)
     turn = _turn(rng, count, 2.0 * rng.uniform(0.3, 1.0))
     share = np.clip((0.25 - np.abs(turn - 0.5)) / log_uniform(rng, 0.005, 0.04), -1.0, 1.0)
@@ -167,7 +167,10 @@ RENDERERS: dict[str, Callable[[Rng, int], Signal]] = {
 
 
 def render(name: str, rng: Rng, seconds: float) -> Samples:
-    """One of `RENDERERS` at a peak of 0.9, in a room half of the time. float32 [seconds × 16 000]. Raises KeyError."""
+    """Return one of `RENDERERS` at a peak of 0.9, in half of the draws in a room: float32 [seconds × 16 000].
+
+    Raises KeyError for an unknown name.
+    """
     sound = RENDERERS[name](rng, samples(seconds))
     if rng.random() < 0.5:
         sound = scipy.signal.oaconvolve(sound, room_response(rng))[: len(sound)]

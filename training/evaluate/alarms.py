@@ -36,9 +36,10 @@ SIGNATURE_OF = {'smoke_t3': 'temporal_three', 'smoke_520': 'temporal_three', 'co
 
 
 def evaluate_alarms(library: Path, renders: int, choosing: bool, seed: int) -> dict[str, Any]:
-    """Recall by alarm and noise, and what is heard where there is no alarm. Raises EvaluationError without recordings.
+    """Return the recall by alarm and noise, and what is heard where there is no alarm.
 
-    `choosing`: on the half that limits may be chosen on, which says nothing about the other.
+    `renders` is how often each alarm is rendered. With `choosing`, the half of the recordings is used on which limits
+    may be chosen; it says nothing about the other. Raises EvaluationError without recordings.
     """
     ordinary = ordinary_sound(load_library(library), choosing, seed)
     return {
@@ -49,12 +50,15 @@ def evaluate_alarms(library: Path, renders: int, choosing: bool, seed: int) -> d
 
 
 def for_choosing(clip: Clip) -> bool:
-    """The half of the recordings on which limits may be chosen."""
+    """Return whether a clip belongs to the half of the recordings on which limits may be chosen."""
     return hashlib.sha256(f'alarm{clip.recording}'.encode()).digest()[0] % 2 == 0
 
 
 def ordinary_sound(clips: Iterable[Clip], choosing: bool, seed: int) -> Samples:
-    """One half of the recordings that are no alarms, back to back in random order. float32 [n]."""
+    """Return one half of the recordings that are no alarms, back to back in random order: float32 [n] at 16 kHz.
+
+    Raises EvaluationError if there are none.
+    """
     kept = [clip for clip in clips if for_choosing(clip) is choosing and clip.category not in NO_EVENT | {'alarm'}]
     if not kept:
         raise EvaluationError('the clip library holds no recordings for this half; give one with more recordings')
@@ -63,7 +67,7 @@ def ordinary_sound(clips: Iterable[Clip], choosing: bool, seed: int) -> Samples:
 
 
 def hear(sound: Samples) -> list[tuple[float, str]]:
-    """(second, signature) of everything heard."""
+    """Return what the alarm signatures find in a sound (float32 [n] at 16 kHz): (second, signature) of each find."""
     signatures, heard = AlarmSignatures(), []
     for start in range(0, len(sound) - CHUNK_SAMPLES + 1, CHUNK_SAMPLES):
         for evidence in signatures.feed(sound[start : start + CHUNK_SAMPLES]):
@@ -72,7 +76,10 @@ def hear(sound: Samples) -> list[tuple[float, str]]:
 
 
 def recall(ordinary: Samples, renders: int, seed: int) -> dict[str, Any]:
-    """By alarm, noise and signal-to-noise ratio: how many of the renders were heard for what they are, and how soon."""
+    """Return, by alarm, which share of its renders was heard for what it is: by kind of noise and SNR in dB.
+
+    Beside it stand the median delay in seconds (`heard_after_s`) and how many streams also held another signature.
+    """
     figures: dict[str, Any] = {}
     for number, name in enumerate(tqdm(RENDERERS, desc='alarms', unit='alarm')):
         expected = SIGNATURE_OF.get(name, name)
@@ -118,7 +125,10 @@ def _mixed(alarm: Samples, noise: Samples, snr_db: float, rng: np.random.Generat
 
 
 def false_alarms(ordinary: Samples, seed: int) -> dict[str, Any]:
-    """The recordings as they are, and once more as a room's echo and another order of minutes make them."""
+    """Return how many alarms are found in recordings that hold none, in all and per hour.
+
+    The recordings are heard as they are, and once more in another order of minutes with the echo of rooms.
+    """
     rng = random_stream(Purpose.ECHOING_MINUTES, seed)
     minutes = np.array_split(ordinary, max(1, len(ordinary) // (60 * SAMPLE_RATE_HZ)))
     reordered = [minutes[number] for number in rng.permutation(len(minutes))]
@@ -136,7 +146,10 @@ def false_alarms(ordinary: Samples, seed: int) -> dict[str, Any]:
 
 
 def rendered_false_alarms(seed: int) -> dict[str, Any]:
-    """Every ordinary sound of the procedural library, repeated as if it had a rhythm: beepers, telephones, crickets."""
+    """Return which ordinary sounds of the procedural library are taken for an alarm, by name.
+
+    Each is repeated for 16 s as if it had a rhythm: beepers, telephones, crickets.
+    """
     heard: dict[str, list[str]] = {}
     names = sorted(name for name, kind in ALL_TYPES.items() if not kind.respond)
     for number, name in enumerate(tqdm(names, desc='ordinary sounds', unit='sound')):
@@ -151,7 +164,7 @@ def rendered_false_alarms(seed: int) -> dict[str, Any]:
 
 
 def recall_table(figures: dict[str, Any]) -> str:
-    """Markdown, as in docs/safety.md."""
+    """Return the recall as a Markdown table, as it stands in docs/safety.md."""
     rows = ['| alarm | in | ' + ' | '.join(f'{snr_db} dB' for snr_db in SNR_DB) + ' | heard after |']
     rows.append('|---|---|' + '---:|' * (len(SNR_DB) + 1))
     for name, row in figures['recall'].items():

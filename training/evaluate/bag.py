@@ -29,7 +29,7 @@ _MARGIN_S = 4.0  # shown on both sides of an event
 
 @dataclass(frozen=True)
 class Scored:
-    """What was said in a bag against its labels."""
+    """A `Scored` is what was said in a bag, held against its labels; `false_s` are seconds from its first sound."""
 
     trials: list[Trial]
     listened: list[Listened]
@@ -38,9 +38,10 @@ class Scored:
 
 
 def read_labels(path: Path) -> list[SceneEvent]:
-    """CSV with the columns onset_s, end_s, category and respond (1 or 0; without the column all deserve an answer).
+    """Return the labelled events of a bag in order of onset, from a CSV file.
 
-    Seconds from the bag's first sample of sound. Raises EvaluationError, naming the line.
+    Its columns are onset_s, end_s, category and respond (1 or 0; without the column all deserve an answer), in seconds
+    from the bag's first sample of sound. Raises EvaluationError, naming the line.
     """
     try:
         with path.open(newline='', encoding='utf-8') as file:
@@ -69,9 +70,10 @@ def read_labels(path: Path) -> list[SceneEvent]:
 
 
 def hear(ear: Ear, bag: AudioBagReader) -> tuple[Heard, int]:
-    """(every decision and response, with samples counted on the clock of the stamps; the stamp of the first sample).
+    """Return every decision and response in a bag, and the stamp in ns of its first sample.
 
-    Raises EvaluationError for a bag without one whole chunk of sound, and BagError.
+    Samples are counted on the clock of the stamps. Raises EvaluationError for a bag without one whole chunk of sound,
+    and BagError.
     """
     stamps_ns: list[int] = []
 
@@ -90,7 +92,7 @@ def hear(ear: Ear, bag: AudioBagReader) -> tuple[Heard, int]:
 
 
 def score(events: Sequence[SceneEvent], heard: Heard, unit: str) -> Scored:
-    """Trials of all labelled events by the demo's rules of matching; what is resampled are minutes of the bag.
+    """Return a trial for each labelled event, by the demo's rules of matching; a bootstrap draws minutes of the bag.
 
     A response to an event that deserves silence counts against that event and among the false ones.
     """
@@ -126,7 +128,11 @@ def score(events: Sequence[SceneEvent], heard: Heard, unit: str) -> Scored:
 
 
 def evaluate_bag(ear: Ear, path: Path, topic: str | None, labels: Path, seed: int) -> Evaluation:
-    """Raises EvaluationError: no bag, no labels, or labels past the end of the bag."""
+    """Return how well a checkpoint hears a bag.
+
+    `topic` may be None if the bag has one audio topic. Raises EvaluationError where there is no bag, where there are no
+    labels, or where labels lie past the end of the bag.
+    """
     events = read_labels(labels)
     try:
         with AudioBagReader(path, topic) as bag:
@@ -198,7 +204,10 @@ def _examples(
 
 
 def excerpts(bag: AudioBagReader, start_ns: int, windows: Sequence[tuple[float, float]]) -> list[Samples]:
-    """The sound of some windows, in seconds from `start_ns`: float32 [n] at 16 kHz, zeros where there is none."""
+    """Return the sound of each window: float32 [n] at 16 kHz, zeros where the bag has none.
+
+    Windows are (first, last) in seconds from `start_ns`.
+    """
     kept: list[tuple[int, Samples] | None] = [None] * len(windows)
     for message in bag.read():
         at_s = (message.stamp_ns - start_ns) / 1e9

@@ -38,7 +38,7 @@ HELD_OUT_RENDERS = 3
 
 @dataclass(frozen=True)
 class Judged:
-    """One sound in one stream, at the shipped threshold; `number` makes the stream again."""
+    """A `Judged` is one sound heard in one stream at the shipped threshold; `number` makes the stream again."""
 
     group: str
     number: int
@@ -47,7 +47,10 @@ class Judged:
 
 
 def deserves_answer(clip: Clip) -> bool | None:
-    """What the manifest says, else what the taxonomy does: answers.yaml and the procedural sounds; None if neither."""
+    """Return whether a clip deserves an answer, or None if nobody knows.
+
+    The manifest has the first word, then the taxonomy: answers.yaml and the procedural sounds.
+    """
     if clip.respond is not None or clip.category in NO_EVENT:
         return clip.respond
     if clip.category in load_answers():
@@ -57,7 +60,10 @@ def deserves_answer(clip: Clip) -> bool | None:
 
 
 def clip_sounds(clips: Iterable[Clip]) -> tuple[list[SoundClip], Counter[str]]:
-    """(what can be scored, how many of each category cannot: nobody knows the right treatment, or nothing is heard)."""
+    """Return the sounds that can be scored, and how many of each category cannot.
+
+    A clip is left out if nobody knows whether it deserves an answer, or if nothing is heard in it.
+    """
     sounds: list[SoundClip] = []
     left_out: Counter[str] = Counter()
     for clip in tqdm(list(clips), desc='recordings', unit='clip'):
@@ -74,7 +80,11 @@ def clip_sounds(clips: Iterable[Clip]) -> tuple[list[SoundClip], Counter[str]]:
 
 
 def held_out_groups(library: Path, seed: int) -> tuple[dict[str, list[SoundClip]], Counter[str]]:
-    """What no stage trained on: fold 4, held-out recordings without folds, new renders of procedural hazards."""
+    """Return what no stage trained on, by group, and how many clips of each category were left out.
+
+    The groups are fold 4, held-out recordings without folds, and new renders of procedural hazards; an empty one is
+    left out.
+    """
     held_out = [clip for clip in load_library(library) if clip.validation and clip.respond is not None]
     fold, left_out = clip_sounds(clip for clip in held_out if clip.fold)
     others, more = clip_sounds(clip for clip in held_out if not clip.fold)
@@ -94,7 +104,7 @@ def held_out_groups(library: Path, seed: int) -> tuple[dict[str, list[SoundClip]
 
 
 def judge(ear: Ear, stream: OneClip) -> Trial:
-    """A one-clip stream in the sessions a robot would have.
+    """Return the trial of a one-clip stream, heard in the sessions a robot would have.
 
     The score is that of a session that never speaks, so that any threshold can be put to it; the answer and its text
     are those of a session at the shipped threshold.
@@ -120,7 +130,7 @@ def judge(ear: Ear, stream: OneClip) -> Trial:
 
 
 def judge_sounds(ear: Ear, groups: dict[str, list[SoundClip]], seed: int, snr_db: float | None = None) -> list[Judged]:
-    """Every sound in a stream of its own; the noise `snr_db` below it, or as drawn."""
+    """Judge every sound in a stream of its own, with the noise `snr_db` below it, or as drawn where that is None."""
     named = [(group, sound) for group, sounds in groups.items() for sound in sounds]
     title = 'one-clip streams' if snr_db is None else f'one-clip streams, {snr_db:g} dB'
     return [
@@ -130,7 +140,7 @@ def judge_sounds(ear: Ear, groups: dict[str, list[SoundClip]], seed: int, snr_db
 
 
 def halves(sounds: Sequence[SoundClip]) -> dict[str, int]:
-    """Each recording on one side, alternating within every category."""
+    """Return the half, 0 or 1, of each recording by `source_id`, alternating within every category."""
     sides: dict[str, int] = {}
     count: dict[str, int] = defaultdict(int)
     for sound in sorted(sounds, key=lambda sound: (sound.category, sound.source_id)):
@@ -141,7 +151,10 @@ def halves(sounds: Sequence[SoundClip]) -> dict[str, int]:
 
 
 def cross_fitted_thresholds(trials: Sequence[Trial], sides: dict[str, int]) -> tuple[float, float] | None:
-    """For each half the threshold that is best on the other; None where a half lacks positives or negatives."""
+    """Return for each half the threshold that is best on the other half.
+
+    None where a half lacks sounds that deserve an answer, or sounds that deserve none.
+    """
     chosen = []
     for side in (0, 1):
         others = [trial for trial in trials if sides[trial.unit] != side]
@@ -153,7 +166,10 @@ def cross_fitted_thresholds(trials: Sequence[Trial], sides: dict[str, int]) -> t
 
 
 def ordinary_audio(sounds: Sequence[SoundClip], seconds: float, seed: int) -> Samples:
-    """Sounds that deserve no answer in random order, 0 … 4 s apart, at random levels over noise. float32 [n]."""
+    """Return a long recording of sounds that deserve no answer, in random order: float32 [n] at 16 kHz.
+
+    They are 0 … 4 s apart, at random levels over noise.
+    """
     rng = random_stream(Purpose.ORDINARY_AUDIO, seed)
     pieces: list[Samples] = []
     length = 0
@@ -170,7 +186,7 @@ def ordinary_audio(sounds: Sequence[SoundClip], seconds: float, seed: int) -> Sa
 
 
 def hear_long(ear: Ear, samples: Samples, threshold: float, title: str) -> Heard:
-    """One long recording with a bar."""
+    """Hear one long recording (float32 [n] at 16 kHz) with a progress bar called `title`."""
     chunks = len(samples) // CHUNK_SAMPLES
     return ear.hear(tqdm(ear.encode(samples), desc=title, total=chunks, unit='chunk'), threshold)
 
@@ -183,7 +199,12 @@ def evaluate_clips(
     ordinary_s: float,
     seed: int,
 ) -> Evaluation:
-    """Headline: the first group at the shipped threshold. Raises EvaluationError where there is nothing to score."""
+    """Return how well a checkpoint hears clips; the headline is the first group at the shipped threshold.
+
+    `left_out` counts by category what cannot be scored; `snrs_db` are the SNRs at which the headline is repeated;
+    `ordinary_s` is how many seconds of ordinary sound are heard. Raises EvaluationError where there is nothing to
+    score.
+    """
     if not groups or not any(groups.values()):
         raise EvaluationError(
             f'no clip can be scored ({sum(left_out.values())} left out: {dict(left_out)}); '

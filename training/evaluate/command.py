@@ -24,7 +24,7 @@ _TITLES = {
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
-    """Add `evaluate` and what it can do."""
+    """Add the parser of `evaluate` and of its sub-commands."""
     evaluate = commands.add_parser('evaluate', help='how well a checkpoint hears').add_subparsers(
         dest='evaluate_command', required=True
     )
@@ -69,7 +69,10 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Do what was asked; the last line printed is JSON."""
+    """Evaluate, write the page and return the exit code; the last line printed is JSON.
+
+    Raises EvaluationError, and CheckpointError for a checkpoint that cannot be used.
+    """
     name = options.evaluate_command
     if name == 'alarms':
         return _alarms(options)

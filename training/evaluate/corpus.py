@@ -32,7 +32,11 @@ _SNR_EDGES_DB = (5, 10, 15, 20)
 
 @dataclass(frozen=True)
 class Triggers:
-    """Control tokens of a stream: how many there were, and how many of them were the right ones."""
+    """A `Triggers` counts the control tokens of one stream, and how many of them were right.
+
+    `right` are those of `decisions`, as the session made them; `right_teacher_forced` are those of `drains`, as the
+    labels have them; `silent` drains are followed by no reply.
+    """
 
     unit: str
     drains: int
@@ -43,9 +47,9 @@ class Triggers:
 
 
 def evaluate_corpus(ear: Ear, corpus: Path, split: str, most: int | None, seed: int, judge: Judge | None) -> Evaluation:
-    """The streams of `split`, or `most` of them drawn by the seed.
+    """Return how well a checkpoint answers the streams of `split`, or `most` of them drawn by the seed.
 
-    Raises EvaluationError if it has none, BuildError where there is no corpus.
+    Raises EvaluationError if the split has no stream, BuildError where there is no corpus.
     """
     streams = [stream for stream, _ in read_streams(corpus, audio=False)]
     wanted = {number for number, stream in enumerate(streams) if stream.split == split}
@@ -90,6 +94,10 @@ def _number(streams: Sequence[Stream], id_: str) -> int:
 
 
 def trigger_counts(stream: Stream, heard: Heard, forced: np.ndarray) -> Triggers:
+    """Count the control tokens of one stream and how many of them were right.
+
+    `forced` bool [drains]: what the model would decide after each drain of the labels.
+    """
     replied = np.array([drain.reply is not None for drain in stream.drains])
     due = {drain.last for drain in stream.drains if drain.reply is not None}
     right = 0

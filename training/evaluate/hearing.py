@@ -28,7 +28,7 @@ _CHUNKS_A_BATCH = 128
 
 @dataclass(frozen=True)
 class Heard:
-    """Every decision of a stream, and every response that was finished; without what was encoded."""
+    """A `Heard` is every decision of a stream and every response that was finished, without what was encoded."""
 
     decisions: tuple[Decision, ...]
     responses: tuple[Response, ...]
@@ -47,7 +47,10 @@ class Heard:
         return cls(tuple(decisions), tuple(responses))
 
     def excerpt(self, first: int, last: int) -> Heard:
-        """What was decided on chunks that begin in samples `first` … `last` − 1, with samples counted from `first`."""
+        """Return what was decided on chunks that begin in samples `first` … `last` − 1.
+
+        Samples and chunks are then counted from `first`.
+        """
         moved: dict[int, Decision] = {}
         for decision in self.decisions:
             at = decision.chunk.first_sample - first
@@ -58,17 +61,17 @@ class Heard:
         return Heard(tuple(moved.values()), tuple(responses))
 
     def highest(self, chunks: range) -> float:
-        """The highest P(response) of the decisions that end in one of `chunks`; 0 where there is none."""
+        """Return the highest P(response) of the decisions that end in one of `chunks`; 0 where there is none."""
         return max((d.probability for d in self.decisions if d.chunk.index in chunks), default=0.0)
 
 
 def end_s(decision: Decision) -> float:
-    """When a decision could be made: the end of its newest chunk, in seconds from the start of the stream."""
+    """Return when a decision could be made: the end of its newest chunk, in seconds from the start of the stream."""
     return (decision.chunk.first_sample + CHUNK_SAMPLES) / SAMPLE_RATE_HZ
 
 
 class Ear:
-    """A checkpoint that listens."""
+    """An `Ear` is a checkpoint that listens, in a fresh session for each stream."""
 
     def __init__(self, encoder: EncoderHalf, decoder: DecoderHalf) -> None:
         self.encoder = encoder
@@ -76,9 +79,10 @@ class Ear:
 
     @classmethod
     def load(cls, checkpoint: str | Path, device: str, precision: str = 'stored') -> Ear:
-        """A directory, or the name of a checkpoint that ships; `precision`: of DECODER_PRECISIONS.
+        """Load a checkpoint from a directory, or one that ships by its name.
 
-        Raises CheckpointError, and EvaluationError for a device that cannot be used.
+        `precision` is one of DECODER_PRECISIONS. Raises CheckpointError, and EvaluationError for a device that cannot
+        be used.
         """
         try:
             require_device(device)
@@ -88,14 +92,15 @@ class Ear:
 
     @property
     def threshold(self) -> float:
-        """The one the checkpoint ships with."""
+        """Return the response threshold that the checkpoint ships with."""
         return self.decoder.config.streaming.response_threshold
 
     @torch.inference_mode()
     def encode(self, samples: Samples) -> Iterator[EncodedChunk]:
-        """float32 [n] at 16 kHz → its chunks, the last filled up with zeros; as `encode_waveform`, many at once.
+        """Yield the encoded chunks of a waveform, float32 [n] at 16 kHz, the last filled up with zeros.
 
-        Equal to what a robot encodes chunk by chunk within 1e-5 (contract 2; a test holds it).
+        Many are encoded at once, and equal what a robot encodes chunk by chunk within 1e-5 (contract 2; a test holds
+        it).
         """
         samples = np.pad(samples, (0, -len(samples) % CHUNK_SAMPLES)).astype(np.float32, copy=False)
         encoder = self.encoder.encoder
@@ -118,7 +123,7 @@ class Ear:
         instruction: str | None = None,
         aloud: bool = False,
     ) -> Heard:
-        """A stream in a fresh session that always keeps up (Algorithm 3).
+        """Hear a stream in a fresh session that always keeps up (Algorithm 3).
 
         `threshold` and `instruction` are the checkpoint's own unless given. With `aloud`, what is said takes as long as
         saying it: the queue fills meanwhile, and the next decision drains it, as the corpus's labels have it.
@@ -142,10 +147,10 @@ class Ear:
         return Heard.of(events())
 
     def hear_samples(self, samples: Samples, threshold: float | None = None) -> Heard:
-        """float32 [n] at 16 kHz → as `hear`."""
+        """Hear a waveform, float32 [n] at 16 kHz, at the checkpoint's threshold unless another is given."""
         return self.hear(self.encode(samples), threshold)
 
 
 def language_of(text: str) -> str:
-    """Chinese if there is a Chinese character in it, else English."""
+    """Return 'chinese' if a text has a Chinese character in it, else 'english'."""
     return 'chinese' if any('\u3400' <= character <= '\u9fff' for character in text) else 'english'

@@ -13,7 +13,7 @@ from training.scenes.prompts import fill
 
 
 class Verdict(BaseModel):
-    """One answer judged: wrong, partly right, right."""
+    """A `Verdict` is the judgement on one answer: 0 is wrong, 0.5 partly right, 1 right."""
 
     model_config = ConfigDict(extra='forbid', frozen=True)
 
@@ -29,24 +29,27 @@ class Verdict(BaseModel):
 
 
 class Judge:
-    """Compares an answer with the references, in the light of what was heard."""
+    """A `Judge` compares an answer with the references, in the light of what was heard."""
 
     def __init__(self, client: LlmClient) -> None:
         self._client = client
 
     @property
     def made_by(self) -> str:
-        """The model that judges."""
+        """Return the name of the model that judges."""
         return self._client.made_by
 
     def score(self, heard: str, references: tuple[str, ...], said: str) -> float:
-        """0, 0.5 or 1. Raises LlmError when the model gives no usable verdict."""
+        """Return 0, 0.5 or 1 for an answer. Raises LlmError when the model gives no usable verdict."""
         prompt = fill('judge', heard=heard, references=references, said=said)
         return self._client.ask(prompt, Verdict).score
 
 
 def load_judge(path: Path) -> Judge:
-    """`path`: YAML with the fields of LlmSettings. Raises EvaluationError, or LlmError where the key is missing."""
+    """Load the judge that a YAML file with the fields of LlmSettings describes.
+
+    Raises EvaluationError for an unusable file, or LlmError where the key is missing.
+    """
     try:
         return Judge(LlmClient(LlmSettings.model_validate(yaml.safe_load(path.read_text()))))
     except (OSError, yaml.YAMLError, ValidationError) as error:

@@ -26,7 +26,7 @@ def _normaliser() -> EnglishTextNormalizer:
 
 
 def word_errors(comparison: Comparison) -> tuple[int, int] | None:
-    """(substitutions, deletions and insertions, words) of a stream that is transcribed, None for another.
+    """Return (substitutions + deletions + insertions, words) of a stream that is transcribed, None for another.
 
     Everything that was said counts but what answers something else, such as a warning. Both sides are normalised by
     Whisper's published normaliser, so that the figure compares with others'.
@@ -51,7 +51,7 @@ def _of_the_task(answer: Answer, comparison: Comparison) -> bool:
 
 
 def word_error_rate(comparisons: Sequence[Comparison], seed: int) -> dict[str, Any]:
-    """{wer, words, confidence_95} over the sub-tasks that write down what is said (jiwer)."""
+    """Return {wer, words, confidence_95} over the sub-tasks that write down what is said (jiwer)."""
     rows = [(c.stream.id, counts) for c in comparisons if (counts := word_errors(c)) is not None]
     errors, words = [counts[0] for _, counts in rows], [counts[1] for _, counts in rows]
     interval = interval_of_sums([unit for unit, _ in rows], [errors, words], lambda s: s[:, 0] / s[:, 1], seed)
@@ -63,7 +63,10 @@ def word_error_rate(comparisons: Sequence[Comparison], seed: int) -> dict[str, A
 
 
 def translations(comparisons: Sequence[Comparison]) -> list[tuple[str, str, str, str]]:
-    """(stream, language, reference, what was said or nothing) of every reply that translates what calls for it."""
+    """Return every reply that translates what calls for it, as (stream, language, reference, what was said).
+
+    What was said is empty where nothing was.
+    """
     return [
         (c.stream.id, a.reply.language, a.reply.text, a.response.text if a.response else '')
         for c in comparisons
@@ -75,7 +78,10 @@ def translations(comparisons: Sequence[Comparison]) -> list[tuple[str, str, str,
 
 
 def bleu(comparisons: Sequence[Comparison], seed: int) -> dict[str, Any]:
-    """Into each language {bleu, segments, confidence_95} (sacrebleu, its default tokenisation of the language)."""
+    """Return {bleu, segments, confidence_95} for each language that is translated into.
+
+    BLEU is sacrebleu's, with its default tokenisation of the language.
+    """
     rows = translations(comparisons)
     return {language: _bleu([row for row in rows if row[1] == language], language, seed) for language in _TOKENIZE}
 

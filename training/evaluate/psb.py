@@ -38,7 +38,7 @@ _NOISE_BELOW_DB = 40.0  # the recordings have their own background; a stream is 
 
 
 class Row(BaseModel):
-    """A line of the public manifest; `standard_answers` are in its second file only."""
+    """A `Row` is a line of the benchmark's public manifest; `standard_answers` are in its second file only."""
 
     model_config = ConfigDict(extra='ignore', frozen=True)
 
@@ -50,22 +50,23 @@ class Row(BaseModel):
 
     @property
     def respond(self) -> bool:
+        """Return whether the event deserves an answer."""
         return self.decision == 'RESPOND'
 
     @property
     def domain(self) -> str:
-        """The top-level category, of six."""
+        """Return the top-level category of the event, of six."""
         return self.path.removeprefix('./').split('/')[-4]
 
     @property
     def sub_category(self) -> str:
-        """Of seventeen."""
+        """Return the sub-category of the event, of seventeen."""
         return self.path.removeprefix('./').split('/')[-3]
 
 
 @dataclass(frozen=True)
 class Placed:
-    """An event of a stream in samples `onset` … `end`; until `deadline` an answer belongs to it."""
+    """A `Placed` is an event of a stream in samples `onset` … `end`; until `deadline` an answer belongs to it."""
 
     row: Row
     onset: int
@@ -74,7 +75,7 @@ class Placed:
 
 
 def load_rows(manifest: Path) -> list[Row]:
-    """Every line. Raises EvaluationError."""
+    """Return every row of the benchmark's manifest. Raises EvaluationError where it is not one."""
     try:
         rows = [Row.model_validate_json(line) for line in manifest.read_text(encoding='utf-8').splitlines() if line]
         if not rows:
@@ -90,9 +91,10 @@ def load_rows(manifest: Path) -> list[Row]:
 
 
 def find_audio(rows: Sequence[Row], folder: Path) -> dict[str, Path]:
-    """Row id → file: under its path in the manifest, or anywhere in the folder under its name.
+    """Return the audio file of each row that has one, by row id.
 
-    Raises EvaluationError if there is no file of any row.
+    It lies under its path in the manifest, or anywhere in the folder under its name. Raises EvaluationError if there is
+    no file of any row.
     """
     if not folder.is_dir():
         raise EvaluationError(f"no folder '{folder}'; give the one that holds the benchmark's audio (--audio)")
@@ -113,7 +115,10 @@ def find_audio(rows: Sequence[Row], folder: Path) -> dict[str, Path]:
 
 
 def lay_out(events: Sequence[tuple[Row, Samples]], seed: int) -> tuple[Samples, list[Placed]]:
-    """Events in a row over a faint noise, apart enough that no answer belongs to two. (float32 [n], places)."""
+    """Lay events in a row over a faint noise, so far apart that no answer belongs to two.
+
+    Returns float32 [n] at 16 kHz and the places of the events.
+    """
     rng = random_stream(Purpose.SOUND_BENCH_LAYOUT, seed)
     parts: list[Samples] = []
     placed: list[Placed] = []
@@ -138,7 +143,7 @@ def _noise(length: int, level_dbfs: float, rng: np.random.Generator) -> Samples:
 
 
 def judge_stream(heard: Heard, placed: Sequence[Placed], unit: str) -> tuple[list[Trial], list[list[Response]]]:
-    """(a trial for each event, what was said to each)."""
+    """Return a trial for each event of a stream, and the responses to each."""
     trials, said = [], []
     for place in placed:
         first_s, last_s = place.onset / SAMPLE_RATE_HZ, place.deadline / SAMPLE_RATE_HZ
@@ -161,7 +166,10 @@ def judge_stream(heard: Heard, placed: Sequence[Placed], unit: str) -> tuple[lis
 
 
 def evaluate_psb(ear: Ear, manifest: Path, audio: Path, out: Path, seed: int, judge: Judge | None) -> Evaluation:
-    """Both tiers, and the predictions of the Single tier in `out`. Raises EvaluationError."""
+    """Evaluate both tiers of Proactive-Sound-Bench and write the predictions of the Single tier to `out`.
+
+    `judge` may be None. Raises EvaluationError for a manifest or audio that cannot be used.
+    """
     rows = load_rows(manifest)
     files = find_audio(rows, audio)
     present = [row for row in rows if row.id in files]
@@ -212,7 +220,10 @@ def _read(path: Path) -> Samples:
 
 
 def write_predictions(rows: Sequence[Row], trials: dict[str, Trial], out: Path) -> None:
-    """One JSON line a row, in the manifest's order and the public evaluator's format; without audio: IGNORE."""
+    """Write one JSON line a row, in the manifest's order and the public evaluator's format.
+
+    A row without audio counts as IGNORE. Raises EvaluationError where `out` cannot be written.
+    """
     lines = []
     for row in rows:
         trial = trials.get(row.id)
@@ -228,7 +239,7 @@ def write_predictions(rows: Sequence[Row], trials: dict[str, Trial], out: Path) 
 
 
 def groups(rows: Sequence[Row], seed: int) -> Iterator[tuple[str, list[Row]]]:
-    """(name, rows) of the streams of the Multiple tier: each sub-category shuffled and cut into fours."""
+    """Yield (name, rows) of each stream of the Multiple tier: a sub-category is shuffled and cut into fours."""
     members: dict[str, list[Row]] = defaultdict(list)
     for row in rows:
         members[row.sub_category].append(row)

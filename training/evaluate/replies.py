@@ -21,7 +21,7 @@ UNINSTRUCTED = ('voice chatting', 'proactive respond')  # abilities that nobody 
 
 @dataclass(frozen=True)
 class Answer:
-    """A reply that a stream calls for, what calls for it, and what was said in its place, if anything.
+    """An `Answer` is a reply that a stream calls for, what calls for it, and what was said in its place, if anything.
 
     `from_history`: what is asked for lies at least three rounds back (paper §3.3).
     """
@@ -34,13 +34,13 @@ class Answer:
 
     @property
     def warning(self) -> bool:
-        """A sound that deserved a warning."""
+        """Return whether the reply warns of a sound."""
         return is_warning(self.reply, self.event)
 
 
 @dataclass(frozen=True)
 class Silence:
-    """Something in the foreground that deserves no answer, and what was said about it nonetheless."""
+    """A `Silence` is a foreground event that deserves no answer, and what was said about it nonetheless."""
 
     event: Event
     response: Response | None
@@ -48,7 +48,10 @@ class Silence:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Everything that was said in a stream, assigned. `false` and `repeats` answer nothing that was open."""
+    """A `Comparison` assigns everything that was said in a stream to what it answers.
+
+    What is in `false` and `repeats` answers nothing that was open.
+    """
 
     stream: Stream
     heard: Heard
@@ -59,11 +62,14 @@ class Comparison:
 
     @property
     def hours(self) -> float:
-        """Of sound."""
+        """Return how many hours of sound the stream holds."""
         return self.stream.chunks * CHUNK_S / 3_600
 
     def trials(self) -> list[Trial]:
-        """Each reply and each silence, the stream being their unit; categories are the paper's seven abilities."""
+        """Return a trial for each reply and each silence, with the stream as their unit.
+
+        Categories are the paper's seven abilities.
+        """
         in_place = [id(a.response.decision) for a in self.answers if a.response]
         in_place += [id(response.decision) for response in self.repeats]
 
@@ -103,12 +109,15 @@ class Comparison:
 
 
 def scheduled(stream: Stream) -> dict[int, float]:
-    """Reply → end of the drain that the labels answer it after, in seconds; replies without a place are left out."""
+    """Return the end of the drain that the labels answer a reply after, in seconds, by the number of the reply.
+
+    Replies without a place in the stream are left out.
+    """
     return {drain.reply: (drain.last + 1) * CHUNK_S for drain in stream.drains if drain.reply is not None}
 
 
 def is_warning(reply: Reply, event: Event) -> bool:
-    """True if a reply is what answers.yaml says about the event's category."""
+    """Return whether a reply is what answers.yaml says about the event's category."""
     answers = load_answers()
     return event.category in answers and reply.text in answers[event.category].sentences
 
@@ -155,8 +164,10 @@ def _calling(stream: Stream, reply: Reply) -> Event:
 
 
 def from_history(stream: Stream) -> set[int]:
-    """The replies that answer a question about what was long ago: the scripts of 'memory' end with one, and so does a
-    stream into which a history review was mixed. What did not fit was left out at the end.
+    """Return the numbers of the replies that answer a question about what was long ago.
+
+    The scripts of 'memory' end with one, and so does a stream into which a history review was mixed. What did not fit
+    was left out at the end.
     """
     questions = (stream.task == 'memory') + ('history review' in stream.mixed_in) - stream.lines_left_out
     asked = [n for n in sorted(scheduled(stream)) if _calling(stream, stream.replies[n]).text]
@@ -187,13 +198,13 @@ def _silence_until_s(event: Event) -> float:
 
 
 def stands_instructed(stream: Stream) -> bool:
-    """True if a stream begins with an instruction, written or spoken, that stays in force."""
+    """Return whether a stream begins with an instruction, written or spoken, that stays in force."""
     asked = stream.category not in UNINSTRUCTED and stream.task not in DIRECT_REQUESTS
     return bool(stream.instruction) or asked
 
 
 def instruction(comparison: Comparison) -> tuple[str, str] | None:
-    """(spoken or written, its text) of the instruction that is in force in a stream, None where there is none.
+    """Return the instruction in force in a stream as ('spoken' or 'written', its text), or None without one.
 
     A standing instruction is the text prefix or the first thing said; direct requests stand for themselves.
     """
@@ -206,7 +217,10 @@ def instruction(comparison: Comparison) -> tuple[str, str] | None:
 
 
 def instructed_answers(comparison: Comparison) -> list[tuple[str, str, Answer]]:
-    """(spoken or written, instruction, answer) of every reply that an instruction calls for."""
+    """Return every answer that an instruction calls for.
+
+    Each is ('spoken' or 'written', text of the instruction, answer).
+    """
     standing = instruction(comparison)
     kept = [a for a in comparison.answers if not a.warning and not a.from_history]
     if standing is not None:

@@ -27,7 +27,10 @@ T = TypeVar('T')
 
 @dataclass(frozen=True)
 class Example:
-    """An `Example` is a stream that was heard: float32 [n] at 16 kHz, what sounds, what should be said, what was."""
+    """An `Example` is a stream that was heard: what sounds in it, what should be said and what was.
+
+    `samples` are float32 [n] at 16 kHz.
+    """
 
     title: str
     note: str
@@ -48,7 +51,10 @@ class Evaluation:
 
 
 def ten(items: Sequence[T], wrong: Callable[[T], bool]) -> list[T]:
-    """Return ten to show, in their order: half of them went wrong if there are as many of both, evenly spread."""
+    """Return ten items to show, in their order and evenly spread.
+
+    Half of them went wrong, if there are enough of both kinds.
+    """
     missed = [index for index, item in enumerate(items) if wrong(item)]
     right = [index for index, item in enumerate(items) if not wrong(item)]
     count = min(len(missed), max(SHOWN // 2, SHOWN - len(right)))
@@ -61,7 +67,7 @@ def _spread(indices: list[int], count: int) -> list[int]:
 
 
 def write_report(page: Path, title: str, evaluation: Evaluation) -> None:
-    """Write a page about an evaluation."""
+    """Write the HTML page about an evaluation. Raises OSError where it cannot be written."""
     figures, trials = evaluation.figures, evaluation.trials
     sections = [('Figures', _headline(figures))]
     scored = [trial for trial in trials if trial.score is not None]

@@ -17,7 +17,7 @@ def _hazards() -> HazardTaxonomy:
 
 
 def category_named(said: str, category: str) -> bool:
-    """True if a sentence is about a category: one of its answers, about the same hazard, or with its name in it."""
+    """Return whether a sentence is about a category: an answer of it, of the same hazard, or with its name in it."""
     answers = load_answers()
     sentences = answers[category].sentences if category in answers else ()
     if said in sentences:
@@ -32,7 +32,10 @@ def category_named(said: str, category: str) -> bool:
 
 
 def same_words(said: str, wanted: str, language: str) -> bool:
-    """Equal as objects where both are JSON (a tool call), else equal after the normalisation of a word error rate."""
+    """Return whether two texts say the same.
+
+    Where both are JSON (a tool call) they must be equal as objects, else equal as `normalised` has them.
+    """
     try:
         return json.loads(said) == json.loads(wanted)
     except ValueError:
@@ -40,6 +43,9 @@ def same_words(said: str, wanted: str, language: str) -> bool:
 
 
 def normalised(text: str, language: str) -> str:
-    """`normalise_for_wer`; `language` is english or chinese."""
+    """Return a text as `normalise_for_wer` has it: lower case, no punctuation, numbers in digits.
+
+    `language` is 'english' or 'chinese'.
+    """
     code: Language = 'zh' if language == 'chinese' else 'en'
     return normalise_for_wer(text, code)

@@ -21,21 +21,25 @@ MOST_STREAMS = 60
 
 
 def self_contained(stream: Stream) -> bool:
-    """True if a stream means the same after another one: no instruction stays in force, nothing asks for its start."""
+    """Return whether a stream means the same after another one.
+
+    It does if no instruction stays in force and nothing asks for the start of the stream.
+    """
     return not stands_instructed(stream) and 'history review' not in stream.mixed_in
 
 
 def written(stream: Stream) -> Stream:
-    """The stream with its replies written at once, so that streams spoken aloud and others can follow each other."""
+    """Return the stream with its replies written at once, so that spoken and written streams can follow each other."""
     drains = tuple(schedule(stream.replies, stream.chunks, aloud=False))
     return stream.model_copy(update={'aloud': False, 'drains': drains})
 
 
 def stability(ear: Ear, streams: Sequence[tuple[Stream, Samples]], seed: int) -> dict[str, Any]:
-    """N → the figures of streams that N − 1 others precede in one session, and what they retain of N = 1.
+    """Return the figures of streams that N − 1 others precede in one session, by N from 1 to 5 (paper Figure 9).
 
-    Streams stand in rings of five in random order, and each ring is heard from each of its streams on: so every figure
-    is over the same streams, and N = 1 is the fresh session. Empty with fewer than five streams.
+    `…_retained` is the share of the figure at N = 1. Streams stand in rings of five in random order, and each ring is
+    heard from each of its streams on: so every figure is over the same streams, and N = 1 is the fresh session. Empty
+    with fewer than five streams.
     """
     order = random_stream(Purpose.CONCATENATION, seed).permutation(len(streams))
     rings = [order[first : first + SEGMENTS] for first in range(0, len(order) - SEGMENTS + 1, SEGMENTS)]

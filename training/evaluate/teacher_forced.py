@@ -17,10 +17,11 @@ from training.streams import Stream
 
 @torch.inference_mode()
 def response_probabilities(decoder: DecoderHalf, stream: Stream, chunks: Sequence[EncodedChunk]) -> np.ndarray:
-    """P(response) after each drain of the labels, the replies before it being those of the labels. float64 [drains].
+    """Return P(response) after each drain of the labels: float64 [drains].
 
-    One pass over the whole stream (Algorithm 2's sequence): what a session computes, were every decision so far right.
-    Raises EvaluationError for an emotion that the checkpoint has no token for.
+    The replies before a drain are those of the labels. One pass over the whole stream (Algorithm 2's sequence) gives
+    what a session computes, were every decision so far right. Raises EvaluationError for an emotion that the checkpoint
+    has no token for.
     """
     protocol, engine = decoder.protocol, Engine(decoder.language_model)
     prefix = decoder.instruction_prefix(stream.instruction or decoder.config.streaming.instruction)

@@ -17,7 +17,7 @@ BLOCK_S = 60.0  # of one long recording: what is resampled where there is but on
 
 @dataclass(frozen=True)
 class Trial:
-    """A sound or a sentence that deserved an answer (`respond`) or silence.
+    """A `Trial` is a sound or a sentence that deserved an answer (`respond`) or silence, and what it got.
 
     `unit`: the recording or stream it comes from, which a bootstrap draws whole. `latency_s`: from its onset to the end
     of the chunk that triggered the answer. `score`: highest P(response) while an answer would have been in place.
@@ -38,7 +38,7 @@ class Trial:
 
 @dataclass(frozen=True)
 class Listened:
-    """A stretch of sound, and how many responses in it nothing called for."""
+    """A `Listened` is a stretch of sound, and how many responses in it nothing called for."""
 
     unit: str
     hours: float
@@ -46,7 +46,7 @@ class Listened:
 
 
 def in_blocks(name: str, duration_s: float, false_responses_s: Iterable[float]) -> list[Listened]:
-    """One long recording in stretches of a minute, so that its rate has an interval."""
+    """Return one long recording as stretches of a minute, so that its rate has an interval."""
     blocks = max(1, math.ceil(duration_s / BLOCK_S))
     counts = [0] * blocks
     for moment_s in false_responses_s:
@@ -59,7 +59,7 @@ def in_blocks(name: str, duration_s: float, false_responses_s: Iterable[float]) 
 
 
 def summary(trials: Sequence[Trial], listened: Sequence[Listened], seed: int) -> dict[str, Any]:
-    """The figures every command reports, their 95 % intervals under `confidence_95`, and the same by category.
+    """Return the figures every command reports, their 95 % intervals under `confidence_95`, and the same by category.
 
     A figure without anything to measure is None. `onset_to_response_s` is the median over answered trials.
     """
@@ -82,7 +82,10 @@ def summary(trials: Sequence[Trial], listened: Sequence[Listened], seed: int) ->
 
 
 def by(trials: Sequence[Trial], key: Callable[[Trial], str | None], seed: int) -> dict[str, dict[str, Any]]:
-    """The rates of each group of trials, in the order of their names; those whose key is None are left out."""
+    """Return the rates of each group of trials, in the order of the groups' names.
+
+    `key` gives a trial's group; a trial whose key is None is left out.
+    """
     groups: dict[str, list[Trial]] = defaultdict(list)
     for trial in trials:
         if (name := key(trial)) is not None:
@@ -91,7 +94,7 @@ def by(trials: Sequence[Trial], key: Callable[[Trial], str | None], seed: int) -
 
 
 def rates(trials: Sequence[Trial], seed: int) -> dict[str, Any]:
-    """The figures of some trials that are defined for them, with `confidence_95`."""
+    """Return the figures that are defined for some trials, with their 95 % intervals under `confidence_95`."""
     figures, intervals = _rates(trials, seed)
     return {name: value for name, value in figures.items() if value is not None} | {
         'confidence_95': {name: _rounded_interval(value) for name, value in intervals.items() if value}
@@ -99,7 +102,7 @@ def rates(trials: Sequence[Trial], seed: int) -> dict[str, Any]:
 
 
 def share(values: Sequence[bool], units: Sequence[str], seed: int) -> dict[str, Any]:
-    """How many of `values` are true: {share, of, confidence_95}."""
+    """Return the share of `values` that are true: {share, of, confidence_95}. A bootstrap draws whole `units`."""
     interval = interval_of_sums(units, [list(values), [1] * len(values)], _ratio, seed)
     return {
         'share': _rounded(float(np.mean(values)) if values else None),

@@ -33,7 +33,7 @@ _TEMPLATES = jinja2.Environment(
 
 @dataclass(frozen=True)
 class Span:
-    """A `Span` lies between two moments, in seconds; `kind` is sound, respond or speech."""
+    """A `Span` is a stretch between two moments, in seconds; `kind` is sound, respond or speech."""
 
     start_s: float
     end_s: float
@@ -50,7 +50,7 @@ class Mark:
 
 
 def render(template: str, **values: object) -> Markup:
-    """Return a template of this room's `templates/` with its values filled in.
+    """Return the template `template` of this room's `templates/` with its values filled in.
 
     Raises jinja2.UndefinedError where it asks for a value that is not given.
     """
@@ -58,18 +58,18 @@ def render(template: str, **values: object) -> Markup:
 
 
 def write_page(page: Path, title: str, facts: str, sections: Iterable[Section]) -> None:
-    """Write a page of sections, and its folder if need be."""
+    """Write an HTML page of sections, and make its folder if need be. Raises OSError where it cannot be written."""
     page.parent.mkdir(parents=True, exist_ok=True)
     page.write_text(render('page.html', title=title, facts=facts, sections=sections), encoding='utf-8')
 
 
 def bars(counts: Mapping[str, int]) -> Markup:
-    """Return a table of counts with a bar for each."""
+    """Return an HTML table of counts with a bar for each."""
     return render('bars.html', counts=counts, largest=max([1, *counts.values()]))
 
 
 def table(header: Iterable[str], rows: Iterable[Iterable[object]]) -> Markup:
-    """Return a table; the first cell of a row names it, None is an empty one."""
+    """Return an HTML table; the first cell of a row names it, None is an empty one."""
     shown = [['' if cell is None else _unbroken(str(cell)) for cell in row] for row in rows]
     return render('table.html', header=list(header), rows=shown)
 
@@ -80,7 +80,7 @@ def _unbroken(text: str) -> str:
 
 
 def sound(samples: Samples) -> str:
-    """Return float32 [n] at 16 kHz as a data URL of an MP3 file.
+    """Return a sound, float32 [n] at 16 kHz, as a data URL of an MP3 file.
 
     Every browser plays MP3, and the same sound gives the same bytes, which Ogg with its random serial number does not.
     """

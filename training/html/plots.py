@@ -28,7 +28,10 @@ def curve(
     x_ticks: Axis,
     y_ticks: Axis,
 ) -> Markup:
-    """Return lines of (x, y) by name, within the range of the ticks, with a legend under the plot."""
+    """Return a plot of lines, each (x, y) by name, within the range of the ticks.
+
+    A legend stands under it. Ticks are (position, label).
+    """
     legend_rows = -(-len(series) // 2)
     figure, axes = _axes(height_in=_HEIGHT_IN + 0.2 * legend_rows)
     for name, (xs, ys) in series.items():
@@ -68,7 +71,10 @@ def det_curve(false_positive_rate: np.ndarray, miss_rate: np.ndarray, at: tuple[
 
 @styled
 def interval_bars(rows: Sequence[tuple[str, float, Sequence[float] | None, bool]]) -> Markup:
-    """Return horizontal bars from 0 to 100 % of rows (name, share, its interval, whether more is better)."""
+    """Return horizontal bars from 0 to 100 %, with their intervals.
+
+    Rows are (name, share from 0 to 1, its interval or None, whether more is better).
+    """
     if not rows:
         return Markup('<p>Nothing to show.</p>')
     figure, axes = _axes(height_in=0.3 + 0.21 * len(rows))
@@ -90,7 +96,7 @@ def interval_bars(rows: Sequence[tuple[str, float, Sequence[float] | None, bool]
 
 @styled
 def histogram(values: Sequence[float], width: float, x_title: str) -> Markup:
-    """Return how many values fall into each bin of a width; bins begin at multiples of it."""
+    """Return a histogram of values in bins of `width`, which begin at multiples of it."""
     if not values:
         return Markup('<p>Nothing to show.</p>')
     counts = binned(values, width)
@@ -112,7 +118,10 @@ def binned(values: Sequence[float], width: float) -> dict[int, int]:
 
 @styled
 def heat_map(values: np.ndarray, largest: float, title: str, x_title: str, y_title: str) -> Markup:
-    """Return float [rows, columns] as a grid, the first row at the top: blue (−largest) over white to red (largest)."""
+    """Return float [rows, columns] as a heat map with the first row at the top.
+
+    Blue is −`largest`, white 0, red `largest`.
+    """
     rows, columns = values.shape
     cell_in = float(np.clip(2.6 / max(rows, columns), 0.1, 0.4))
     figure = Figure(figsize=(max(columns * cell_in + 1.3, 2.2), rows * cell_in + 0.8), layout='constrained')

@@ -34,10 +34,10 @@ _TICKS_HZ = (125, 500, 1_000, 2_000, 4_000)
 
 @dataclass(frozen=True)
 class Found:
-    """What librosa finds in a sound; None or empty is what nobody asked for.
+    """A `Found` holds what librosa finds in a sound; None is what nobody asked for.
 
-    `onsets_s` float [n]: seconds at which something begins. `tempo_per_min`: beats a minute. `pitch_hz` float [frames]
-    at `times_s`: the fundamental by pYIN (Mauch & Dixon 2014), NaN where there is none.
+    `onsets_s` float [n]: seconds at which something begins. `tempo_per_min`: beats a minute, 0 where there is none.
+    `pitch_hz` float [frames] at `times_s`: the fundamental by pYIN (Mauch & Dixon 2014), NaN where there is none.
     """
 
     onsets_s: NDArray[np.floating] | None = None
@@ -60,7 +60,10 @@ class Found:
 
 
 def listen(samples: Samples, onsets: bool = False, tempo: bool = False, pitch: bool = False) -> Found:
-    """Return what librosa finds in float32 [n] at 16 kHz; only what is asked for, since each means little elsewhere."""
+    """Return what librosa finds in a sound, float32 [n] at 16 kHz.
+
+    Only what is asked for is computed, since each measure means little elsewhere.
+    """
     times_s = pitch_hz = None
     # One window of silence before it: a sound that begins at once has no rise otherwise.
     padded = np.pad(samples, (_WINDOW, 0))
@@ -81,7 +84,10 @@ def listen(samples: Samples, onsets: bool = False, tempo: bool = False, pitch: b
 
 @styled
 def sound_picture(samples: Samples, name: str, found: Found) -> Markup:
-    """Return float32 [n] at 16 kHz as a spectrogram: ticks on top where something begins, a line where a pitch is."""
+    """Return the spectrogram of a sound, float32 [n] at 16 kHz.
+
+    It has ticks on top where something begins, and a line where a pitch is.
+    """
     figure = Figure(figsize=(3.4, 1.9), layout='constrained')
     axes = figure.add_subplot()
     _draw(samples, axes)
@@ -98,10 +104,11 @@ def sound_picture(samples: Samples, name: str, found: Found) -> Markup:
 
 @styled
 def stream_picture(samples: Samples, probabilities: Sequence[tuple[float, float]] = (), name: str = '') -> Markup:
-    """Return float32 [n] at 16 kHz as a spectrogram, over (second, P(response)) of every decision if there are any.
+    """Return the spectrogram of a stream, float32 [n] at 16 kHz, over P(response) of every decision.
 
-    The time axis begins at `LEFT_SHARE` of the width and is `WIDTH_SHARE` of it long, so that what stands under the
-    picture can be placed by the second.
+    `probabilities` are (second, P(response)); without any, the spectrogram stands alone. The time axis begins at
+    `LEFT_SHARE` of the width and is `WIDTH_SHARE` of it long, so that what stands under the picture can be placed by
+    the second.
     """
     seconds = len(samples) / SAMPLE_RATE_HZ
     heights_in = (1.5, 0.45) if probabilities else (1.5,)

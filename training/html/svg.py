@@ -54,9 +54,9 @@ styled = mpl.rc_context(_STYLE)  # decorates every function that draws: matplotl
 
 
 def embed(figure: Figure, alt: str, dpi: float = 100.0) -> Markup:
-    """Return a figure as an SVG element with `alt` as its name for who cannot see it; `dpi`: of pictures inside it.
+    """Return a figure as an SVG element for a page. Call it inside a function that is `styled`.
 
-    Call it inside a function that is `styled`.
+    `alt` describes the figure to those who cannot see it; `dpi` is the resolution of pixel images inside it.
     """
     file = io.StringIO()
     figure.savefig(file, format='svg', dpi=dpi, metadata={'Date': None})

@@ -13,7 +13,7 @@ _PAGE, _NUMBERS = 'inspection.html', 'inspection.json'
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of `inspect`."""
+    """Add the arguments of `inspect` to its parser."""
     parser.add_argument('--checkpoint', default='embedded', help='a directory, or one that ships (default: embedded)')
     parser.add_argument('--corpus', type=Path, required=True, help="what 'corpus build' made")
     parser.add_argument('--split', default='test', choices=('train', 'validation', 'test'))

@@ -44,11 +44,11 @@ class Cosines:
 
     @classmethod
     def join(cls, parts: Sequence[Cosines]) -> Cosines:
-        """Join those of several batches, in their order."""
+        """Return the cosines of several batches as one, in their order."""
         return cls(np.concatenate([p.sums for p in parts]), np.concatenate([p.pairs for p in parts]))
 
     def of(self, streams: np.ndarray) -> Cosines:
-        """Return those of some streams, given as bool or int64 indices."""
+        """Return the cosines of some streams, given as bool or int64 indices."""
         return Cosines(self.sums[streams], self.pairs[streams])
 
     def mean(self, kind: int) -> np.ndarray:
@@ -92,7 +92,10 @@ def cosine_sums(vectors: Tensor, row_of: Tensor, streams: int) -> Tensor:
 
 @torch.inference_mode()
 def measure(model: StreamModel, mel: Tensor, batch: Batch) -> Cosines:
-    """Measure one batch, whose streams are heard with their true replies; `mel` as `StreamModel.forward`."""
+    """Measure the cosines of one batch, whose streams are heard with their true replies.
+
+    `mel` is as `StreamModel.forward` takes it.
+    """
     streams, row_of = len(batch.ids), batch.heard.nonzero()[:, 0]
     sums: dict[str, Tensor] = {}
 

@@ -34,7 +34,7 @@ class HeadScores:
 
     @classmethod
     def join(cls, parts: Sequence[HeadScores]) -> HeadScores:
-        """Join those of several batches, in their order."""
+        """Return the scores of several batches as one, in their order."""
         return cls(
             np.concatenate([p.intact for p in parts]),
             np.concatenate([p.ablated for p in parts]),
@@ -42,17 +42,23 @@ class HeadScores:
         )
 
     def of(self, streams: np.ndarray) -> HeadScores:
-        """Return those of some streams, given as bool or int64 indices."""
+        """Return the scores of some streams, given as bool or int64 indices."""
         return HeadScores(self.intact[streams], self.ablated[streams], self.drains[streams])
 
     def mean(self, figure: int, token: int | None = None) -> float | None:
-        """Return a figure with all heads, over all drains or those with one right token; None without such drains."""
+        """Return a figure with all heads, over all drains or those with one right token.
+
+        It is None where there are no such drains.
+        """
         tokens = slice(None) if token is None else [token]
         drains = self.drains[:, tokens].sum()
         return float(self.intact[:, tokens, figure].sum() / drains) if drains else None
 
     def drop(self, figure: int, token: int | None = None) -> np.ndarray | None:
-        """Return how much of a figure goes without each head, float64 [layers, heads]; None without such drains."""
+        """Return how much of a figure goes without each head: float64 [layers, heads].
+
+        It is taken over all drains or those with one right token, and None where there are no such drains.
+        """
         tokens = slice(None) if token is None else [token]
         lost = self.intact[:, None, None][..., tokens, figure] - self.ablated[..., tokens, figure]
         drains = self.drains[:, tokens].sum()
@@ -67,7 +73,7 @@ class HeadScores:
 
 @contextlib.contextmanager
 def without_head(attention: nn.Module, head: int) -> Iterator[None]:
-    """Zero what a head of a Qwen2 attention hands to the output projection, while it lasts."""
+    """Set what one head of a Qwen2 attention hands to the output projection to zero while the context lasts."""
 
     def zero(_: nn.Module, inputs: tuple[Tensor]) -> Tensor:
         mixed = inputs[0].unflatten(-1, (-1, attention.head_dim)).clone()
@@ -83,10 +89,10 @@ def without_head(attention: nn.Module, head: int) -> Iterator[None]:
 
 @torch.inference_mode()
 def measure(model: StreamModel, mel: Tensor, batch: Batch, response: int, done: Callable[[], object]) -> HeadScores:
-    """Score one batch, each drain given all that truly went before; mel as `StreamModel.forward`.
+    """Score the heads on one batch, each drain given all that truly went before.
 
-    A head changes nothing before its own layer, so the layers before are not computed again. `done` is called after
-    each head.
+    `mel` is as `StreamModel.forward` takes it; `response` is the id of the response token. A head changes nothing
+    before its own layer, so the layers before are not computed again. `done` is called after each head.
     """
     decoder = model.language_model.model
     with _inputs(decoder.layers) as inputs:
