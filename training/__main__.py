@@ -38,14 +38,24 @@ def main(argv: list[str] | None = None) -> int:
     train_parser = commands.add_parser('train', help='make a checkpoint; run again to resume')
     stages_command.add_arguments(train_parser)
     scene_parser = commands.add_parser('scene', help='make the demo scene from held-out recordings')
-    scene_parser.add_argument('--out', type=Path, default=Path('demo'))
-    scene_parser.add_argument('--seed', type=int, default=1)
-    scene_parser.add_argument('--clips', type=Path, required=True, help='clip library')
+    scene_parser.add_argument(
+        '--out', type=Path, default=Path('demo'), help='folder for scene.flac and scene.json (default: %(default)s)'
+    )
+    scene_parser.add_argument(
+        '--seed', type=int, default=1, help='seed of choices, levels and pauses (default: %(default)s)'
+    )
+    scene_parser.add_argument(
+        '--clips', type=Path, required=True, help='clip library whose held-out recordings are used'
+    )
     corpus_command.add_parser(commands)
     evaluate_command.add_parser(commands)
-    ablate_parser = commands.add_parser('ablate', help='what each part of the method is worth; run again to resume')
+    ablate_parser = commands.add_parser(
+        'ablate', help='measure what each part of the method is worth; run again to resume'
+    )
     ablate_command.add_arguments(ablate_parser)
-    inspect_parser = commands.add_parser('inspect', help='continuity across chunks, and the heads that decide')
+    inspect_parser = commands.add_parser(
+        'inspect', help='measure continuity across chunks, and which attention heads decide'
+    )
     inspect_command.add_arguments(inspect_parser)
     options = parser.parse_args(argv)
     try:

@@ -16,7 +16,7 @@ _EMOTIONS = ('happy', 'sad', 'angry', 'surprise', 'normal', 'urgent')  # the rel
 def make_tokenizer(texts: Iterable[str], vocabulary_size: int) -> tuple[Tokenizer, Protocol]:
     """Learn byte-pair encoding from `texts`, with the protocol's tokens first.
 
-    Merges are learnt until there are `vocabulary_size` tokens. Returns the tokenizer and the protocol with the tokens' ids.
+    Merges are learnt until there are `vocabulary_size` tokens. Returns the tokenizer, and the protocol with their ids.
     """
     special = [f'<|{name}|>' for name in (*_ROLES, *_LANGUAGES, *_EMOTIONS)]
     tokenizer = Tokenizer(models.BPE())

@@ -15,31 +15,51 @@ from training.stages import TrainingError
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `ablate` to its parser."""
-    parser.add_argument('--recipe', default='embedded', help='a YAML file, or a name in training/recipes')
+    parser.add_argument(
+        '--recipe',
+        default='embedded',
+        help='recipe of the baseline: a YAML file, or a name in training/recipes (default: %(default)s)',
+    )
     add_source_arguments(parser)
     parser.add_argument(
-        '--hours', type=float, default=5.0, help='about so much sound in a corpus (default: %(default)s)'
+        '--hours', type=float, default=5.0, help='about how many hours of streams a corpus has (default: %(default)s)'
     )
     parser.add_argument(
-        '--steps', type=int, default=200, help='of the longest stage, the others in proportion (default: %(default)s)'
+        '--steps',
+        type=int,
+        default=200,
+        help='how many steps the longest stage takes; the others keep their proportion to it (default: %(default)s)',
     )
     parser.add_argument(
         '--start',
         type=Path,
-        help="checkpoint directory: its encoder in place of the recipe's stage 0, or all of it where there is none",
+        help="checkpoint directory whose encoder stands in for the recipe's stage 0, or whose weights are all taken "
+        'where the recipe has no stage 0 (default: none, begin with stage 0)',
     )
     parser.add_argument(
         '--only',
         nargs='+',
         choices=[name for name in VARIANTS if name != BASELINE],
         metavar='NAME',
-        help='these variants, and the baseline that they are compared with: %(choices)s',
+        help='variants to train and score beside the baseline (default: all of %(choices)s)',
     )
-    parser.add_argument('--stop-after-minutes', type=float, help='then keep the state and stop; run again to go on')
     parser.add_argument(
-        '--workers', type=int, default=len(os.sched_getaffinity(0)), help='processes that build corpora'
+        '--stop-after-minutes',
+        type=float,
+        help='keep the state and stop after so many minutes; run again to go on (default: no limit)',
     )
-    parser.add_argument('--out', type=Path, default=Path('ablation'), help='folder of all of it (default: %(default)s)')
+    parser.add_argument(
+        '--workers',
+        type=int,
+        default=len(os.sched_getaffinity(0)),
+        help='how many processes build corpora (default: %(default)s, one for each processor)',
+    )
+    parser.add_argument(
+        '--out',
+        type=Path,
+        default=Path('ablation'),
+        help='folder for corpora, runs, scores and tables (default: %(default)s)',
+    )
 
 
 def run(options: argparse.Namespace) -> int:

@@ -25,46 +25,100 @@ _TITLES = {
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
     """Add the parser of `evaluate` and of its sub-commands."""
-    evaluate = commands.add_parser('evaluate', help='how well a checkpoint hears').add_subparsers(
+    evaluate = commands.add_parser('evaluate', help='score how well a checkpoint hears').add_subparsers(
         dest='evaluate_command', required=True
     )
-    clips = evaluate.add_parser('clips', help='recordings as one-clip streams, and an hour of ordinary sound')
+    clips = evaluate.add_parser(
+        'clips', help='score recordings, each in a stream of its own, and an hour of ordinary sound'
+    )
     clips.add_argument(
-        'manifest', type=Path, help='a folder with a manifest.csv (path, category, respond): all of it is scored'
+        'manifest', type=Path, help='folder with a manifest.csv (columns path, category, respond); all of it is scored'
     )
-    clips.add_argument('--held-out', action='store_true', help='only what no stage trained on, of that folder')
-    clips.add_argument('--snr', type=float, nargs='*', default=[20.0, 10.0, 5.0], metavar='DB', help='again at these')
-    clips.add_argument('--ordinary-s', type=float, default=3_600.0, help='ordinary sound (default: %(default)g s)')
-    corpus = evaluate.add_parser('corpus', help='a corpus of streams: triggers, answers, WER, BLEU, stability')
-    corpus.add_argument('corpus', type=Path)
-    corpus.add_argument('--split', default='test', choices=('train', 'validation', 'test'))
-    corpus.add_argument('--streams', type=int, help='at most so many, drawn by --seed (default: all)')
-    bench = evaluate.add_parser('psb', help='Proactive-Sound-Bench, with the audio its authors give out')
-    bench.add_argument('--audio', type=Path, required=True, help='folder of the audio')
+    clips.add_argument(
+        '--held-out',
+        action='store_true',
+        help='score only what no stage trained on: held-out recordings of the folder and new renders of procedural '
+        'hazards (default: the whole folder)',
+    )
+    clips.add_argument(
+        '--snr',
+        type=float,
+        nargs='*',
+        default=[20.0, 10.0, 5.0],
+        metavar='DB',
+        help='signal-to-noise ratios in dB at which every clip is scored once more (default: 20 10 5)',
+    )
+    clips.add_argument(
+        '--ordinary-s',
+        type=float,
+        default=3_600.0,
+        help='seconds of ordinary sound in which false alarms are counted; 0 for none (default: %(default)g)',
+    )
+    corpus = evaluate.add_parser(
+        'corpus', help='score the streams of a corpus: triggers, answers, word error rate, BLEU, stability'
+    )
+    corpus.add_argument('corpus', type=Path, help="folder that 'corpus build' made")
+    corpus.add_argument(
+        '--split',
+        default='test',
+        choices=('train', 'validation', 'test'),
+        help='side of the corpus that is scored (default: %(default)s)',
+    )
+    corpus.add_argument(
+        '--streams', type=int, help='score at most so many streams, drawn by --seed (default: all of the split)'
+    )
+    bench = evaluate.add_parser('psb', help='score Proactive-Sound-Bench on the audio that its authors give out')
+    bench.add_argument('--audio', type=Path, required=True, help="folder of the benchmark's audio files")
     bench.add_argument(
-        '--manifest', type=Path, required=True, help='its public manifest, proactive_reply_benchmark.jsonl'
+        '--manifest', type=Path, required=True, help="the benchmark's public manifest, proactive_reply_benchmark.jsonl"
     )
-    bench.add_argument('--out', type=Path, default=Path('psb-predictions.jsonl'), help='default: %(default)s')
-    bag = evaluate.add_parser('bag', help="a robot's own recording with labels")
-    bag.add_argument('bag', type=Path)
+    bench.add_argument(
+        '--out',
+        type=Path,
+        default=Path('psb-predictions.jsonl'),
+        help="file for the predictions, in the public evaluator's format (default: %(default)s)",
+    )
+    bag = evaluate.add_parser('bag', help="score a robot's own recording against labels")
+    bag.add_argument('bag', type=Path, help='bag of rosbag2 with an audio topic')
     bag.add_argument(
-        '--labels', type=Path, required=True, help='CSV: onset_s, end_s, category and, unless all deserve it, respond'
+        '--labels',
+        type=Path,
+        required=True,
+        help='CSV file with the columns onset_s, end_s (seconds from the first sound of the bag), category and respond '
+        '(1 or 0; without it every event deserves an answer)',
     )
-    bag.add_argument('--topic', help='the audio topic, needed when the bag has several')
-    alarms = evaluate.add_parser('alarms', help='the alarm signatures, without a checkpoint: recall and false alarms')
-    alarms.add_argument('--clips', type=Path, required=True, help='clip library, whose sounds hold no alarm')
-    alarms.add_argument('--renders', type=int, default=12, help='of every alarm (default: %(default)s)')
-    alarms.add_argument('--choosing', action='store_true', help='on the half that limits are chosen on')
-    alarms.add_argument('--seed', type=int, default=1, help='of renders, noises and orders')
+    bag.add_argument('--topic', help='audio topic of the bag, needed when it has several (default: its only one)')
+    alarms = evaluate.add_parser(
+        'alarms', help='score the alarm signatures, without a checkpoint: recall and false alarms'
+    )
+    alarms.add_argument(
+        '--clips', type=Path, required=True, help='clip library; apart from its category alarm, its sounds hold none'
+    )
+    alarms.add_argument(
+        '--renders', type=int, default=12, help='how often each alarm is rendered (default: %(default)s)'
+    )
+    alarms.add_argument(
+        '--choosing',
+        action='store_true',
+        help='use the half of the recordings that limits are chosen on (default: the other half)',
+    )
+    alarms.add_argument('--seed', type=int, default=1, help='seed of renders, noises and orders (default: %(default)s)')
     for name, sub in (('clips', clips), ('corpus', corpus), ('psb', bench), ('bag', bag)):
         add_checkpoint_option(sub)
         add_device_options(sub)
-        sub.add_argument('--seed', type=int, default=1, help='of levels, noises, orders and resamples')
+        sub.add_argument(
+            '--seed',
+            type=int,
+            default=1,
+            help='seed of levels, noises, orders and bootstrap resamples (default: %(default)s)',
+        )
         beside = 'evaluation.html in the corpus' if name == 'corpus' else f'evaluation-{name}.html'
-        sub.add_argument('--report', type=Path, help=f'the HTML page (default: {beside})')
+        sub.add_argument('--report', type=Path, help=f'file for the HTML page (default: {beside})')
     for sub in (corpus, bench):
         sub.add_argument(
-            '--judge', type=Path, help='YAML of a language model that also judges the answers (see docs/evaluation.md)'
+            '--judge',
+            type=Path,
+            help='YAML file of a language model that also judges the answers, see docs/evaluation.md (default: none)',
         )
 
 

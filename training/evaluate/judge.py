@@ -17,8 +17,8 @@ class Verdict(BaseModel):
 
     model_config = ConfigDict(extra='forbid', frozen=True)
 
-    reason: str = Field(description='one sentence')
-    score: float = Field(json_schema_extra={'enum': [0, 0.5, 1]})
+    reason: str = Field(description='why the answer has this score, in one sentence')
+    score: float = Field(description='0: wrong, 0.5: partly right, 1: right', json_schema_extra={'enum': [0, 0.5, 1]})
 
     @field_validator('score')
     @classmethod

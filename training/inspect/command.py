@@ -7,6 +7,7 @@ import json
 import sys
 from pathlib import Path
 
+from audio_interaction_ros.options import add_checkpoint_option
 from training.inspect import InspectionError
 
 _PAGE, _NUMBERS = 'inspection.html', 'inspection.json'
@@ -14,14 +15,26 @@ _PAGE, _NUMBERS = 'inspection.html', 'inspection.json'
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `inspect` to its parser."""
-    parser.add_argument('--checkpoint', default='embedded', help='a directory, or one that ships (default: embedded)')
-    parser.add_argument('--corpus', type=Path, required=True, help="what 'corpus build' made")
-    parser.add_argument('--split', default='test', choices=('train', 'validation', 'test'))
-    parser.add_argument('--streams', type=int, default=16, help='of each category, at most (default: %(default)s)')
-    parser.add_argument('--device', default='cpu', help='such as cuda (default: cpu)')
-    parser.add_argument('--seed', type=int, default=1, help='of resamples')
+    add_checkpoint_option(parser)
+    parser.add_argument('--corpus', type=Path, required=True, help="folder that 'corpus build' made")
     parser.add_argument(
-        '--out', type=Path, default=Path('inspection'), help=f'folder of {_PAGE} and {_NUMBERS} (default: %(default)s)'
+        '--split',
+        default='test',
+        choices=('train', 'validation', 'test'),
+        help='side of the corpus that is looked at (default: %(default)s)',
+    )
+    parser.add_argument(
+        '--streams',
+        type=int,
+        default=16,
+        help='how many streams of each category are looked at, at most (default: %(default)s)',
+    )
+    parser.add_argument(
+        '--device', default='cpu', help='PyTorch device to compute on: cpu, cuda, cuda:1 … (default: cpu)'
+    )
+    parser.add_argument('--seed', type=int, default=1, help='seed of the bootstrap resamples (default: %(default)s)')
+    parser.add_argument(
+        '--out', type=Path, default=Path('inspection'), help=f'folder for {_PAGE} and {_NUMBERS} (default: %(default)s)'
     )
 
 
