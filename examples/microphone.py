@@ -30,8 +30,8 @@ BLOCK_S = 0.04
 NS_PER_S = 1_000_000_000
 
 
-class Microphone(Node):
-    """A `Microphone` publishes blocks of sound, and once, latched, what their bytes mean."""
+class MicrophoneNode(Node):
+    """A `MicrophoneNode` publishes blocks of sound, and once, latched, what their bytes mean."""
 
     def __init__(self, rate_hz: int, channels: int) -> None:
         super().__init__('microphone')
@@ -70,7 +70,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument('--channels', type=int, default=1, metavar='N', help='interleaved channels (default: 1)')
     given = parser.parse_args(argv)
     rclpy.init(args=[])
-    microphone = Microphone(given.rate, given.channels)
+    microphone = MicrophoneNode(given.rate, given.channels)
     try:
         while block := sys.stdin.buffer.read(microphone.block_bytes):
             microphone.publish(block)

@@ -32,8 +32,8 @@ _PIECES_S = ((18.3, 19.2), (11.3, 13.6), (43.3, 45.2), (18.3, 19.2), (18.3, 19.2
 _LENGTH_S = 7.4
 
 
-class PacedEngine(Engine):
-    """A `PacedEngine` gives every pass a length and notes what the cache holds after it."""
+class TimedEngine(Engine):
+    """A `TimedEngine` gives every pass a length and notes what the cache holds after it."""
 
     def __init__(self, model: LanguageModel) -> None:
         super().__init__(model)
@@ -74,7 +74,7 @@ class Timeline:
 
 def record(encoder: EncoderHalf, decoder: DecoderHalf, samples: Samples, threshold: float | None = None) -> Timeline:
     """Play float32 [n] at 16 kHz to the loop, a chunk every 400 ms of the engine's clock."""
-    engine, queue = PacedEngine(decoder.language_model), ChunkQueue(max_chunks=25)
+    engine, queue = TimedEngine(decoder.language_model), ChunkQueue(max_chunks=25)
     loop = ListeningLoop(queue, make_session(decoder, threshold, engine=engine), decoder, preempt=True)
     chunks = list(encode_waveform(encoder, samples))
     timeline = Timeline()

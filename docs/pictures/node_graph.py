@@ -26,8 +26,8 @@ _TIMEOUT_S = 100.0
 
 
 @dataclass(frozen=True)
-class Topic:
-    """A `Topic` has a name, a message type (package/Type), and the nodes that publish it and subscribe to it."""
+class GraphTopic:
+    """A `GraphTopic` has a name, a message type (package/Type), and the nodes that publish it and subscribe to it."""
 
     name: str
     type: str
@@ -48,7 +48,7 @@ class Service:
 class Graph:
     """A `Graph` has every topic and service of the package's nodes, as a robot without a namespace sees them."""
 
-    topics: tuple[Topic, ...]
+    topics: tuple[GraphTopic, ...]
     services: tuple[Service, ...]
 
 
@@ -75,7 +75,8 @@ def read_graph(checkpoint: Path = CHECKPOINT) -> Graph:
         raise RuntimeError(f'the nodes cannot be configured, so there is no graph to draw:\n{asked.stderr}')
     read = json.loads(asked.stdout.splitlines()[-1])
     topics = (
-        Topic(one['name'], one['type'], tuple(one['publishers']), tuple(one['subscribers'])) for one in read['topics']
+        GraphTopic(one['name'], one['type'], tuple(one['publishers']), tuple(one['subscribers']))
+        for one in read['topics']
     )
     return Graph(tuple(topics), tuple(Service(**one) for one in read['services']))
 
@@ -109,7 +110,7 @@ def _ask(arguments: list[str]) -> Graph:
         ]
         node.trigger_cleanup()
     rclpy.shutdown()
-    topics = [Topic(name, type_, tuple(by), tuple(to)) for (name, type_), (by, to) in ends.items()]
+    topics = [GraphTopic(name, type_, tuple(by), tuple(to)) for (name, type_), (by, to) in ends.items()]
     return Graph(
         tuple(topic for topic in topics if not topic.type.startswith(_EVERYBODYS)),
         tuple(service for service in services if not service.type.startswith(_EVERYBODYS)),
@@ -165,14 +166,14 @@ def draw(path: Path, checkpoint: Path = CHECKPOINT) -> None:
     canvas.write(figure, path)
 
 
-def _place(topic: Topic) -> tuple[int, bool, str]:
+def _place(topic: GraphTopic) -> tuple[int, bool, str]:
     """Return the order of rows: along the sound's way, what all publish last; the sound before what is about it."""
     if len(topic.publishers) > 1:
         return (len(NODES), True, topic.name)
     return (NODES.index(topic.publishers[0]), topic.name != _SOUND, topic.name)
 
 
-def _row(axes: Axes, topic: Topic, y: float, x_of: dict[str, float]) -> None:
+def _row(axes: Axes, topic: GraphTopic, y: float, x_of: dict[str, float]) -> None:
     words, colour = SAFETY_PATHS.get(topic.name, ('', canvas.INK))
     axes.text(1.0, y - 0.17, topic.name, va='center', weight='bold', color=colour)
     axes.text(1.0, y + 0.28, topic.type.split('/')[1], va='center', color=canvas.SOFT, fontsize=8.5)

@@ -18,7 +18,7 @@ from audio_interaction_ros.matching import SceneEvent, answer_window, match
 from audio_interaction_ros.streaming.loop import Decision, Response
 from audio_interaction_ros.streaming.replay import hear_bag
 from training.evaluate import EvaluationError
-from training.evaluate.hearing import Ear, Heard, end_s
+from training.evaluate.hearing import Heard, Listener, end_s
 from training.evaluate.report import Evaluation, Example, ten
 from training.evaluate.rightness import category_named
 from training.evaluate.trials import BLOCK_S, Listened, Trial, in_blocks, summary
@@ -69,7 +69,7 @@ def read_labels(path: Path) -> list[SceneEvent]:
     return sorted(events, key=lambda event: event.onset_s)
 
 
-def hear(ear: Ear, bag: AudioBagReader) -> tuple[Heard, int]:
+def hear(ear: Listener, bag: AudioBagReader) -> tuple[Heard, int]:
     """Return every decision and response in a bag, and the stamp in ns of its first sample.
 
     Samples are counted on the clock of the stamps. Raises EvaluationError for a bag without one whole chunk of sound,
@@ -127,7 +127,7 @@ def score(events: Sequence[SceneEvent], heard: Heard, unit: str) -> Scored:
     return Scored(trials, in_blocks(unit, duration_s, false_s), false_s, len(matches.repeats))
 
 
-def evaluate_bag(ear: Ear, path: Path, topic: str | None, labels: Path, seed: int) -> Evaluation:
+def evaluate_bag(ear: Listener, path: Path, topic: str | None, labels: Path, seed: int) -> Evaluation:
     """Return how well a checkpoint hears a bag.
 
     `topic` may be None if the bag has one audio topic. Raises EvaluationError where there is no bag, where there are no

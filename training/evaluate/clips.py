@@ -21,7 +21,7 @@ from training.clips.sounds import SoundClip
 from training.dsp.levels import scale
 from training.dsp.noise_beds import noise_bed
 from training.evaluate import EvaluationError
-from training.evaluate.hearing import NEVER, Ear, Heard, end_s
+from training.evaluate.hearing import NEVER, Heard, Listener, end_s
 from training.evaluate.report import Evaluation, Example, ten
 from training.evaluate.rightness import category_named
 from training.evaluate.trials import Listened, Trial, in_blocks, rates, summary
@@ -103,7 +103,7 @@ def held_out_groups(library: Path, seed: int) -> tuple[dict[str, list[SoundClip]
     return {name: sounds for name, sounds in groups.items() if sounds}, left_out + more
 
 
-def judge(ear: Ear, stream: OneClip) -> Trial:
+def judge(ear: Listener, stream: OneClip) -> Trial:
     """Return the trial of a one-clip stream, heard in the sessions a robot would have.
 
     The score is that of a session that never speaks, so that any threshold can be put to it; the answer and its text
@@ -129,7 +129,9 @@ def judge(ear: Ear, stream: OneClip) -> Trial:
     )
 
 
-def judge_sounds(ear: Ear, groups: dict[str, list[SoundClip]], seed: int, snr_db: float | None = None) -> list[Judged]:
+def judge_sounds(
+    ear: Listener, groups: dict[str, list[SoundClip]], seed: int, snr_db: float | None = None
+) -> list[Judged]:
     """Judge every sound in a stream of its own, with the noise `snr_db` below it, or as drawn where that is None."""
     named = [(group, sound) for group, sounds in groups.items() for sound in sounds]
     title = 'one-clip streams' if snr_db is None else f'one-clip streams, {snr_db:g} dB'
@@ -185,14 +187,14 @@ def ordinary_audio(sounds: Sequence[SoundClip], seconds: float, seed: int) -> Sa
     return np.clip(np.concatenate(pieces)[: int(seconds * SAMPLE_RATE_HZ)], -1, 1)
 
 
-def hear_long(ear: Ear, samples: Samples, threshold: float, title: str) -> Heard:
+def hear_long(ear: Listener, samples: Samples, threshold: float, title: str) -> Heard:
     """Hear one long recording (float32 [n] at 16 kHz) with a progress bar called `title`."""
     chunks = len(samples) // CHUNK_SAMPLES
     return ear.hear(tqdm(ear.encode(samples), desc=title, total=chunks, unit='chunk'), threshold)
 
 
 def evaluate_clips(
-    ear: Ear,
+    ear: Listener,
     groups: dict[str, list[SoundClip]],
     left_out: Counter[str],
     snrs_db: Sequence[float],
@@ -256,7 +258,7 @@ def _at(trial: Trial, threshold: float) -> Trial:
     return Trial(trial.unit, trial.category, trial.respond, trial.score >= threshold, score=trial.score)
 
 
-def _example(ear: Ear, judged: Judged, seed: int) -> Example:
+def _example(ear: Listener, judged: Judged, seed: int) -> Example:
     stream, trial = one_clip_stream(judged.sound, judged.number, seed), judged.trial
     verdict = 'right' if trial.answered == trial.respond else 'wrong'
     kind = 'respond' if trial.respond else 'sound'

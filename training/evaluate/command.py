@@ -11,7 +11,7 @@ from audio_interaction_ros.options import add_checkpoint_option, add_device_opti
 from training.evaluate import EvaluationError
 
 if TYPE_CHECKING:
-    from training.evaluate.hearing import Ear
+    from training.evaluate.hearing import Listener
     from training.evaluate.judge import Judge
     from training.evaluate.report import Evaluation
 
@@ -198,10 +198,10 @@ def _bag(options: argparse.Namespace) -> Evaluation:
 _EVALUATIONS = {'clips': _clips, 'corpus': _corpus, 'psb': _psb, 'bag': _bag}
 
 
-def _ear(options: argparse.Namespace) -> Ear:
-    from training.evaluate.hearing import Ear
+def _ear(options: argparse.Namespace) -> Listener:
+    from training.evaluate.hearing import Listener
 
-    return Ear.load(options.checkpoint, options.device, options.precision)
+    return Listener.load(options.checkpoint, options.device, options.precision)
 
 
 def _judge(options: argparse.Namespace) -> Judge | None:

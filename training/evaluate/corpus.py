@@ -14,7 +14,7 @@ from tqdm import tqdm
 from audio_interaction_ros.audio.formats import Samples
 from training.corpus.report import timeline
 from training.evaluate import EvaluationError
-from training.evaluate.hearing import Ear, Heard
+from training.evaluate.hearing import Heard, Listener
 from training.evaluate.judge import Judge
 from training.evaluate.language import bleu, word_error_rate
 from training.evaluate.replies import Comparison, compare, instructed_answers
@@ -46,7 +46,9 @@ class Triggers:
     right: int
 
 
-def evaluate_corpus(ear: Ear, corpus: Path, split: str, most: int | None, seed: int, judge: Judge | None) -> Evaluation:
+def evaluate_corpus(
+    ear: Listener, corpus: Path, split: str, most: int | None, seed: int, judge: Judge | None
+) -> Evaluation:
     """Return how well a checkpoint answers the streams of `split`, or `most` of them drawn by the seed.
 
     Raises EvaluationError if the split has no stream, BuildError where there is no corpus.

@@ -70,15 +70,15 @@ def end_s(decision: Decision) -> float:
     return (decision.chunk.first_sample + CHUNK_SAMPLES) / SAMPLE_RATE_HZ
 
 
-class Ear:
-    """An `Ear` is a checkpoint that listens, in a fresh session for each stream."""
+class Listener:
+    """A `Listener` is a checkpoint that listens, in a fresh session for each stream."""
 
     def __init__(self, encoder: EncoderHalf, decoder: DecoderHalf) -> None:
         self.encoder = encoder
         self.decoder = decoder
 
     @classmethod
-    def load(cls, checkpoint: str | Path, device: str, precision: str = 'stored') -> Ear:
+    def load(cls, checkpoint: str | Path, device: str, precision: str = 'stored') -> Listener:
         """Load a checkpoint from a directory, or one that ships by its name.
 
         `precision` is one of DECODER_PRECISIONS. Raises CheckpointError, and EvaluationError for a device that cannot

@@ -12,8 +12,8 @@ from training.llm import LlmClient, LlmSettings
 from training.scenes.prompts import fill
 
 
-class Verdict(BaseModel):
-    """A `Verdict` is the judgement on one answer: 0 is wrong, 0.5 partly right, 1 right."""
+class Judgement(BaseModel):
+    """A `Judgement` is the judgement on one answer: 0 is wrong, 0.5 partly right, 1 right."""
 
     model_config = ConfigDict(extra='forbid', frozen=True)
 
@@ -42,7 +42,7 @@ class Judge:
     def score(self, heard: str, references: tuple[str, ...], said: str) -> float:
         """Return 0, 0.5 or 1 for an answer. Raises LlmError when the model gives no usable verdict."""
         prompt = fill('judge', heard=heard, references=references, said=said)
-        return self._client.ask(prompt, Verdict).score
+        return self._client.ask(prompt, Judgement).score
 
 
 def load_judge(path: Path) -> Judge:

@@ -12,7 +12,7 @@ from sacrebleu import BLEU
 from whisper_normalizer.english import EnglishTextNormalizer
 
 from training.evaluate.hearing import end_s, language_of
-from training.evaluate.replies import Answer, Comparison, instruction
+from training.evaluate.replies import Comparison, ReplyResult, instruction
 from training.metrics import interval_of_sums, interval_of_values
 
 TRANSCRIBED = ('dictation', 'captions', 'command words')
@@ -45,7 +45,7 @@ def word_errors(comparison: Comparison) -> tuple[int, int] | None:
     return found.substitutions + found.deletions + found.insertions, words
 
 
-def _of_the_task(answer: Answer, comparison: Comparison) -> bool:
+def _of_the_task(answer: ReplyResult, comparison: Comparison) -> bool:
     standing = instruction(comparison)
     return bool(answer.event.text) and not answer.from_history and answer.event.text != (standing or ('', ''))[1]
 

@@ -23,7 +23,7 @@ from audio_interaction_ros.audio.resample import to_mono_16k
 from audio_interaction_ros.streaming.loop import Response
 from training.dsp.noise_beds import noise_bed
 from training.evaluate import EvaluationError
-from training.evaluate.hearing import Ear, Heard, end_s
+from training.evaluate.hearing import Heard, Listener, end_s
 from training.evaluate.judge import Judge
 from training.evaluate.report import Evaluation, Example, rates_table, ten
 from training.evaluate.trials import Listened, Trial, by, rates, summary
@@ -65,8 +65,8 @@ class Row(BaseModel):
 
 
 @dataclass(frozen=True)
-class Placed:
-    """A `Placed` is an event of a stream in samples `onset` … `end`; until `deadline` an answer belongs to it."""
+class PlacedSample:
+    """A `PlacedSample` is an event of a stream in samples `onset` … `end`; until `deadline` an answer belongs to it."""
 
     row: Row
     onset: int
@@ -114,20 +114,20 @@ def find_audio(rows: Sequence[Row], folder: Path) -> dict[str, Path]:
     return found
 
 
-def lay_out(events: Sequence[tuple[Row, Samples]], seed: int) -> tuple[Samples, list[Placed]]:
+def lay_out(events: Sequence[tuple[Row, Samples]], seed: int) -> tuple[Samples, list[PlacedSample]]:
     """Lay events in a row over a faint noise, so far apart that no answer belongs to two.
 
     Returns float32 [n] at 16 kHz and the places of the events.
     """
     rng = random_stream(Purpose.SOUND_BENCH_LAYOUT, seed)
     parts: list[Samples] = []
-    placed: list[Placed] = []
+    placed: list[PlacedSample] = []
     at = 0
     after = int(AFTER_S * SAMPLE_RATE_HZ)
     lead = int(_LEAD_S * SAMPLE_RATE_HZ)
     for row, samples in events:
         onset = at + lead
-        placed.append(Placed(row, onset, onset + len(samples), onset + len(samples) + after))
+        placed.append(PlacedSample(row, onset, onset + len(samples), onset + len(samples) + after))
         rms_dbfs = 10 * np.log10(float(np.square(samples, dtype=np.float64).mean()) + 1e-10)
         stretch = _noise(lead + len(samples) + after, rms_dbfs - _NOISE_BELOW_DB, rng)
         stretch[lead : lead + len(samples)] += samples
@@ -142,7 +142,7 @@ def _noise(length: int, level_dbfs: float, rng: np.random.Generator) -> Samples:
     return np.concatenate([noise_bed(piece, level_dbfs, rng) for piece in lengths])
 
 
-def judge_stream(heard: Heard, placed: Sequence[Placed], unit: str) -> tuple[list[Trial], list[list[Response]]]:
+def judge_stream(heard: Heard, placed: Sequence[PlacedSample], unit: str) -> tuple[list[Trial], list[list[Response]]]:
     """Return a trial for each event of a stream, and the responses to each."""
     trials, said = [], []
     for place in placed:
@@ -165,7 +165,7 @@ def judge_stream(heard: Heard, placed: Sequence[Placed], unit: str) -> tuple[lis
     return trials, said
 
 
-def evaluate_psb(ear: Ear, manifest: Path, audio: Path, out: Path, seed: int, judge: Judge | None) -> Evaluation:
+def evaluate_psb(ear: Listener, manifest: Path, audio: Path, out: Path, seed: int, judge: Judge | None) -> Evaluation:
     """Evaluate both tiers of Proactive-Sound-Bench and write the predictions of the Single tier to `out`.
 
     `judge` may be None. Raises EvaluationError for a manifest or audio that cannot be used.
@@ -249,7 +249,7 @@ def groups(rows: Sequence[Row], seed: int) -> Iterator[tuple[str, list[Row]]]:
             yield f'{name}:{first}', [members[name][index] for index in order[first : first + EVENTS_A_STREAM]]
 
 
-def _multiple(ear: Ear, events: Sequence[tuple[Row, Samples]], unit: str, seed: int) -> list[Trial]:
+def _multiple(ear: Listener, events: Sequence[tuple[Row, Samples]], unit: str, seed: int) -> list[Trial]:
     samples, placed = lay_out(events, seed)
     return judge_stream(ear.hear_samples(samples), placed, unit)[0]
 
@@ -271,7 +271,7 @@ def _judged(rows: Sequence[Row], trials: Sequence[Trial], judge: Judge, seed: in
     }
 
 
-def _example(ear: Ear, row: Row, samples: Samples, trial: Trial, seed: int) -> Example:
+def _example(ear: Listener, row: Row, samples: Samples, trial: Trial, seed: int) -> Example:
     stream, (place,) = lay_out([(row, samples)], seed)
     verdict = 'right' if trial.answered == trial.respond else 'wrong'
     kind = 'respond' if row.respond else 'sound'

@@ -20,8 +20,8 @@ UNINSTRUCTED = ('voice chatting', 'proactive respond')  # abilities that nobody 
 
 
 @dataclass(frozen=True)
-class Answer:
-    """An `Answer` is a reply that a stream calls for, what calls for it, and what was said in its place, if anything.
+class ReplyResult:
+    """A `ReplyResult` is a reply that a stream calls for, and what was said in its place, if anything.
 
     `from_history`: what is asked for lies at least three rounds back (paper §3.3).
     """
@@ -55,7 +55,7 @@ class Comparison:
 
     stream: Stream
     heard: Heard
-    answers: tuple[Answer, ...]
+    answers: tuple[ReplyResult, ...]
     silences: tuple[Silence, ...]
     repeats: tuple[Response, ...]
     false: tuple[Response, ...]
@@ -135,7 +135,7 @@ def compare(stream: Stream, heard: Heard) -> Comparison:
     matches = match(windows, [end_s(response.decision) for response in heard.responses])
     false = tuple(heard.responses[moment] for moment in matches.false)
     history = from_history(stream)
-    answers: list[Answer] = []
+    answers: list[ReplyResult] = []
     said_for: dict[str, set[str]] = defaultdict(set)  # of the sentences of a warning, which were said
     for window, number in enumerate(numbers):
         reply = stream.replies[number]
@@ -146,7 +146,7 @@ def compare(stream: Stream, heard: Heard) -> Comparison:
         right = response is not None and _right(response.text, reply, event, wanted)
         if right and response:
             said_for[reply.text].add(response.text)
-        answers.append(Answer(reply, event, number in history, response, right))
+        answers.append(ReplyResult(reply, event, number in history, response, right))
     return Comparison(
         stream,
         heard,
@@ -216,7 +216,7 @@ def instruction(comparison: Comparison) -> tuple[str, str] | None:
     return None
 
 
-def instructed_answers(comparison: Comparison) -> list[tuple[str, str, Answer]]:
+def instructed_answers(comparison: Comparison) -> list[tuple[str, str, ReplyResult]]:
     """Return every answer that an instruction calls for.
 
     Each is ('spoken' or 'written', text of the instruction, answer).

@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from audio_interaction_ros.audio import CHUNK_SAMPLES
 from audio_interaction_ros.audio.formats import Samples
-from training.evaluate.hearing import Ear
+from training.evaluate.hearing import Listener
 from training.evaluate.replies import compare, stands_instructed
 from training.evaluate.trials import Trial, rates
 from training.random_streams import Purpose, random_stream
@@ -34,7 +34,7 @@ def written(stream: Stream) -> Stream:
     return stream.model_copy(update={'aloud': False, 'drains': drains})
 
 
-def stability(ear: Ear, streams: Sequence[tuple[Stream, Samples]], seed: int) -> dict[str, Any]:
+def stability(ear: Listener, streams: Sequence[tuple[Stream, Samples]], seed: int) -> dict[str, Any]:
     """Return the figures of streams that N − 1 others precede in one session, by N from 1 to 5 (paper Figure 9).
 
     `…_retained` is the share of the figure at N = 1. Streams stand in rings of five in random order, and each ring is

@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from audio_interaction_ros.model.checkpoint import PROTOCOL, TOKENIZER, find_checkpoint
 from audio_interaction_ros.model.stock import stock_model
-from training.evaluate.hearing import Ear
+from training.evaluate.hearing import Listener
 from training.inspect import InspectionError, continuity, heads
 from training.inspect.continuity import Cosines
 from training.inspect.heads import HeadScores
@@ -52,7 +52,7 @@ def inspect(checkpoint: str, device: str, corpus: Path, split: str, streams: int
     InspectionError where there are no streams.
     """
     folder = find_checkpoint(checkpoint)
-    ear = Ear.load(folder, device)
+    ear = Listener.load(folder, device)
     language, instruction = stock_model(ear.decoder.language_model), ear.decoder.config.streaming.instruction
     # The same numbers, without what a sliding window never sees.
     language.set_attn_implementation(attention.NAME)

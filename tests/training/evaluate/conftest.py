@@ -10,7 +10,7 @@ import torch
 
 from audio_interaction_ros.audio import CHUNK_SAMPLES
 from tests.tiny_checkpoint import write_tiny_checkpoint
-from training.evaluate.hearing import NEVER, Ear
+from training.evaluate.hearing import NEVER, Listener
 
 SOUND = np.random.default_rng(5).normal(0, 0.1, 140 * CHUNK_SAMPLES + 77).astype(np.float32)
 
@@ -27,11 +27,11 @@ def one_thread() -> Iterator[None]:
 def ear_folder(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A tiny checkpoint that responds to a tenth of the chunks of noise."""
     folder = write_tiny_checkpoint(tmp_path_factory.mktemp('ear') / 'tiny', seed=2, max_context_chunks=24)
-    heard = Ear.load(folder, 'cpu').hear_samples(SOUND[: 30 * CHUNK_SAMPLES], NEVER)
+    heard = Listener.load(folder, 'cpu').hear_samples(SOUND[: 30 * CHUNK_SAMPLES], NEVER)
     threshold = float(np.quantile([decision.probability for decision in heard.decisions], 0.9))
     return str(write_tiny_checkpoint(folder, seed=2, response_threshold=threshold, max_context_chunks=24))
 
 
 @pytest.fixture(scope='session')
-def ear(ear_folder: str) -> Ear:
-    return Ear.load(ear_folder, 'cpu')
+def ear(ear_folder: str) -> Listener:
+    return Listener.load(ear_folder, 'cpu')

@@ -15,7 +15,7 @@ from audio_interaction_ros.streaming.loop import Decision, Response, listen
 from training.__main__ import main
 from training.clips.sounds import SoundClip
 from training.evaluate.clips import NEEDED, clip_sounds, cross_fitted_thresholds, evaluate_clips, halves, ordinary_audio
-from training.evaluate.hearing import NEVER, Ear
+from training.evaluate.hearing import NEVER, Listener
 from training.evaluate.trials import Trial
 from training.metrics import best_threshold
 from training.procedural.registry import render
@@ -63,7 +63,7 @@ def test_what_nobody_knows_is_left_out_and_counted(tmp_path: Path):
     assert clip_sounds(load_library(tmp_path, NEEDED)) == ([], {'mystery': 1})
 
 
-def test_the_figures_are_those_of_a_loop_by_hand(ear: Ear, sounds: list[SoundClip]):
+def test_the_figures_are_those_of_a_loop_by_hand(ear: Listener, sounds: list[SoundClip]):
     figures = evaluate_clips(ear, {'clips': sounds}, {}, [], 24.0, SEED).figures
     answered, scores, latencies_s = [], [], []
     for number, sound in enumerate(sounds):

@@ -15,7 +15,7 @@ from tests.training.evaluate.streams import event, heard, reply, stream
 from training.__main__ import main
 from training.evaluate import EvaluationError
 from training.evaluate.corpus import trigger_counts
-from training.evaluate.hearing import Ear
+from training.evaluate.hearing import Listener
 from training.evaluate.judge import load_judge
 from training.evaluate.replies import compare
 from training.evaluate.stability import SEGMENTS, stability, written
@@ -78,7 +78,7 @@ def test_as_many_streams_as_asked_for_are_drawn_by_the_seed(corpus: Path, ear_fo
     assert '--streams 0: give one or more' in capsys.readouterr().err
 
 
-def test_the_first_of_a_concatenation_hears_what_it_hears_alone(ear: Ear):
+def test_the_first_of_a_concatenation_hears_what_it_hears_alone(ear: Listener):
     streams = [numbered(number) for number in range(SEGMENTS)]
     figures = stability(ear, streams, seed=1)
     alone = [trial for made, samples in streams for trial in compare(made, ear.hear_samples(samples)).trials()]

@@ -11,12 +11,12 @@ from audio_interaction_ros.streaming.loop import Decision, Response, encode_wave
 from tests.training.evaluate.conftest import SOUND
 from tests.training.evaluate.streams import stream as make_stream
 from training.evaluate import EvaluationError
-from training.evaluate.hearing import NEVER, Ear, end_s
+from training.evaluate.hearing import NEVER, Listener, end_s
 from training.evaluate.teacher_forced import response_probabilities
 from training.streams import Reply, schedule
 
 
-def test_batches_encode_what_single_chunks_do(ear: Ear):
+def test_batches_encode_what_single_chunks_do(ear: Listener):
     together, alone = list(ear.encode(SOUND)), list(encode_waveform(ear.encoder, SOUND))
     assert [c.first_sample for c in together] == [c.first_sample for c in alone]
     assert [c.stamp_ns for c in together] == [c.stamp_ns for c in alone]
@@ -25,7 +25,7 @@ def test_batches_encode_what_single_chunks_do(ear: Ear):
         torch.testing.assert_close(ours.vectors, theirs.vectors, rtol=1e-5, atol=1e-5)
 
 
-def test_what_is_heard_is_what_listen_hears(ear: Ear):
+def test_what_is_heard_is_what_listen_hears(ear: Listener):
     samples = SOUND[: 30 * CHUNK_SAMPLES]
     heard = ear.hear_samples(samples)
     events = list(listen(ear.encoder, ear.decoder, samples))
@@ -37,7 +37,7 @@ def test_what_is_heard_is_what_listen_hears(ear: Ear):
     assert 0 < len(responses) < len(decisions)
 
 
-def test_speaking_aloud_drains_as_the_labels_have_it(ear: Ear):
+def test_speaking_aloud_drains_as_the_labels_have_it(ear: Listener):
     """The session's own responses, made labels, give the session's own drains."""
     samples = SOUND[: 30 * CHUNK_SAMPLES]
     heard = ear.hear(ear.encode(samples), aloud=True)
@@ -52,7 +52,7 @@ def test_speaking_aloud_drains_as_the_labels_have_it(ear: Ear):
     ]
 
 
-def test_an_excerpt_counts_from_its_first_sample(ear: Ear):
+def test_an_excerpt_counts_from_its_first_sample(ear: Listener):
     heard = ear.hear_samples(SOUND[: 30 * CHUNK_SAMPLES])
     part = heard.excerpt(5 * CHUNK_SAMPLES, 25 * CHUNK_SAMPLES)
     assert [d.chunk.index for d in part.decisions] == list(range(20))
@@ -62,7 +62,7 @@ def test_an_excerpt_counts_from_its_first_sample(ear: Ear):
     assert end_s(part.responses[0].decision) == pytest.approx(end_s(whole[0].decision) - 5 * 0.4)
 
 
-def test_teacher_forced_probabilities_are_those_of_a_session_that_never_erred(ear: Ear):
+def test_teacher_forced_probabilities_are_those_of_a_session_that_never_erred(ear: Listener):
     """In silence the true history is the session's own."""
     chunks = list(ear.encode(SOUND[: 20 * CHUNK_SAMPLES]))
     forced = response_probabilities(ear.decoder, make_stream([], [], 20), chunks)
@@ -70,7 +70,7 @@ def test_teacher_forced_probabilities_are_those_of_a_session_that_never_erred(ea
     assert forced == pytest.approx([d.probability for d in heard.decisions], abs=1e-5)
 
 
-def test_after_a_reply_of_the_labels_the_probabilities_are_those_of_a_session_that_said_it(ear: Ear):
+def test_after_a_reply_of_the_labels_the_probabilities_are_those_of_a_session_that_said_it(ear: Listener):
     samples = SOUND[: 20 * CHUNK_SAMPLES]
     heard = ear.hear_samples(samples)
     spoken = heard.responses[:1]
@@ -85,15 +85,15 @@ def test_after_a_reply_of_the_labels_the_probabilities_are_those_of_a_session_th
     assert not np.allclose(forced[first + 1 :], silent[first + 1 :], atol=1e-5)
 
 
-def test_another_precision_is_another_ear_that_hears_nearly_the_same(ear: Ear, tiny_checkpoint):
-    plain, coarse = Ear.load(tiny_checkpoint, 'cpu'), Ear.load(tiny_checkpoint, 'cpu', 'int8')
+def test_another_precision_is_another_ear_that_hears_nearly_the_same(ear: Listener, tiny_checkpoint):
+    plain, coarse = Listener.load(tiny_checkpoint, 'cpu'), Listener.load(tiny_checkpoint, 'cpu', 'int8')
     for one, other in zip(plain.encode(SOUND), coarse.encode(SOUND), strict=True):
         torch.testing.assert_close(one.vectors, other.vectors)  # the encoder stays as it is
     layers = [type(module).__name__ for module in coarse.decoder.language_model.modules()]
     assert 'Int8Linear' in layers and 'Linear' not in layers
 
 
-def test_an_emotion_without_a_token_is_one_sentence(ear: Ear):
+def test_an_emotion_without_a_token_is_one_sentence(ear: Listener):
     reply = Reply(onset=0, due=CHUNK_SAMPLES, text='Oh!', emotion='surprise')
     with pytest.raises(EvaluationError, match='surprise'):
         response_probabilities(ear.decoder, make_stream([], [reply], 2), list(ear.encode(SOUND[: 2 * CHUNK_SAMPLES])))
