@@ -69,7 +69,7 @@ def read_labels(path: Path) -> list[SceneEvent]:
     return sorted(events, key=lambda event: event.onset_s)
 
 
-def hear(ear: Listener, bag: AudioBagReader) -> tuple[Heard, int]:
+def hear(listener: Listener, bag: AudioBagReader) -> tuple[Heard, int]:
     """Return every decision and response in a bag, and the stamp in ns of its first sample.
 
     Samples are counted on the clock of the stamps. Raises EvaluationError for a bag without one whole chunk of sound,
@@ -78,7 +78,7 @@ def hear(ear: Listener, bag: AudioBagReader) -> tuple[Heard, int]:
     stamps_ns: list[int] = []
 
     def on_one_clock() -> Iterator[Decision | Response]:
-        for event in tqdm(hear_bag(bag, ear.encoder, ear.decoder), desc='bag', unit='token'):
+        for event in tqdm(hear_bag(bag, listener.encoder, listener.decoder), desc='bag', unit='token'):
             if isinstance(event, Decision):
                 stamps_ns.append(event.chunk.stamp_ns)
                 at = round((stamps_ns[-1] - stamps_ns[0]) * SAMPLE_RATE_HZ / 1e9)
@@ -127,7 +127,7 @@ def score(events: Sequence[SceneEvent], heard: Heard, unit: str) -> Scored:
     return Scored(trials, in_blocks(unit, duration_s, false_s), false_s, len(matches.repeats))
 
 
-def evaluate_bag(ear: Listener, path: Path, topic: str | None, labels: Path, seed: int) -> Evaluation:
+def evaluate_bag(listener: Listener, path: Path, topic: str | None, labels: Path, seed: int) -> Evaluation:
     """Return how well a checkpoint hears a bag.
 
     `topic` may be None if the bag has one audio topic. Raises EvaluationError where there is no bag, where there are no
@@ -136,7 +136,7 @@ def evaluate_bag(ear: Listener, path: Path, topic: str | None, labels: Path, see
     events = read_labels(labels)
     try:
         with AudioBagReader(path, topic) as bag:
-            heard, start_ns = hear(ear, bag)
+            heard, start_ns = hear(listener, bag)
             malformed = bag.malformed
         last_s = end_s(heard.decisions[-1])
         if late := [event for event in events if event.onset_s >= last_s]:
@@ -155,7 +155,7 @@ def evaluate_bag(ear: Listener, path: Path, topic: str | None, labels: Path, see
             ],
             'repeats': scored.repeats,
             'malformed_messages': malformed,
-            'threshold': ear.threshold,
+            'threshold': listener.threshold,
             'seed': seed,
         }
         ordered = [event for event in events if event.hazard] + [event for event in events if not event.hazard]

@@ -103,17 +103,17 @@ def held_out_groups(library: Path, seed: int) -> tuple[dict[str, list[SoundClip]
     return {name: sounds for name, sounds in groups.items() if sounds}, left_out + more
 
 
-def judge(ear: Listener, stream: OneClip) -> Trial:
+def judge(listener: Listener, stream: OneClip) -> Trial:
     """Return the trial of a one-clip stream, heard in the sessions a robot would have.
 
     The score is that of a session that never speaks, so that any threshold can be put to it; the answer and its text
     are those of a session at the shipped threshold.
     """
-    chunks = list(ear.encode(stream.samples))
-    heard = ear.hear(chunks, NEVER)
+    chunks = list(listener.encode(stream.samples))
+    heard = listener.hear(chunks, NEVER)
     score = heard.highest(stream.answer_chunks)
-    if any(decision.probability >= ear.threshold for decision in heard.decisions):
-        heard = ear.hear(chunks)  # until the first response both are the same
+    if any(decision.probability >= listener.threshold for decision in heard.decisions):
+        heard = listener.hear(chunks)  # until the first response both are the same
     answer = next((r for r in heard.responses if r.decision.chunk.index in stream.answer_chunks), None)
     sound = stream.sound
     return Trial(
@@ -130,13 +130,13 @@ def judge(ear: Listener, stream: OneClip) -> Trial:
 
 
 def judge_sounds(
-    ear: Listener, groups: dict[str, list[SoundClip]], seed: int, snr_db: float | None = None
+    listener: Listener, groups: dict[str, list[SoundClip]], seed: int, snr_db: float | None = None
 ) -> list[Judged]:
     """Judge every sound in a stream of its own, with the noise `snr_db` below it, or as drawn where that is None."""
     named = [(group, sound) for group, sounds in groups.items() for sound in sounds]
     title = 'one-clip streams' if snr_db is None else f'one-clip streams, {snr_db:g} dB'
     return [
-        Judged(group, number, sound, judge(ear, one_clip_stream(sound, number, seed, snr_db)))
+        Judged(group, number, sound, judge(listener, one_clip_stream(sound, number, seed, snr_db)))
         for number, (group, sound) in enumerate(tqdm(named, desc=title, unit='stream'))
     ]
 
@@ -187,14 +187,14 @@ def ordinary_audio(sounds: Sequence[SoundClip], seconds: float, seed: int) -> Sa
     return np.clip(np.concatenate(pieces)[: int(seconds * SAMPLE_RATE_HZ)], -1, 1)
 
 
-def hear_long(ear: Listener, samples: Samples, threshold: float, title: str) -> Heard:
+def hear_long(listener: Listener, samples: Samples, threshold: float, title: str) -> Heard:
     """Hear one long recording (float32 [n] at 16 kHz) with a progress bar called `title`."""
     chunks = len(samples) // CHUNK_SAMPLES
-    return ear.hear(tqdm(ear.encode(samples), desc=title, total=chunks, unit='chunk'), threshold)
+    return listener.hear(tqdm(listener.encode(samples), desc=title, total=chunks, unit='chunk'), threshold)
 
 
 def evaluate_clips(
-    ear: Listener,
+    listener: Listener,
     groups: dict[str, list[SoundClip]],
     left_out: Counter[str],
     snrs_db: Sequence[float],
@@ -212,7 +212,7 @@ def evaluate_clips(
             f'no clip can be scored ({sum(left_out.values())} left out: {dict(left_out)}); '
             'say respond = 1 or 0 in the manifest'
         )
-    judged = judge_sounds(ear, groups, seed)
+    judged = judge_sounds(listener, groups, seed)
     headline = next(iter(groups))
     trials = [j.trial for j in judged if j.group == headline]
     sides = halves([j.sound for j in judged])
@@ -224,15 +224,15 @@ def evaluate_clips(
     heard_sides = [side for side in benign if benign[side] and ordinary_s > 0]
     for side in heard_sides:
         samples = ordinary_audio(benign[side], ordinary_s / len(heard_sides), seed + side)
-        heard = hear_long(ear, samples, ear.threshold, 'ordinary sound')
+        heard = hear_long(listener, samples, listener.threshold, 'ordinary sound')
         moments_s = [end_s(response.decision) for response in heard.responses]
         listened += in_blocks(f'ordinary:{side}', len(samples) / SAMPLE_RATE_HZ, moments_s)
         texts.update(response.text for response in heard.responses)
         if fitted:
-            false_fitted += len(hear_long(ear, samples, fitted[side], 'ordinary sound, cross-fitted').responses)
+            false_fitted += len(hear_long(listener, samples, fitted[side], 'ordinary sound, cross-fitted').responses)
     figures = summary(trials, listened, seed)
     hours = sum(stretch.hours for stretch in listened)
-    figures['threshold'] = ear.threshold
+    figures['threshold'] = listener.threshold
     figures['false_alarm_texts'] = dict(texts.most_common())
     if fitted:
         figures['cross_fitted'] = {
@@ -244,12 +244,14 @@ def evaluate_clips(
         group: rates([j.trial for j in judged if j.group == group], seed) for group in groups if len(groups) > 1
     }
     figures['by_snr'] = {
-        f'{snr_db:g}': rates([j.trial for j in judge_sounds(ear, {headline: groups[headline]}, seed, snr_db)], seed)
+        f'{snr_db:g}': rates(
+            [j.trial for j in judge_sounds(listener, {headline: groups[headline]}, seed, snr_db)], seed
+        )
         for snr_db in snrs_db
     }
     figures |= {'left_out': dict(left_out), 'ordinary_audio_s': ordinary_s, 'seed': seed}
     shown = ten([j for j in judged if j.group == headline], lambda j: j.trial.answered != j.trial.respond)
-    return Evaluation(figures, trials, [_example(ear, j, seed) for j in shown])
+    return Evaluation(figures, trials, [_example(listener, j, seed) for j in shown])
 
 
 def _at(trial: Trial, threshold: float) -> Trial:
@@ -258,7 +260,7 @@ def _at(trial: Trial, threshold: float) -> Trial:
     return Trial(trial.unit, trial.category, trial.respond, trial.score >= threshold, score=trial.score)
 
 
-def _example(ear: Listener, judged: Judged, seed: int) -> Example:
+def _example(listener: Listener, judged: Judged, seed: int) -> Example:
     stream, trial = one_clip_stream(judged.sound, judged.number, seed), judged.trial
     verdict = 'right' if trial.answered == trial.respond else 'wrong'
     kind = 'respond' if trial.respond else 'sound'
@@ -267,5 +269,5 @@ def _example(ear: Listener, judged: Judged, seed: int) -> Example:
         note=f'{judged.sound.source_id} · SNR {stream.snr_db:.1f} dB',
         samples=stream.samples,
         spans=(pages.Span(stream.onset / SAMPLE_RATE_HZ, stream.deadline / SAMPLE_RATE_HZ, trial.category, kind),),
-        heard=ear.hear_samples(stream.samples),
+        heard=listener.hear_samples(stream.samples),
     )

@@ -163,14 +163,14 @@ def _clips(options: argparse.Namespace) -> Evaluation:
     from training.evaluate.clips import NEEDED, clip_sounds, evaluate_clips, held_out_groups
     from training.sources.clip_library import load_library
 
-    ear = _ear(options)
+    listener = _listener(options)
     folder = options.manifest.parent if options.manifest.is_file() else options.manifest
     if options.held_out:
         groups, left_out = held_out_groups(folder, options.seed)
     else:
         sounds, left_out = clip_sounds(load_library(folder, NEEDED))
         groups = {'clips': sounds}
-    return evaluate_clips(ear, groups, left_out, options.snr, options.ordinary_s, options.seed)
+    return evaluate_clips(listener, groups, left_out, options.snr, options.ordinary_s, options.seed)
 
 
 def _corpus(options: argparse.Namespace) -> Evaluation:
@@ -178,27 +178,27 @@ def _corpus(options: argparse.Namespace) -> Evaluation:
 
     if options.streams is not None and options.streams < 1:
         raise EvaluationError(f'--streams {options.streams}: give one or more, or leave it out for all')
-    ear, judge = _ear(options), _judge(options)
-    return evaluate_corpus(ear, options.corpus, options.split, options.streams, options.seed, judge)
+    listener, judge = _listener(options), _judge(options)
+    return evaluate_corpus(listener, options.corpus, options.split, options.streams, options.seed, judge)
 
 
 def _psb(options: argparse.Namespace) -> Evaluation:
     from training.evaluate.psb import evaluate_psb
 
     judge = _judge(options)
-    return evaluate_psb(_ear(options), options.manifest, options.audio, options.out, options.seed, judge)
+    return evaluate_psb(_listener(options), options.manifest, options.audio, options.out, options.seed, judge)
 
 
 def _bag(options: argparse.Namespace) -> Evaluation:
     from training.evaluate.bag import evaluate_bag
 
-    return evaluate_bag(_ear(options), options.bag, options.topic, options.labels, options.seed)
+    return evaluate_bag(_listener(options), options.bag, options.topic, options.labels, options.seed)
 
 
 _EVALUATIONS = {'clips': _clips, 'corpus': _corpus, 'psb': _psb, 'bag': _bag}
 
 
-def _ear(options: argparse.Namespace) -> Listener:
+def _listener(options: argparse.Namespace) -> Listener:
     from training.evaluate.hearing import Listener
 
     return Listener.load(options.checkpoint, options.device, options.precision)

@@ -47,7 +47,7 @@ class Triggers:
 
 
 def evaluate_corpus(
-    ear: Listener, corpus: Path, split: str, most: int | None, seed: int, judge: Judge | None
+    listener: Listener, corpus: Path, split: str, most: int | None, seed: int, judge: Judge | None
 ) -> Evaluation:
     """Return how well a checkpoint answers the streams of `split`, or `most` of them drawn by the seed.
 
@@ -71,20 +71,22 @@ def evaluate_corpus(
     kept: list[tuple[Stream, Samples]] = []
     found = zip(sorted(wanted), read_streams(corpus, only=wanted), strict=True)
     for number, (stream, samples) in tqdm(found, desc=f'{split} streams', total=len(wanted), unit='stream'):
-        chunks = list(ear.encode(samples))
-        heard = ear.hear(chunks, instruction=stream.instruction, aloud=stream.aloud)
+        chunks = list(listener.encode(samples))
+        heard = listener.hear(chunks, instruction=stream.instruction, aloud=stream.aloud)
         triggers.append(
-            trigger_counts(stream, heard, response_probabilities(ear.decoder, stream, chunks) >= ear.threshold)
+            trigger_counts(
+                stream, heard, response_probabilities(listener.decoder, stream, chunks) >= listener.threshold
+            )
         )
         comparisons.append(compare(stream, heard))
         if number in chained:
             kept.append((stream, samples))
     trials = [trial for comparison in comparisons for trial in comparison.trials()]
     figures = _figures(comparisons, triggers, trials, seed)
-    figures['stability'] = stability(ear, kept, seed)
+    figures['stability'] = stability(listener, kept, seed)
     if judge is not None:
         figures['judge'] = _judged(comparisons, judge, seed)
-    figures |= {'threshold': ear.threshold, 'split': split, 'seed': seed}
+    figures |= {'threshold': listener.threshold, 'split': split, 'seed': seed}
     shown = ten(comparisons, lambda c: bool(c.false) or not all(a.right for a in c.answers))
     samples_of = {s.id: x for s, x in read_streams(corpus, only={_number(streams, c.stream.id) for c in shown})}
     examples = [_example(comparison, samples_of[comparison.stream.id]) for comparison in shown]

@@ -165,7 +165,9 @@ def judge_stream(heard: Heard, placed: Sequence[PlacedSample], unit: str) -> tup
     return trials, said
 
 
-def evaluate_psb(ear: Listener, manifest: Path, audio: Path, out: Path, seed: int, judge: Judge | None) -> Evaluation:
+def evaluate_psb(
+    listener: Listener, manifest: Path, audio: Path, out: Path, seed: int, judge: Judge | None
+) -> Evaluation:
     """Evaluate both tiers of Proactive-Sound-Bench and write the predictions of the Single tier to `out`.
 
     `judge` may be None. Raises EvaluationError for a manifest or audio that cannot be used.
@@ -177,7 +179,7 @@ def evaluate_psb(ear: Listener, manifest: Path, audio: Path, out: Path, seed: in
     listened: list[Listened] = []
     for row in tqdm(present, desc='single', unit='event'):
         samples, placed = lay_out([(row, _read(files[row.id]))], seed)
-        heard = ear.hear_samples(samples)
+        heard = listener.hear_samples(samples)
         found, said = judge_stream(heard, placed, row.id)
         trials += found
         due = sum(len(own) for own in said) if row.respond else 0
@@ -186,7 +188,7 @@ def evaluate_psb(ear: Listener, manifest: Path, audio: Path, out: Path, seed: in
     multiple = [
         trial
         for unit, group in tqdm(list(groups(present, seed)), desc='multiple', unit='stream')
-        for trial in _multiple(ear, [(row, _read(files[row.id])) for row in group], unit, seed)
+        for trial in _multiple(listener, [(row, _read(files[row.id])) for row in group], unit, seed)
     ]
     figures = summary(trials, listened, seed)
     figures['by_domain'] = by(trials, lambda trial: trial.task, seed)
@@ -198,13 +200,13 @@ def evaluate_psb(ear: Listener, manifest: Path, audio: Path, out: Path, seed: in
         'accuracy_of_all_rows': round(float(np.mean([answered.get(row.id, False) == row.respond for row in rows])), 4),
         'accuracy_if_always_silent': round(float(np.mean([not row.respond for row in rows])), 4),
         'predictions': str(out),
-        'threshold': ear.threshold,
+        'threshold': listener.threshold,
         'seed': seed,
     }
     if judge is not None:
         figures['judge'] = _judged(present, trials, judge, seed)
     shown = ten(list(zip(present, trials, strict=True)), lambda pair: pair[1].answered != pair[1].respond)
-    examples = [_example(ear, row, _read(files[row.id]), trial, seed) for row, trial in shown]
+    examples = [_example(listener, row, _read(files[row.id]), trial, seed) for row, trial in shown]
     tables = [
         ('Single tier', rates_table(figures['by_domain'])),
         ('Multiple tier', rates_table(figures['multiple']['by_domain'])),
@@ -249,9 +251,9 @@ def groups(rows: Sequence[Row], seed: int) -> Iterator[tuple[str, list[Row]]]:
             yield f'{name}:{first}', [members[name][index] for index in order[first : first + EVENTS_A_STREAM]]
 
 
-def _multiple(ear: Listener, events: Sequence[tuple[Row, Samples]], unit: str, seed: int) -> list[Trial]:
+def _multiple(listener: Listener, events: Sequence[tuple[Row, Samples]], unit: str, seed: int) -> list[Trial]:
     samples, placed = lay_out(events, seed)
-    return judge_stream(ear.hear_samples(samples), placed, unit)[0]
+    return judge_stream(listener.hear_samples(samples), placed, unit)[0]
 
 
 def _judged(rows: Sequence[Row], trials: Sequence[Trial], judge: Judge, seed: int) -> dict[str, Any]:
@@ -271,7 +273,7 @@ def _judged(rows: Sequence[Row], trials: Sequence[Trial], judge: Judge, seed: in
     }
 
 
-def _example(ear: Listener, row: Row, samples: Samples, trial: Trial, seed: int) -> Example:
+def _example(listener: Listener, row: Row, samples: Samples, trial: Trial, seed: int) -> Example:
     stream, (place,) = lay_out([(row, samples)], seed)
     verdict = 'right' if trial.answered == trial.respond else 'wrong'
     kind = 'respond' if row.respond else 'sound'
@@ -280,5 +282,5 @@ def _example(ear: Listener, row: Row, samples: Samples, trial: Trial, seed: int)
         note=f'{row.domain} / {row.sub_category}',
         samples=stream,
         spans=(pages.Span(place.onset / SAMPLE_RATE_HZ, place.deadline / SAMPLE_RATE_HZ, row.description, kind),),
-        heard=ear.hear_samples(stream),
+        heard=listener.hear_samples(stream),
     )

@@ -34,7 +34,7 @@ def written(stream: Stream) -> Stream:
     return stream.model_copy(update={'aloud': False, 'drains': drains})
 
 
-def stability(ear: Listener, streams: Sequence[tuple[Stream, Samples]], seed: int) -> dict[str, Any]:
+def stability(listener: Listener, streams: Sequence[tuple[Stream, Samples]], seed: int) -> dict[str, Any]:
     """Return the figures of streams that N − 1 others precede in one session, by N from 1 to 5 (paper Figure 9).
 
     `…_retained` is the share of the figure at N = 1. Streams stand in rings of five in random order, and each ring is
@@ -47,7 +47,7 @@ def stability(ear: Listener, streams: Sequence[tuple[Stream, Samples]], seed: in
     runs = [np.roll(ring, -start) for ring in rings for start in range(SEGMENTS)]
     for run in tqdm(runs, desc='concatenations', unit='stream'):
         parts = [streams[index] for index in run]
-        heard = ear.hear(ear.encode(np.concatenate([samples for _, samples in parts])))
+        heard = listener.hear(listener.encode(np.concatenate([samples for _, samples in parts])))
         first = 0
         for position, (stream, _) in enumerate(parts):
             last = first + stream.chunks * CHUNK_SAMPLES

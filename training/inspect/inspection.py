@@ -52,17 +52,19 @@ def inspect(checkpoint: str, device: str, corpus: Path, split: str, streams: int
     InspectionError where there are no streams.
     """
     folder = find_checkpoint(checkpoint)
-    ear = Listener.load(folder, device)
-    language, instruction = stock_model(ear.decoder.language_model), ear.decoder.config.streaming.instruction
+    listener = Listener.load(folder, device)
+    language, instruction = stock_model(listener.decoder.language_model), listener.decoder.config.streaming.instruction
     # The same numbers, without what a sliding window never sees.
     language.set_attn_implementation(attention.NAME)
-    model = StreamModel(ear.encoder.encoder.audio_tower, language, event_classes=0)
+    model = StreamModel(listener.encoder.encoder.audio_tower, language, event_classes=0)
     with tempfile.TemporaryDirectory() as index:
         index_corpus(corpus, folder / TOKENIZER, folder / PROTOCOL, instruction, Path(index))
         dataset = ShardDataset(corpus, Path(index))
         chosen = _choose(dataset, corpus, split, streams, language.config.max_position_embeddings)
         online = StageData(form='online')
-        collator = StreamCollator(dataset, online, ear.decoder.tokenizer, ear.decoder.protocol, instruction, ())
+        collator = StreamCollator(
+            dataset, online, listener.decoder.tokenizer, listener.decoder.protocol, instruction, ()
+        )
         cosines: list[Cosines] = []
         scores: list[HeadScores] = []
         parts = np.split(chosen, range(_BATCH, len(chosen), _BATCH))
@@ -71,7 +73,7 @@ def inspect(checkpoint: str, device: str, corpus: Path, split: str, streams: int
             for part in parts:
                 batch = collator.collate(part).to(torch.device(device))
                 with torch.inference_mode():
-                    mel = heard_chunks(ear.encoder.encoder.logmel(batch.waveforms), batch, augment=False)
+                    mel = heard_chunks(listener.encoder.encoder.logmel(batch.waveforms), batch, augment=False)
                 cosines.append(continuity.measure(model, mel, batch))
                 bar.update()
                 scores.append(heads.measure(model, mel, batch, collator.protocol.response, bar.update))

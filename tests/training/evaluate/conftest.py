@@ -24,7 +24,7 @@ def one_thread() -> Iterator[None]:
 
 
 @pytest.fixture(scope='session')
-def ear_folder(tmp_path_factory: pytest.TempPathFactory) -> str:
+def listener_folder(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A tiny checkpoint that responds to a tenth of the chunks of noise."""
     folder = write_tiny_checkpoint(tmp_path_factory.mktemp('ear') / 'tiny', seed=2, max_context_chunks=24)
     heard = Listener.load(folder, 'cpu').hear_samples(SOUND[: 30 * CHUNK_SAMPLES], NEVER)
@@ -33,5 +33,5 @@ def ear_folder(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @pytest.fixture(scope='session')
-def ear(ear_folder: str) -> Listener:
-    return Listener.load(ear_folder, 'cpu')
+def listener(listener_folder: str) -> Listener:
+    return Listener.load(listener_folder, 'cpu')

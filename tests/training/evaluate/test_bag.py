@@ -43,12 +43,12 @@ def test_a_response_to_an_ordinary_sound_counts_against_it_and_as_an_interruptio
     assert sum(stretch.hours for stretch in found.listened) == pytest.approx(12.0 / 3_600)
 
 
-def test_the_command_reads_bag_and_labels_and_prints_its_json_last(tmp_path: Path, ear_folder: str, capsys):
+def test_the_command_reads_bag_and_labels_and_prints_its_json_last(tmp_path: Path, listener_folder: str, capsys):
     bag = write_bag(tmp_path / 'bag', s16_messages(SOUND, 16_000), PCM)
     labels = tmp_path / 'labels.csv'
     labels.write_text('onset_s,end_s,category,respond\n1.0,2.0,siren,1\n7.0,9.0,rain,0\n')
     page = tmp_path / 'bag.html'
-    arguments = ['--labels', str(labels), '--checkpoint', ear_folder, '--report', str(page)]
+    arguments = ['--labels', str(labels), '--checkpoint', listener_folder, '--report', str(page)]
     assert main(['evaluate', 'bag', str(bag), *arguments]) == 0
     figures = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert figures['trials'] == 2 and figures['hours_listened'] == pytest.approx(12.0 / 3_600, abs=1e-4)
@@ -84,17 +84,19 @@ def test_without_the_column_every_event_deserves_an_answer(tmp_path: Path):
         ('onset_s,end_s,category\n90,92,siren\n', 'after the end of the bag'),
     ],
 )
-def test_labels_that_cannot_be_used_are_one_sentence(tmp_path, ear_folder, capsys, labels: str | None, sentence: str):
+def test_labels_that_cannot_be_used_are_one_sentence(
+    tmp_path, listener_folder, capsys, labels: str | None, sentence: str
+):
     bag = write_bag(tmp_path / 'bag', s16_messages(SOUND[:32_000], 16_000), PCM)
     path = tmp_path / 'labels.csv'
     if labels is not None:
         path.write_text(labels)
-    assert main(['evaluate', 'bag', str(bag), '--labels', str(path), '--checkpoint', ear_folder]) == 2
+    assert main(['evaluate', 'bag', str(bag), '--labels', str(path), '--checkpoint', listener_folder]) == 2
     assert sentence in capsys.readouterr().err.splitlines()[-1]
 
 
-def test_no_bag_is_one_sentence(tmp_path, ear_folder, capsys):
+def test_no_bag_is_one_sentence(tmp_path, listener_folder, capsys):
     (tmp_path / 'labels.csv').write_text('onset_s,end_s,category\n1,2,siren\n')
-    arguments = ['--labels', str(tmp_path / 'labels.csv'), '--checkpoint', ear_folder]
+    arguments = ['--labels', str(tmp_path / 'labels.csv'), '--checkpoint', listener_folder]
     assert main(['evaluate', 'bag', str(tmp_path / 'nowhere'), *arguments]) == 2
     assert 'no bag at' in capsys.readouterr().err

@@ -63,14 +63,14 @@ def test_what_nobody_knows_is_left_out_and_counted(tmp_path: Path):
     assert clip_sounds(load_library(tmp_path, NEEDED)) == ([], {'mystery': 1})
 
 
-def test_the_figures_are_those_of_a_loop_by_hand(ear: Listener, sounds: list[SoundClip]):
-    figures = evaluate_clips(ear, {'clips': sounds}, {}, [], 24.0, SEED).figures
+def test_the_figures_are_those_of_a_loop_by_hand(listener: Listener, sounds: list[SoundClip]):
+    figures = evaluate_clips(listener, {'clips': sounds}, {}, [], 24.0, SEED).figures
     answered, scores, latencies_s = [], [], []
     for number, sound in enumerate(sounds):
         stream = one_clip_stream(sound, number, SEED)
         said = [
             (e.decision.chunk.index + 1) * 0.4 - stream.onset / 16_000
-            for e in listen(ear.encoder, ear.decoder, stream.samples)
+            for e in listen(listener.encoder, listener.decoder, stream.samples)
             if isinstance(e, Response) and e.final and e.decision.chunk.index in stream.answer_chunks
         ]
         answered.append(bool(said))
@@ -78,7 +78,7 @@ def test_the_figures_are_those_of_a_loop_by_hand(ear: Listener, sounds: list[Sou
         scores.append(
             max(
                 e.probability
-                for e in listen(ear.encoder, ear.decoder, stream.samples, NEVER)
+                for e in listen(listener.encoder, listener.decoder, stream.samples, NEVER)
                 if isinstance(e, Decision) and e.chunk.index in stream.answer_chunks
             )
         )
@@ -93,7 +93,7 @@ def test_the_figures_are_those_of_a_loop_by_hand(ear: Listener, sounds: list[Sou
     false = 0
     for side in (0, 1):
         benign = [sound for sound in sounds if not sound.respond and sides[sound.source_id] == side]
-        heard = listen(ear.encoder, ear.decoder, ordinary_audio(benign, 12.0, SEED + side))
+        heard = listen(listener.encoder, listener.decoder, ordinary_audio(benign, 12.0, SEED + side))
         false += sum(isinstance(e, Response) and e.final for e in heard)
     assert figures['false_alarms_per_hour'] == pytest.approx(false / 24.0 * 3_600, abs=0.1)
     assert 0 < sum(answered) < 8 or false  # something was said, or all this says nothing
@@ -128,10 +128,12 @@ def test_another_snr_changes_the_noise_and_nothing_else(sounds: list[SoundClip])
 
 
 @pytest.mark.parametrize('named', ['folder', 'file'])
-def test_the_command_prints_its_json_last_and_writes_a_page(folder: Path, ear_folder: str, tmp_path, capsys, named):
+def test_the_command_prints_its_json_last_and_writes_a_page(
+    folder: Path, listener_folder: str, tmp_path, capsys, named
+):
     page = tmp_path / 'pages' / 'clips.html'
     given = folder if named == 'folder' else folder / 'manifest.csv'
-    arguments = ['evaluate', 'clips', str(given), '--checkpoint', ear_folder, '--ordinary-s', '12', '--snr', '10']
+    arguments = ['evaluate', 'clips', str(given), '--checkpoint', listener_folder, '--ordinary-s', '12', '--snr', '10']
     assert main([*arguments, '--report', str(page), '--seed', str(SEED)]) == 0
     figures = json.loads(capsys.readouterr().out.splitlines()[-1])
     wanted = {'balanced_accuracy', 'recall', 'false_positive_rate', 'false_alarms_per_hour', 'onset_to_response_s'}
@@ -154,20 +156,20 @@ def test_the_command_prints_its_json_last_and_writes_a_page(folder: Path, ear_fo
     ],
     ids=['no folder', 'no category', 'not 0 or 1', 'no audio file', 'no rows'],
 )
-def test_wrong_input_is_one_sentence(tmp_path: Path, ear_folder: str, capsys, manifest: str | None, sentence: str):
+def test_wrong_input_is_one_sentence(tmp_path: Path, listener_folder: str, capsys, manifest: str | None, sentence: str):
     import re
 
     if manifest is not None:
         (tmp_path / 'manifest.csv').write_text(manifest)
-    assert main(['evaluate', 'clips', str(tmp_path), '--checkpoint', ear_folder]) == 2
+    assert main(['evaluate', 'clips', str(tmp_path), '--checkpoint', listener_folder]) == 2
     complaint = capsys.readouterr().err.splitlines()[-1]
     assert complaint.startswith('python -m training: ') and re.search(sentence, complaint)
 
 
-def test_clips_that_cannot_be_scored_and_devices_that_are_not_there_are_one_sentence(tmp_path, ear_folder, capsys):
+def test_clips_that_cannot_be_scored_and_devices_that_are_not_there_are_one_sentence(tmp_path, listener_folder, capsys):
     soundfile.write(tmp_path / 'a.wav', np.ones(16_000, np.float32) * 0.1, 16_000)
     (tmp_path / 'manifest.csv').write_text('path,category\na.wav,mystery\n')
-    assert main(['evaluate', 'clips', str(tmp_path), '--checkpoint', ear_folder]) == 2
+    assert main(['evaluate', 'clips', str(tmp_path), '--checkpoint', listener_folder]) == 2
     assert 'no clip can be scored (1 left out' in capsys.readouterr().err
     assert main(['evaluate', 'clips', str(tmp_path), '--device', 'abacus']) == 2
     assert "--device 'abacus' cannot be used" in capsys.readouterr().err

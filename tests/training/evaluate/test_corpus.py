@@ -51,8 +51,10 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-def test_the_command_prints_its_json_last_and_writes_a_page_beside_the_corpus(corpus: Path, ear_folder: str, capsys):
-    assert main(['evaluate', 'corpus', str(corpus), '--checkpoint', ear_folder]) == 0
+def test_the_command_prints_its_json_last_and_writes_a_page_beside_the_corpus(
+    corpus: Path, listener_folder: str, capsys
+):
+    assert main(['evaluate', 'corpus', str(corpus), '--checkpoint', listener_folder]) == 0
     figures = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert figures['trials'] == 10 and figures['hazards_in_category']['of'] == 5
     assert figures['trigger_accuracy_if_always_silent'] == pytest.approx(8 / 9, abs=1e-4)
@@ -66,28 +68,28 @@ def test_the_command_prints_its_json_last_and_writes_a_page_beside_the_corpus(co
     assert page.count('<audio') == 5 and 'Stability' in page
 
 
-def test_as_many_streams_as_asked_for_are_drawn_by_the_seed(corpus: Path, ear_folder: str, capsys, tmp_path):
+def test_as_many_streams_as_asked_for_are_drawn_by_the_seed(corpus: Path, listener_folder: str, capsys, tmp_path):
     def figures(*options: str) -> dict:
         page = str(tmp_path / 'page.html')
-        command = ['evaluate', 'corpus', str(corpus), '--checkpoint', ear_folder, '--report', page]
+        command = ['evaluate', 'corpus', str(corpus), '--checkpoint', listener_folder, '--report', page]
         assert main([*command, '--streams', *options]) == 0
         return json.loads(capsys.readouterr().out.splitlines()[-1])
 
     assert figures('2')['trials'] == 4 and figures('2') == figures('2') and figures('9')['trials'] == 10
-    assert main(['evaluate', 'corpus', str(corpus), '--checkpoint', ear_folder, '--streams', '0']) == 2
+    assert main(['evaluate', 'corpus', str(corpus), '--checkpoint', listener_folder, '--streams', '0']) == 2
     assert '--streams 0: give one or more' in capsys.readouterr().err
 
 
-def test_the_first_of_a_concatenation_hears_what_it_hears_alone(ear: Listener):
+def test_the_first_of_a_concatenation_hears_what_it_hears_alone(listener: Listener):
     streams = [numbered(number) for number in range(SEGMENTS)]
-    figures = stability(ear, streams, seed=1)
-    alone = [trial for made, samples in streams for trial in compare(made, ear.hear_samples(samples)).trials()]
+    figures = stability(listener, streams, seed=1)
+    alone = [trial for made, samples in streams for trial in compare(made, listener.hear_samples(samples)).trials()]
     for name, wanted in (('recall', True), ('false_positive_rate', False)):
         assert figures['1'][name] == pytest.approx(
             np.mean([t.answered for t in alone if t.respond is wanted]), abs=1e-4
         )
     assert [figures[str(n)]['trials'] for n in range(1, 6)] == [len(alone)] * 5
-    assert stability(ear, streams[:4], seed=1) == {}
+    assert stability(listener, streams[:4], seed=1) == {}
 
 
 def test_streams_said_aloud_are_written_when_they_are_concatenated():
@@ -104,10 +106,12 @@ def test_every_control_token_counts_in_the_trigger_accuracy():
     assert (exact.right, exact.right_teacher_forced) == (9, 8)
 
 
-def test_a_split_without_streams_and_a_folder_without_a_corpus_are_one_sentence(corpus, tmp_path, ear_folder, capsys):
-    assert main(['evaluate', 'corpus', str(corpus), '--split', 'validation', '--checkpoint', ear_folder]) == 2
+def test_a_split_without_streams_and_a_folder_without_a_corpus_are_one_sentence(
+    corpus, tmp_path, listener_folder, capsys
+):
+    assert main(['evaluate', 'corpus', str(corpus), '--split', 'validation', '--checkpoint', listener_folder]) == 2
     assert 'has no stream on the validation side' in capsys.readouterr().err
-    assert main(['evaluate', 'corpus', str(tmp_path), '--checkpoint', ear_folder]) == 2
+    assert main(['evaluate', 'corpus', str(tmp_path), '--checkpoint', listener_folder]) == 2
     assert 'no shards under' in capsys.readouterr().err
 
 

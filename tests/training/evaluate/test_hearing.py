@@ -16,8 +16,8 @@ from training.evaluate.teacher_forced import response_probabilities
 from training.streams import Reply, schedule
 
 
-def test_batches_encode_what_single_chunks_do(ear: Listener):
-    together, alone = list(ear.encode(SOUND)), list(encode_waveform(ear.encoder, SOUND))
+def test_batches_encode_what_single_chunks_do(listener: Listener):
+    together, alone = list(listener.encode(SOUND)), list(encode_waveform(listener.encoder, SOUND))
     assert [c.first_sample for c in together] == [c.first_sample for c in alone]
     assert [c.stamp_ns for c in together] == [c.stamp_ns for c in alone]
     assert [c.level_dbfs for c in together] == [c.level_dbfs for c in alone]
@@ -25,10 +25,10 @@ def test_batches_encode_what_single_chunks_do(ear: Listener):
         torch.testing.assert_close(ours.vectors, theirs.vectors, rtol=1e-5, atol=1e-5)
 
 
-def test_what_is_heard_is_what_listen_hears(ear: Listener):
+def test_what_is_heard_is_what_listen_hears(listener: Listener):
     samples = SOUND[: 30 * CHUNK_SAMPLES]
-    heard = ear.hear_samples(samples)
-    events = list(listen(ear.encoder, ear.decoder, samples))
+    heard = listener.hear_samples(samples)
+    events = list(listen(listener.encoder, listener.decoder, samples))
     decisions = [event for event in events if isinstance(event, Decision)]
     responses = [event for event in events if isinstance(event, Response) and event.final]
     assert [(d.chunk.index, d.respond) for d in heard.decisions] == [(d.chunk.index, d.respond) for d in decisions]
@@ -37,10 +37,10 @@ def test_what_is_heard_is_what_listen_hears(ear: Listener):
     assert 0 < len(responses) < len(decisions)
 
 
-def test_speaking_aloud_drains_as_the_labels_have_it(ear: Listener):
+def test_speaking_aloud_drains_as_the_labels_have_it(listener: Listener):
     """The session's own responses, made labels, give the session's own drains."""
     samples = SOUND[: 30 * CHUNK_SAMPLES]
-    heard = ear.hear(ear.encode(samples), aloud=True)
+    heard = listener.hear(listener.encode(samples), aloud=True)
     assert any(decision.chunks_drained > 1 for decision in heard.decisions)
     replies = [
         Reply(onset=0, due=(response.decision.chunk.index + 1) * CHUNK_SAMPLES, text=response.text)
@@ -52,8 +52,8 @@ def test_speaking_aloud_drains_as_the_labels_have_it(ear: Listener):
     ]
 
 
-def test_an_excerpt_counts_from_its_first_sample(ear: Listener):
-    heard = ear.hear_samples(SOUND[: 30 * CHUNK_SAMPLES])
+def test_an_excerpt_counts_from_its_first_sample(listener: Listener):
+    heard = listener.hear_samples(SOUND[: 30 * CHUNK_SAMPLES])
     part = heard.excerpt(5 * CHUNK_SAMPLES, 25 * CHUNK_SAMPLES)
     assert [d.chunk.index for d in part.decisions] == list(range(20))
     assert [d.probability for d in part.decisions] == [d.probability for d in heard.decisions[5:25]]
@@ -62,30 +62,30 @@ def test_an_excerpt_counts_from_its_first_sample(ear: Listener):
     assert end_s(part.responses[0].decision) == pytest.approx(end_s(whole[0].decision) - 5 * 0.4)
 
 
-def test_teacher_forced_probabilities_are_those_of_a_session_that_never_erred(ear: Listener):
+def test_teacher_forced_probabilities_are_those_of_a_session_that_never_erred(listener: Listener):
     """In silence the true history is the session's own."""
-    chunks = list(ear.encode(SOUND[: 20 * CHUNK_SAMPLES]))
-    forced = response_probabilities(ear.decoder, make_stream([], [], 20), chunks)
-    heard = ear.hear(chunks, NEVER)
+    chunks = list(listener.encode(SOUND[: 20 * CHUNK_SAMPLES]))
+    forced = response_probabilities(listener.decoder, make_stream([], [], 20), chunks)
+    heard = listener.hear(chunks, NEVER)
     assert forced == pytest.approx([d.probability for d in heard.decisions], abs=1e-5)
 
 
-def test_after_a_reply_of_the_labels_the_probabilities_are_those_of_a_session_that_said_it(ear: Listener):
+def test_after_a_reply_of_the_labels_the_probabilities_are_those_of_a_session_that_said_it(listener: Listener):
     samples = SOUND[: 20 * CHUNK_SAMPLES]
-    heard = ear.hear_samples(samples)
+    heard = listener.hear_samples(samples)
     spoken = heard.responses[:1]
     replies = [
         Reply(onset=0, due=(r.decision.chunk.index + 1) * CHUNK_SAMPLES, text=r.text, emotion='normal') for r in spoken
     ]
-    chunks = list(ear.encode(samples))
-    forced = response_probabilities(ear.decoder, make_stream([], replies, 20), chunks)
+    chunks = list(listener.encode(samples))
+    forced = response_probabilities(listener.decoder, make_stream([], replies, 20), chunks)
     first = spoken[0].decision.chunk.index
     assert forced[: first + 1] == pytest.approx([d.probability for d in heard.decisions[: first + 1]], abs=1e-5)
-    silent = response_probabilities(ear.decoder, make_stream([], [], 20), chunks)
+    silent = response_probabilities(listener.decoder, make_stream([], [], 20), chunks)
     assert not np.allclose(forced[first + 1 :], silent[first + 1 :], atol=1e-5)
 
 
-def test_another_precision_is_another_ear_that_hears_nearly_the_same(ear: Listener, tiny_checkpoint):
+def test_another_precision_is_another_ear_that_hears_nearly_the_same(listener: Listener, tiny_checkpoint):
     plain, coarse = Listener.load(tiny_checkpoint, 'cpu'), Listener.load(tiny_checkpoint, 'cpu', 'int8')
     for one, other in zip(plain.encode(SOUND), coarse.encode(SOUND), strict=True):
         torch.testing.assert_close(one.vectors, other.vectors)  # the encoder stays as it is
@@ -93,7 +93,9 @@ def test_another_precision_is_another_ear_that_hears_nearly_the_same(ear: Listen
     assert 'Int8Linear' in layers and 'Linear' not in layers
 
 
-def test_an_emotion_without_a_token_is_one_sentence(ear: Listener):
+def test_an_emotion_without_a_token_is_one_sentence(listener: Listener):
     reply = Reply(onset=0, due=CHUNK_SAMPLES, text='Oh!', emotion='surprise')
     with pytest.raises(EvaluationError, match='surprise'):
-        response_probabilities(ear.decoder, make_stream([], [reply], 2), list(ear.encode(SOUND[: 2 * CHUNK_SAMPLES])))
+        response_probabilities(
+            listener.decoder, make_stream([], [reply], 2), list(listener.encode(SOUND[: 2 * CHUNK_SAMPLES]))
+        )

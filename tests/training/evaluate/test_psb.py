@@ -40,11 +40,11 @@ def give(folder: Path, rows: list[dict], flat: bool = False) -> Path:
     return folder
 
 
-def test_all_rows_are_written_and_those_without_audio_as_ignore(tmp_path, manifest, ear_folder, capsys):
+def test_all_rows_are_written_and_those_without_audio_as_ignore(tmp_path, manifest, listener_folder, capsys):
     audio = give(tmp_path / 'audio', ROWS[:6])
     out, page = tmp_path / 'out.jsonl', tmp_path / 'page.html'
     arguments = ['--audio', str(audio), '--manifest', str(manifest), '--out', str(out), '--report', str(page)]
-    assert main(['evaluate', 'psb', *arguments, '--checkpoint', ear_folder]) == 0
+    assert main(['evaluate', 'psb', *arguments, '--checkpoint', listener_folder]) == 0
     figures = json.loads(capsys.readouterr().out.splitlines()[-1])
     lines = [json.loads(line) for line in out.read_text().splitlines()]
     assert [line['id'] for line in lines] == [r['id'] for r in ROWS]
@@ -100,15 +100,15 @@ def test_events_in_a_row_are_judged_each_by_what_is_said_in_its_own_time():
         ('hello\n', "is not the benchmark's manifest"),
     ],
 )
-def test_another_file_in_place_of_the_manifest_is_one_sentence(tmp_path, ear_folder, capsys, text, sentence):
+def test_another_file_in_place_of_the_manifest_is_one_sentence(tmp_path, listener_folder, capsys, text, sentence):
     (tmp_path / 'm.jsonl').write_text(text)
-    arguments = ['--audio', str(tmp_path), '--manifest', str(tmp_path / 'm.jsonl'), '--checkpoint', ear_folder]
+    arguments = ['--audio', str(tmp_path), '--manifest', str(tmp_path / 'm.jsonl'), '--checkpoint', listener_folder]
     assert main(['evaluate', 'psb', *arguments]) == 2
     assert sentence in capsys.readouterr().err
 
 
-def test_a_folder_without_the_audio_is_one_sentence(tmp_path, manifest, ear_folder, capsys):
+def test_a_folder_without_the_audio_is_one_sentence(tmp_path, manifest, listener_folder, capsys):
     for folder, sentence in ((tmp_path / 'nowhere', 'no folder'), (tmp_path, 'holds none of the 11 files')):
-        arguments = ['--audio', str(folder), '--manifest', str(manifest), '--checkpoint', ear_folder]
+        arguments = ['--audio', str(folder), '--manifest', str(manifest), '--checkpoint', listener_folder]
         assert main(['evaluate', 'psb', *arguments]) == 2
         assert sentence in capsys.readouterr().err
