@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +17,10 @@ from tests.tiny_checkpoint import write_tiny_checkpoint
 # Seeded, so that a failure is there again; no deadline, because machines are busy.
 settings.register_profile('repeatable', derandomize=True, deadline=None)
 settings.load_profile('repeatable')
+
+# librosa's compiled functions are kept on disk, and two processes that write one at once can leave a broken one behind.
+if worker := os.environ.get('PYTEST_XDIST_WORKER'):
+    os.environ.setdefault('NUMBA_CACHE_DIR', str(Path(tempfile.gettempdir(), f'numba-{os.getuid()}-{worker}')))
 
 
 @pytest.fixture(scope='session', autouse=True)

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import librosa
 import numpy as np
-from librosa.beat import beat_track
 from librosa.display import specshow
 from librosa.feature import melspectrogram
-from librosa.onset import onset_detect
+from librosa.feature import tempo as estimate_tempo
+from librosa.onset import onset_detect, onset_strength
 from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -72,7 +72,10 @@ def listen(samples: Samples, onsets: bool = False, tempo: bool = False, pitch: b
         found_s = onset_detect(y=padded, sr=SAMPLE_RATE_HZ, hop_length=_HOP, units='time')
         onsets_s = np.maximum(found_s - _WINDOW / SAMPLE_RATE_HZ, 0.0)
     if tempo:
-        tempo_per_min = float(np.ravel(beat_track(y=padded, sr=SAMPLE_RATE_HZ, hop_length=_HOP)[0])[0])
+        # Not `beat_track`, which would place beats that nobody asks for, by compiled code that needs seconds to load.
+        rises = onset_strength(y=padded, sr=SAMPLE_RATE_HZ, hop_length=_HOP, aggregate=np.median)
+        found_per_min = estimate_tempo(onset_envelope=rises, sr=SAMPLE_RATE_HZ, hop_length=_HOP)
+        tempo_per_min = float(found_per_min[0]) if rises.any() else 0.0
     if pitch:
         f0, _, probability = librosa.pyin(
             samples, fmin=_LOWEST_HZ, fmax=_HIGHEST_HZ, sr=SAMPLE_RATE_HZ, frame_length=_WINDOW, hop_length=_HOP
