@@ -23,6 +23,13 @@ if worker := os.environ.get('PYTEST_XDIST_WORKER'):
     os.environ.setdefault('NUMBA_CACHE_DIR', str(Path(tempfile.gettempdir(), f'numba-{os.getuid()}-{worker}')))
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with slow tests come first, so that no worker begins the longest one when the other has nothing left."""
+    slow = {item.path for item in items if item.get_closest_marker('slow')}
+    items.sort(key=lambda item: item.path not in slow)
+
+
 @pytest.fixture(scope='session', autouse=True)
 def own_ros_domain() -> Iterator[None]:
     """Whatever a test starts meets neither another run of the tests nor an assistant that is at work here."""
