@@ -118,7 +118,8 @@ def test_stage_0_is_shared_by_all_with_the_same_chunks_and_by_no_other(done):
 
 def test_the_baseline_is_scored_after_its_stages_too(done):
     _, scores = done
-    after = [scores[name].counts['tokens_right'] for name in ('offline-base', 'streaming-sft', BASELINE)]
+    # Two steps of a stage change few answers, but no stage changes none of the thresholds and counts.
+    after = [scores[name].model_dump_json(exclude={'train_s'}) for name in ('offline-base', 'streaming-sft', BASELINE)]
     assert len(set(after)) == 3
 
 
