@@ -103,6 +103,16 @@ def interval_of_values(
     return _percentiles(np.array([figure(indices) for indices in drawn]))
 
 
+def ratio(sums: np.ndarray) -> np.ndarray:
+    """Return the first of two columns over the second: a figure for `interval_of_sums`."""
+    return sums[:, 0] / sums[:, 1]
+
+
+def rounded(interval: Interval | None, digits: int = 4) -> list[float] | None:
+    """Return an interval as JSON has it, rounded; None stays None."""
+    return None if interval is None else [round(value, digits) for value in interval]
+
+
 def _percentiles(values: np.ndarray) -> Interval | None:
     defined = values[np.isfinite(values)]
     if not len(defined):

@@ -103,8 +103,6 @@ def score(events: Sequence[SceneEvent], heard: Heard, unit: str) -> Scored:
     blamed = match([answer_window(event) for event in others], [moments_s[moment] for moment in matches.false])
 
     def trial(event: SceneEvent, moment: int | None) -> Trial:
-        after_s, until_s = answer_window(event)
-        scores = [d.probability for d in heard.decisions if after_s < end_s(d) <= until_s]
         answered = moment is not None
         said = heard.responses[moment].text if moment is not None else ''
         return Trial(
@@ -113,7 +111,7 @@ def score(events: Sequence[SceneEvent], heard: Heard, unit: str) -> Scored:
             respond=event.hazard,
             answered=answered,
             latency_s=moments_s[moment] - event.onset_s if moment is not None and event.hazard else None,
-            score=max(scores, default=0.0),
+            score=heard.highest_between(*answer_window(event)),
             correct=category_named(said, event.category) if answered and event.hazard else None,
             said=said,
         )
@@ -159,7 +157,7 @@ def evaluate_bag(listener: Listener, path: Path, topic: str | None, labels: Path
             'seed': seed,
         }
         ordered = [event for event in events if event.hazard] + [event for event in events if not event.hazard]
-        shown = ten(list(zip(ordered, scored.trials, strict=True)), lambda pair: pair[1].answered != pair[1].respond)
+        shown = ten(list(zip(ordered, scored.trials, strict=True)), lambda pair: not pair[1].well_decided)
         examples = _examples(path, topic, events, heard, shown, start_ns)
     except BagError as error:
         raise EvaluationError(str(error)) from error
@@ -189,11 +187,9 @@ def _examples(
             for other in events
             if other.onset_s < last_s and other.end_s > first_s
         )
-        said = 'answered' if trial.answered else 'silence'
-        verdict = 'right' if trial.answered == trial.respond else 'wrong'
         examples.append(
             Example(
-                title=f'{event.category} at {event.onset_s:g} s: {said}, {verdict}',
+                title=f'{event.category} at {event.onset_s:g} s: {trial.outcome}',
                 note=f'{first_s:g} … {last_s:g} s of the bag',
                 samples=samples,
                 spans=spans,

@@ -250,7 +250,7 @@ def evaluate_clips(
         for snr_db in snrs_db
     }
     figures |= {'left_out': dict(left_out), 'ordinary_audio_s': ordinary_s, 'seed': seed}
-    shown = ten([j for j in judged if j.group == headline], lambda j: j.trial.answered != j.trial.respond)
+    shown = ten([j for j in judged if j.group == headline], lambda j: not j.trial.well_decided)
     return Evaluation(figures, trials, [_example(listener, j, seed) for j in shown])
 
 
@@ -262,10 +262,9 @@ def _at(trial: Trial, threshold: float) -> Trial:
 
 def _example(listener: Listener, judged: Judged, seed: int) -> Example:
     stream, trial = one_clip_stream(judged.sound, judged.number, seed), judged.trial
-    verdict = 'right' if trial.answered == trial.respond else 'wrong'
     kind = 'respond' if trial.respond else 'sound'
     return Example(
-        title=f'{trial.category}: {"answered" if trial.answered else "silence"}, {verdict}',
+        title=f'{trial.category}: {trial.outcome}',
         note=f'{judged.sound.source_id} · SNR {stream.snr_db:.1f} dB',
         samples=stream.samples,
         spans=(pages.Span(stream.onset / SAMPLE_RATE_HZ, stream.deadline / SAMPLE_RATE_HZ, trial.category, kind),),

@@ -23,7 +23,7 @@ from training.evaluate.stability import MOST_STREAMS, self_contained, stability
 from training.evaluate.teacher_forced import response_probabilities
 from training.evaluate.trials import Listened, Trial, by, share, summary
 from training.html import pages, plots
-from training.metrics import interval_of_sums
+from training.metrics import interval_of_sums, ratio, rounded
 from training.random_streams import Purpose, random_stream
 from training.streams import Stream, read_streams
 
@@ -126,8 +126,8 @@ def _figures(
     }
     for name, columns in counts.items():
         figures[name] = round(sum(columns[0]) / sum(columns[1]), 4)
-        if interval := interval_of_sums(units, columns, lambda s: s[:, 0] / s[:, 1], seed):
-            figures['confidence_95'][name] = [round(value, 4) for value in interval]
+        if interval := interval_of_sums(units, columns, ratio, seed):
+            figures['confidence_95'][name] = rounded(interval)
     answers = [(c.stream.id, a) for c in comparisons for a in c.answers]
     warnings = [(unit, a.right) for unit, a in answers if a.warning]
     history = [(unit, a.right) for unit, a in answers if a.from_history]
@@ -166,14 +166,7 @@ def _judged(comparisons: Sequence[Comparison], judge: Judge, seed: int) -> dict[
             heard = f'somebody said: {answer.event.text}' if answer.event.text else answer.event.category
             said = answer.response.text if answer.response else ''
             rows.append((comparison.stream.id, judge.score(heard, (answer.reply.text,), said) if said else 0.0))
-    scores = [score for _, score in rows]
-    interval = interval_of_sums([u for u, _ in rows], [scores, [1] * len(rows)], lambda s: s[:, 0] / s[:, 1], seed)
-    return {
-        'mean_score': round(float(np.mean(scores)), 4) if rows else None,
-        'of': len(rows),
-        'confidence_95': interval and [round(value, 4) for value in interval],
-        'made_by': judge.made_by,
-    }
+    return judge.mean([score for _, score in rows], [unit for unit, _ in rows], seed)
 
 
 def _sections(figures: dict[str, Any]) -> list[pages.Section]:

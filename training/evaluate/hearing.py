@@ -14,7 +14,6 @@ from audio_interaction_ros.audio import CHUNK_S, CHUNK_SAMPLES, SAMPLE_RATE_HZ
 from audio_interaction_ros.audio.chunker import level_dbfs
 from audio_interaction_ros.audio.formats import Samples
 from audio_interaction_ros.audio.logmel import HISTORY_SAMPLES
-from audio_interaction_ros.audio.timeline import NS_PER_SAMPLE
 from audio_interaction_ros.model.checkpoint import DecoderHalf, EncoderHalf
 from audio_interaction_ros.model.precision import open_halves, require_device
 from audio_interaction_ros.streaming.fifo import ChunkQueue, EncodedChunk
@@ -64,6 +63,13 @@ class Heard:
         """Return the highest P(response) of the decisions that end in one of `chunks`; 0 where there is none."""
         return max((d.probability for d in self.decisions if d.chunk.index in chunks), default=0.0)
 
+    def highest_between(self, after_s: float, until_s: float) -> float:
+        """Return the highest P(response) of the decisions made after `after_s` and until `until_s`; 0 without any.
+
+        Both are seconds from the start of the stream.
+        """
+        return max((d.probability for d in self.decisions if after_s < end_s(d) <= until_s), default=0.0)
+
 
 def end_s(decision: Decision) -> float:
     """Return when a decision could be made: the end of its newest chunk, in seconds from the start of the stream."""
@@ -112,9 +118,8 @@ class Listener:
             mel = encoder.logmel(waveform.to(device), history.to(device), peak.to(device))
             history, peak = waveform[-HISTORY_SAMPLES:], mel.amax().maximum(peak.to(device))
             for number, vectors in enumerate(encoder.encode_mel(mel)):
-                at = first + number * CHUNK_SAMPLES
                 chunk = piece[number * CHUNK_SAMPLES : (number + 1) * CHUNK_SAMPLES]
-                yield EncodedChunk(0, at // CHUNK_SAMPLES, at, 0, at * NS_PER_SAMPLE, level_dbfs(chunk), vectors)
+                yield EncodedChunk.unbroken(first // CHUNK_SAMPLES + number, vectors, level_dbfs(chunk))
 
     def hear(
         self,

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from training.evaluate import EvaluationError
+from training.evaluate.trials import share
 from training.llm import LlmClient, LlmSettings
 from training.scenes.prompts import fill
 
@@ -38,6 +41,14 @@ class Judge:
     def made_by(self) -> str:
         """Return the name of the model that judges."""
         return self._client.made_by
+
+    def mean(self, scores: Sequence[float], units: Sequence[str], seed: int) -> dict[str, Any]:
+        """Return the mean of scores that this judge gave: {mean_score, of, confidence_95, made_by}.
+
+        A bootstrap draws whole `units`, of which there is one for each score.
+        """
+        found = share(scores, units, seed)
+        return {'mean_score': found.pop('share'), **found, 'made_by': self.made_by}
 
     def score(self, heard: str, references: tuple[str, ...], said: str) -> float:
         """Return 0, 0.5 or 1 for an answer. Raises LlmError when the model gives no usable verdict."""

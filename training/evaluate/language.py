@@ -13,7 +13,7 @@ from whisper_normalizer.english import EnglishTextNormalizer
 
 from training.evaluate.hearing import end_s, language_of
 from training.evaluate.replies import Comparison, ReplyResult, instruction
-from training.metrics import interval_of_sums, interval_of_values
+from training.metrics import interval_of_sums, interval_of_values, ratio, rounded
 
 TRANSCRIBED = ('dictation', 'captions', 'command words')
 _BLEU_RESAMPLES = 200  # each is a whole corpus score
@@ -54,11 +54,11 @@ def word_error_rate(comparisons: Sequence[Comparison], seed: int) -> dict[str, A
     """Return {wer, words, confidence_95} over the sub-tasks that write down what is said (jiwer)."""
     rows = [(c.stream.id, counts) for c in comparisons if (counts := word_errors(c)) is not None]
     errors, words = [counts[0] for _, counts in rows], [counts[1] for _, counts in rows]
-    interval = interval_of_sums([unit for unit, _ in rows], [errors, words], lambda s: s[:, 0] / s[:, 1], seed)
+    interval = interval_of_sums([unit for unit, _ in rows], [errors, words], ratio, seed)
     return {
         'wer': round(sum(errors) / sum(words), 4) if rows else None,
         'words': sum(words),
-        'confidence_95': interval and [round(value, 4) for value in interval],
+        'confidence_95': rounded(interval),
     }
 
 
@@ -98,5 +98,5 @@ def _bleu(rows: Sequence[tuple[str, str, str, str]], language: str, seed: int) -
     return {
         'bleu': round(score(np.arange(len(rows))), 2),
         'segments': len(rows),
-        'confidence_95': interval and [round(value, 2) for value in interval],
+        'confidence_95': rounded(interval, 2),
     }

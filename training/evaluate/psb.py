@@ -28,7 +28,6 @@ from training.evaluate.judge import Judge
 from training.evaluate.report import Evaluation, Example, rates_table, ten
 from training.evaluate.trials import Listened, Trial, by, rates, summary
 from training.html import pages
-from training.metrics import interval_of_sums
 from training.random_streams import Purpose, random_stream
 from training.render.one_clip import AFTER_S
 
@@ -148,7 +147,6 @@ def judge_stream(heard: Heard, placed: Sequence[PlacedSample], unit: str) -> tup
     for place in placed:
         first_s, last_s = place.onset / SAMPLE_RATE_HZ, place.deadline / SAMPLE_RATE_HZ
         own = [r for r in heard.responses if first_s < end_s(r.decision) <= last_s]
-        scores = [d.probability for d in heard.decisions if first_s < end_s(d) <= last_s]
         trials.append(
             Trial(
                 unit=unit,
@@ -157,7 +155,7 @@ def judge_stream(heard: Heard, placed: Sequence[PlacedSample], unit: str) -> tup
                 respond=place.row.respond,
                 answered=bool(own),
                 latency_s=end_s(own[0].decision) - first_s if own and place.row.respond else None,
-                score=max(scores, default=0.0),
+                score=heard.highest_between(first_s, last_s),
                 said=' '.join(dict.fromkeys(response.text for response in own)),
             )
         )
@@ -205,7 +203,7 @@ def evaluate_psb(
     }
     if judge is not None:
         figures['judge'] = _judged(present, trials, judge, seed)
-    shown = ten(list(zip(present, trials, strict=True)), lambda pair: pair[1].answered != pair[1].respond)
+    shown = ten(list(zip(present, trials, strict=True)), lambda pair: not pair[1].well_decided)
     examples = [_example(listener, row, _read(files[row.id]), trial, seed) for row, trial in shown]
     tables = [
         ('Single tier', rates_table(figures['by_domain'])),
@@ -264,21 +262,14 @@ def _judged(rows: Sequence[Row], trials: Sequence[Trial], judge: Judge, seed: in
         if row.respond and row.standard_answers
     ]
     units = [row.id for row in rows if row.respond and row.standard_answers]
-    interval = interval_of_sums(units, [scores, [1] * len(scores)], lambda sums: sums[:, 0] / sums[:, 1], seed)
-    return {
-        'mean_score': round(float(np.mean(scores)), 4) if scores else None,
-        'of': len(scores),
-        'confidence_95': interval and [round(value, 4) for value in interval],
-        'made_by': judge.made_by,
-    }
+    return judge.mean(scores, units, seed)
 
 
 def _example(listener: Listener, row: Row, samples: Samples, trial: Trial, seed: int) -> Example:
     stream, (place,) = lay_out([(row, samples)], seed)
-    verdict = 'right' if trial.answered == trial.respond else 'wrong'
     kind = 'respond' if row.respond else 'sound'
     return Example(
-        title=f'{row.id}, {row.description}: {"answered" if trial.answered else "silence"}, {verdict}',
+        title=f'{row.id}, {row.description}: {trial.outcome}',
         note=f'{row.domain} / {row.sub_category}',
         samples=stream,
         spans=(pages.Span(place.onset / SAMPLE_RATE_HZ, place.deadline / SAMPLE_RATE_HZ, row.description, kind),),

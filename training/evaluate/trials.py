@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from training.metrics import Interval, area_under_roc, interval_of_sums, interval_of_values
+from training.metrics import Interval, area_under_roc, interval_of_sums, interval_of_values, ratio, rounded
 
 BLOCK_S = 60.0  # of one long recording: what is resampled where there is but one
 
@@ -34,6 +34,16 @@ class Trial:
     snr_db: float | None = None
     said: str = ''
     task: str = ''
+
+    @property
+    def well_decided(self) -> bool:
+        """Return whether there was an answer if one was deserved, and silence if not."""
+        return self.answered == self.respond
+
+    @property
+    def outcome(self) -> str:
+        """Return what there was, and whether that was right, in words: 'answered, right' and the like."""
+        return f'{"answered" if self.answered else "silence"}, {"right" if self.well_decided else "wrong"}'
 
 
 @dataclass(frozen=True)
@@ -71,12 +81,12 @@ def summary(trials: Sequence[Trial], listened: Sequence[Listened], seed: int) ->
     intervals['false_alarms_per_hour'] = interval_of_sums(
         [stretch.unit for stretch in listened],
         [[stretch.false_responses for stretch in listened], [stretch.hours for stretch in listened]],
-        _ratio,
+        ratio,
         seed,
     )
     figures['hours_listened'] = _rounded(hours)
     return figures | {
-        'confidence_95': {name: _rounded_interval(value) for name, value in intervals.items() if value},
+        'confidence_95': {name: rounded(value) for name, value in intervals.items() if value},
         'per_category': by(trials, lambda trial: trial.category, seed),
     }
 
@@ -97,17 +107,17 @@ def rates(trials: Sequence[Trial], seed: int) -> dict[str, Any]:
     """Return the figures that are defined for some trials, with their 95 % intervals under `confidence_95`."""
     figures, intervals = _rates(trials, seed)
     return {name: value for name, value in figures.items() if value is not None} | {
-        'confidence_95': {name: _rounded_interval(value) for name, value in intervals.items() if value}
+        'confidence_95': {name: rounded(value) for name, value in intervals.items() if value}
     }
 
 
-def share(values: Sequence[bool], units: Sequence[str], seed: int) -> dict[str, Any]:
-    """Return the share of `values` that are true: {share, of, confidence_95}. A bootstrap draws whole `units`."""
-    interval = interval_of_sums(units, [list(values), [1] * len(values)], _ratio, seed)
+def share(values: Sequence[float], units: Sequence[str], seed: int) -> dict[str, Any]:
+    """Return the mean of `values`, each from 0 to 1: {share, of, confidence_95}. A bootstrap draws whole `units`."""
+    interval = interval_of_sums(units, [list(values), [1] * len(values)], ratio, seed)
     return {
         'share': _rounded(float(np.mean(values)) if values else None),
         'of': len(values),
-        'confidence_95': _rounded_interval(interval),
+        'confidence_95': rounded(interval),
     }
 
 
@@ -117,7 +127,7 @@ def _rates(trials: Sequence[Trial], seed: int) -> tuple[dict[str, Any], dict[str
     alarms = [not trial.respond and trial.answered for trial in trials]
     positives = [trial.respond for trial in trials]
     negatives = [not trial.respond for trial in trials]
-    right = [trial.answered == trial.respond for trial in trials]
+    right = [trial.well_decided for trial in trials]
     # Of everything that deserved an answer: one that was not given is not correct either.
     judged = [trial.respond and (trial.correct is not None or not trial.answered) for trial in trials]
     known = any(trial.correct is not None for trial in trials)
@@ -134,12 +144,12 @@ def _rates(trials: Sequence[Trial], seed: int) -> tuple[dict[str, Any], dict[str
 
     shares: dict[str, tuple[Sequence[Sequence[float]], Callable[[np.ndarray], np.ndarray]]] = {
         'balanced_accuracy': (sums, balanced),
-        'accuracy': ([right, [1] * len(trials)], _ratio),
-        'recall': ([hits, positives], _ratio),
-        'false_positive_rate': ([alarms, negatives], _ratio),
+        'accuracy': ([right, [1] * len(trials)], ratio),
+        'recall': ([hits, positives], ratio),
+        'false_positive_rate': ([alarms, negatives], ratio),
     }
     if known:
-        shares['response_correct'] = ([correct, judged], _ratio)
+        shares['response_correct'] = ([correct, judged], ratio)
     figures: dict[str, Any] = {'trials': len(trials)}
     intervals: dict[str, Interval | None] = {}
     for name, (columns, figure) in shares.items():
@@ -159,13 +169,5 @@ def _rates(trials: Sequence[Trial], seed: int) -> tuple[dict[str, Any], dict[str
     return figures, intervals
 
 
-def _ratio(rows: np.ndarray) -> np.ndarray:
-    return rows[:, 0] / rows[:, 1]
-
-
 def _rounded(value: float | None, digits: int = 4) -> float | None:
     return None if value is None or not math.isfinite(value) else round(value, digits)
-
-
-def _rounded_interval(interval: Interval | None) -> list[float] | None:
-    return None if interval is None else [round(value, 4) for value in interval]

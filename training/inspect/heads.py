@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from training.metrics import Interval, interval_of_sums
+from training.metrics import Interval, interval_of_sums, ratio
 from training.stages.collator import Batch
 from training.stages.model import StreamModel
 
@@ -68,7 +68,7 @@ class HeadScores:
         """Return the 95 % bootstrap interval of a head's drop over all drains, over whole streams."""
         lost = self.intact[..., figure] - self.ablated[:, layer, head, :, figure]
         columns = [lost.sum(axis=1).tolist(), self.drains.sum(axis=1).tolist()]
-        return interval_of_sums(range(len(lost)), columns, lambda s: s[:, 0] / s[:, 1], seed)
+        return interval_of_sums(range(len(lost)), columns, ratio, seed)
 
 
 @contextlib.contextmanager

@@ -132,6 +132,15 @@ def test_a_judge_is_asked_when_one_is_configured_and_its_verdict_is_one_of_three
     assert asked.count('</data>') == 3  # what was said cannot end its own quotation
 
 
+def test_the_mean_of_a_judge_is_over_all_scores_with_an_interval_over_streams(tmp_path: Path):
+    judge = load_judge(judge_file(tmp_path, 'http://127.0.0.1:9'))
+    found = judge.mean([1.0, 0.5, 0.0, 0.0], ['a', 'a', 'b', 'b'], seed=1)
+    assert list(found) == ['mean_score', 'of', 'confidence_95', 'made_by']
+    assert found['mean_score'] == 0.375 and found['of'] == 4 and found['made_by'] == 'local'
+    assert found['confidence_95'] == [0.0, 0.75]  # all drawn from b, all drawn from a
+    assert judge.mean([], [], seed=1)['mean_score'] is None
+
+
 def test_a_judge_that_is_not_described_is_one_sentence(tmp_path: Path):
     (tmp_path / 'judge.yaml').write_text('model: local\n')
     for path in (tmp_path / 'judge.yaml', tmp_path / 'nowhere.yaml'):

@@ -9,6 +9,7 @@ import torch
 from audio_interaction_ros.audio import CHUNK_SAMPLES
 from audio_interaction_ros.streaming.loop import Decision, Response, encode_waveform, listen
 from tests.training.evaluate.conftest import SOUND
+from tests.training.evaluate.streams import heard as session_that_heard
 from tests.training.evaluate.streams import stream as make_stream
 from training.evaluate import EvaluationError
 from training.evaluate.hearing import NEVER, Listener, end_s
@@ -60,6 +61,14 @@ def test_an_excerpt_counts_from_its_first_sample(listener: Listener):
     whole = [r for r in heard.responses if 5 <= r.decision.chunk.index < 25]
     assert [r.text for r in part.responses] == [r.text for r in whole] and whole
     assert end_s(part.responses[0].decision) == pytest.approx(end_s(whole[0].decision) - 5 * 0.4)
+
+
+def test_the_highest_probability_of_a_window_is_of_the_decisions_made_after_its_start_and_until_its_end():
+    session = session_that_heard({}, chunks=4, probabilities={0: 0.9, 1: 0.5, 2: 0.7, 3: 0.8})
+    ends_s = [end_s(decision) for decision in session.decisions]
+    assert session.highest_between(ends_s[0], ends_s[1]) == 0.5
+    assert session.highest_between(ends_s[0], ends_s[3] - 0.1) == 0.7
+    assert session.highest_between(ends_s[3], ends_s[3] + 9.0) == 0.0
 
 
 def test_teacher_forced_probabilities_are_those_of_a_session_that_never_erred(listener: Listener):

@@ -32,6 +32,18 @@ def test_the_summary_is_the_one_worked_out_by_hand():
     assert low < figures['recall'] < high
 
 
+def test_an_outcome_says_what_there_was_and_whether_it_was_right():
+    assert [trial.outcome for trial in NIGHT] == [
+        'answered, right',
+        'answered, right',
+        'silence, wrong',
+        'silence, right',
+        'answered, wrong',
+        'silence, right',
+    ]
+    assert [trial.well_decided for trial in NIGHT] == [trial.outcome.endswith('right') for trial in NIGHT]
+
+
 def test_where_nothing_was_measured_there_is_no_figure():
     figures = summary([], [], seed=1)
     keys = ('balanced_accuracy', 'recall', 'false_positive_rate', 'false_alarms_per_hour', 'onset_to_response_s')
