@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from audio_interaction_ros.cli.timeline_view import TimelineView
 
 _START_TIMEOUT_S = 120.0
-_STALL_S = 10.0
+_STALL_S = 60.0  # without an event: a busy machine stands still for longer than one would think
 _QUIET_S = 1.5
 _LISTENERS = ('chunk_encoder', 'decoder', 'safety_alert')
 
