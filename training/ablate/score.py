@@ -23,9 +23,10 @@ from audio_interaction_ros.model.checkpoint import PROTOCOL, TOKENIZER
 from audio_interaction_ros.model.protocol import Protocol
 from training.metrics import best_threshold
 from training.recipe import StageData, TrainingRecipe
+from training.splits import SPLITS
 from training.stages import TrainingError
 from training.stages.collator import Batch, StreamCollator
-from training.stages.dataset import SPLITS, ShardDataset
+from training.stages.dataset import ShardDataset
 from training.stages.distributed import Devices
 from training.stages.model import StreamModel, build, predict
 from training.stages.run import CLASSES

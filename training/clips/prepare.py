@@ -25,8 +25,8 @@ from training.dsp.noise_beds import noise_bed
 from training.procedural.registry import ALL_TYPES
 from training.random_streams import Purpose, random_stream
 from training.sources import find_source
+from training.splits import SPLITS
 
-SPLITS = ('train', 'validation', 'test')
 # What the two noise tracks of Algorithm 4 are made of where no noise corpus is at hand.
 _EVENT_NOISE = ('crowd_murmur', 'typing', 'car_passing', 'footsteps', 'dishes')
 _AMBIENT_NOISE = ('fan', 'air_conditioner', 'mains_hum', 'wind', 'rain', 'pink_noise', 'brown_noise')

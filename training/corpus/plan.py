@@ -13,7 +13,6 @@ import numpy as np
 
 from audio_interaction_ros.audio import CHUNK_SAMPLES, SAMPLE_RATE_HZ
 from audio_interaction_ros.audio.formats import Samples
-from training.clips.prepare import SPLITS
 from training.clips.store import ClipStoreError
 from training.corpus.jobs import Workers
 from training.corpus.recipe import CorpusRecipe
@@ -31,6 +30,7 @@ from training.scripts.shelf import Shelf
 from training.speech.casting import Casting, cast
 from training.speech.espeak import Speaker
 from training.speech.spoken import Sentence, SpeechSettings, make_tts
+from training.splits import SPLITS
 
 STREAMS_A_SHARD = 48
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from audio_interaction_ros.options import add_checkpoint_option, add_device_options
 from training.evaluate import EvaluationError
+from training.splits import SPLITS
 
 if TYPE_CHECKING:
     from training.evaluate.hearing import Listener
@@ -61,7 +62,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     corpus.add_argument(
         '--split',
         default='test',
-        choices=('train', 'validation', 'test'),
+        choices=SPLITS,
         help='side of the corpus that is scored (default: %(default)s)',
     )
     corpus.add_argument(

@@ -18,9 +18,10 @@ from training.inspect.continuity import Cosines
 from training.inspect.heads import HeadScores
 from training.recipe import StageData
 from training.scripts.script import taxonomy
+from training.splits import SPLITS
 from training.stages import attention
 from training.stages.collator import StreamCollator
-from training.stages.dataset import SPLITS, ShardDataset, index_corpus
+from training.stages.dataset import ShardDataset, index_corpus
 from training.stages.model import StreamModel, heard_chunks
 
 _BATCH = 8

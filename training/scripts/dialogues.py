@@ -15,8 +15,8 @@ import numpy as np
 from training.clips.ingest import SourceFolder
 from training.clips.manifest import read_dialogues
 from training.files import whole
-from training.sources.base import SPLITS
 from training.sources.text import Dialogue, Turn
+from training.splits import SPLITS
 
 LONGEST_CHARACTERS = {'en': 160, 'zh': 50}  # of a turn: some ten seconds
 MOST_ROUNDS = 3
@@ -63,7 +63,7 @@ def make_dialogues(part: DialoguesPart) -> int:
         return 0
     folder = dialogues_folder(part.source.corpus)
     folder.mkdir(parents=True, exist_ok=True)
-    sorts = [(split, length) for split in sorted(set(SPLITS.values())) for length in _LENGTHS]
+    sorts = [(split, length) for split in SPLITS for length in _LENGTHS]
     begins: dict[tuple[str, str], list[int]] = {sort: [] for sort in sorts}
     paths = {sort: folder / f'{part.source.name}.{".".join(sort)}.jsonl' for sort in sorts}
     with ExitStack() as stack:

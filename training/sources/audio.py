@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from training.sources.base import SPLITS, ClipSource, Item, SourceError
+from training.sources.base import PUBLISHED_SPLITS, ClipSource, Item, SourceError
 
 FMA_SIZES = ('fma_full', 'fma_large', 'fma_medium', 'fma_small')  # the first is whole tracks, the others 30 s of them
 SOUND_FILES = ('.wav', '.flac', '.mp3', '.ogg', '.opus')
@@ -50,7 +50,7 @@ def read_fma(folder: Path) -> Iterator[Item]:
                 source_id=name,
                 recording=f'fma:artist:{artist_id}',
                 category=genre.lower() or 'music',
-                split=SPLITS[split],
+                split=PUBLISHED_SPLITS[split],
                 licence=licence or None,
                 attribution=f'"{title}" by {artist}, Free Music Archive track {int(row[0])}',
             )

@@ -20,14 +20,14 @@ from audio_interaction_ros.audio.formats import Samples
 from audio_interaction_ros.audio.resample import to_mono_16k
 from training.errors import CorpusError
 from training.sources.clip_library import VALIDATION_SHARE
+from training.splits import Split
 
 TEST_SHARE = 0.1  # of the recordings whose publisher gives no split; taken from the held-out fifth of `Clip.validation`
 READ_CHARACTERS = 1 << 20  # of a JSON file at a time
 LONGEST_RECORD_CHARACTERS = 1 << 26  # one recording of GigaSpeech has a few million
 
 Family = Literal['speech', 'audio', 'acoustic event', 'noise', 'text']
-Split = Literal['train', 'validation', 'test']
-SPLITS: Mapping[str, Split] = {  # publishers' words for it
+PUBLISHED_SPLITS: Mapping[str, Split] = {  # by the words that publishers have for them
     **dict.fromkeys(('train', 'training', 'train_covost', 'tr'), 'train'),
     **dict.fromkeys(('validation', 'dev', 'cv'), 'validation'),
     **dict.fromkeys(('test', 'tt'), 'test'),

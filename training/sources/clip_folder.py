@@ -9,8 +9,9 @@ import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from training.sources.base import ClipSource, Item, SourceError, Split
+from training.sources.base import ClipSource, Item, SourceError
 from training.sources.clip_library import Clip, ClipLibraryError, load_library
+from training.splits import Split
 
 
 def _split(clip: Clip) -> Split | None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from lhotse.recipes.musan import prepare_musan
 
-from training.sources.base import SPLITS, ClipSource, Item, SourceError, read_table
+from training.sources.base import PUBLISHED_SPLITS, ClipSource, Item, SourceError, read_table
 
 FREESOUND_NAME = re.compile(r'(?P<kind>.+)_Freesound_validated_(?P<id>\w+)_\d+')
 YOUTUBE_NAME = re.compile(r'[\w-]{11}')
@@ -55,7 +55,7 @@ def read_wham(folder: Path) -> Iterator[Item]:
                 source_id=name,
                 recording=f'wham:{row["File ID"]}',
                 category='noise',
-                split=SPLITS[part],
+                split=PUBLISHED_SPLITS[part],
                 respond=False,
             )
 

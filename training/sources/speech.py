@@ -13,7 +13,8 @@ from lhotse.recipes.aishell import prepare_aishell
 from lhotse.recipes.gigaspeech import parse_utterance as parse_gigaspeech
 from lhotse.recipes.librispeech import parse_utterance as parse_librispeech
 
-from training.sources.base import SPLITS, ClipSource, Item, Split, read_json, read_table
+from training.sources.base import PUBLISHED_SPLITS, ClipSource, Item, read_json, read_table
+from training.splits import Split
 
 NOT_SPEECH = frozenset({'<SIL>', '<MUSIC>', '<NOISE>', '<OTHER>'})  # whole GigaSpeech utterances that are no words
 PUNCTUATION = {' <COMMA>': ',', ' <PERIOD>': '.', ' <QUESTIONMARK>': '?', ' <EXCLAMATIONPOINT>': '!'}
@@ -44,7 +45,7 @@ def read_librispeech(folder: Path) -> Iterator[Item]:
     """
     for transcript in sorted(folder.glob('*-*/*/*/*.trans.txt')):
         part = folder / transcript.relative_to(folder).parts[0]
-        split = SPLITS[part.name.split('-')[0]]
+        split = PUBLISHED_SPLITS[part.name.split('-')[0]]
         for line in transcript.read_text(encoding='utf-8').splitlines():
             pair = parse_librispeech(part, line, {})
             if pair is not None:  # else the recipe has logged which file is not there
@@ -93,7 +94,7 @@ def read_voxpopuli(folder: Path) -> Iterator[Item]:
                 source_id=row['id'],
                 recording=f'voxpopuli:{speaker or row["id"].split(f"-{language}_")[0]}',
                 category='speech',
-                split=SPLITS[row['split']],
+                split=PUBLISHED_SPLITS[row['split']],
                 language=language,
                 text=row['normalized_text'],
                 speaker=speaker,
@@ -110,7 +111,7 @@ def read_aishell(folder: Path) -> Iterator[Item]:
         for segment in sorted(manifests['supervisions'], key=lambda segment: segment.id):
             recording = recordings[segment.recording_id]
             speaker = f'aishell:{segment.speaker}'
-            yield _utterance(recording, segment, recording=speaker, split=SPLITS[part], language='zh')
+            yield _utterance(recording, segment, recording=speaker, split=PUBLISHED_SPLITS[part], language='zh')
 
 
 def read_commonvoice(folder: Path) -> Iterator[Item]:
@@ -122,7 +123,7 @@ def read_commonvoice(folder: Path) -> Iterator[Item]:
     for part in ('train', 'dev', 'test'):
         for table in sorted(folder.glob(f'*/{part}.tsv')):
             for row in read_table(table, ['client_id', 'path', 'sentence'], **UNQUOTED):
-                yield _commonvoice_clip(table.parent, row, SPLITS[part])
+                yield _commonvoice_clip(table.parent, row, PUBLISHED_SPLITS[part])
 
 
 def _commonvoice_clip(folder: Path, row: dict[str, str], split: Split, **more: Any) -> Item:
@@ -148,9 +149,9 @@ def read_covost(folder: Path, source: str, target: str) -> Iterator[Item]:
     table = folder / source / f'covost_v2.{source}_{target}.tsv'
     escaped = {**UNQUOTED, 'escapechar': '\\'}
     translations = {
-        row['path']: (row['translation'], SPLITS[row['split']])
+        row['path']: (row['translation'], PUBLISHED_SPLITS[row['split']])
         for row in read_table(table, ['path', 'translation', 'split'], **escaped)
-        if row['split'] in SPLITS
+        if row['split'] in PUBLISHED_SPLITS
     }
     for row in read_table(table.with_name('validated.tsv'), ['client_id', 'path', 'sentence'], **escaped):
         if row['path'] in translations:

@@ -14,7 +14,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from training.sources.base import SPLITS, Source, SourceError, Split, read_json, split_of
+from training.sources.base import PUBLISHED_SPLITS, Source, SourceError, read_json, split_of
+from training.splits import Split
 
 JsonRecord = dict[str, Any]
 TurnRole = Literal['user', 'assistant']
@@ -115,7 +116,7 @@ class TextSource(Source):
                 f'download it again from {self.homepage}'
             ) from error
         words = path.name.split('.') if self.split_in_name else ()
-        stated = next((SPLITS[word] for word in words if word in SPLITS), None)
+        stated = next((PUBLISHED_SPLITS[word] for word in words if word in PUBLISHED_SPLITS), None)
         try:
             return Dialogue.model_validate(
                 {

@@ -29,10 +29,10 @@ from training.files import write_whole
 from training.labels import VECTOR_SAMPLES
 from training.recipe import StageData
 from training.scripts.script import taxonomy
+from training.splits import SPLITS
 from training.stages import TrainingError
 from training.streams import Stream
 
-SPLITS = ('train', 'validation', 'test')
 ROW = np.dtype(
     [
         ('shard', 'i4'),
