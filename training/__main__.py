@@ -14,6 +14,7 @@ from training.ablate import command as ablate_command
 from training.corpus import command as corpus_command
 from training.evaluate import command as evaluate_command
 from training.inspect import command as inspect_command
+from training.parts import command as parts_command
 from training.stages import command as stages_command
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
@@ -32,6 +33,7 @@ def main(argv: list[str] | None = None) -> int:
         '  python -m training inspect --checkpoint checkpoints/embedded --corpus corpus\n'
         '  python -m training ablate --hours 5 --steps 200 --out ablation\n'
         '  python -m training corpus build --clips ~/clips --hours 2 --out corpus\n'
+        '  python -m training parts whisper-base --out parts\n'
         "A clip library is a folder with audio files and a manifest.csv; see 'Clip libraries' in docs/training.md.",
     )
     commands = parser.add_subparsers(dest='command', required=True)
@@ -48,6 +50,7 @@ def main(argv: list[str] | None = None) -> int:
         '--clips', type=Path, required=True, help='clip library whose held-out recordings are used'
     )
     corpus_command.add_parser(commands)
+    parts_command.add_parser(commands)
     evaluate_command.add_parser(commands)
     ablate_parser = commands.add_parser(
         'ablate', help='measure what each part of the method is worth; run again to resume'
@@ -71,6 +74,8 @@ def main(argv: list[str] | None = None) -> int:
             return ablate_command.run(options)
         elif options.command == 'corpus':
             return corpus_command.run(options)
+        elif options.command == 'parts':
+            return parts_command.run(options)
         else:
             from training.render.demo_scene import make_scene
 
@@ -110,6 +115,7 @@ def _mendable() -> tuple[type[Exception], ...]:
     from training.errors import CorpusError
     from training.evaluate import EvaluationError
     from training.inspect import InspectionError
+    from training.parts import PartsError
     from training.recipe_file import RecipeError
     from training.sources.clip_library import ClipLibraryError
     from training.speech.voices import SpeechError
@@ -122,6 +128,7 @@ def _mendable() -> tuple[type[Exception], ...]:
         CorpusError,
         EvaluationError,
         InspectionError,
+        PartsError,
         RecipeError,
         SpeechError,
         TrainingError,
