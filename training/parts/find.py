@@ -87,8 +87,8 @@ def _local(part: Part, path: Path, scratch: Path) -> Found:
     for pattern in _WEIGHTS:
         weights = sorted(folder.glob(pattern))
         if len(weights) > 1 and pattern != _WEIGHTS[0]:
-            names = ', '.join(file.name for file in weights)
-            raise PartsError(f"'{folder}' has several files of weights ({names}); give one of them")
+            several = ', '.join(file.name for file in weights)
+            raise PartsError(f"'{folder}' has several files of weights ({several}); give one of them")
         if weights:
             names = KOKORO_FILES if part.kind == 'kokoro' else TOKENIZER_FILES
             return Found(tuple(weights), _existing(folder, names), f'a directory of yours, {folder.name}')

@@ -203,6 +203,14 @@ def test_weights_under_the_wrong_name_are_told_their_own(known, whisper, tmp_pat
     assert said.endswith('is not whisper-other: its tensors are those of whisper-mini; ask for it by that name')
 
 
+def test_a_directory_with_several_models_asks_for_one(known, whisper, tmp_path, capsys):
+    for name in ('base.pt', 'mini.pt'):
+        as_openai(whisper.state_dict(), tmp_path / name)
+    code, _, said = _run(capsys, f'whisper-mini={tmp_path}', '--out', tmp_path / 'out')
+    assert code == 2
+    assert said.endswith('has several files of weights (base.pt, mini.pt); give one of them')
+
+
 def test_a_layout_of_another_part_is_refused(known, whisper, tmp_path, capsys):
     file = as_openai(whisper.state_dict(), tmp_path / 'mini.pt')
     code, _, said = _run(capsys, f'llama-mini={file}', '--out', tmp_path / 'out')
