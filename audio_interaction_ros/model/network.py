@@ -9,11 +9,65 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from audio_interaction_ros.model.shapes import AudioConfig, TextConfig
+
+
+@dataclass(frozen=True)
+class LeftContext:
+    """A `LeftContext` holds what the next chunks of some streams attend to besides themselves.
+
+    `keys`, `values`: for each layer [streams, chunks, heads, frames, head_dim] of the newest chunks, as many as there
+    were, at most `left_context_chunks`.
+    """
+
+    keys: tuple[Tensor, ...]
+    values: tuple[Tensor, ...]
+
+    @property
+    def chunks(self) -> int:
+        """Return how many chunks of each stream are held."""
+        return self.keys[0].shape[1]
+
+
+class _Windows:
+    """Windows give every chunk of a pass the keys and values of the chunks that it attends to, its own last.
+
+    The chunks of each of `streams` follow one another, and follow what is in `left`. A window has `reach` chunks before
+    the own; `seen`, bool [streams × chunks, reach + 1], is False where one is of another stream or of none, None where
+    all count. Of each layer the newest `keep` chunks go to `keys` and `values`.
+    """
+
+    def __init__(self, streams: int, reach: int, seen: Tensor | None, left: LeftContext | None, keep: int) -> None:
+        self._streams, self._reach, self._seen, self._left, self._keep = streams, reach, seen, left, keep
+        self.keys: list[Tensor] = []
+        self.values: list[Tensor] = []
+
+    def of(self, number: int, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Return keys, values and mask of layer `number` for [streams × chunks, heads, frames, head_dim]."""
+        past = (None, None) if self._left is None else (self._left.keys[number], self._left.values[number])
+        keys, values = self._widened(key, past[0], self.keys), self._widened(value, past[1], self.values)
+        mask = None
+        if self._seen is not None:
+            mask = self._seen.repeat_interleave(key.shape[2], dim=1)[:, None, None]
+        return keys, values, mask
+
+    def _widened(self, new: Tensor, past: Tensor | None, kept: list[Tensor]) -> Tensor:
+        chunks = new.unflatten(0, (self._streams, -1))
+        before = self._reach
+        if past is not None:
+            before -= past.shape[1]
+            chunks = torch.cat([past, chunks], dim=1)
+        if self._keep:
+            kept.append(chunks[:, -self._keep :].clone())  # what is cached must not hold on to a whole pass
+        if before:
+            chunks = torch.cat([chunks.new_zeros(len(chunks), before, *chunks.shape[2:]), chunks], dim=1)
+        windows = chunks.unfold(1, self._reach + 1, 1)  # [streams, chunks, heads, frames, head_dim, reach + 1]
+        return windows.movedim(-1, 3).flatten(3, 4).flatten(0, 1)
 
 
 class _AudioAttention(nn.Module):
@@ -25,13 +79,16 @@ class _AudioAttention(nn.Module):
         self.q_proj = nn.Linear(width, width)
         self.out_proj = nn.Linear(width, width)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, number: int, windows: _Windows | None) -> Tensor:
         batch, time, width = x.shape
         query, key, value = (
             projection(x).view(batch, time, self.num_heads, -1).transpose(1, 2)
             for projection in (self.q_proj, self.k_proj, self.v_proj)
         )
-        mixed = nn.functional.scaled_dot_product_attention(query, key, value)
+        mask = None
+        if windows is not None:
+            key, value, mask = windows.of(number, key, value)
+        mixed = nn.functional.scaled_dot_product_attention(query, key, value, attn_mask=mask)
         projected: Tensor = self.out_proj(mixed.transpose(1, 2).reshape(batch, time, width))
         return projected
 
@@ -45,15 +102,20 @@ class _AudioLayer(nn.Module):
         self.fc2 = nn.Linear(config.encoder_ffn_dim, config.d_model)
         self.final_layer_norm = nn.LayerNorm(config.d_model)
 
-    def forward(self, x: Tensor) -> Tensor:
-        x = x + self.self_attn(self.self_attn_layer_norm(x))
+    def forward(self, x: Tensor, number: int, windows: _Windows | None) -> Tensor:
+        x = x + self.self_attn(self.self_attn_layer_norm(x), number, windows)
         widened = nn.functional.gelu(self.fc1(self.final_layer_norm(x)))
         x = x + self.fc2(widened)
         return x
 
 
 class AudioTower(nn.Module):
-    """An `AudioTower` is `Qwen2_5OmniAudioEncoder` with the chunks as the batch: no chunk sees another (paper §5.3)."""
+    """An `AudioTower` is `Qwen2_5OmniAudioEncoder` with the chunks as the batch: no chunk sees another (paper §5.3).
+
+    With `left_context_chunks`, a chunk also attends to so many before it, in every layer. Each chunk has positions of
+    its own, the same in all: the chunks that it sees are told apart by what is in them. With `layer_mix`, the softmax
+    of `layer_weights` weighs the outputs of the convolutions and of every layer, and their sum is what is projected.
+    """
 
     def __init__(self, config: AudioConfig) -> None:
         super().__init__()
@@ -64,6 +126,8 @@ class AudioTower(nn.Module):
         self.register_buffer('positions', positions, persistent=False)
         self.audio_bos_eos_token = nn.Embedding(2, config.output_dim)  # not used; part of the weights
         self.layers = nn.ModuleList(_AudioLayer(config) for _ in range(config.encoder_layers))
+        if config.layer_mix:
+            self.layer_weights = nn.Parameter(torch.zeros(1 + config.encoder_layers))
         self.ln_post = nn.LayerNorm(config.d_model)
         self.avg_pooler = nn.AvgPool1d(2, stride=2)
         self.proj = nn.Linear(config.d_model, config.output_dim)
@@ -83,15 +147,52 @@ class AudioTower(nn.Module):
         """Return in which numbers it computes."""
         return self.conv1.weight.dtype
 
-    def encode_chunks(self, mel: Tensor) -> Tensor:
-        """Encode log-mel, float32 [chunks, mel_bins, frames], as [chunks, frames / 4, output_dim]."""
+    def encode_chunks(self, mel: Tensor, before: Tensor) -> Tensor:
+        """Encode log-mel, float32 [chunks, mel_bins, frames], as [chunks, frames / 4, output_dim].
+
+        `before`, int64 [chunks]: how many chunks of its own stream stand right before each. Without
+        `left_context_chunks` it has no effect.
+        """
+        reach = min(self.config.left_context_chunks, len(mel) - 1)
+        if reach <= 0:
+            return self._encode(mel, None)
+        back = torch.arange(reach, -1, -1, device=mel.device)
+        return self._encode(mel, _Windows(1, reach, before[:, None] >= back, None, keep=0))
+
+    def encode_streams(self, mel: Tensor) -> Tensor:
+        """Encode whole streams, [streams, chunks, mel_bins, frames], as [streams, chunks, frames / 4, output_dim]."""
+        before = torch.arange(mel.shape[1], device=mel.device).repeat(len(mel))
+        return self.encode_chunks(mel.flatten(0, 1), before).unflatten(0, mel.shape[:2])
+
+    def encode_next(self, mel: Tensor, left: LeftContext | None) -> tuple[Tensor, LeftContext | None]:
+        """Encode chunks that follow `left`, shapes as for `encode_streams`; return the context of the next ones too.
+
+        `left` is None at the beginning of the streams, and always without `left_context_chunks`.
+        """
+        streams, chunks = mel.shape[:2]
+        most = self.config.left_context_chunks
+        if not most:
+            return self.encode_streams(mel), None
+        known = 0 if left is None else left.chunks
+        reach, seen = min(most, known + chunks - 1), None
+        if known < reach:
+            before = known + torch.arange(chunks, device=mel.device).repeat(streams)
+            seen = before[:, None] >= torch.arange(reach, -1, -1, device=mel.device)
+        windows = _Windows(streams, reach, seen, left, most)
+        vectors = self._encode(mel.flatten(0, 1), windows).unflatten(0, (streams, chunks))
+        return vectors, LeftContext(tuple(windows.keys), tuple(windows.values))
+
+    def _encode(self, mel: Tensor, windows: _Windows | None) -> Tensor:
         x = nn.functional.gelu(self.conv1(mel.to(self.dtype)))
         x = nn.functional.gelu(self.conv2(x)).transpose(1, 2)
         x = x + self.positions[: x.shape[1]].to(x.dtype)
-        for layer in self.layers:
-            x = layer(x)
-        x = self.avg_pooler(x.transpose(1, 2)).transpose(1, 2)
-        projected: Tensor = self.proj(self.ln_post(x))
+        shares = self.layer_weights.softmax(0) if self.config.layer_mix else None
+        mixed = x if shares is None else shares[0] * x
+        for number, layer in enumerate(self.layers):
+            x = layer(x, number, windows)
+            mixed = x if shares is None else mixed + shares[1 + number] * x
+        pooled = self.avg_pooler(mixed.transpose(1, 2)).transpose(1, 2)
+        projected: Tensor = self.proj(self.ln_post(pooled))
         return projected
 
 

@@ -8,7 +8,12 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
 class AudioConfig(BaseModel):
-    """An `AudioConfig` is what has an effect of `Qwen2_5OmniAudioEncoderConfig`, with transformers' defaults."""
+    """An `AudioConfig` is what has an effect of `Qwen2_5OmniAudioEncoderConfig`, with transformers' defaults.
+
+    Two settings are this package's own. `layer_mix`: what is projected is a learned weighted sum of the outputs of the
+    convolutions and of all layers, not the last layer's alone. `left_context_chunks`: how many chunks before its own a
+    chunk attends to; 0 is the paper's.
+    """
 
     model_config = ConfigDict(frozen=True, extra='ignore')
 
@@ -22,6 +27,8 @@ class AudioConfig(BaseModel):
     output_dim: int = Field(default=3_584, ge=1)
     activation_function: Literal['gelu'] = 'gelu'
     scale_embedding: Literal[False] = False
+    layer_mix: bool = False
+    left_context_chunks: int = Field(default=0, ge=0)
 
     @model_validator(mode='after')
     def _heads_divide(self) -> AudioConfig:

@@ -45,7 +45,7 @@ def test_the_audio_tower_has_the_names_and_the_numbers_of_the_stock_one():
                 for chunk in mel
             ]
         ).view(3, 10, 40)
-        assert torch.allclose(ours.encode_chunks(mel), expected, atol=1e-5)
+        assert torch.allclose(ours.encode_streams(mel[None])[0], expected, atol=1e-5)
 
 
 @pytest.mark.parametrize('text', TEXTS)

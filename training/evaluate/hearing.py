@@ -13,8 +13,8 @@ import torch
 from audio_interaction_ros.audio import CHUNK_S, CHUNK_SAMPLES, SAMPLE_RATE_HZ
 from audio_interaction_ros.audio.chunker import level_dbfs
 from audio_interaction_ros.audio.formats import Samples
-from audio_interaction_ros.audio.logmel import HISTORY_SAMPLES
 from audio_interaction_ros.model.checkpoint import DecoderHalf, EncoderHalf
+from audio_interaction_ros.model.encoder import StreamingEncoder
 from audio_interaction_ros.model.precision import open_halves, require_device
 from audio_interaction_ros.streaming.fifo import ChunkQueue, EncodedChunk
 from audio_interaction_ros.streaming.loop import Decision, ListeningLoop, Response, make_session
@@ -109,15 +109,10 @@ class Listener:
         it).
         """
         samples = np.pad(samples, (0, -len(samples) % CHUNK_SAMPLES)).astype(np.float32, copy=False)
-        encoder = self.encoder.encoder
-        history, peak = torch.zeros(HISTORY_SAMPLES), torch.tensor(-torch.inf)
+        streaming = StreamingEncoder(self.encoder.encoder)
         for first in range(0, len(samples), _CHUNKS_A_BATCH * CHUNK_SAMPLES):
             piece = samples[first : first + _CHUNKS_A_BATCH * CHUNK_SAMPLES]
-            waveform = torch.from_numpy(piece)
-            device = encoder.audio_tower.device
-            mel = encoder.logmel(waveform.to(device), history.to(device), peak.to(device))
-            history, peak = waveform[-HISTORY_SAMPLES:], mel.amax().maximum(peak.to(device))
-            for number, vectors in enumerate(encoder.encode_mel(mel)):
+            for number, vectors in enumerate(streaming.encode_all(torch.from_numpy(piece))):
                 chunk = piece[number * CHUNK_SAMPLES : (number + 1) * CHUNK_SAMPLES]
                 yield EncodedChunk.unbroken(first // CHUNK_SAMPLES + number, vectors, level_dbfs(chunk))
 

@@ -115,9 +115,9 @@ def _listening(model: StreamModel, batch: Batch, note: Callable[[str, Tensor], N
     """Within, `note` gets the vectors of every chunk, [n, frames, dim], as each place computes them."""
     tower, layers = model.audio_tower, model.language_model.model.layers
 
-    def entering(module: nn.Module, place: str, across: bool = False) -> RemovableHandle:
+    def entering(module: nn.Module, place: str) -> RemovableHandle:
         def hook(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-            note(place, inputs[0].transpose(1, 2) if across else inputs[0])
+            note(place, inputs[0])
 
         return module.register_forward_pre_hook(hook)
 
@@ -128,10 +128,10 @@ def _listening(model: StreamModel, batch: Batch, note: Callable[[str, Tensor], N
 
         return layers[number].register_forward_hook(hook)
 
-    # The tower calls the parts of its layers, not the layers: each output is taken where the next part gets it.
+    # Each output is taken where the next part gets it; of the last layer as it is, for what is pooled may be a mix.
     entered = ['convolutions', *(f'encoder layer {number}' for number in range(len(tower.layers)))]
     handles = [entering(layer.self_attn_layer_norm, name) for layer, name in zip(tower.layers, entered, strict=False)]
-    handles.append(entering(tower.avg_pooler, entered[-1], across=True))
+    handles.append(tower.layers[-1].register_forward_hook(lambda _, __, vectors: note(entered[-1], vectors)))
     handles.append(entering(tower.proj, 'encoder output'))
     handles.append(tower.proj.register_forward_hook(lambda _, __, vectors: note('projector', vectors)))
     handles += [decoded(number) for number in range(len(layers))]

@@ -46,7 +46,7 @@ class ForwardOperations:
         head_dim = getattr(text, 'head_dim', None) or text.hidden_size // text.num_attention_heads
         frames = audio.n_window  # of a chunk, after the strided convolution; two of them become a vector
         convolutions = 2 * 3 * audio.d_model * (2 * frames * audio.num_mel_bins + frames * audio.d_model)
-        attention = audio.encoder_layers * 4 * frames**2 * audio.d_model
+        attention = audio.encoder_layers * 4 * frames**2 * (1 + audio.left_context_chunks) * audio.d_model
         return cls(
             per_position=2.0 * _count(model.language_model.model.layers),
             # Half of all pairs: attention looks back only.
@@ -207,7 +207,8 @@ def bytes_on_each(
     vocabulary = text.vocab_size or recipe.vocabulary_size or 0
     logits = targets * vocabulary * (2 + 4 + 4 + 4 + 2)  # bfloat16, float32, their softmax, and the gradients
     frames = stage.batch * _max_chunks(recipe) * audio.n_window
-    tower_layer = frames * 2 * (8 * audio.d_model + 2 * audio.encoder_ffn_dim)
+    # Keys and values once more for every chunk that looks back at them.
+    tower_layer = frames * 2 * ((8 + 2 * audio.left_context_chunks) * audio.d_model + 2 * audio.encoder_ffn_dim)
     tower = tower_layer * (audio.encoder_layers if 'encoder' in stage.trainable else 2)
     return {
         'weights': 2.0 * parameters,

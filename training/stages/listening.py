@@ -2,7 +2,7 @@
 
 Two heads, both thrown away afterwards, on 2-second crops: one for what sounds in the crop, one for the phoneme in every
 40 ms vector of it; frame by frame phonemes are learnt in minutes, where an alignment-free loss has not begun to learn
-in an hour. The crops are masked (SpecAugment, Park et al., 2019). Every chunk is encoded alone, as on the robot.
+in an hour. The crops are masked (SpecAugment, Park et al., 2019). Chunks are encoded as on the robot.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from audio_interaction_ros.audio.logmel import CausalLogMel
+from audio_interaction_ros.model.encoder import split_chunks
 from audio_interaction_ros.model.network import AudioTower
 from training.metrics import area_under_roc
 from training.random_streams import Purpose, random_stream, torch_seed
@@ -48,9 +49,9 @@ class ListeningModel(nn.Module):
 
         `mel` float32 [batch, mel_bins, frames], of whole chunks. The first phoneme is none.
         """
-        chunks = mel.unflatten(-1, (-1, 2 * self.audio_tower.config.n_window)).movedim(-2, -3)
+        chunks = split_chunks(mel, 2 * self.audio_tower.config.n_window)
         with short_sequences(mel.device):
-            vectors = self.audio_tower.encode_chunks(chunks.flatten(0, 1)).unflatten(0, chunks.shape[:2])
+            vectors = self.audio_tower.encode_streams(chunks)
         pooled = vectors.mean(dim=2)
         summary = torch.cat([pooled.mean(dim=1), pooled.amax(dim=1)], dim=-1)
         sounds, phones = self.sound_head(self.dropout(summary)), self.phone_head(vectors.flatten(1, 2))

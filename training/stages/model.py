@@ -40,7 +40,8 @@ class StreamModel(nn.Module):
         [n, 1 + classes] or None.
         """
         with short_sequences(mel.device):
-            vectors = self.audio_tower.encode_chunks(mel)
+            before = (batch.heard.cumsum(dim=1) - 1)[batch.heard]  # in its stream, every chunk is heard up to its end
+            vectors = self.audio_tower.encode_chunks(mel, before)
         embedded = self.language_model.get_input_embeddings()(batch.ids)
         # Cloned by the index copy: the embeddings' own gradient must not see what overwrites them.
         flat = embedded.flatten(0, 1).index_copy(0, batch.audio_at, vectors.flatten(0, 1).to(embedded.dtype))

@@ -10,10 +10,10 @@ from torch import Tensor, nn
 from training.recipe import TrainablePart
 
 EMBEDDINGS = 'language_model.model.embed_tokens.weight'
-_ADAPTER = 'audio_tower.proj.'
-# The projection lies in the tower, but is the adapter; the tower's own begin and end of audio are never used.
-_NO_ENCODER = (_ADAPTER, 'audio_tower.audio_bos_eos_token.')
-_PREFIXES: dict[TrainablePart, str] = {
+# The projection and the weights of the layers that it reads lie in the tower, but are the adapter.
+_ADAPTER = ('audio_tower.proj.', 'audio_tower.layer_weights')
+_NO_ENCODER = (*_ADAPTER, 'audio_tower.audio_bos_eos_token.')  # the tower's own begin and end of audio are never used
+_PREFIXES: dict[TrainablePart, str | tuple[str, ...]] = {
     'lm_head': 'language_model.lm_head.',
     'embeddings': EMBEDDINGS,
     'new_token_embeddings': EMBEDDINGS,

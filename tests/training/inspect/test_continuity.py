@@ -65,7 +65,7 @@ def test_a_projector_that_always_says_the_same_is_seamless_and_so_are_distant_ch
 def test_vectors_are_those_that_the_network_gives(model, mel, batch: Batch):
     found = measure(model, mel, batch)
     row_of = batch.heard.nonzero()[:, 0]
-    vectors = model.audio_tower.encode_chunks(mel)
+    vectors = model.audio_tower.encode_chunks(mel, torch.zeros(len(mel)))
     embedded = model.language_model.get_input_embeddings()(batch.ids).flatten(0, 1)
     embedded[batch.audio_at] = vectors.flatten(0, 1)
     hidden = model.language_model(

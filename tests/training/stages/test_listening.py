@@ -7,9 +7,12 @@ import pytest
 import torch
 
 from audio_interaction_ros.audio.logmel import CausalLogMel
+from audio_interaction_ros.model.network import AudioTower
+from tests.training.stages import micro
 from training.dsp.augment import at_speed
 from training.stages.augmentation import another_microphone
 from training.stages.crops import speech_crop
+from training.stages.listening import ListeningModel
 
 RATE = 16_000
 
@@ -57,3 +60,17 @@ def test_another_microphone_is_what_filtering_the_sound_would_give():
     assert torch.equal(gain_db[:, :, :1].expand_as(gain_db), gain_db)  # the same at every moment
     assert 8.0 < gain_db.abs().max() <= 12.0
     assert gain_db.diff(dim=1).abs().max() < 1.5  # from one band to the next
+
+
+def test_stage_0_hears_a_crop_as_a_stream_of_its_own():
+    audio = micro.RECIPE['audio'] | {'left_context_chunks': 1}
+    torch.manual_seed(0)
+    model = ListeningModel(AudioTower(micro.recipe(audio=audio).audio.config()), ['a', 'b'], ['p']).eval()
+    torch.nn.init.normal_(model.audio_tower.proj.weight)
+    mel = torch.randn(2, 16, 200)
+    both = model(mel)[1]
+    assert both.shape == (2, 50, 2)
+    torch.testing.assert_close(both[1], model(mel[1:])[1][0], atol=1e-5, rtol=0)
+    mel[1, :, :40] = 0.0  # its first chunk, which the second sees, and the later ones do not
+    moved = (model(mel)[1] - both).abs().amax(2).unflatten(1, (5, 10)).amax(2) > 1e-5
+    assert moved.tolist() == [[False] * 5, [True, True, False, False, False]]

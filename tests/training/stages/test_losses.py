@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
+from audio_interaction_ros.audio import CHUNK_SAMPLES
 from audio_interaction_ros.audio.logmel import CausalLogMel
+from audio_interaction_ros.model.encoder import ChunkEncoder, StreamingEncoder
 from audio_interaction_ros.model.engine import Engine
 from audio_interaction_ros.model.network import LanguageModel
 from audio_interaction_ros.model.shapes import TextConfig
@@ -40,6 +42,28 @@ def test_the_total_is_the_mean_over_all_targets_of_the_step(model, collator):
     assert float(total) == pytest.approx(float(lm + 0.5 * stream) / (texts + controls), rel=1e-6)
     assert float(got.lm) == pytest.approx(float(lm), rel=1e-6)
     assert float(got.stream) == pytest.approx(float(stream), rel=1e-6)
+
+
+@pytest.mark.parametrize('mix', [False, True])
+def test_every_chunk_is_encoded_as_the_robot_does_with_the_chunks_of_its_own_stream(collator, mix):
+    """With left context too, in a batch of streams of other lengths."""
+    audio = micro.RECIPE['audio'] | {'left_context_chunks': 2, 'layer_mix': mix, 'encoder_layers': 2}
+    torch.manual_seed(0)
+    model = build(micro.recipe(audio=audio), collator.tokenizer.get_vocab_size(), 3).eval()
+    encoder = ChunkEncoder(model.audio_tower.config)
+    encoder.audio_tower = model.audio_tower
+    for parameter in model.audio_tower.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)  # so large that it matters what is attended to
+    vectors: list[torch.Tensor] = []
+    model.audio_tower.proj.register_forward_hook(lambda _, __, out: vectors.append(out))
+    _, batch = run(model, collator, range(4))
+    assert len(set(batch.heard.sum(1).tolist())) > 1
+    streamed = []
+    for waveform, heard in zip(batch.waveforms, batch.heard, strict=True):
+        streaming = StreamingEncoder(encoder)
+        chunks = waveform.unflatten(0, (-1, CHUNK_SAMPLES))[heard]
+        streamed += [streaming.encode(chunk) for chunk in chunks]
+    torch.testing.assert_close(vectors[0].detach(), torch.stack(streamed), atol=1e-5, rtol=1e-5)
 
 
 def test_parts_of_a_step_add_up_to_the_whole_with_the_same_gradients(model, collator):
