@@ -13,6 +13,7 @@ from training.corpus.recipe import CorpusRecipe
 from training.recipe_file import RecipeError, check_recipe, read_recipe_file
 
 STAGE_0 = 'encoder'  # the name of the stage that the paper does not have
+WHISPER_PARTS = ('whisper-tiny', 'whisper-base', 'whisper-small')
 
 
 class _Section(BaseModel):
@@ -139,6 +140,9 @@ class TrainingRecipe(_Section):
     )
     audio: AudioShapes
     text: TextShapes
+    init: str | None = Field(
+        default=None, description='the audio tower to start from: a name of WHISPER_PARTS, or a directory'
+    )
     log_mel: Literal['fixed', 'running_maximum'] = Field(
         default='fixed', description="running_maximum for an encoder that was trained on Whisper's spectrogram"
     )
@@ -170,6 +174,11 @@ class TrainingRecipe(_Section):
             )
         if self.audio.output_dim != self.text.hidden_size:
             raise ValueError('audio.output_dim and text.hidden_size differ; vectors take the place of embeddings')
+        if self.init is not None and self.log_mel != 'running_maximum':
+            raise ValueError(
+                f"init is '{self.init}' and log_mel is {self.log_mel}; such towers were trained on Whisper's log-mel, "
+                'give log_mel: running_maximum'
+            )
         names = [stage.name for stage in self.stages]
         if len(set(names)) < len(names) or STAGE_0 in names:
             raise ValueError(f"stages {names}: give each a name of its own, and none '{STAGE_0}', which is stage 0")

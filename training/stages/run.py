@@ -46,6 +46,7 @@ from training.stages.distributed import Devices
 from training.stages.listening import ListeningTask
 from training.stages.loop import StageRun, run_stage, validate
 from training.stages.model import StreamModel, build
+from training.stages.pretrained import PretrainedTower
 from training.stages.stream_task import StreamTask
 from training.stages.task import TrainingTask
 from training.streams import Role, read_streams
@@ -80,6 +81,7 @@ def train(files: Files, stop_after_s: float | None = None) -> dict[str, object]:
     recipe = load_training_recipe(files.recipe)
     if files.out is not None and recipe.chunk_samples != CHUNK_SAMPLES:
         raise RecipeError(f'chunk_ms is {recipe.chunk_ms}; this package streams {1_000 * CHUNK_S:g} ms, give that')
+    pretrained = _pretrained(recipe, files)
     devices = Devices.join()
     check_numbers(recipe, devices.world)
     deadline = time.monotonic() + stop_after_s if stop_after_s is not None else None
@@ -99,6 +101,8 @@ def train(files: Files, stop_after_s: float | None = None) -> dict[str, object]:
     for collator in collators:  # before hours are lost
         dataset.select(collator.data, 'train', recipe.max_positions)
     model, logmel = _network(recipe, files, tokenizer, len(classes))
+    if pretrained is not None:
+        pretrained.fill(model.audio_tower)
     model.to(devices.device)
     logmel.to(devices.device)
 
@@ -131,6 +135,22 @@ def train(files: Files, stop_after_s: float | None = None) -> dict[str, object]:
         _export(recipe, files, files.out, model, logmel, tokenizer, protocol, dataset, threshold)
     devices.barrier()
     return {'finished': True, 'checkpoint': str(files.out), 'response_threshold': round(threshold, 3)} | summary
+
+
+def _pretrained(recipe: TrainingRecipe, files: Files) -> PretrainedTower | None:
+    """What the audio tower starts from; None where nothing, or where a stage was finished and what it made goes on."""
+    if recipe.init is None:
+        return None
+    if files.start is not None:
+        raise RecipeError(
+            f"recipe '{recipe.name}' starts its audio tower from '{recipe.init}' and --start names '{files.start}'; "
+            'take init out of the recipe, or leave --start out'
+        )
+    if (stage_folder(files.run, recipe, 0 if recipe.encoder else 1) / WEIGHTS).exists():
+        return None
+    pretrained = PretrainedTower.open(recipe.init)
+    pretrained.require_fit(recipe)
+    return pretrained
 
 
 def stage_folder(run: Path, recipe: TrainingRecipe, number: int) -> Path:
