@@ -131,6 +131,13 @@ def test_a_tower_of_qwen_omni_is_taken_too(tmp_path):
     assert tower.proj.weight.shape == (16, 16)  # theirs leads into another language model
 
 
+def test_the_tower_of_a_checkpoint_of_this_package_is_taken_too(tiny_checkpoint):
+    given = load_encoder(tiny_checkpoint).encoder.audio_tower
+    tower = filled(recipe(tiny_checkpoint, **given.config.model_dump(include={*TINY}), left_context_chunks=2))
+    assert torch.equal(tower.layers[0].fc1.weight, given.layers[0].fc1.weight)
+    assert not torch.equal(tower.proj.weight, given.proj.weight[:16])
+
+
 @pytest.mark.parametrize(
     ('audio', 'problem'),
     [
