@@ -120,7 +120,7 @@ def _directory(init: str) -> Path:
     directory = PARTS / init if init in WHISPER_PARTS else Path(init).expanduser()
     if not any((directory / file).is_file() for file in (WEIGHTS, INDEX)):
         cure = (
-            f'write it with: python -m training parts {init} --out {directory}, or give the directory where it is'
+            f'write it with: python -m training parts {init} --out {PARTS}, or give the directory where it is'
             if init in WHISPER_PARTS
             else f'give a directory that has one, or one of {", ".join(WHISPER_PARTS)}'
         )
