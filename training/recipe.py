@@ -13,7 +13,7 @@ from training.corpus.recipe import CorpusRecipe
 from training.recipe_file import RecipeError, check_recipe, read_recipe_file
 
 STAGE_0 = 'encoder'  # the name of the stage that the paper does not have
-WHISPER_PARTS = ('whisper-tiny', 'whisper-base', 'whisper-small')
+WHISPER_PARTS = ('whisper-tiny', 'whisper-tiny.en', 'whisper-base', 'whisper-small')
 
 
 class _Section(BaseModel):
