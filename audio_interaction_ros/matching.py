@@ -50,6 +50,40 @@ def match(windows: Sequence[tuple[float, float]], moments_s: Sequence[float]) ->
     return Matches(answers, tuple(repeats), tuple(false))
 
 
+def match_named(
+    windows: Sequence[tuple[float, float]],
+    names: Sequence[str],
+    moments_s: Sequence[float],
+    said: Sequence[str],
+) -> Matches:
+    """Match as `match` does, where each window and each moment has a name.
+
+    The first moment in a window that says its name answers it, and further ones are repeats. A window in which nothing
+    says its name is answered by the first moment that says another; every other moment with another name is false.
+    """
+    answers: dict[int, int] = {}
+    repeats: list[int] = []
+    others: list[tuple[int, list[int]]] = []
+    for moment, at_s in enumerate(moments_s):
+        holding = [index for index, (after_s, until_s) in enumerate(windows) if after_s < at_s <= until_s]
+        named = [index for index in holding if names[index] == said[moment]]
+        unanswered = [index for index in named if index not in answers]
+        if unanswered:
+            answers[unanswered[0]] = moment
+        elif named:
+            repeats.append(moment)
+        else:
+            others.append((moment, holding))
+    false: list[int] = []
+    for moment, holding in others:
+        unanswered = [index for index in holding if index not in answers]
+        if unanswered:
+            answers[unanswered[0]] = moment
+        else:
+            false.append(moment)
+    return Matches(answers, tuple(repeats), tuple(false))
+
+
 def answer_window(event: SceneEvent) -> tuple[float, float]:
     """Return the seconds of the scene, (after, until], in which a response counts for an event."""
     return event.onset_s, max(event.end_s, event.onset_s + MIN_ANSWER_WINDOW_S)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import platform
+import shlex
 import signal
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from audio_interaction_ros.cli.errors import CommandError
 from audio_interaction_ros.options import add_checkpoint_option
+from audio_interaction_ros.resources import shared_path
 
 if TYPE_CHECKING:
     from audio_interaction_ros.cli.observer import Observer
@@ -31,9 +35,10 @@ Starts audio_capture, chunk_encoder, decoder and safety_alert as processes that 
 machine only. Without --mic the scene is scored against the JSON file beside it: the table at the end says which
 hazards were heard, by the model (its response) or by the alarm's signature (its alert), and what was said
 without a cause. The last line of the output is the same as one JSON object.
-"passed" in it is true when every hazard was heard, nothing else was answered, and no chunk was lost.
+"passed" in it is true when every hazard was heard by its name, nothing else was answered, no alert was raised
+without a cause, and no chunk was lost. Ctrl-C ends a scene early, with the table of what was heard up to then.
 Exit code 0: the scene was played and heard, whatever its score; with --strict: and it passed.
-Exit code 1: it could not be heard, or with --strict did not pass.
+Exit code 1: it could not be heard, or with --strict did not pass. Exit code 130: it was ended early.
 
 examples:
   audio-interaction demo
@@ -93,9 +98,10 @@ def run(arguments: argparse.Namespace) -> int:
             f'the demo needs ROS 2 and the messages of this package ({error}); run `make setup`, '
             'or build with colcon and source its setup file'
         ) from error
+    from audio_interaction_ros.audio import CHUNK_S
     from audio_interaction_ros.cli.observer import Observer
     from audio_interaction_ros.cli.processes import NodeProcesses, ros_environment
-    from audio_interaction_ros.cli.scoring import scene_start_s, score, summary
+    from audio_interaction_ros.cli.scoring import count_chunks, scene_start_s, score, summary
     from audio_interaction_ros.cli.timeline_view import TimelineView, count
     from audio_interaction_ros.safety.hazards import HazardTaxonomy, default_taxonomy_path
 
@@ -114,28 +120,38 @@ def run(arguments: argparse.Namespace) -> int:
     rclpy.init(args=[], signal_handler_options=rclpy.SignalHandlerOptions.NO)
     view = TimelineView()
     observer = Observer(view)
+    interrupted = False
     try:
         with NodeProcesses(environment) as nodes, view:
             _start(nodes, observer, view, sound, arguments.checkpoint)
             _watch(nodes, observer, sound)
-    except Exception as error:
+    except KeyboardInterrupt:
+        interrupted = True
+    except Exception:
         # An interrupt in the middle of a call into ROS can surface as that call's own failure.
-        if asked_to_end:
-            raise KeyboardInterrupt from error
-        raise
+        if not asked_to_end:
+            raise
+        interrupted = True
     finally:
         observer.close()
         rclpy.try_shutdown()
+    if interrupted and not (sound.scene and observer.decisions):
+        raise KeyboardInterrupt
     scored = None
     if sound.scene:
         taxonomy = HazardTaxonomy.load(default_taxonomy_path())
+        start_s = scene_start_s(observer.decisions)
         scored = score(
             sound.scene,
-            scene_start_s(observer.decisions),
+            start_s,
             observer.responses,
             observer.alerts,
             lambda category: taxonomy.hazard_of(category).name,
+            observer.decisions[-1].stamp_s + CHUNK_S - start_s if interrupted else math.inf,
         )
+        if interrupted:
+            view.result(scored, None, count_chunks(observer.decisions)[1])
+            raise KeyboardInterrupt
     report = summary(scored, observer.decisions, len(observer.responses), _machine(), sound.chunks)
     if scored:
         view.result(scored, report['passed'], report['chunks_lost'])
@@ -156,7 +172,6 @@ def _scene(path: Path | None) -> _Sound:
 
     from audio_interaction_ros.audio import CHUNK_S
     from audio_interaction_ros.cli.scoring import DemoScene
-    from audio_interaction_ros.resources import shared_path
 
     found = path or shared_path('demo/scene.flac')
     if found is None:
@@ -182,8 +197,18 @@ def _start(nodes: NodeProcesses, observer: Observer, view: TimelineView, sound: 
     for name in _LISTENERS:
         _wait_active(nodes, observer, name)
     view.note(f'ready after {time.monotonic() - started:.1f} s, listening to {sound.title}')
+    if (subscriber := shared_path('examples/subscriber.py')) is not None:
+        view.note(f'listen along: {_listen_along(subscriber)}')
     nodes.start('audio_capture', sound.parameters)
     _wait_active(nodes, observer, 'audio_capture')
+
+
+def _listen_along(subscriber: Path) -> str:
+    """Return the line that starts the subscriber in another terminal, in the same folder, in this domain."""
+    settings = [f'{name}={os.environ[name]}' for name in ('ROS_DOMAIN_ID', 'ROS_AUTOMATIC_DISCOVERY_RANGE')]
+    here = Path.cwd()
+    program = [Path(sys.executable), subscriber]
+    return shlex.join(settings + [str(path.relative_to(here) if here in path.parents else path) for path in program])
 
 
 def _wait_active(nodes: NodeProcesses, observer: Observer, name: str) -> None:

@@ -18,7 +18,7 @@ from audio_interaction_ros.cli.errors import CommandError
 from audio_interaction_ros.cli.scoring import HeardAlert, HeardDecision, HeardResponse, scene_start_s
 from audio_interaction_ros.cli.timeline_view import TimelineView
 from audio_interaction_ros.msg import Decision, Response, SafetyAlert
-from audio_interaction_ros.safety.policy import HeardBy
+from audio_interaction_ros.safety.policy import AlertState, HeardBy
 
 _STATES = {SafetyAlert.RAISED: 'raised', SafetyAlert.UPDATED: 'updated', SafetyAlert.CLEARED: 'cleared'}
 _SEVERITIES = {SafetyAlert.INFO: 'info', SafetyAlert.WARNING: 'warning', SafetyAlert.DANGER: 'danger'}
@@ -133,6 +133,7 @@ class Observer:
                 HeardBy(message.heard_by),
                 message.message,
                 message.response_id,
+                AlertState(message.state),
             )
         )
         self._view.alert(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,8 +12,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from audio_interaction_ros.audio import CHUNK_S
 from audio_interaction_ros.cli.errors import CommandError
-from audio_interaction_ros.matching import SceneEvent, answer_window, match
-from audio_interaction_ros.safety.policy import HeardBy
+from audio_interaction_ros.matching import SceneEvent, answer_window, match_named
+from audio_interaction_ros.safety.policy import AlertState, HeardBy
 
 
 class DemoScene(BaseModel):
@@ -78,7 +79,10 @@ class HeardResponse:
 
 @dataclass(frozen=True)
 class HeardAlert:
-    """A `HeardAlert` is one message about an alert; its stamp is the capture time of the first sound behind it."""
+    """A `HeardAlert` is one message about an alert.
+
+    Its stamp is the capture time of the first sound behind it, where the model heard it of the trigger chunk's.
+    """
 
     stamp_s: float
     received_s: float
@@ -87,6 +91,7 @@ class HeardAlert:
     heard_by: HeardBy
     message: str
     response_id: str = ''
+    state: AlertState = AlertState.RAISED
 
 
 @dataclass(frozen=True)
@@ -127,8 +132,13 @@ class Score:
 
     @property
     def false(self) -> list[HeardResponse | HeardAlert]:
-        """Return the false responses, then the false alerts."""
-        return [*self.false_responses, *self.false_alerts]
+        """Return the false responses and the false alerts in the order of time, a response before its alert."""
+        return sorted((*self.false_responses, *self.false_alerts), key=self.at_s)
+
+    @property
+    def misnamed(self) -> list[HazardOutcome]:
+        """Return the hazards whose response is about another hazard."""
+        return [outcome for outcome in self.outcomes if outcome.misnamed]
 
     @property
     def onset_to_response_s(self) -> list[float]:
@@ -163,49 +173,90 @@ def signature_alerts(alerts: Iterable[HeardAlert]) -> list[HeardAlert]:
     return found
 
 
+def is_by_signature(heard: HeardResponse | HeardAlert) -> bool:
+    """Return whether an alarm's signature, with the model or without it, is behind what was heard."""
+    return isinstance(heard, HeardAlert) and HeardBy.SIGNATURE in heard.heard_by
+
+
+def model_alerts(alerts: Iterable[HeardAlert]) -> list[HeardAlert]:
+    """Return the messages by which a response raised an alert, or opened a cleared one again, in the order given."""
+    latest: dict[str, HeardAlert] = {}
+    found = []
+    for alert in alerts:
+        before = latest.get(alert.id)
+        latest[alert.id] = alert
+        opened = before is None or before.state is AlertState.CLEARED
+        by_response = alert.response_id != (before.response_id if before else '')
+        if opened and by_response and alert.state is not AlertState.CLEARED:
+            found.append(alert)
+    return found
+
+
 def score(
     scene: DemoScene,
     start_s: float,
     responses: Iterable[HeardResponse],
     alerts: Iterable[HeardAlert],
     hazard_name: Callable[[str], str],
+    until_s: float = math.inf,
 ) -> Score:
     """Match what was heard to the hazards of the scene.
 
-    A response, in the order of arrival, counts for the hazard whose window holds its trigger chunk's end. An alert from
+    A response, in the order of arrival, counts for the hazard whose window holds its trigger chunk's end; one that
+    names the hazard goes before one that names another, which is false where another has answered. An alert from
     a signature counts for the hazard of its name in whose window lies some of the sound behind it, which is what came
-    between its stamp and its arrival. `hazard_name` gives the taxonomy's name of what a category or sentence is about.
+    between its stamp and its arrival. An alert that a response raised is false where no hazard of the alert's name has
+    its trigger chunk's end in its window. `hazard_name` gives the taxonomy's name of what a category or sentence is
+    about. Of a scene that was heard until `until_s` only, hazards that may still be heard are left out.
     """
     hazards = scene.hazards
     windows = [answer_window(hazard) for hazard in hazards]
-    responses = list(responses)
-    matches = match(windows, [response.stamp_s + CHUNK_S - start_s for response in responses])
+    names = [hazard_name(hazard.category) for hazard in hazards]
+    responses, alerts = list(responses), list(alerts)
+    matches = match_named(
+        windows,
+        names,
+        [response.stamp_s + CHUNK_S - start_s for response in responses],
+        [hazard_name(response.text) for response in responses],
+    )
     by_signature: dict[int, HeardAlert] = {}
     false_alerts = []
     for alert in signature_alerts(alerts):
-        first_s, last_s = alert.stamp_s - start_s, alert.received_s - start_s
-        behind = [
-            index
-            for index, (hazard, (after_s, until_s)) in enumerate(zip(hazards, windows, strict=True))
-            if hazard_name(hazard.category) == alert.hazard and last_s > after_s and first_s <= until_s
-        ]
+        behind = _behind(alert, alert.stamp_s - start_s, alert.received_s - start_s, names, windows)
         for index in behind:
             by_signature.setdefault(index, alert)
         if not behind:
             false_alerts.append(alert)
+    for alert in model_alerts(alerts):
+        trigger_s = alert.stamp_s + CHUNK_S - start_s
+        if not _behind(alert, trigger_s, trigger_s, names, windows):
+            false_alerts.append(alert)
     outcomes = []
     for index, hazard in enumerate(hazards):
         response = responses[matches.answers[index]] if index in matches.answers else None
-        misnamed = response is not None and hazard_name(response.text) != hazard_name(hazard.category)
-        outcomes.append(HazardOutcome(hazard, response, by_signature.get(index), misnamed))
+        misnamed = response is not None and hazard_name(response.text) != names[index]
+        outcome = HazardOutcome(hazard, response, by_signature.get(index), misnamed)
+        if outcome.heard_by or windows[index][1] <= until_s:
+            outcomes.append(outcome)
     return Score(
         scene=scene,
         start_s=start_s,
         outcomes=tuple(outcomes),
         false_responses=tuple(responses[moment] for moment in matches.false),
-        false_alerts=tuple(false_alerts),
+        false_alerts=tuple(sorted(false_alerts, key=lambda alert: alert.received_s)),
         repeats=len(matches.repeats),
     )
+
+
+def _behind(
+    alert: HeardAlert, first_s: float, last_s: float, names: list[str], windows: list[tuple[float, float]]
+) -> list[int]:
+    """The hazards of the alert's name whose windows hold some of the time from `first_s` to `last_s`."""
+    return [
+        index
+        for index, (name, (after_s, until_s)) in enumerate(zip(names, windows, strict=True))
+        if name == alert.hazard and last_s > after_s and first_s <= until_s
+    ]
 
 
 def scene_start_s(decisions: Sequence[HeardDecision]) -> float:
@@ -258,12 +309,12 @@ def summary(
     report: dict[str, Any] = {'passed': not lost}
     if score:
         report = {
-            'passed': not (score.missed or score.false_responses or score.false_alerts or lost),
+            'passed': not (score.missed or score.misnamed or score.false or lost),
             'hazards': len(score.outcomes),
             'heard': len(score.heard),
             'heard_by_model': sum(outcome.response is not None for outcome in score.outcomes),
             'heard_by_signature': sum(outcome.alert is not None for outcome in score.outcomes),
-            'misnamed': sum(outcome.misnamed for outcome in score.outcomes),
+            'misnamed': len(score.misnamed),
             'missed': [outcome.hazard.category for outcome in score.missed],
             'false_responses': len(score.false_responses),
             'false_alerts': len(score.false_alerts),
@@ -289,7 +340,8 @@ def summary(
             {
                 'at_s': round(score.at_s(heard), 3),
                 'during': score.scene.sound_at(score.at_s(heard)),
-                'heard_by': 'model' if isinstance(heard, HeardResponse) else 'signature',
+                'kind': 'response' if isinstance(heard, HeardResponse) else 'alert',
+                'heard_by': 'signature' if is_by_signature(heard) else 'model',
                 'said': heard.text if isinstance(heard, HeardResponse) else heard.message,
             }
             for heard in score.false

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from audio_interaction_ros.cli.scoring import HeardAlert, HeardResponse, Score
+from audio_interaction_ros.cli.scoring import HeardAlert, HeardResponse, Score, is_by_signature
 
 _BAR_WIDTH = 24
 _BAR_FLOOR_DBFS = -72.0
@@ -68,19 +68,20 @@ class TimelineView:
         style = 'dim red' if state == 'cleared' else 'bold white on red'
         self._console.print(Text(f'           ! {severity.upper()} {hazard} {state}: {message}', style))
 
-    def result(self, score: Score, passed: bool, chunks_lost: int) -> None:
-        """Print what was heard, missed and wrong, and whether the demo passed."""
+    def result(self, score: Score, passed: bool | None, chunks_lost: int) -> None:
+        """Print what was heard, missed and wrong, and whether the demo passed; None: it was interrupted."""
         self._console.print()
         names = [outcome.hazard.category for outcome in score.outcomes]
         width = max(map(len, [*names, 'between sounds']))
         self._console.print(Text(f'   at      {"hazard":{width}}  heard by           what was said', 'bold'))
         for outcome in score.outcomes:
-            by = ' + '.join(outcome.heard_by) or 'MISSED'
+            wrong = outcome.misnamed and outcome.alert is None
+            by = 'model, wrong name' if wrong else ' + '.join(outcome.heard_by) or 'MISSED'
             line = Text(f'{outcome.hazard.onset_s:6.1f} s  {outcome.hazard.category:{width}}  ')
-            line.append(f'{by:17}', 'green' if outcome.heard_by else 'bold red')
+            line.append(f'{by:17}', 'bold yellow' if wrong else 'green' if outcome.heard_by else 'bold red')
             if heard := outcome.response or outcome.alert:
                 line.append(f'  {_sentence(heard)}')
-            line.append('  (another hazard)' if outcome.misnamed else '', 'dim')
+            line.append('  (wrong name)' if outcome.misnamed and not wrong else '', 'dim')
             line.rstrip()
             self._console.print(line)
         if score.false:
@@ -89,19 +90,23 @@ class TimelineView:
         for heard in score.false:
             at_s = score.at_s(heard)
             line = Text(f'{at_s:6.1f} s  {score.scene.sound_at(at_s) or "between sounds":{width}}  ')
-            line.append(f'{"response" if isinstance(heard, HeardResponse) else "alert":17}', 'bold red')
+            kind = 'response' if isinstance(heard, HeardResponse) else 'alert'
+            by = 'signature' if is_by_signature(heard) else 'model'
+            line.append(f'{kind + " by " + by:17}', 'bold red')
             line.append(f'  {_sentence(heard)}')
             self._console.print(line)
         self._console.print()
         parts = [
-            f'{len(score.heard)} of {count(len(score.outcomes), "hazard")} heard',
+            f'{len(score.heard)} of {count(len(score.outcomes), "hazard")} heard'
+            + (f' ({len(score.misnamed)} by a wrong name)' if score.misnamed else ''),
             count(len(score.false_responses), 'false response'),
             count(len(score.false_alerts), 'false alert'),
             count(chunks_lost, 'chunk') + ' lost',
         ]
         line = Text('result: ', 'bold')
-        line.append('passed' if passed else 'not passed', 'bold green' if passed else 'bold yellow')
-        line.append(f' ({", ".join(parts)})')
+        verdict = 'interrupted' if passed is None else 'passed' if passed else 'not passed'
+        line.append(verdict, 'bold green' if passed else 'bold yellow')
+        line.append(f': {", ".join(parts)}')
         self._console.print(line)
 
 

@@ -157,3 +157,23 @@ def test_an_interrupted_demo_leaves_no_process(environment, scene, tiny_checkpoi
     assert demo.returncode == 130, err
     assert 'Traceback' not in err
     assert node_processes(environment['ROS_DOMAIN_ID']) == []
+
+
+def test_a_demo_ended_in_the_middle_of_its_scene_says_what_was_heard_up_to_then(environment, scene, tiny_checkpoint):
+    """Its first lines say how to listen along."""
+    demo = start(
+        environment, 'audio_interaction_ros.cli', 'demo', '--scene', str(scene), '--checkpoint', str(tiny_checkpoint)
+    )
+    shown = []
+    for line in demo.stdout:
+        shown.append(line)
+        if ' dBFS ' in line:
+            break
+    demo.send_signal(signal.SIGINT)
+    rest, err = demo.communicate()
+    assert demo.returncode == 130, err
+    assert 'result: interrupted: ' in rest.splitlines()[-1]
+    (listen_along,) = [line for line in shown if line.startswith('listen along: ')]
+    assert f'ROS_DOMAIN_ID={environment["ROS_DOMAIN_ID"]} ROS_AUTOMATIC_DISCOVERY_RANGE=' in listen_along
+    assert listen_along.endswith(' examples/subscriber.py\n')
+    assert node_processes(environment['ROS_DOMAIN_ID']) == []

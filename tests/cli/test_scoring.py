@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -14,6 +15,7 @@ from audio_interaction_ros.cli.scoring import (
     HeardResponse,
     Score,
     count_chunks,
+    model_alerts,
     scene_start_s,
     signature_alerts,
     spread,
@@ -22,7 +24,7 @@ from audio_interaction_ros.cli.scoring import (
 from audio_interaction_ros.cli.scoring import score as score_by_name
 from audio_interaction_ros.matching import SceneEvent
 from audio_interaction_ros.safety.hazards import HazardTaxonomy, default_taxonomy_path
-from audio_interaction_ros.safety.policy import HeardBy
+from audio_interaction_ros.safety.policy import AlertState, HeardBy
 
 START_S = 1_000.0
 
@@ -107,6 +109,54 @@ def test_a_response_about_another_hazard_counts_and_is_told_apart():
     assert (wrong.heard_by, wrong.misnamed) == (['model'], True)
 
 
+def test_a_response_that_names_another_hazard_is_no_repeat_but_false():
+    result = score(scene(SIREN), [response(11.0), response(13.0, text='Fire! I hear it crackling.')])
+    assert [false.text for false in result.false_responses] == ['Fire! I hear it crackling.']
+    assert result.repeats == 0
+    assert not result.outcomes[0].misnamed
+
+
+def test_the_response_that_names_a_hazard_answers_it_though_another_came_first():
+    result = score(scene(SIREN), [response(11.0, text='Fire!'), response(13.0)])
+    assert (result.outcomes[0].response.text, result.misnamed) == ('A siren!', [])
+    assert [false.text for false in result.false_responses] == ['Fire!']
+
+
+def test_an_alert_that_a_response_raised_without_a_cause_is_false_as_the_response_is():
+    explosion = response(30.0, text='An explosion!')
+    raised = alert(29.6, 30.2, 'explosion', HeardBy.MODEL, '9')
+    result = score(scene(SIREN), [response(11.0), explosion], [raised])
+    assert (result.false_responses, result.false_alerts) == ((explosion,), (raised,))
+    assert result.false == [explosion, raised]
+
+
+def test_an_alert_that_a_response_raised_for_the_hazard_it_names_is_not_false():
+    result = score(scene(SIREN), [response(11.0)], [alert(10.6, 11.1, heard_by=HeardBy.MODEL, response_id='9')])
+    assert (result.false_alerts, [outcome.heard_by for outcome in result.outcomes]) == ((), [['model']])
+
+
+def test_an_alert_of_another_name_is_false_though_a_hazard_sounds():
+    raised = alert(10.6, 11.1, 'fire', HeardBy.MODEL, '9')
+    assert score(scene(SIREN), [response(11.0, text='Fire!')], [raised]).false_alerts == (raised,)
+
+
+def test_of_an_alerts_messages_a_response_sent_those_that_raised_or_reopened_it():
+    raised = alert(10.2, 11.0, 'fire', HeardBy.MODEL, '1')
+    updated = replace(alert(12.2, 13.0, 'fire', HeardBy.MODEL, '2'), state=AlertState.UPDATED)
+    cleared = replace(updated, state=AlertState.CLEARED)
+    reopened = replace(alert(50.2, 51.0, 'fire', HeardBy.MODEL, '3'), state=AlertState.UPDATED)
+    acknowledged = replace(reopened, received_s=reopened.received_s + 1.0)
+    by_signature = alert(10.2, 11.0)
+    messages = [raised, updated, cleared, reopened, acknowledged, by_signature]
+    assert model_alerts(messages) == [raised, reopened]
+
+
+def test_of_a_scene_that_was_interrupted_hazards_that_may_still_be_heard_are_left_out():
+    both = scene(SIREN, (30.0, 38.0, 'glass_breaking', True))
+    result = score_by_name(both, START_S, [], [], str, until_s=32.0)
+    assert [outcome.hazard.category for outcome in result.missed] == ['siren']
+
+
 def test_a_hazard_is_heard_by_the_signature_of_its_alarm_without_the_model():
     result = score(scene(SIREN), [], [alert(10.2, 13.8)])
     assert [outcome.heard_by for outcome in result.outcomes] == [['signature']]
@@ -174,8 +224,8 @@ def test_the_summary_says_everything_that_went_wrong_and_when():
     assert (report['passed'], report['missed'], report['chunks_lost']) == (False, ['siren'], 2)
     assert report['each_hazard'][0]['onset_s'] == 10.0
     assert report['each_false'] == [
-        {'at_s': 30.0, 'during': '', 'heard_by': 'model', 'said': 'Fire!'},
-        {'at_s': 45.0, 'during': '', 'heard_by': 'signature', 'said': 'I hear it: siren.'},
+        {'at_s': 30.0, 'during': '', 'kind': 'response', 'heard_by': 'model', 'said': 'Fire!'},
+        {'at_s': 45.0, 'during': '', 'kind': 'alert', 'heard_by': 'signature', 'said': 'I hear it: siren.'},
     ]
 
 
@@ -184,11 +234,12 @@ def test_the_summary_says_everything_that_went_wrong_and_when():
     [
         ([], [], [decision(0)], 1),
         ([response(11.0), response(30.0)], [], [decision(0)], 1),
+        ([response(11.0, text='Fire!')], [], [decision(0)], 1),
         ([response(11.0)], [alert(30.0, 33.0)], [decision(0)], 1),
         ([response(11.0)], [], [decision(0), decision(3)], 4),
         ([response(11.0)], [], [decision(0)], 2),
     ],
-    ids=['missed', 'false response', 'false alert', 'lost in between', 'lost at the end'],
+    ids=['missed', 'false response', 'misnamed', 'false alert', 'lost in between', 'lost at the end'],
 )
 def test_one_thing_wrong_and_the_demo_has_not_passed(responses, alerts, decisions, played):
     right = summary(score(scene(SIREN), [response(11.0)]), [decision(0)], 1, 'a machine', 1)

@@ -33,19 +33,21 @@ def lines(score: Score, passed: bool, chunks_lost: int = 0) -> list[str]:
 
 def test_every_hazard_has_a_line_that_says_which_path_heard_it_or_that_it_was_missed():
     outcomes = (
-        HazardOutcome(FIRE, SAID, None),
+        HazardOutcome(FIRE, SAID, None, misnamed=True),
         HazardOutcome(ALARM, SAID, ALERTED, misnamed=True),
         HazardOutcome(ALARM, None, ALERTED),
         HazardOutcome(GLASS, None, None),
     )
     shown = lines(Score(DemoScene(events=(FIRE, ALARM, GLASS)), 0.0, outcomes, (), (), 0), False)
     assert [line.split() for line in shown if ' s  ' in line] == [
-        ['2.0', 's', 'fire', 'model', 'Fire!'],
-        ['10.0', 's', 'smoke', 'alarm', 'model', '+', 'signature', 'Fire!', '(another', 'hazard)'],
+        ['2.0', 's', 'fire', 'model,', 'wrong', 'name', 'Fire!'],
+        ['10.0', 's', 'smoke', 'alarm', 'model', '+', 'signature', 'Fire!', '(wrong', 'name)'],
         ['10.0', 's', 'smoke', 'alarm', 'signature', 'A', 'smoke', 'alarm', 'is', 'sounding.'],
         ['30.0', 's', 'glass', 'MISSED'],
     ]
-    assert shown[-1] == 'result: not passed (3 of 4 hazards heard, 0 false responses, 0 false alerts, 0 chunks lost)'
+    assert shown[-1] == (
+        'result: not passed: 3 of 4 hazards heard (2 by a wrong name), 0 false responses, 0 false alerts, 0 chunks lost'
+    )
 
 
 def test_what_was_said_without_a_cause_is_shown_with_when_and_during_which_sound():
@@ -53,14 +55,19 @@ def test_what_was_said_without_a_cause_is_shown_with_when_and_during_which_sound
     alert = HeardAlert(40.0, 44.0, 'siren-1', 'siren', HeardBy.SIGNATURE, 'A siren.')
     shown = lines(Score(DemoScene(events=(RAIN,)), 0.0, (), false, (alert,), 0), False, 1)
     assert [line.split() for line in shown if ' s  ' in line] == [
-        ['41.4', 's', 'rain', 'response', 'I', 'hear', 'fire.'],
-        ['59.4', 's', 'between', 'sounds', 'response', 'A', 'bell.'],
-        ['44.0', 's', 'rain', 'alert', 'A', 'siren.'],
+        ['41.4', 's', 'rain', 'response', 'by', 'model', 'I', 'hear', 'fire.'],
+        ['44.0', 's', 'rain', 'alert', 'by', 'signature', 'A', 'siren.'],
+        ['59.4', 's', 'between', 'sounds', 'response', 'by', 'model', 'A', 'bell.'],
     ]
-    assert shown[-1] == 'result: not passed (0 of 0 hazards heard, 2 false responses, 1 false alert, 1 chunk lost)'
+    assert shown[-1] == 'result: not passed: 0 of 0 hazards heard, 2 false responses, 1 false alert, 1 chunk lost'
 
 
 def test_a_demo_without_a_mistake_is_called_passed():
     shown = lines(Score(DemoScene(events=(FIRE,)), 0.0, (HazardOutcome(FIRE, SAID, None),), (), (), 0), True)
-    assert shown[-1] == 'result: passed (1 of 1 hazard heard, 0 false responses, 0 false alerts, 0 chunks lost)'
+    assert shown[-1] == 'result: passed: 1 of 1 hazard heard, 0 false responses, 0 false alerts, 0 chunks lost'
     assert not any('false  ' in line for line in shown[:-1])
+
+
+def test_a_demo_that_was_ended_before_the_scene_was_over_is_called_interrupted():
+    shown = lines(Score(DemoScene(events=(FIRE,)), 0.0, (HazardOutcome(FIRE, SAID, None),), (), (), 0), None)
+    assert shown[-1].startswith('result: interrupted: 1 of 1 hazard heard')
