@@ -1,7 +1,12 @@
 """Tell somebody about every safety alert, then acknowledge it, so that it is not escalated any more.
 
-ros2 launch audio_interaction_ros assistant.launch.py profile:=care
-python3 examples/acknowledge_alerts.py
+On a robot, in two terminals:
+
+    ros2 launch audio_interaction_ros assistant.launch.py profile:=care
+    python3 examples/acknowledge_alerts.py
+
+In a checkout: run `make demo`, and in another terminal `.venv/bin/python examples/acknowledge_alerts.py` with the
+settings that stand in the demo's line "listen along:".
 """
 
 from __future__ import annotations
@@ -28,14 +33,24 @@ class AlertAcknowledger(Node):
             depth=10, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL
         )
         self._told: set[str] = set()
+        self._new: dict[str, SafetyAlert] = {}  # the newest message of each alert that has not been looked at
         self._acknowledge = self.create_client(AcknowledgeAlert, 'ai/acknowledge_alert')
         self.create_subscription(SafetyAlert, 'ai/safety_alert', self._on_alert, latched)
+        self.create_timer(0.2, self._look)
 
     def _on_alert(self, alert: SafetyAlert) -> None:
-        if alert.state == SafetyAlert.CLEARED:
-            self._told.discard(alert.id)
-        if alert.acknowledged or alert.state == SafetyAlert.CLEARED or alert.id in self._told:
-            return
+        self._new[alert.id] = alert
+
+    def _look(self) -> None:
+        """Tell of what is open still. Of an alert of long ago, raised and cleared arrive at once: nothing to tell."""
+        new, self._new = self._new, {}
+        for alert in new.values():
+            if alert.state == SafetyAlert.CLEARED:
+                self._told.discard(alert.id)
+            elif not alert.acknowledged and alert.id not in self._told:
+                self._tell_and_acknowledge(alert)
+
+    def _tell_and_acknowledge(self, alert: SafetyAlert) -> None:
         self._tell(alert)
         if not self._acknowledge.service_is_ready():
             self.get_logger().error(f'{alert.id} is not acknowledged: safety_alert does not answer')
@@ -50,9 +65,8 @@ class AlertAcknowledger(Node):
         self.get_logger().warning(f'{alert.hazard}: {alert.message}')
 
     def _on_answer(self, alert_id: str, answer: Future) -> None:
+        # Not a failure where there is no such open alert any more: it was cleared while we asked.
         self.get_logger().info(f'{alert_id}: {answer.result().message}')
-        if not answer.result().success:
-            self._told.discard(alert_id)
 
 
 def main() -> None:

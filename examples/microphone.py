@@ -4,6 +4,7 @@ Whatever writes samples to a pipe can be the microphone (arecord, ffmpeg, an arr
 
     arecord -q -t raw -f S16_LE -r 48000 -c 2 | python3 examples/microphone.py --rate 48000 --channels 2
 
+In a checkout after `make setup`, write `.venv/bin/python` for `python3`.
 The rate and the number of channels are up to you: the other nodes convert. Start those one by one
 (`ros2 run audio_interaction_ros chunk_encoder`, then decoder and safety_alert), because the launch file starts
 audio_capture as well.

@@ -1,7 +1,9 @@
 """Score a bag of your robot with one checkpoint or several, to see which hears your place best.
 
-    audio-interaction record --out night                                       # on the robot
-    python examples/score_a_bag.py night night.csv embedded checkpoints/mine   # in a checkout, after `make setup-train`
+On the robot, then in a checkout after `make setup-train`:
+
+    ros2 run audio_interaction_ros audio-interaction record --out night
+    .venv/bin/python examples/score_a_bag.py night night.csv embedded checkpoints/mine
 
 The labels are a CSV file with the columns onset_s, end_s (seconds from the bag's first sound), category, and respond:
 1 where something should be said, 0 where not. docs/evaluation.md says what the figures mean.

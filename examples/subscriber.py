@@ -1,7 +1,12 @@
 """Print what the assistant says, while it says it.
 
-ros2 launch audio_interaction_ros assistant.launch.py   # in one terminal
-python3 examples/subscriber.py                          # in another
+On a robot, in two terminals:
+
+    ros2 launch audio_interaction_ros assistant.launch.py
+    python3 examples/subscriber.py
+
+In a checkout: run `make demo`, and type in another terminal the line that it prints after "listen along:"
+(`.venv/bin/python examples/subscriber.py` with the demo's ROS_DOMAIN_ID).
 """
 
 from __future__ import annotations
@@ -24,6 +29,8 @@ class Subscriber(Node):
         self.create_subscription(Response, 'ai/response', self._on_response, 10)
 
     def _on_response(self, response: Response) -> None:
+        if not response.text:
+            return  # it has just begun, or was cut short before the first word
         if not response.final:
             print(f'  {response.text} …', flush=True)  # each message replaces the one before it
             return

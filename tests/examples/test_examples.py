@@ -34,6 +34,7 @@ def test_the_subscriber_prints_a_response_as_it_grows_and_when_it_is_whole(ros, 
     publisher = ros.talk('ai/response', Response, qos.EVENTS)
 
     def shown() -> bool:
+        publisher.publish(Response(id='7-1'))  # begun, without a word
         publisher.publish(Response(id='7-1', text='Fi'))
         publisher.publish(fire(final=True))
         return '  Fi …\nFire!  [urgent, p 0.97]\n' in example.log
@@ -41,6 +42,20 @@ def test_the_subscriber_prints_a_response_as_it_grows_and_when_it_is_whole(ros, 
     ros.until(shown, example)
     assert example.end() == 0
     assert 'Traceback' not in example.log
+    assert '   …' not in example.log
+
+
+def test_the_acknowledger_started_late_says_nothing_of_an_alert_that_is_over(ros, run_python):
+    """The latched messages: of one alert raised and cleared, of another raised."""
+    ros.hear('ai/safety_alert', SafetyAlert, qos.ALERTS)
+    publisher = ros.talk('ai/safety_alert', SafetyAlert, qos.ALERTS)
+    for alert, state in (('smoke-1', 'RAISED'), ('smoke-1', 'CLEARED'), ('fire-2', 'RAISED')):
+        hazard = alert.partition('-')[0]
+        publisher.publish(SafetyAlert(id=alert, hazard=hazard, message='Look!', state=getattr(SafetyAlert, state)))
+    example = run_python(EXAMPLES / 'acknowledge_alerts.py')
+    ros.until(lambda: 'fire: Look!' in example.log, example)
+    assert 'smoke: Look!' not in example.log
+    assert example.end() == 0
 
 
 def test_the_acknowledger_tells_of_an_alert_and_acknowledges_it_once(ros, run_python):

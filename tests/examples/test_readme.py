@@ -23,6 +23,7 @@ def test_the_subscriber_prints_a_response_once_it_is_whole_and_ends_with_ctrl_c(
 
     def printed() -> bool:
         publisher.publish(Response(text='A si', emotion='urgent'))
+        publisher.publish(Response(emotion='normal', final=True, cancelled=True))  # cut short before the first word
         publisher.publish(Response(text='A siren!', emotion='urgent', final=True))
         return '[urgent] A siren!' in listener.log
 
