@@ -6,7 +6,9 @@ alarm listener; alerts are raised as `safety_alert` raises them. Only ROS is lef
 
 from __future__ import annotations
 
+import itertools
 import textwrap
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,8 +20,8 @@ from audio_interaction_ros.audio.formats import PcmFormat, Samples, read_audio_f
 from audio_interaction_ros.audio.logmel import CausalLogMel
 from audio_interaction_ros.audio.resample import to_mono_16k
 from audio_interaction_ros.audio.timeline import NS_PER_SAMPLE
-from audio_interaction_ros.cli.scoring import DemoScene
-from audio_interaction_ros.matching import Matches, SceneEvent, answer_window, match
+from audio_interaction_ros.cli.scoring import DemoScene, HazardOutcome, HeardAlert, HeardResponse, Score, score
+from audio_interaction_ros.matching import SceneEvent, answer_window
 from audio_interaction_ros.model.checkpoint import load_decoder, load_encoder
 from audio_interaction_ros.nodes.parameters import SafetyAlertParameters
 from audio_interaction_ros.safety.alarm_listener import AlarmListener
@@ -32,7 +34,7 @@ ROOT = Path(__file__).parents[2]
 CHECKPOINT = ROOT / 'checkpoints' / 'embedded'
 SCENE = ROOT / 'demo' / 'scene.flac'
 _CAPTURED_NS = 1_000_000_000  # when the scene begins; zero would be no stamp
-_COLOURS = {'answer': canvas.GREEN, 'repeat': canvas.SOFT, 'false': canvas.RED}
+_COLOURS = {'answer': canvas.GREEN, 'misnamed': canvas.AMBER, 'repeat': canvas.SOFT, 'false': canvas.RED}
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,21 @@ class Run:
     responses: tuple[tuple[float, Response], ...]
     alerts: tuple[tuple[float, Alert], ...]
     signatures: tuple[float, ...]
+
+    def score(self, scene: DemoScene) -> Score:
+        """Return the score that `audio-interaction demo` gives to this run."""
+        taxonomy = HazardTaxonomy.load(default_taxonomy_path())
+        return score(
+            scene,
+            0.0,
+            [HeardResponse(at_s - CHUNK_S, at_s, response.text) for at_s, response in self.responses],
+            [
+                HeardAlert(at_s - CHUNK_S, at_s, a.id, a.hazard, a.heard_by, a.message, a.response_id, a.state)
+                for at_s, a in self.alerts
+            ],
+            lambda text: taxonomy.hazard_of(text).name,
+            len(self.samples) / SAMPLE_RATE_HZ,
+        )
 
 
 def hear(checkpoint: Path, scene: Path, longest_s: float | None = None) -> Run:
@@ -89,7 +106,7 @@ def _alerts(samples: Samples, responses: list[tuple[float, Response]]) -> tuple[
             if abs(at_s - now_s) < CHUNK_S / 2 and response.emotion == 'urgent':
                 hazard = taxonomy.hazard_of(response.text)
                 alerts.append(
-                    (now_s, policy.heard(hazard, response.text, response.decision.probability, 'demo', now_s))
+                    (now_s, policy.heard(hazard, response.text, response.decision.probability, f'{at_s:.1f}', now_s))
                 )
         alerts += [(now_s, alert) for alert in (*policy.clear_quiet(now_s), *policy.escalate(now_s))]
     return alerts, signatures
@@ -99,10 +116,11 @@ def draw(path: Path, checkpoint: Path = CHECKPOINT, scene: Path = SCENE, longest
     """Write the picture of one run."""
     run = hear(checkpoint, scene, longest_s)
     length_s = len(run.samples) / SAMPLE_RATE_HZ
-    sounds = [event for event in DemoScene.load(scene.with_suffix('.json')).events if event.onset_s < length_s]
-    hazards = [event for event in sounds if event.hazard]
-    windows = [answer_window(hazard) for hazard in hazards]
-    answers = match(windows, [at_s for at_s, _ in run.responses])
+    described = DemoScene.load(scene.with_suffix('.json'))
+    sounds = [event for event in described.events if event.onset_s < length_s]
+    windows = [answer_window(event) for event in sounds if event.hazard]
+    scored = run.score(DemoScene(events=tuple(sounds)))
+    kinds = [_kind(at_s, scored) for at_s, _ in run.responses]
     figure = canvas.page(7.6)
     rows = figure.subplots(5, 1, sharex=True, gridspec_kw={'height_ratios': (1.0, 1.5, 1.1, 2.0, 1.1), 'hspace': 0.12})
     figure.subplots_adjust(left=0.122, right=0.985, top=0.985, bottom=0.055)
@@ -113,9 +131,9 @@ def draw(path: Path, checkpoint: Path = CHECKPOINT, scene: Path = SCENE, longest
         for start_s, end_s in windows:
             row.axvspan(start_s, end_s, color=canvas.AMBER, alpha=0.09, linewidth=0)
     _log_mel(rows[0], run.samples, length_s)
-    _sounds(rows[1], sounds, [_heard_by(number, answers, windows, run) for number in range(len(hazards))])
-    _probability(rows[2], run, answers)
-    _responses(rows[3], run, answers)
+    _sounds(rows[1], sounds, {outcome.hazard: outcome for outcome in scored.outcomes})
+    _probability(rows[2], run, kinds)
+    _responses(rows[3], run, kinds)
     _alert_bars(rows[4], run, length_s)
     rows[4].set(xlim=(0.0, length_s), xlabel='seconds of the scene')
     rows[4].spines['bottom'].set_visible(True)
@@ -123,16 +141,22 @@ def draw(path: Path, checkpoint: Path = CHECKPOINT, scene: Path = SCENE, longest
     canvas.write(figure, path)
 
 
-def _heard_by(number: int, answers: Matches, windows: list[tuple[float, float]], run: Run) -> list[str]:
-    start_s, end_s = windows[number]
-    by_model = ['the model'] if number in answers.answers else []
-    return by_model + (['its signature'] if any(start_s < at_s <= end_s for at_s in run.signatures) else [])
+def _kind(at_s: float, scored: Score) -> str:
+    """Return what the score makes of the response that was triggered at this second."""
+    for outcome in scored.outcomes:
+        if outcome.response is not None and outcome.response.received_s == at_s:
+            return 'misnamed' if outcome.misnamed else 'answer'
+    return 'false' if any(false.received_s == at_s for false in scored.false_responses) else 'repeat'
 
 
-def _kind(number: int, answers: Matches) -> str:
-    if number in answers.answers.values():
-        return 'answer'
-    return 'repeat' if number in answers.repeats else 'false'
+def _outcome(outcome: HazardOutcome | None) -> tuple[str, str]:
+    """Return the colour and the words for what became of a hazard; None: its window goes on after the end."""
+    if outcome is None or not outcome.heard_by:
+        return canvas.RED, 'missed'
+    if outcome.misnamed and outcome.alert is None:
+        return canvas.AMBER, 'heard,\nwrong name'
+    by = {'model': 'the model', 'signature': 'its signature'}
+    return canvas.GREEN, 'heard by\n' + '\nand '.join(by[path] for path in outcome.heard_by)
 
 
 def _log_mel(axes: Axes, samples: Samples, length_s: float) -> None:
@@ -143,9 +167,8 @@ def _log_mel(axes: Axes, samples: Samples, length_s: float) -> None:
     axes.set_ylim(0, 1)
 
 
-def _sounds(axes: Axes, sounds: list[SceneEvent], heard: list[list[str]]) -> None:
+def _sounds(axes: Axes, sounds: list[SceneEvent], outcomes: dict[SceneEvent, HazardOutcome]) -> None:
     """Draw hazards above with what heard them, ordinary sounds below."""
-    outcomes = iter(heard)
     for sound in sounds:
         middle = (sound.onset_s + sound.end_s) / 2
         name = textwrap.fill(sound.category, 10)
@@ -153,26 +176,31 @@ def _sounds(axes: Axes, sounds: list[SceneEvent], heard: list[list[str]]) -> Non
             axes.barh(0.9, sound.end_s - sound.onset_s, 0.5, sound.onset_s, color=canvas.GREY)
             axes.text(middle, 0.55, name, ha='center', va='top', color=canvas.SOFT, fontsize=8.5)
             continue
-        by = next(outcomes)
-        colour, outcome = (canvas.GREEN, 'heard by\n' + '\nand '.join(by)) if by else (canvas.RED, 'missed')
+        colour, outcome = _outcome(outcomes.get(sound))
         axes.barh(2.1, sound.end_s - sound.onset_s, 0.5, sound.onset_s, color=colour)
         axes.text(middle, 2.5, name, ha='center', va='bottom', fontsize=8.5, weight='bold')
         axes.text(middle, 1.75, outcome, ha='center', va='top', color=colour, fontsize=8.5)
     axes.set_ylim(0.0, 3.4)
 
 
-def _probability(axes: Axes, run: Run, answers: Matches) -> None:
+def _probability(axes: Axes, run: Run, kinds: list[str]) -> None:
     times_s, values = zip(*run.decisions, strict=True)
     axes.plot(times_s, values, color=canvas.BLUE, linewidth=1.1, drawstyle='steps-post')
     axes.axhline(run.threshold, color=canvas.INK, linewidth=0.9, linestyle=(0, (5, 4)))
-    axes.text(0.2, run.threshold + 0.03, f'threshold {run.threshold:.3f}', fontsize=8.5, va='bottom')
+    _, place_s = max((after - before, before) for before, after in itertools.pairwise((0.0, *_peaks(run), times_s[-1])))
+    axes.text(place_s + 1.5, run.threshold + 0.03, f'threshold {run.threshold:.3f}', fontsize=8.5, va='bottom')
     for number, (at_s, response) in enumerate(run.responses):
-        axes.plot(at_s, response.decision.probability, 'o', color=_COLOURS[_kind(number, answers)], markersize=5)
-    axes.set(ylim=(-0.03, 1.12), yticks=(0.0, 0.5, 1.0))
+        axes.plot(at_s, response.decision.probability, 'o', color=_COLOURS[kinds[number]], markersize=5)
+    axes.set(ylim=(-0.03, 1.12), yticks=(0.0, 1.0))
     axes.tick_params(left=True, labelleft=True)
 
 
-def _responses(axes: Axes, run: Run, answers: Matches) -> None:
+def _peaks(run: Run) -> list[float]:
+    """The moments at which the curve is near the threshold or above: no room for words there."""
+    return [at_s for at_s, probability in run.decisions if probability > 0.8 * run.threshold]
+
+
+def _responses(axes: Axes, run: Run, kinds: list[str]) -> None:
     texts = [textwrap.fill(response.text, 16) for _, response in run.responses]
     # A text stands beside its moment: to the right of it, or to the left where the page ends.
     last_s = run.decisions[-1][0]
@@ -182,7 +210,7 @@ def _responses(axes: Axes, run: Run, answers: Matches) -> None:
         spans.append((at_s, at_s + width) if at_s + width < last_s + 1.0 else (at_s - width, at_s))
     chosen = canvas.lanes(spans)
     for number, lane in enumerate(chosen):
-        at_s, colour = run.responses[number][0], _COLOURS[_kind(number, answers)]
+        at_s, colour = run.responses[number][0], _COLOURS[kinds[number]]
         to_the_right = spans[number][0] == at_s
         axes.plot((at_s, at_s), (0.35, -lane - 0.7), color=colour, linewidth=1.0, alpha=0.8)
         axes.text(
@@ -194,31 +222,55 @@ def _responses(axes: Axes, run: Run, answers: Matches) -> None:
             color=colour,
             fontsize=8.5,
             linespacing=1.1,
+            # Covers the lines of other responses that pass behind it.
+            bbox={'facecolor': canvas.GROUND, 'edgecolor': 'none', 'pad': 0.8, 'alpha': 0.92},
+            zorder=3,
         )
-    labels = {'answer': 'comes with a hazard', 'repeat': 'and again', 'false': 'no hazard calls for it'}
+    labels = {
+        'answer': 'names the hazard',
+        'misnamed': 'names another',
+        'repeat': 'says it again',
+        'false': 'has no cause',
+    }
     for place, (kind, words) in enumerate(labels.items()):
-        axes.text(0.2 + 18.5 * place, 0.85, '● ' + words, color=_COLOURS[kind], fontsize=8.5, va='center')
+        axes.text(0.2 + 16.5 * place, 0.85, '● ' + words, color=_COLOURS[kind], fontsize=8.5, va='center')
     axes.set_ylim(-max(chosen, default=0) - 0.9, 1.1)
 
 
+def open_spans(alerts: Sequence[tuple[float, Alert]], length_s: float) -> list[tuple[float, float, Alert]]:
+    """Return (raised or opened again, cleared, newest message) of every time that an alert was open."""
+    under_way: dict[str, tuple[float, Alert]] = {}
+    spans = []
+    for at_s, alert in alerts:
+        first_s, _ = under_way.get(alert.id, (at_s, alert))
+        under_way[alert.id] = first_s, alert
+        if alert.state is AlertState.CLEARED:
+            spans.append((first_s, at_s, under_way.pop(alert.id)[1]))
+    spans += [(first_s, length_s, alert) for first_s, alert in under_way.values()]
+    return sorted(spans, key=lambda span: span[0])
+
+
 def _alert_bars(axes: Axes, run: Run, length_s: float) -> None:
-    """Draw a bar from an alert's first message until it is cleared, with what heard it."""
-    spans: dict[str, list[tuple[float, Alert]]] = {}
-    for at_s, alert in run.alerts:
-        spans.setdefault(alert.id, []).append((at_s, alert))
-    drawn = []
-    for messages in spans.values():
-        first_s, last_s = messages[0][0], messages[-1][0]
-        drawn.append((first_s, last_s if messages[-1][1].state is AlertState.CLEARED else length_s, messages[-1][1]))
-    chosen = canvas.lanes([each[:2] for each in drawn])
-    for (start_s, end_s, alert), lane in zip(drawn, chosen, strict=True):
+    """Draw a bar for every time that an alert was open, with what heard it."""
+    drawn = open_spans(run.alerts, length_s)
+    words = [
+        f'{alert.hazard} ({"signature" if HeardBy.SIGNATURE in alert.heard_by else "model"})' for *_, alert in drawn
+    ]
+    # Words that a bar is too short for stand before it.
+    outside = [end_s - start_s <= 0.7 * len(each) for (start_s, end_s, _), each in zip(drawn, words, strict=True)]
+    chosen = canvas.lanes(
+        [
+            (start_s - (0.85 * len(each) if before else 0.0), end_s)
+            for (start_s, end_s, _), each, before in zip(drawn, words, outside, strict=True)
+        ]
+    )
+    for (start_s, end_s, alert), each, before, lane in zip(drawn, words, outside, chosen, strict=True):
         colour = canvas.VIOLET if HeardBy.SIGNATURE in alert.heard_by else canvas.BLUE
         axes.barh(-lane, end_s - start_s, 0.82, start_s, color=colour, alpha=0.85)
-        words = f'{alert.hazard} ({"signature" if HeardBy.SIGNATURE in alert.heard_by else "model"})'
-        if end_s - start_s > 0.7 * len(words):
-            axes.text(start_s + 0.4, -lane, words, color='white', va='center', fontsize=8.5)
+        if before:
+            axes.text(start_s - 0.4, -lane, each, color=colour, ha='right', va='center', fontsize=8.5)
         else:
-            axes.text(start_s - 0.4, -lane, words, color=colour, ha='right', va='center', fontsize=8.5)
+            axes.text(start_s + 0.4, -lane, each, color='white', va='center', fontsize=8.5)
     heard = len(run.signatures)
     axes.text(0.2, -max(chosen, default=0), f'alarm signatures heard: {heard or "none"}', va='center', fontsize=8.5)
     axes.set_ylim(-max(chosen, default=0) - 0.6, 0.6)

@@ -5,11 +5,14 @@ from __future__ import annotations
 import itertools
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from audio_interaction_ros.model.checkpoint import load_decoder, load_encoder
+from audio_interaction_ros.safety.hazards import Severity
+from audio_interaction_ros.safety.policy import Alert, AlertState
 from docs.pictures import alert_states, canvas, demo, drain_and_preemption, node_graph, stages, stream_to_tokens
 from docs.pictures.__main__ import PICTURES, main
 from tests.training.stages import micro
@@ -48,6 +51,13 @@ def test_the_demo_is_drawn_from_a_run_and_shows_what_was_heard_and_said_in_it(tm
     assert '<!-- dog bark -->' in drawn and 'smoke' not in drawn
     ((_, response),) = run.responses
     assert response.text.split()[0] in drawn
+
+
+def test_an_alerts_bar_ends_where_it_was_cleared_and_begins_anew_where_it_was_opened_again():
+    raised = Alert('fire-1', 'fire', Severity.DANGER, AlertState.RAISED, 'Fire!', 0.9, '1')
+    updated, cleared = replace(raised, state=AlertState.UPDATED), replace(raised, state=AlertState.CLEARED)
+    spans = demo.open_spans([(25.0, raised), (26.0, updated), (55.0, cleared), (71.0, updated)], 77.0)
+    assert [span[:2] for span in spans] == [(25.0, 55.0), (71.0, 77.0)]
 
 
 def test_the_recorded_run_drains_several_chunks_at_once_and_cuts_a_response_short():
