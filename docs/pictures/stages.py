@@ -18,7 +18,8 @@ from training.recipe_file import recipe_path
 from training.stages.budget import outline
 from training.stages.trainable import is_trainable
 
-RECIPES = ('embedded', 'paper')
+# Of `embedded` the recipe that is kept with the checkpoint: the one of training/recipes has moved on since.
+RECIPES = (str(Path(__file__).parents[2] / 'checkpoints' / 'embedded' / 'recipe.yaml'), 'paper')
 # The network from the sound on, in groups of parameters: name of the column → what its parameters begin with.
 PARTS = {
     'encoder': ('audio_tower.',),
@@ -57,7 +58,7 @@ def trained_parts(recipe: TrainingRecipe, stage: Stage) -> dict[str, str]:
 
 
 def draw(path: Path, recipes: Sequence[str] = RECIPES) -> None:
-    """Write the picture of some recipes of training/recipes."""
+    """Write the picture of some recipes: files, or names in training/recipes."""
     loaded = [load_training_recipe(recipe_path(name)) for name in recipes]
     rows = sum(len(recipe.stages) + (recipe.encoder is not None) + 1.25 for recipe in loaded)
     figure = canvas.page(0.56 * rows)
