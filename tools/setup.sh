@@ -96,7 +96,8 @@ fi
 touch .venv/.done
 pip=(.venv/bin/python -m pip --quiet --disable-pip-version-check install)
 if ! done_before "$packages"; then
-  say "installing Python packages (some minutes the first time)"
+  say "installing Python packages: some minutes the first time, more on a slow line or a busy machine"
+  say "Ctrl-C does no harm: run the same command again to go on where it stopped"
   # Other requirements than before: what the other extras need is not sure to be there any more.
   done_before "$robot" || sed -i '/^packages /d' .venv/.done
   requirements=$(.venv/bin/python tools/requirements.py "$@")
@@ -105,7 +106,7 @@ if ! done_before "$packages"; then
   printf '%s\n' "$robot" "$packages" >>.venv/.done
 fi
 if ! done_before "$build"; then
-  say "building the ROS messages (under a minute)"
+  say "building the ROS messages: a minute or some, without a word meanwhile"
   "${pip[@]}" --no-deps --no-build-isolation --editable .
   sed -i '/^build /d' .venv/.done
   echo "$build" >>.venv/.done
