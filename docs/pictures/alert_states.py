@@ -123,14 +123,14 @@ PLACES = {
 }
 _OPEN = tuple(PLACES)[1:-1]
 ARROWS = {
-    (NONE, 'RAISED'): (0.0, 2.07, 2.3, 'center'),
-    ('RAISED', 'UPDATED'): (-0.15, 2.8, 1.75, 'left'),
+    (NONE, 'RAISED'): (0.0, 1.9, 2.22, 'center'),
+    ('RAISED', 'UPDATED'): (-0.15, 4.7, 1.62, 'right'),
     ('RAISED', 'UPDATED, more severe'): (0.0, 5.13, 2.6, 'center'),
-    ('RAISED', 'UPDATED, acknowledged'): (0.15, 2.8, 4.3, 'left'),
+    ('RAISED', 'UPDATED, acknowledged'): (0.15, 4.45, 3.38, 'left'),
     ('UPDATED', 'UPDATED, more severe'): (0.0, 6.7, 1.95, 'right'),
     ('UPDATED', 'UPDATED, acknowledged'): (-0.75, 8.27, 2.85, 'vertical'),
     ('UPDATED, more severe', 'UPDATED, acknowledged'): (0.0, 6.7, 3.75, 'right'),
-    ('CLEARED', 'UPDATED'): (0.25, 9.15, 1.15, 'left'),
+    ('CLEARED', 'UPDATED'): (0.25, 9.05, 1.4, 'left'),
     ('CLEARED', 'RAISED'): (-0.97, 8.6, 5.45, 'left'),
 }
 _WIDE, _HIGH = 1.5, 0.7
@@ -177,7 +177,7 @@ def _words(causes: list[str], width: int = 23) -> str:
     merged = dict.fromkeys(
         re.sub('heard by (the model|its signature)', 'heard, by model or signature', c) for c in causes
     )
-    return '\n'.join(textwrap.fill(cause, width) for cause in merged)
+    return '\n'.join(textwrap.fill(('or ' if number else '') + cause, width) for number, cause in enumerate(merged))
 
 
 def _middle(name: str) -> tuple[float, float]:
