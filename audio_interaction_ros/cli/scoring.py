@@ -212,7 +212,8 @@ def score(
     hazards = scene.hazards
     windows = [answer_window(hazard) for hazard in hazards]
     names = [hazard_name(hazard.category) for hazard in hazards]
-    responses, alerts = list(responses), list(alerts)
+    # One that was cut short before its first word said nothing.
+    responses, alerts = [response for response in responses if response.text.strip()], list(alerts)
     matches = match_named(
         windows,
         names,

@@ -116,6 +116,11 @@ def test_a_response_that_names_another_hazard_is_no_repeat_but_false():
     assert not result.outcomes[0].misnamed
 
 
+def test_a_response_that_was_cut_short_before_its_first_word_is_neither_false_nor_an_answer():
+    result = score(scene(SIREN), [response(11.0, text=''), response(30.0, text='')])
+    assert (len(result.missed), result.false_responses) == (1, ())
+
+
 def test_the_response_that_names_a_hazard_answers_it_though_another_came_first():
     result = score(scene(SIREN), [response(11.0, text='Fire!'), response(13.0)])
     assert (result.outcomes[0].response.text, result.misnamed) == ('A siren!', [])
