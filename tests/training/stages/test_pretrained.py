@@ -159,9 +159,7 @@ def test_a_tower_that_does_not_fit_is_one_sentence_before_anything_is_trained(tm
 
 def test_what_is_no_tower_is_one_sentence(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(
-        RecipeError, match=r'write it with: python -m training parts whisper-base --out parts, or'
-    ):
+    with pytest.raises(RecipeError, match=r'write it with: python -m training parts whisper-base --out parts, or'):
         filled(recipe('whisper-base'))
     with pytest.raises(RecipeError, match=r"no model\.safetensors in 'elsewhere'; give a directory that has one, or"):
         filled(recipe('elsewhere'))
