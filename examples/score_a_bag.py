@@ -23,11 +23,13 @@ CHECKOUT = Path(__file__).resolve().parents[1]
 
 
 def score(bag: Path, labels: Path, checkpoint: str) -> dict[str, Any]:
-    """Return the figures of one checkpoint.
+    """Return the figures of one checkpoint, and write its page beside you.
 
     Raises SystemExit with the command's exit code when the bag could not be scored; the command has said why.
     """
-    command = ['evaluate', 'bag', str(bag.resolve()), '--labels', str(labels.resolve()), '--checkpoint', checkpoint]
+    page = Path(f'evaluation-{Path(checkpoint).name}.html').resolve()  # where you are, not in the checkout
+    command = ['evaluate', 'bag', str(bag.resolve()), '--labels', str(labels.resolve())]
+    command += ['--checkpoint', checkpoint, '--report', str(page)]
     run = subprocess.run([sys.executable, '-m', 'training', *command], cwd=CHECKOUT, stdout=subprocess.PIPE, text=True)
     if run.returncode:
         raise SystemExit(run.returncode)

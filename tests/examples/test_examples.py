@@ -105,3 +105,4 @@ def test_a_bag_is_scored_with_the_checkpoint_that_is_named(tmp_path):
     assert figures.startswith('embedded: recall 0.0, ') and 'interruptions an hour' in figures
     # Noise is no siren to the checkpoint that ships.
     assert missed == '  missed at 1.0 s: siren'
+    assert (bag.parent / 'evaluation-embedded.html').exists()
