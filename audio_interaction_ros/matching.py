@@ -41,7 +41,7 @@ def match(windows: Sequence[tuple[float, float]], moments_s: Sequence[float]) ->
     repeats: list[int] = []
     false: list[int] = []
     for moment, at_s in enumerate(moments_s):
-        matching = [index for index, (after_s, until_s) in enumerate(windows) if after_s < at_s <= until_s]
+        matching = _holding(windows, at_s)
         unanswered = [index for index in matching if index not in answers]
         if unanswered:
             answers[unanswered[0]] = moment
@@ -65,7 +65,7 @@ def match_named(
     repeats: list[int] = []
     others: list[tuple[int, list[int]]] = []
     for moment, at_s in enumerate(moments_s):
-        holding = [index for index, (after_s, until_s) in enumerate(windows) if after_s < at_s <= until_s]
+        holding = _holding(windows, at_s)
         named = [index for index in holding if names[index] == said[moment]]
         unanswered = [index for index in named if index not in answers]
         if unanswered:
@@ -82,6 +82,10 @@ def match_named(
         else:
             false.append(moment)
     return Matches(answers, tuple(repeats), tuple(false))
+
+
+def _holding(windows: Sequence[tuple[float, float]], at_s: float) -> list[int]:
+    return [index for index, (after_s, until_s) in enumerate(windows) if after_s < at_s <= until_s]
 
 
 def answer_window(event: SceneEvent) -> tuple[float, float]:
