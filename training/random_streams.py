@@ -58,6 +58,8 @@ class Purpose(IntEnum):
     MASKS_AND_DROPOUT = 104  # stage, step, number of the batch
     CROP = 105  # step, row
     HELD_OUT_CROPS = 106
+    PROBE = 107  # number of the side
+    HELD_OUT_SOUNDS = 108
 
 
 def random_stream(purpose: Purpose, seed: int | None, *which: int | str) -> np.random.Generator:

@@ -52,14 +52,26 @@ class TextShapes(TextConfig):
 
 
 class ListeningStage(_Section):
-    """Stage 0, for an encoder that is not pretrained, teaches sounds and phonemes in 2-second crops."""
+    """Stage 0 teaches the encoder sounds and phonemes in 2-second crops, and a pretrained one to hear by chunks."""
 
     steps: int = Field(ge=1)
     batch: int = Field(ge=1, description='crops of sounds a step')
     speech_batch: int = Field(ge=0, description='crops of speech a step, beside those')
     mixed_share: float = Field(ge=0, le=1, description='share of between-class mixtures in a batch')
     learning_rate: float = Field(gt=0)
+    tower_rate: float = Field(
+        default=1.0, ge=0, description="that of the tower's last layer, as a share of it; 0: the tower stays as it is"
+    )
+    layer_decay: float = Field(
+        default=1.0, gt=0, le=1, description='learning rate of a layer, as a share of that of the one above'
+    )
+    teacher_weight: float = Field(
+        default=0.0, ge=0, description='of being like what `init` makes of the whole crop at once, without the noise'
+    )
     weight_decay: float = Field(ge=0)
+    probe_clips: int = Field(
+        default=0, ge=0, description='recordings of each side for the linear probe of every validation; 0: no probe'
+    )
 
 
 TrainablePart = Literal['lm_head', 'embeddings', 'new_token_embeddings', 'adapter', 'language_model', 'encoder']
@@ -152,7 +164,7 @@ class TrainingRecipe(_Section):
     max_positions: int = Field(default=1_536, ge=64, description='tokens and vectors of a stream; longer: left out')
     devices: int = Field(default=1, ge=1, description='that `accumulation` is meant for; other numbers divide the same')
     optimiser: Optimiser = Optimiser()
-    encoder: ListeningStage | None = Field(default=None, description='stage 0, where nothing pretrained is at hand')
+    encoder: ListeningStage | None = Field(default=None, description='stage 0, before the language model')
     stages: tuple[Stage, ...] = Field(min_length=1, description='four from nothing; fewer go on from a checkpoint')
     false_responses_per_hour: float = Field(
         default=40.0,
@@ -179,6 +191,8 @@ class TrainingRecipe(_Section):
                 f"init is '{self.init}' and log_mel is {self.log_mel}; such towers were trained on Whisper's log-mel, "
                 'give log_mel: running_maximum'
             )
+        if self.init is None and self.encoder is not None and self.encoder.teacher_weight:
+            raise ValueError('encoder.teacher_weight needs a teacher, the tower that init names; give init, or 0')
         names = [stage.name for stage in self.stages]
         if len(set(names)) < len(names) or STAGE_0 in names:
             raise ValueError(f"stages {names}: give each a name of its own, and none '{STAGE_0}', which is stage 0")

@@ -17,7 +17,7 @@ FRAMES_PER_CHUNK = CHUNK_SAMPLES // HOP_SAMPLES
 
 _FLOOR = 1e-8  # mel power below this is silence: −80 dB under a full-scale tone
 _WHISPER_FLOOR = 1e-10
-_WHISPER_RANGE = 2.0  # 80 dB under the maximum, in normalised units
+WHISPER_RANGE = 2.0  # 80 dB under the maximum, in normalised units
 
 Normalisation = Literal['fixed', 'running_maximum']
 
@@ -71,4 +71,4 @@ class CausalLogMel(nn.Module):
         highest = mel.amax(-2, keepdim=True).cummax(-1).values
         if peak is not None:
             highest = highest.maximum(peak[..., None, None])
-        return mel.maximum(highest - _WHISPER_RANGE)
+        return mel.maximum(highest - WHISPER_RANGE)

@@ -147,22 +147,26 @@ class AudioTower(nn.Module):
         """Return in which numbers it computes."""
         return self.conv1.weight.dtype
 
-    def encode_chunks(self, mel: Tensor, before: Tensor) -> Tensor:
+    def encode_chunks(self, mel: Tensor, before: Tensor, hidden_states: list[Tensor] | None = None) -> Tensor:
         """Encode log-mel, float32 [chunks, mel_bins, frames], as [chunks, frames / 4, output_dim].
 
         `before`, int64 [chunks]: how many chunks of its own stream stand right before each. Without
-        `left_context_chunks` it has no effect.
+        `left_context_chunks` it has no effect. A list given as `hidden_states` gets the output of every layer,
+        [chunks, frames / 2, d_model].
         """
         reach = min(self.config.left_context_chunks, len(mel) - 1)
         if reach <= 0:
-            return self._encode(mel, None)
+            return self._encode(mel, None, hidden_states)
         back = torch.arange(reach, -1, -1, device=mel.device)
-        return self._encode(mel, _Windows(1, reach, before[:, None] >= back, None, keep=0))
+        return self._encode(mel, _Windows(1, reach, before[:, None] >= back, None, keep=0), hidden_states)
 
-    def encode_streams(self, mel: Tensor) -> Tensor:
-        """Encode whole streams, [streams, chunks, mel_bins, frames], as [streams, chunks, frames / 4, output_dim]."""
+    def encode_streams(self, mel: Tensor, hidden_states: list[Tensor] | None = None) -> Tensor:
+        """Encode whole streams, [streams, chunks, mel_bins, frames], as [streams, chunks, frames / 4, output_dim].
+
+        `hidden_states` as for `encode_chunks`; [streams × chunks, frames / 2, d_model].
+        """
         before = torch.arange(mel.shape[1], device=mel.device).repeat(len(mel))
-        return self.encode_chunks(mel.flatten(0, 1), before).unflatten(0, mel.shape[:2])
+        return self.encode_chunks(mel.flatten(0, 1), before, hidden_states).unflatten(0, mel.shape[:2])
 
     def encode_next(self, mel: Tensor, left: LeftContext | None) -> tuple[Tensor, LeftContext | None]:
         """Encode chunks that follow `left`, shapes as for `encode_streams`; return the context of the next ones too.
@@ -182,7 +186,7 @@ class AudioTower(nn.Module):
         vectors = self._encode(mel.flatten(0, 1), windows).unflatten(0, (streams, chunks))
         return vectors, LeftContext(tuple(windows.keys), tuple(windows.values))
 
-    def _encode(self, mel: Tensor, windows: _Windows | None) -> Tensor:
+    def _encode(self, mel: Tensor, windows: _Windows | None, hidden_states: list[Tensor] | None = None) -> Tensor:
         x = nn.functional.gelu(self.conv1(mel.to(self.dtype)))
         x = nn.functional.gelu(self.conv2(x)).transpose(1, 2)
         x = x + self.positions[: x.shape[1]].to(x.dtype)
@@ -190,6 +194,8 @@ class AudioTower(nn.Module):
         mixed = x if shares is None else shares[0] * x
         for number, layer in enumerate(self.layers):
             x = layer(x, number, windows)
+            if hidden_states is not None:
+                hidden_states.append(x)
             mixed = x if shares is None else mixed + shares[1 + number] * x
         pooled = self.avg_pooler(mixed.transpose(1, 2)).transpose(1, 2)
         projected: Tensor = self.proj(self.ln_post(pooled))

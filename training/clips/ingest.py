@@ -31,6 +31,7 @@ from training.sources.text import TextSource
 
 LONGEST_S = 30.0
 SHORTEST_REST_S = 1.0  # what is left at the end of a long recording and shorter than this is not used
+ALTERED = '~'  # before the number of an altered copy, in its id
 SILENT = 1e-3  # peak of a recording that holds nothing
 # Their pauses are what makes them what they are.
 CADENCED = frozenset(
@@ -182,7 +183,7 @@ def _variants(clip: StoredClip, samples: Samples, part: ManifestPart) -> Iterato
     for number in range(part.variants):
         varied = vary(samples, random_stream(Purpose.RECORDED_VARIANT, part.seed, number, clip.id))
         varied = varied / max(1.0, 1.05 * float(np.abs(varied).max()))
-        yield clip.model_copy(update={'id': f'{clip.id}~{number}', 'tags': shape_tags(varied)}), varied
+        yield clip.model_copy(update={'id': f'{clip.id}{ALTERED}{number}', 'tags': shape_tags(varied)}), varied
 
 
 def _clip(cut: Cut, facts: Facts, family: Family, samples: Samples) -> tuple[StoredClip, Samples]:

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from audio_interaction_ros.audio import CHUNK_SAMPLES, SAMPLE_RATE_HZ
 from audio_interaction_ros.audio.formats import Samples
+from training.clips.ingest import ALTERED
 from training.clips.sounds import SoundClip, SoundPool
 from training.clips.store import ClipStore, StoredClip, of_split
 from training.dsp.activity import activity
@@ -39,24 +40,30 @@ _FEWEST = 30  # a phoneme that is said less often is not learnt
 class Crops:
     """A `Crops` is a batch of stage 0.
 
-    `waveforms` float32 [batch, samples]; `sounds`, shares of the categories, float32 [batch, n]; `phones`, numbers of
-    phonemes or UNLABELLED, int64 [batch, vectors].
+    `waveforms` float32 [batch, samples], `clean` the same without the noise; `sounds`, shares of the categories,
+    float32 [batch, n]; `phones`, numbers of phonemes or UNLABELLED, int64 [batch, vectors].
     """
 
     waveforms: Tensor
+    clean: Tensor
     sounds: Tensor
     phones: Tensor
 
     def to(self, device: torch.device) -> Crops:
         """Return the same on another device."""
-        return Crops(self.waveforms.to(device), self.sounds.to(device), self.phones.to(device))
+        return Crops(*(tensor.to(device) for tensor in (self.waveforms, self.clean, self.sounds, self.phones)))
 
 
 class CropSource:
-    """A `CropSource` holds the sounds and the utterances of one side of the split."""
+    """A `CropSource` holds the sounds and the utterances of one side of the split.
+
+    `judged` are the sounds of which somebody said whether they deserve an answer, each with its source.
+    """
 
     def __init__(self, clips: ClipStore, speech: ClipStore, split: str) -> None:
-        self.sounds = _sounds(clips, split)
+        found = _sounds(clips, split)
+        self.sounds = [sound for sound, _ in found]
+        self.judged = [(sound, clip.source) for sound, clip in found if clip.respond is not None]
         self._speech = speech
         self._said = [clip for clip in of_split(speech.clips, split) if clip.phones]
 
@@ -98,20 +105,21 @@ class CropSampler:
     def crops(self, step: int, rank: int, devices: int) -> Crops:
         """Draw what one of `devices` is given in a step: every `devices`th crop of it."""
         rows = range(rank, self.rows, devices)
-        waveforms = np.zeros((len(rows), self._length), np.float32)
+        waveforms, clean = (np.zeros((len(rows), self._length), np.float32) for _ in range(2))
         sounds = np.zeros((len(rows), len(self._category)), np.float32)
         phones = np.full((len(rows), self._length // VECTOR_SAMPLES), UNLABELLED)
         for at, row in enumerate(rows):
             rng = random_stream(Purpose.CROP, self._seed, step, row)
             if row < self._stage.batch:
-                waveforms[at] = self._sounding(sounds[at], rng)
+                clean[at] = self._sounding(sounds[at], rng)
             else:
                 sounds[at, self._category[SPEECH_CATEGORY]] = 1.0
-                waveforms[at], phones[at] = self._spoken(rng)
-        return Crops(torch.from_numpy(waveforms), torch.from_numpy(sounds), torch.from_numpy(phones))
+                clean[at], phones[at] = self._spoken(rng)
+            waveforms[at] = _in_noise(clean[at], rng)
+        return Crops(*map(torch.from_numpy, (waveforms, clean, sounds, phones)))
 
     def _sounding(self, shares: np.ndarray, rng: np.random.Generator) -> Samples:
-        """A sound, or two mixed, in noise; fills the shares."""
+        """A sound, or two mixed; fills the shares."""
         sound = self._pool.draw(rng)
         crop, share = _crop(sound, self._length, rng), 1.0
         if rng.random() < self._stage.mixed_share:
@@ -121,10 +129,10 @@ class CropSampler:
             crop = share * crop + (1.0 - share) * _rms(crop) / _rms(second) * second
             shares[self._category[other.category]] += 1.0 - share
         shares[self._category[sound.category]] += share
-        return _in_noise(crop, rng)
+        return crop
 
     def _spoken(self, rng: np.random.Generator) -> tuple[Samples, np.ndarray]:
-        """A piece of an utterance, a third of the time with something else to hear behind it, in noise."""
+        """A piece of an utterance, a third of the time with something else to hear behind it."""
         samples, clip = self._source.utterance(rng)
         speed = rng.uniform(0.85, 1.18)
         heard = elsewhere(at_speed(samples, speed), rng)
@@ -133,7 +141,7 @@ class CropSampler:
         if rng.random() < 0.3:
             behind = _crop(self._pool.draw(rng), self._length, rng)
             crop += behind * (_rms(crop) / _rms(behind) * 10 ** (-rng.uniform(5.0, 20.0) / 20))
-        return _in_noise(crop, rng), phones
+        return crop, phones
 
 
 def crop_samples(chunk_samples: int) -> int:
@@ -186,11 +194,11 @@ def _rms(samples: Samples) -> float:
     return float(np.sqrt(np.square(samples).mean())) + 1e-6
 
 
-def _sounds(library: ClipStore, split: str) -> list[SoundClip]:
-    """One side's events and music as sounds to name; whether an answer is wanted may depend on the context."""
+def _sounds(library: ClipStore, split: str) -> list[tuple[SoundClip, StoredClip]]:
+    """One side's events, music and recorded voices as sounds to name, without altered copies: crops are altered too."""
     sounds = [
-        SoundClip.of(clip.category, bool(clip.respond), clip.recording, library.samples(clip.id))
+        (SoundClip.of(clip.category, bool(clip.respond), clip.recording, library.samples(clip.id)), clip)
         for clip in of_split(library.clips, split)
-        if clip.kind in ('event', 'music')
+        if clip.kind in ('event', 'music', 'speech') and ALTERED not in clip.id
     ]
-    return [sound for sound in sounds if sound.audible]
+    return [(sound, clip) for sound, clip in sounds if sound.audible]

@@ -75,9 +75,12 @@ class DeepSpeedEngine:
             self._engine.step()  # which only counts
 
     def step(self, learning_rate: float) -> float:
-        """Clip and apply the gradients. Return their norm before clipping."""
+        """Clip and apply the gradients. Return their norm before clipping.
+
+        A parameter group may have a `rate`: its learning rate as a share of the step's.
+        """
         for group in self._engine.optimizer.param_groups:
-            group['lr'] = learning_rate
+            group['lr'] = learning_rate * group.get('rate', 1.0)
         self._engine.step()
         return float(self._engine.get_global_grad_norm())
 

@@ -1,23 +1,31 @@
-"""Stage 0: the encoder learns to name sounds and phonemes, where nothing pretrained is at hand.
+"""Stage 0: the encoder learns to name sounds and phonemes, and a pretrained one to do so chunk by chunk.
 
 Two heads, both thrown away afterwards, on 2-second crops: one for what sounds in the crop, one for the phoneme in every
 40 ms vector of it; frame by frame phonemes are learnt in minutes, where an alignment-free loss has not begun to learn
 in an hour. The crops are masked (SpecAugment, Park et al., 2019). Chunks are encoded as on the robot.
+
+A pretrained tower has heard whole recordings. So that it keeps what it knows when it hears one chunk after the other,
+each of its layers is to give what the same layer of its teacher gives: the tower as it was, which hears the whole crop
+at once, without noise and masks (`teacher_weight`).
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from audio_interaction_ros.audio.logmel import CausalLogMel
+from audio_interaction_ros.audio import CHUNK_SAMPLES
+from audio_interaction_ros.audio.logmel import WHISPER_RANGE, CausalLogMel
 from audio_interaction_ros.model.encoder import split_chunks
 from audio_interaction_ros.model.network import AudioTower
+from audio_interaction_ros.model.shapes import AudioConfig
+from training.clips.sounds import MADE, SoundClip
 from training.metrics import area_under_roc
 from training.random_streams import Purpose, random_stream, torch_seed
 from training.recipe import STAGE_0, ListeningStage, TrainingRecipe
@@ -28,9 +36,11 @@ from training.stages.distributed import Devices
 from training.stages.task import TrainingTask
 from training.stages.trainable import parameter_groups
 
-_HELD_OUT_CROPS = 192
+_HELD_OUT_CROPS, _HELD_OUT_SOUNDS = 192, 400  # at most
 _LONGEST_S, _GAIN = 5.2, 0.3  # of a held-out recording
 _UNUSED = 'audio_tower.audio_bos_eos_token.'  # of the tower; nothing here calls it
+_NEW = ('audio_tower.proj.', 'audio_tower.layer_weights')  # where the tower is pretrained
+_LAST = 'audio_tower.ln_post.'  # after its last layer
 
 
 class ListeningModel(nn.Module):
@@ -44,18 +54,65 @@ class ListeningModel(nn.Module):
         self.sound_head = nn.Linear(2 * width, len(categories))
         self.phone_head = nn.Linear(width, 1 + len(phones))
 
-    def forward(self, mel: Tensor) -> tuple[Tensor, Tensor]:
-        """Return logits, float32: of sounds [batch, categories] and of phonemes [batch, vectors, 1 + phones].
+    def forward(self, mel: Tensor) -> tuple[Tensor, Tensor, list[Tensor]]:
+        """Return logits of sounds [batch, categories] and of phonemes [batch, vectors, 1 + phones], and hidden states.
 
-        `mel` float32 [batch, mel_bins, frames], of whole chunks. The first phoneme is none.
+        `mel` float32 [batch, mel_bins, frames], of whole chunks. The first phoneme is none. The hidden states are the
+        outputs of the tower's layers, [batch × chunks, frames / 2, d_model] each.
         """
+        hidden_states: list[Tensor] = []
+        vectors = self.encode(mel, hidden_states)
+        sounds, phones = self.sound_head(self.dropout(summary(vectors))), self.phone_head(vectors.flatten(1, 2))
+        return sounds.float(), phones.float(), hidden_states
+
+    def encode(self, mel: Tensor, hidden_states: list[Tensor] | None = None) -> Tensor:
+        """Return the vectors of whole chunks, [batch, chunks, vectors, output_dim]."""
         chunks = split_chunks(mel, 2 * self.audio_tower.config.n_window)
         with short_sequences(mel.device):
-            vectors = self.audio_tower.encode_streams(chunks)
-        pooled = vectors.mean(dim=2)
-        summary = torch.cat([pooled.mean(dim=1), pooled.amax(dim=1)], dim=-1)
-        sounds, phones = self.sound_head(self.dropout(summary)), self.phone_head(vectors.flatten(1, 2))
-        return sounds.float(), phones.float()
+            return self.audio_tower.encode_streams(chunks, hidden_states)
+
+
+def summary(vectors: Tensor) -> Tensor:
+    """Return one vector a crop, [batch, 2 × width]: over its chunks the mean and the maximum of their means."""
+    pooled = vectors.mean(dim=2)
+    return torch.cat([pooled.mean(dim=1), pooled.amax(dim=1)], dim=-1)
+
+
+class Teacher:
+    """A `Teacher` is a pretrained tower as it was, which hears a whole crop at once."""
+
+    def __init__(self, tower: AudioTower, frames: int) -> None:
+        """Copy a tower, for crops of so many log-mel frames."""
+        settings = {'left_context_chunks': 0, 'layer_mix': False, 'max_source_positions': frames // 2}
+        self._tower = AudioTower(AudioConfig(**(tower.config.model_dump() | settings)))
+        self._tower.load_state_dict(
+            {name: tensor for name, tensor in tower.state_dict().items() if name != 'layer_weights'}
+        )
+        self._tower.to(tower.device).requires_grad_(False).eval()
+
+    @torch.no_grad()
+    def hidden_states(self, mel: Tensor) -> list[Tensor]:
+        """Return the outputs of all layers, [batch, frames / 2, d_model], with Whisper's floor of the whole crop."""
+        mel = mel.maximum(mel.amax((-2, -1), keepdim=True) - WHISPER_RANGE)
+        found: list[Tensor] = []
+        self._tower.encode_streams(mel[:, None], found)
+        return found
+
+
+def unlikeness(hidden_states: Sequence[Tensor], taught: Sequence[Tensor]) -> Tensor:
+    """Return how far a tower's hidden states are from its teacher's, summed over the crops.
+
+    It is the mean smooth L1 distance over layers, frames and dimensions, each of which counts as much as the others:
+    it is divided by its deviation in the batch. About 0.4 for a tower that knows nothing of its teacher.
+    """
+    crops = len(taught[0])
+    distances = []
+    for student, teacher in zip(hidden_states, taught, strict=True):
+        wanted = teacher.float()
+        scale = wanted.std((0, 1)).clamp_min(1e-3)
+        found = student.float().reshape(wanted.shape)
+        distances.append(nn.functional.smooth_l1_loss(found / scale, wanted / scale))
+    return crops * torch.stack(distances).mean()
 
 
 class ListeningTask(TrainingTask[Crops]):
@@ -74,8 +131,10 @@ class ListeningTask(TrainingTask[Crops]):
         train: CropSource,
         held_out: CropSource,
         devices: Devices,
+        teacher: Teacher | None = None,
     ) -> None:
         self.settings: ListeningStage = stage
+        self._teacher, self._probe = teacher, LinearProbe(train, held_out, stage.probe_clips, recipe.seed)
         self._seed, self._logmel, self._held_out, self._devices = recipe.seed, logmel, held_out, devices
         self._chunk_samples, self._length = recipe.chunk_samples, crop_samples(recipe.chunk_samples)
         self._categories, self._phones = train.categories(), train.phones()
@@ -85,12 +144,19 @@ class ListeningTask(TrainingTask[Crops]):
 
     @contextlib.contextmanager
     def trainable(self) -> Iterator[Iterable[dict[str, object]]]:
-        """Give the tower and both heads; the weight decay is the stage's own."""
+        """Give the tower and both heads, in groups: the weight decay is the stage's own, and layers differ in rate."""
+        by_rate: dict[float, list[tuple[str, nn.Parameter]]] = {}
         for name, parameter in self.module.named_parameters():
             idle = name.startswith(_UNUSED) or (name.startswith('phone_head.') and not self._phones)
-            parameter.requires_grad_(not idle)
-        trained = [(name, parameter) for name, parameter in self.module.named_parameters() if parameter.requires_grad]
-        yield parameter_groups(trained, (), self.settings.weight_decay)
+            rate = 0.0 if idle else layer_rate(name, self.settings, self.module.audio_tower.config.encoder_layers)
+            parameter.requires_grad_(rate > 0)
+            if rate:
+                by_rate.setdefault(rate, []).append((name, parameter))
+        yield (
+            group | {'rate': rate}
+            for rate, trained in by_rate.items()
+            for group in parameter_groups(trained, (), self.settings.weight_decay)
+        )
 
     def read(self, step: int) -> list[Crops]:
         """Return this process's crops of a step."""
@@ -108,30 +174,48 @@ class ListeningTask(TrainingTask[Crops]):
         return (spec_augment(self._logmel(batch.waveforms)),)
 
     def loss(self, outputs: Any, batch: Crops, counts: Sequence[float]) -> tuple[Tensor, Tensor]:
-        """Return the share of the mean loss of sounds and that of phonemes; the parts are their sums."""
+        """Return the share of the mean losses of sounds, of phonemes and of what the teacher hears.
+
+        The parts are their sums.
+        """
         crops, labelled = counts
         cross_entropy = nn.functional.cross_entropy
         sound = cross_entropy(outputs[0], batch.sounds, label_smoothing=0.05, reduction='sum')
         phones = outputs[1].flatten(0, 1), batch.phones.flatten()
         phone = cross_entropy(*phones, ignore_index=UNLABELLED, reduction='sum')
         total = sound / crops + (phone / labelled if labelled else 0.0)
-        return total, torch.stack([sound, phone]).detach().double()
+        parts = [sound, phone]
+        if self._teacher is not None:
+            with self._devices.autocast():
+                taught = self._teacher.hidden_states(self._logmel(batch.clean))
+            parts.append(unlike := unlikeness(outputs[2], taught))
+            total = total + self.settings.teacher_weight * unlike / crops
+        return total, torch.stack(parts).detach().double()
 
     def figures(self, parts: Sequence[float], counts: Sequence[float], seconds: float) -> dict[str, float]:
-        """Return both losses, each the mean over its own targets, and their sum."""
-        (sound, phone), (crops, labelled) = parts, counts
+        """Return the losses, each the mean over its own targets, and their sum, unweighted."""
+        (sound, phone, *unlike), (crops, labelled) = parts, counts
         means = {'loss/sound': sound / crops} | ({'loss/phone': phone / labelled} if labelled else {})
+        if unlike:
+            means['loss/teacher'] = unlike[0] / crops
         return means | {'loss/total': sum(means.values()), 'throughput/crops_per_s': crops / seconds}
 
     def validate(self) -> dict[str, float]:
         """Return what is named right on the validation side, unaugmented, on the first process alone.
 
-        `phone_accuracy`: share of the vectors of speech; `sound_accuracy`: share of the recordings; `respond_auc`: how
-        well hazards are told from other sounds, as the area under the ROC curve.
+        `phone_accuracy`: share of the vectors of speech; `sound_accuracy`: share of the sounds; `respond_auc`: how
+        well hazards are told from other sounds, as the area under the ROC curve; with `probe_clips` also `probe_auc`,
+        the same by a linear probe (`LinearProbe`).
         """
         if not self._devices.is_main:
             return {}
-        return self._sound_figures() | (self._phone_figures() if self._phones else {})
+        figures = self._sound_figures() | (self._phone_figures() if self._phones else {})
+        return figures | (self._probe.areas(self._summaries) if self.settings.probe_clips else {})
+
+    def _summaries(self, waveforms: np.ndarray) -> np.ndarray:
+        with self._devices.autocast():
+            vectors = self.module.encode(self._mel(waveforms))
+        return summary(vectors).float().cpu().numpy()
 
     def _phone_figures(self) -> dict[str, float]:
         rng = random_stream(Purpose.HELD_OUT_CROPS, self._seed)
@@ -143,13 +227,13 @@ class ListeningTask(TrainingTask[Crops]):
         return {'phone_accuracy': float((named == labels)[labels > NO_PHONE].mean())}
 
     def _sound_figures(self) -> dict[str, float]:
-        known = [sound for sound in self._held_out.sounds if sound.category in self._categories]
+        known = [sound for sound, _ in self._held_out.judged if sound.category in self._categories]
+        order = random_stream(Purpose.HELD_OUT_SOUNDS, self._seed).permutation(len(known))
+        known = [known[place] for place in sorted(order[:_HELD_OUT_SOUNDS])]
         hazards = sorted({self._categories.index(sound.category) for sound in known if sound.respond})
         hits, scores = [], []
         for sound in known:
-            samples = sound.excerpt(0, _LONGEST_S)[0] * _GAIN
-            samples = np.pad(samples, (0, -len(samples) % self._chunk_samples))
-            logits = self._logits(samples[None])[0][0].cpu()
+            logits = self._logits(held_out_crop(sound, _LONGEST_S, self._chunk_samples)[None])[0][0].cpu()
             hits.append(self._categories[int(logits.argmax())] == sound.category)
             scores.append(float(logits.softmax(0)[hazards].sum()))
         figures = {'sound_accuracy': float(np.mean(hits))} if hits else {}
@@ -157,7 +241,72 @@ class ListeningTask(TrainingTask[Crops]):
 
     def _logits(self, waveforms: np.ndarray) -> tuple[Tensor, Tensor]:
         """Of waveforms as they are, float32 [batch, whole chunks]."""
-        mel = self._logmel(torch.from_numpy(waveforms).to(self._devices.device))
         with self._devices.autocast():
-            sounds, phones = self.module(mel)
+            sounds, phones, _ = self.module(self._mel(waveforms))
         return sounds, phones
+
+    def _mel(self, waveforms: np.ndarray) -> Tensor:
+        mel: Tensor = self._logmel(torch.from_numpy(waveforms).to(self._devices.device))
+        return mel
+
+
+def layer_rate(name: str, stage: ListeningStage, layers: int) -> float:
+    """Return the learning rate of a parameter of a `ListeningModel`, as a share of the stage's.
+
+    What is new, both heads and what leads out of the tower, has all of it.
+    """
+    if not name.startswith('audio_tower.') or name.startswith(_NEW):
+        return 1.0
+    within = re.match(r'audio_tower\.layers\.(\d+)\.', name)
+    above = layers - 1 - int(within[1]) if within else (0 if name.startswith(_LAST) else layers)
+    return stage.tower_rate * stage.layer_decay**above
+
+
+def held_out_crop(sound: SoundClip, longest_s: float, chunk_samples: int) -> np.ndarray:
+    """Return the beginning of a recording in whole chunks, float32 [n], at a third of full scale."""
+    samples = sound.excerpt(0, longest_s)[0] * _GAIN
+    return np.pad(samples, (0, -len(samples) % chunk_samples))
+
+
+class LinearProbe:
+    """A `LinearProbe` says what a linear classifier could tell from an encoder's vectors, and nothing else.
+
+    A logistic regression on the mean and maximum of the vectors of recordings learns on the training side what deserves
+    an answer, and is judged on the validation side. It needs nothing that stage 0 trains but the encoder, so it can be
+    compared from the first step on, and between recipes.
+    """
+
+    def __init__(self, train: CropSource, held_out: CropSource, clips: int, seed: int) -> None:
+        """Take so many recordings of either side, drawn once."""
+        self._sides = []
+        for number, side in enumerate((train, held_out)):
+            recorded = [(sound, source) for sound, source in side.judged if not sound.source_id.startswith(MADE)]
+            order = random_stream(Purpose.PROBE, seed, number).permutation(len(recorded))
+            self._sides.append([recorded[place] for place in sorted(order[:clips])])
+
+    def areas(self, summaries: Callable[[np.ndarray], np.ndarray], longest_s: float = 4.0) -> dict[str, float]:
+        """Return the areas under the ROC curve, of all held-out recordings and by source.
+
+        `summaries` gives the features of waveforms, float32 [batch, samples]. Sources with too few recordings to tell
+        (ten of either kind) are in the first figure alone.
+        """
+        from sklearn.linear_model import LogisticRegression
+        from sklearn.pipeline import make_pipeline
+        from sklearn.preprocessing import StandardScaler
+
+        features, answers = [], []
+        for side in self._sides:
+            crops = (held_out_crop(sound, longest_s, CHUNK_SAMPLES) for sound, _ in side)
+            features.append(np.concatenate([summaries(crop[None]) for crop in crops]) if side else np.zeros((0, 1)))
+            answers.append(np.array([sound.respond for sound, _ in side]))
+        if any(len(set(side)) < 2 for side in answers):
+            return {}
+        probe = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=300))
+        scores = probe.fit(features[0], answers[0]).decision_function(features[1])
+        sources = np.array([source for _, source in self._sides[1]])
+        areas = {'probe_auc': area_under_roc(answers[1], scores)}
+        for source in sorted(set(sources)):
+            of_source = answers[1][sources == source]
+            if min(of_source.sum(), (~of_source).sum()) >= 10:
+                areas[f'probe_auc/{source}'] = area_under_roc(of_source, scores[sources == source])
+        return areas

@@ -19,7 +19,7 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from audio_interaction_ros.audio import CHUNK_S, CHUNK_SAMPLES
-from audio_interaction_ros.audio.logmel import CausalLogMel
+from audio_interaction_ros.audio.logmel import HOP_SAMPLES, CausalLogMel
 from audio_interaction_ros.model.checkpoint import (
     PROTOCOL,
     TOKENIZER,
@@ -40,10 +40,10 @@ from training.speech.spoken import SPEECH
 from training.stages import TrainingError
 from training.stages.budget import check_numbers
 from training.stages.collator import StreamCollator
-from training.stages.crops import CropSource
+from training.stages.crops import CropSource, crop_samples
 from training.stages.dataset import ShardDataset, index_corpus, shard_names
 from training.stages.distributed import Devices
-from training.stages.listening import ListeningTask
+from training.stages.listening import ListeningTask, Teacher
 from training.stages.loop import StageRun, run_stage, validate
 from training.stages.model import StreamModel, build
 from training.stages.pretrained import PretrainedTower
@@ -256,7 +256,10 @@ def _listening_task(
     assert recipe.encoder is not None  # else there is no stage 0
     clips, speech = (ClipStore(files.corpus / folder) for folder in ('library/clips', SPEECH))
     train, held_out = (CropSource(clips, speech, split) for split in ('train', 'validation'))
-    return ListeningTask(recipe, recipe.encoder, model.audio_tower, logmel, train, held_out, devices)
+    teacher = None
+    if recipe.encoder.teacher_weight:  # the model's tower is as `init` has it, whatever state this goes on from
+        teacher = Teacher(model.audio_tower, crop_samples(recipe.chunk_samples) // HOP_SAMPLES)
+    return ListeningTask(recipe, recipe.encoder, model.audio_tower, logmel, train, held_out, devices, teacher)
 
 
 def _write_tensors(tensors: dict[str, Tensor], path: Path) -> None:

@@ -9,10 +9,12 @@ import torch
 from audio_interaction_ros.audio.logmel import CausalLogMel
 from audio_interaction_ros.model.network import AudioTower
 from tests.training.stages import micro
+from training.clips.store import ClipStore
 from training.dsp.augment import at_speed
+from training.recipe import ListeningStage
 from training.stages.augmentation import another_microphone
-from training.stages.crops import speech_crop
-from training.stages.listening import ListeningModel
+from training.stages.crops import CropSource, speech_crop
+from training.stages.listening import LinearProbe, ListeningModel, Teacher, layer_rate, unlikeness
 
 RATE = 16_000
 
@@ -74,3 +76,80 @@ def test_stage_0_hears_a_crop_as_a_stream_of_its_own():
     mel[1, :, :40] = 0.0  # its first chunk, which the second sees, and the later ones do not
     moved = (model(mel)[1] - both).abs().amax(2).unflatten(1, (5, 10)).amax(2) > 1e-5
     assert moved.tolist() == [[False] * 5, [True, True, False, False, False]]
+
+
+def tower(seed, **audio):
+    """A tower whose layers do something."""
+    torch.manual_seed(seed)
+    made = AudioTower(micro.recipe(audio=micro.RECIPE['audio'] | {'encoder_layers': 2} | audio).audio.config()).eval()
+    for parameter in made.layers.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+    return made
+
+
+def test_a_teacher_hears_the_whole_crop_where_its_pupil_hears_chunks():
+    pupil = tower(0, left_context_chunks=1, layer_mix=True)
+    teacher = Teacher(pupil, frames=200)
+    mel = torch.rand(2, 16, 200)
+    taught = teacher.hidden_states(mel)
+    assert [tuple(states.shape) for states in taught] == [(2, 100, 16)] * 2
+    mel[:, :, -1] = 1.5  # the last frame, which only a tower that hears all of it knows at the first
+    moved = [after - before for after, before in zip(teacher.hidden_states(mel), taught, strict=True)]
+    assert all(layer[:, 0].abs().max() > 1e-6 for layer in moved)
+    heard: list[torch.Tensor] = []
+    pupil.encode_streams(mel.unflatten(-1, (5, 40)).movedim(2, 1), heard)
+    assert [tuple(states.shape) for states in heard] == [(10, 20, 16)] * 2
+    alone: list[torch.Tensor] = []
+    pupil.encode_streams(mel[:, None, :, :40], alone)
+    assert 0 < unlikeness(alone, [states[:, :20] for states in Teacher(pupil, 40).hidden_states(mel[:, :, :40])]) < 1e-6
+    assert unlikeness(heard, taught) > 1e-2
+    assert not any(parameter is other for parameter in teacher._tower.parameters() for other in pupil.parameters())
+
+
+def test_a_teacher_hears_with_whispers_floor_which_is_that_of_the_whole_crop():
+    teacher = Teacher(tower(0), frames=200)
+    mel = torch.zeros(1, 16, 200)
+    mel[..., 150:] = 3.0
+    floored = mel.clamp_min(1.0)  # 80 dB under what comes later
+    assert torch.equal(teacher.hidden_states(mel)[1], teacher.hidden_states(floored)[1])
+
+
+def test_what_lies_lower_in_the_tower_learns_more_slowly():
+    stage = ListeningStage(
+        steps=1,
+        batch=1,
+        speech_batch=0,
+        mixed_share=0,
+        learning_rate=1e-3,
+        weight_decay=0,
+        tower_rate=0.2,
+        layer_decay=0.5,
+    )
+    rates = {
+        name: layer_rate(f'audio_tower.{name}', stage, layers=2)
+        for name in (
+            'proj.weight',
+            'layer_weights',
+            'ln_post.bias',
+            'layers.1.fc1.weight',
+            'layers.0.fc1.bias',
+            'conv1.bias',
+        )
+    }
+    assert list(rates.values()) == [1.0, 1.0, 0.2, 0.2, 0.1, 0.05]
+    assert layer_rate('sound_head.weight', stage, layers=2) == 1.0
+
+
+def test_a_linear_probe_tells_tones_from_noise_on_recordings_that_it_did_not_learn_from(tmp_path):
+    corpus = micro.write_corpus(tmp_path)
+    clips, speech = (ClipStore(corpus / 'library' / folder) for folder in ('clips', 'speech'))
+    sides = [CropSource(clips, speech, split) for split in ('train', 'validation')]
+    probe = LinearProbe(*sides, clips=100, seed=1)
+    spectrum = np.fft.rfftfreq(400, 1 / RATE)
+
+    def flatness(waveforms):
+        power = np.abs(np.fft.rfft(waveforms.reshape(len(waveforms), -1, 400))).mean(1)
+        return np.stack([power.max(-1) / power.sum(-1), spectrum[power.argmax(-1)]], axis=1)
+
+    assert probe.areas(flatness) == {'probe_auc': 1.0}
+    assert probe.areas(lambda waveforms: np.zeros((len(waveforms), 2))) == {'probe_auc': 0.5}

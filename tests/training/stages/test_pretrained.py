@@ -21,6 +21,7 @@ from audio_interaction_ros.model.encoder import ChunkEncoder, StreamingEncoder
 from audio_interaction_ros.model.network import AudioTower
 from audio_interaction_ros.streaming.loop import Decision, listen
 from tests.training.stages import micro
+from tests.training.stages.test_run import scalars
 from training.recipe import TrainingRecipe
 from training.recipe_file import RecipeError
 from training.stages.pretrained import PretrainedTower
@@ -217,3 +218,27 @@ def test_a_run_begins_with_the_pretrained_tower_and_its_checkpoint_streams(tmp_p
     # Once a stage is finished, what it made goes on, and the part may be gone.
     (tmp_path / 'tiny' / 'model.safetensors').unlink()
     assert train(files)['finished']
+
+
+def test_stage_0_brings_a_pretrained_tower_nearer_to_its_teacher(tmp_path, corpus):
+    write_whisper(tmp_path / 'tiny', micro_shape())
+    stage_0 = {
+        'steps': 30, 'batch': 6, 'speech_batch': 2, 'mixed_share': 0.5, 'learning_rate': 1e-2, 'weight_decay': 0.0,
+        'tower_rate': 0.5, 'layer_decay': 0.9, 'teacher_weight': 20.0, 'probe_clips': 20,
+    }  # fmt: skip
+    made = micro.write_recipe(
+        tmp_path / 'micro.yaml', init=str(tmp_path / 'tiny'), log_mel='running_maximum', steps=1, encoder=stage_0,
+        audio=micro.RECIPE['audio'] | {'left_context_chunks': 4},
+    )  # fmt: skip
+    files = Files(made, corpus, tmp_path / 'run', None, None)
+    assert train(files, stop_after_s=0.0)['stage'] == 'encoder'
+    reached = train(files)['validation']['encoder']  # its teacher is what it began with, not what it goes on from
+    assert reached['probe_auc'] > 0.9
+    losses = scalars(files.run, 'encoder')
+    first, last = (np.mean([losses['loss/teacher', step] for step in steps]) for steps in (range(3), range(27, 30)))
+    assert last < 0.8 * first
+
+
+def test_a_teacher_is_a_pretrained_tower():
+    with pytest.raises(ValueError, match='needs a teacher, the tower that init names; give init, or 0'):
+        micro.recipe(encoder=STAGE_0 | {'learning_rate': 1e-3, 'teacher_weight': 1.0})
