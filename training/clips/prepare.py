@@ -25,6 +25,7 @@ from training.dsp.noise_beds import noise_bed
 from training.procedural.registry import ALL_TYPES
 from training.random_streams import Purpose, random_stream
 from training.sources import find_source
+from training.sources.clip_folder import check_sides, is_library
 from training.splits import SPLITS
 
 # What the two noise tracks of Algorithm 4 are made of where no noise corpus is at hand.
@@ -59,10 +60,15 @@ RunJobs = Callable[[str, Callable[[SourceFolder], int], Sequence[SourceFolder], 
 
 
 def locate_sources(sources: Mapping[str, Path], corpus: Path) -> None:
-    """Raise SourceError if a folder, of which the corpus has no manifest yet, is not the source of that name."""
-    for name, folder in sources.items():
-        if not SourceFolder(name, folder, corpus).manifest.exists():
-            find_source(name).locate(folder)
+    """Raise SourceError if a folder, of which the corpus has no manifest yet, is not the source of that name.
+
+    So it does if two clip libraries among them have a recording on different sides of the split.
+    """
+    new = {name: folder for name, folder in sources.items() if not SourceFolder(name, folder, corpus).manifest.exists()}
+    for name, folder in new.items():
+        find_source(name).locate(folder)
+    if any(is_library(name) for name in new):
+        check_sides(folder for name, folder in sources.items() if is_library(name))
 
 
 def prepare_sources(sources: Mapping[str, Path], run: RunJobs, corpus: Path) -> list[SourceFolder]:

@@ -52,8 +52,11 @@ def add_source_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--clips',
         type=Path,
+        action='append',
+        default=[],
         metavar='DIR',
-        help='short for --source clips=DIR; with neither, the corpus is made of procedural sounds and speech alone',
+        help='a clip library, again for each; the first is short for --source clips=DIR; with no source at all, the '
+        'corpus is made of procedural sounds and speech alone',
     )
 
 
@@ -72,21 +75,25 @@ def load_corpus_recipe(path: Path) -> CorpusRecipe:
     return check_section(CorpusRecipe, 'streams_corpus', path)
 
 
-def named_folders(given: Sequence[str], clips: Path | None) -> dict[str, Path]:
-    """Return each folder by its name, from `NAME=DIR` and the folder of clips.
+def named_folders(given: Sequence[str], clips: Sequence[Path]) -> dict[str, Path]:
+    """Return each folder by its name, from `NAME=DIR` and the folders of clips: 'clips', 'clips-2' ….
 
     Raises CorpusError for what is no such pair, or is given twice.
     """
     from training.sources import find_source
+    from training.sources.clip_folder import library_name
 
     folders: dict[str, Path] = {}
-    for pair in [*given, *([f'clips={clips}'] if clips else [])]:
+    for pair in [*given, *(f'{library_name(number)}={folder}' for number, folder in enumerate(clips))]:
         name, equals, folder = pair.partition('=')
         if not equals or not folder:
             raise CorpusError(f"--source {pair}: give a name and a folder, such as musan=DIR; see 'corpus sources'")
         if find_source(name).name in folders:
             raise CorpusError(f"source '{name}' is given twice; give one folder for it")
-        folders[name] = Path(folder).expanduser()
+        path = Path(folder).expanduser()
+        if path in folders.values():
+            raise CorpusError(f"folder '{path}' is given twice; name it once")
+        folders[name] = path
     return folders
 
 

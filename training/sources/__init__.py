@@ -5,6 +5,8 @@ AudioX and ElevenLabs are generators, not corpora: what they make is written as 
 
 from __future__ import annotations
 
+import dataclasses
+
 from training.sources import audio, clip_folder, noise, speech, text
 from training.sources.base import ClipSource, SourceError
 from training.sources.text import TextSource
@@ -17,7 +19,12 @@ SOURCES: dict[str, ClipSource | TextSource] = {
 
 
 def find_source(name: str) -> ClipSource | TextSource:
-    """Return the source of that name. Raises SourceError, with the names there are, if it is unknown."""
+    """Return the source of that name. Raises SourceError, with the names there are, if it is unknown.
+
+    Clip libraries beside the first, 'clips', are 'clips-2', 'clips-3' …
+    """
+    if clip_folder.is_library(name):
+        return dataclasses.replace(SOURCES['clips'], name=name)  # which is in the id of every clip
     if name not in SOURCES:
         raise SourceError(f"no source '{name}'; expected one of {', '.join(SOURCES)}")
     return SOURCES[name]

@@ -6,12 +6,45 @@ So it also reads what the sound generators of Table 9 wrote.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from training.sources.base import ClipSource, Item, SourceError
+from training.sources.base import ClipSource, Item, SourceError, split_of
 from training.sources.clip_library import Clip, ClipLibraryError, load_library
 from training.splits import Split
+
+
+def is_library(name: str) -> bool:
+    """Return True for the name of a source that is a clip library: 'clips', or 'clips-2' … for further ones."""
+    return re.fullmatch(r'clips(-[1-9]\d*)?', name) is not None
+
+
+def library_name(number: int) -> str:
+    """Return the name of clip library `number`, counted from 0, among the sources of a corpus."""
+    return f'clips-{number + 1}' if number else 'clips'
+
+
+def check_sides(folders: Iterable[Path]) -> None:
+    """Raise SourceError if two of these clip libraries have a recording on different sides of the split."""
+    sides: dict[str, tuple[Split, Path, Path]] = {}
+    for folder in folders:
+        for clip in _load(folder):
+            side = _split(clip) or split_of(clip.recording)
+            for name in {clip.recording, clip.source_id}:
+                first, path, library = sides.setdefault(name, (side, clip.path, folder))
+                if side != first and library != folder:
+                    raise SourceError(
+                        f"recording '{name}' is on the {first} side in '{path}' and on the {side} side in "
+                        f"'{clip.path}'; give it the same fold or family in both manifests, or remove one of its rows"
+                    )
+
+
+def _load(folder: Path) -> list[Clip]:
+    try:
+        return load_library(folder)
+    except ClipLibraryError as error:
+        raise SourceError(str(error)) from error
 
 
 def _split(clip: Clip) -> Split | None:
@@ -31,11 +64,7 @@ def read_clip_folder(folder: Path) -> Iterator[Item]:
 
     Raises SourceError if the folder is no clip library.
     """
-    try:
-        clips = load_library(folder)
-    except ClipLibraryError as error:
-        raise SourceError(str(error)) from error
-    for clip in clips:
+    for clip in _load(folder):
         yield Item(
             audio=clip.path,
             source=clip.source,

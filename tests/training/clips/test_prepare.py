@@ -204,13 +204,15 @@ def test_every_source_is_listed_with_licence_layout_and_home(capsys: pytest.Capt
 
 
 def test_sources_are_named_once_each_with_a_folder_and_clips_is_one_of_them(tmp_path: Path) -> None:
-    assert named_folders(['musan=/a', 'clips=/b'], None) == {'musan': Path('/a'), 'clips': Path('/b')}
-    assert named_folders([], Path('/c')) == {'clips': Path('/c')}
+    assert named_folders(['musan=/a', 'clips=/b'], []) == {'musan': Path('/a'), 'clips': Path('/b')}
+    assert named_folders([], [Path('/c'), Path('/d')]) == {'clips': Path('/c'), 'clips-2': Path('/d')}
     for given, clips, words in (
-        (['musan'], None, 'give a name and a folder'),
-        (['musan=/a', 'musan=/b'], None, 'given twice'),
-        (['clips=/a'], Path('/b'), 'given twice'),
-        (['libri=/a'], None, 'no source'),
+        (['musan'], [], 'give a name and a folder'),
+        (['musan=/a', 'musan=/b'], [], 'given twice'),
+        (['clips=/a'], [Path('/b')], 'given twice'),
+        ([], [Path('/b'), Path('/b')], "folder '/b' is given twice"),
+        (['libri=/a'], [], 'no source'),
+        (['clips-0=/a'], [], 'no source'),
     ):
         with pytest.raises(CorpusError, match=words):
             named_folders(given, clips)
@@ -221,3 +223,31 @@ def test_a_folder_that_is_not_its_source_is_one_line_before_anything_is_made(tmp
     with pytest.raises(CorpusError, match=r'no MUSAN at .*openslr'):
         locate_sources({'musan': tmp_path}, tmp_path / 'corpus')
     assert not (tmp_path / 'corpus').exists()
+
+
+def test_a_corpus_has_the_clips_of_several_libraries_each_with_its_licence_and_credit(tmp_path: Path) -> None:
+    columns = 'path,category,source_id,respond,licence,attribution'
+    folders = {}
+    for name, licence in (('clips', 'CC0-1.0'), ('clips_2', 'CC-BY-3.0')):
+        sound(tmp_path / name / 'a.wav', 1.0)
+        rows = f'a.wav,rain,{name},0,{licence},by {name}'
+        folders[name] = text(tmp_path / name / 'manifest.csv', columns, rows).parent
+    found = {clip.id: clip for clip in library(tmp_path / 'corpus', **folders).clips if clip.kind == 'event'}
+    assert {id_: (clip.licence, clip.attribution) for id_, clip in found.items()} == {
+        'clips:a.wav': ('CC0-1.0', 'by clips'),
+        'clips-2:a.wav': ('CC-BY-3.0', 'by clips_2'),
+    }
+
+
+def test_two_libraries_with_a_recording_on_different_sides_are_one_sentence_before_anything_is_made(
+    tmp_path: Path,
+) -> None:
+    folders = [
+        text(tmp_path / name / 'manifest.csv', 'path,category,source_id,fold,respond', f'a.wav,rain,x,{fold},0').parent
+        for name, fold in (('one', 1), ('two', 4), ('three', 2))
+    ]
+    corpus = tmp_path / 'corpus'
+    with pytest.raises(CorpusError, match=r"recording 'x' is on the train side in '.*one/a\.wav' and on the .*two/a"):
+        locate_sources({'clips': folders[0], 'clips-2': folders[1]}, corpus)
+    assert not corpus.exists()
+    locate_sources({'clips': folders[0], 'clips-2': folders[2]}, corpus)
