@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
-from pathlib import Path
 
-import yaml
+from training.clips.categories import load_categories
 
 
 @dataclass(frozen=True)
@@ -19,6 +18,8 @@ class Answer:
 
 @functools.cache
 def load_answers() -> dict[str, Answer]:
-    """Return answers.yaml beside this file, by category."""
-    data = yaml.safe_load((Path(__file__).parent / 'answers.yaml').read_text())
-    return {category: Answer(row['emotion'], tuple(row['sentences'])) for category, row in data.items()}
+    """Return what categories.yaml has to say, by category.
+
+    It holds more than what deserves an answer by itself: `decision` tells.
+    """
+    return {name: Answer(each.emotion, each.say) for name, each in load_categories().items() if each.say}

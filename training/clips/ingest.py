@@ -16,7 +16,7 @@ from lhotse.utils import fastcopy
 
 from audio_interaction_ros.audio import SAMPLE_RATE_HZ
 from audio_interaction_ros.audio.formats import Samples
-from training.clips.categories import judged
+from training.clips.categories import canonical, judged
 from training.clips.manifest import piece_count, read_manifest, read_piece, write_dialogues, write_manifest
 from training.clips.store import StoredClip
 from training.dsp.activity import FRAME_SAMPLES, activity
@@ -189,13 +189,14 @@ def _variants(clip: StoredClip, samples: Samples, part: ManifestPart) -> Iterato
 def _clip(cut: Cut, facts: Facts, family: Family, samples: Samples) -> tuple[StoredClip, Samples]:
     (supervision,) = cut.supervisions
     custom = supervision.custom or {}
-    kind, category, respond = _kind(family, facts.category), facts.category, facts.respond
+    category, respond = canonical(facts.category), facts.respond
+    kind = _kind(family, category)
     caption = facts.caption
     tags: tuple[str, ...] = ()
     if labels := custom.get('labels', ()):
         caption = caption or ', '.join(labels)
     if kind == 'event' and labels:
-        category, respond = judged(category, labels)
+        category, respond = judged(facts.category, labels)
         kind = _kind(family, category)
     elif kind == 'music' and category != 'music':  # a genre, which no task asks for
         category, caption = 'music', caption or f'{category} music'

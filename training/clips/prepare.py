@@ -10,6 +10,7 @@ import numpy as np
 
 from audio_interaction_ros.audio import SAMPLE_RATE_HZ
 from audio_interaction_ros.audio.formats import Samples
+from training.clips.categories import check_decided
 from training.clips.ingest import (
     CADENCED,
     ManifestPart,
@@ -62,11 +63,14 @@ RunJobs = Callable[[str, Callable[[SourceFolder], int], Sequence[SourceFolder], 
 def locate_sources(sources: Mapping[str, Path], corpus: Path) -> None:
     """Raise SourceError if a folder, of which the corpus has no manifest yet, is not the source of that name.
 
-    So it does if two clip libraries among them have a recording on different sides of the split.
+    So it does if two clip libraries among them have a recording on different sides of the split, or one has a category
+    that nobody has decided about.
     """
     new = {name: folder for name, folder in sources.items() if not SourceFolder(name, folder, corpus).manifest.exists()}
     for name, folder in new.items():
         find_source(name).locate(folder)
+    for folder in (folder for name, folder in new.items() if is_library(name)):
+        check_decided(folder)
     if any(is_library(name) for name in new):
         check_sides(folder for name, folder in sources.items() if is_library(name))
 

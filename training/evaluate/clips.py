@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from audio_interaction_ros.audio import CHUNK_SAMPLES, SAMPLE_RATE_HZ
 from audio_interaction_ros.audio.formats import Samples
-from training.clips.answers import load_answers
+from training.clips.categories import canonical, decision
 from training.clips.sounds import SoundClip
 from training.dsp.levels import scale
 from training.dsp.noise_beds import noise_bed
@@ -27,7 +27,7 @@ from training.evaluate.rightness import category_named
 from training.evaluate.trials import Listened, Trial, in_blocks, rates, summary
 from training.html import pages
 from training.metrics import SILENCE_WEIGHT, best_threshold
-from training.procedural.registry import ALL_TYPES, SOUND_TYPES, render
+from training.procedural.registry import SOUND_TYPES, render
 from training.random_streams import Purpose, random_stream
 from training.render.one_clip import OneClip, one_clip_stream
 from training.sources.clip_library import NO_EVENT, Clip, load_library
@@ -49,14 +49,14 @@ class Judged:
 def deserves_answer(clip: Clip) -> bool | None:
     """Return whether a clip deserves an answer, or None if nobody knows.
 
-    The manifest has the first word, then the taxonomy: answers.yaml and the procedural sounds.
+    The manifest has the first word, then the taxonomy: categories.yaml and the procedural sounds.
     """
     if clip.respond is not None or clip.category in NO_EVENT:
         return clip.respond
-    if clip.category in load_answers():
-        return True
-    known = {kind.category: kind.respond for kind in ALL_TYPES.values()}
-    return known.get(clip.category)
+    try:
+        return decision(clip.category)
+    except KeyError:
+        return None
 
 
 def clip_sounds(clips: Iterable[Clip]) -> tuple[list[SoundClip], Counter[str]]:
@@ -71,7 +71,7 @@ def clip_sounds(clips: Iterable[Clip]) -> tuple[list[SoundClip], Counter[str]]:
         if respond is None:
             left_out[clip.category] += 1
             continue
-        sound = SoundClip.of(clip.category, respond, clip.source_id, clip.read())
+        sound = SoundClip.of(canonical(clip.category), respond, clip.source_id, clip.read())
         if sound.audible:
             sounds.append(sound)
         else:

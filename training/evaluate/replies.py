@@ -117,7 +117,7 @@ def scheduled(stream: Stream) -> dict[int, float]:
 
 
 def is_warning(reply: Reply, event: Event) -> bool:
-    """Return whether a reply is what answers.yaml says about the event's category."""
+    """Return whether a reply is what categories.yaml says about the event's category."""
     answers = load_answers()
     return event.category in answers and reply.text in answers[event.category].sentences
 

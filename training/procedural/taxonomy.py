@@ -79,6 +79,12 @@ CATEGORY_CRITERIA = {
     'crash': 'iv',
     'gunshot': 'iv',
     'fuse': 'iii',
+    'vomiting': 'i',
+    'crying': 'i',
+    'snake': 'ii',
+    'power tool': 'iv',
+    'door forced': 'iv',
+    'bicycle bell': 'iv',
 }
 
 

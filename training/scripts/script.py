@@ -162,7 +162,7 @@ def instructed(texts: Texts, task: str, rng: np.random.Generator, **what: str) -
 def warning(category: str, rng: np.random.Generator) -> Say:
     """Return what is said about a hazard, due as soon as it can be known.
 
-    Raises KeyError for a category that answers.yaml lacks.
+    Raises KeyError for a category that nothing is said about.
     """
     answer = load_answers()[category]
     return Say(text=pick(rng, answer.sentences), emotion=answer.emotion, due='evidence')

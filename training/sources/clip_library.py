@@ -11,6 +11,7 @@ from typing import Protocol
 
 from audio_interaction_ros.audio.formats import Samples, read_audio_file
 from audio_interaction_ros.audio.resample import to_mono_16k
+from training.sources.families import families
 
 VALIDATION_FOLD = '4'
 
@@ -19,6 +20,7 @@ VALIDATION_SHARE = 0.2  # of the recordings that carry no fold
 
 
 NO_EVENT = frozenset({'rir'})  # impulse responses are for convolution
+PROCEDURAL = 'procedural'  # the source of what this package computes
 
 
 class ClipLibraryError(ValueError):
@@ -38,13 +40,16 @@ class Clip:
     licence: str
     attribution: str
     respond: bool | None
+    family: str = ''
 
     @property
     def recording(self) -> str:
         """Return what must stay on one side of a split.
 
-        It is the recording, or the home, speaker or contributor behind it.
+        It is the recording, or the family of takes, home, speaker or contributor behind it.
         """
+        if self.family:
+            return self.family
         if self.source.startswith('Donate-a-cry'):
             return self.source_id[:36].lower()  # one app installation, so normally one home
         if self.source.startswith('Free Spoken Digit'):
@@ -88,19 +93,21 @@ def load_library(folder: Path, needed: frozenset[str] = _NEEDED) -> list[Clip]:
         raise ClipLibraryError(
             f"'{manifest}' lacks the columns {sorted(missing)}; see 'Clip libraries' in docs/training.md"
         )
+    rows = [row | {'source_id': row.get('source_id') or row['path']} for row in rows]
     return [
         Clip(
             folder / row['path'],
             row['category'],
             row.get('caption', ''),
             row.get('source', ''),
-            row.get('source_id') or row['path'],
+            row['source_id'],
             row.get('fold', ''),
             row.get('licence', ''),
             row.get('attribution', ''),
             _respond(row.get('respond') or '', manifest),
+            family,
         )
-        for row in rows
+        for row, family in zip(rows, families(rows), strict=True)
     ]
 
 
@@ -144,9 +151,9 @@ class Credited(Protocol):
 def write_attributions(clips: Iterable[Credited], path: Path) -> None:
     """Write a CSV of source, licence and credit line of every recording that a checkpoint was trained on.
 
-    What is computed by this package (source 'procedural') needs no credit and is left out.
+    What is computed by this package needs no credit and is left out.
     """
-    recorded = (clip for clip in clips if clip.source != 'procedural')
+    recorded = (clip for clip in clips if clip.source != PROCEDURAL)
     rows = sorted({(clip.source, clip.source_id, clip.licence, clip.attribution) for clip in recorded})
     with path.open('w', newline='') as file:
         writer = csv.writer(file, lineterminator='\n')
