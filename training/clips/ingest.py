@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -17,6 +18,7 @@ from lhotse.utils import fastcopy
 from audio_interaction_ros.audio import SAMPLE_RATE_HZ
 from audio_interaction_ros.audio.formats import Samples
 from training.clips.categories import canonical, judged
+from training.clips.licences import permitted, write_left_out
 from training.clips.manifest import piece_count, read_manifest, read_piece, write_dialogues, write_manifest
 from training.clips.store import StoredClip
 from training.dsp.activity import FRAME_SAMPLES, activity
@@ -68,13 +70,14 @@ class SourceFolder:
 class ManifestPart:
     """A `ManifestPart` is piece `piece` of a source's manifest.
 
-    `variants`: how many altered copies each sound to train on has.
+    `variants`: how many altered copies each sound to train on has. `licences`: patterns of what may be used.
     """
 
     source: SourceFolder
     piece: int
     variants: int = 0
     seed: int = 0
+    licences: tuple[str, ...] = ()
 
     @property
     def out(self) -> Path:
@@ -146,22 +149,28 @@ def _shared(corpus: Path) -> dict[str, str]:
     return json.loads(_sides_file(corpus).read_text())
 
 
-def manifest_parts(source: SourceFolder, variants: int, seed: int) -> list[ManifestPart]:
+def manifest_parts(
+    source: SourceFolder, variants: int, seed: int, licences: tuple[str, ...] = ()
+) -> list[ManifestPart]:
     """Return the pieces of a source's manifest, which must be there."""
-    return [ManifestPart(source, number, variants, seed) for number in range(piece_count(source.manifest))]
+    return [ManifestPart(source, number, variants, seed, licences) for number in range(piece_count(source.manifest))]
 
 
 def recorded(part: ManifestPart) -> Iterator[tuple[StoredClip, Samples]]:
-    """Yield the clips of a piece, but those that are silent or cannot be read.
+    """Yield the clips of a piece, but those that are silent, cannot be read, or have a licence that is not permitted.
 
-    Of the latter `part.failures` says why.
+    Of the unreadable ones `part.failures` says why; `count_left_out` counts those without permission.
     """
     family = find_source(part.source.name).family
     shared = _shared(part.source.corpus)
     failures = []
+    left_out: Counter[str] = Counter()
     for cut in read_piece(part.source.manifest, part.piece):
         facts = Facts.of(cut.supervisions[0])
         if shared.get(facts.recording, facts.split) != facts.split:
+            continue
+        if not permitted(facts.licence, part.licences):
+            left_out[facts.licence] += 1
             continue
         try:
             samples = read_samples(cut)
@@ -174,6 +183,7 @@ def recorded(part: ManifestPart) -> Iterator[tuple[StoredClip, Samples]]:
             yield clip, samples
             if clip.split == 'train' and clip.kind in ('event', 'music'):
                 yield from _variants(clip, samples, part)
+    write_left_out(part.source.corpus, part.out.name, left_out)
     if failures:
         write_whole(part.failures, json_lines(failures))
 

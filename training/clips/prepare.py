@@ -86,14 +86,21 @@ def prepare_sources(sources: Mapping[str, Path], run: RunJobs, corpus: Path) -> 
     return folders
 
 
-def clips_parts(sources: list[SourceFolder], renders: int, variants: int, seed: int, corpus: Path) -> list[ClipsPart]:
+def clips_parts(
+    sources: list[SourceFolder],
+    renders: int,
+    variants: int,
+    seed: int,
+    corpus: Path,
+    licences: tuple[str, ...] = (),
+) -> list[ClipsPart]:
     """Return the parts of the clip store, all but speech to render, which depends on what the scripts say.
 
-    The sources must be prepared.
+    The sources must be prepared. Recordings whose licence does not fit the patterns `licences` are left out.
     """
     out = corpus / 'library' / 'clips'
     return [
-        *(part for source in sources if not source.text for part in manifest_parts(source, variants, seed)),
+        *(part for source in sources if not source.text for part in manifest_parts(source, variants, seed, licences)),
         *(RendersPart(name, renders, seed, out / f'procedural-{name}') for name in sorted(ALL_TYPES)),
         *(NoisePart(split, 12, seed, out / f'noise-{split}') for split in SPLITS),
     ]

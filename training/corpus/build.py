@@ -7,6 +7,7 @@ performed, mixed, labelled and written by one job. A shard is there when its cut
 from __future__ import annotations
 
 import json
+import logging
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from audio_interaction_ros.audio import CHUNK_SAMPLES, SAMPLE_RATE_HZ
+from training.clips.licences import count_left_out
 from training.clips.prepare import ClipsPart, clips_parts, locate_sources, make_clips, prepare_sources
 from training.corpus.jobs import Workers
 from training.corpus.plan import plan_shards, sentences
@@ -25,6 +27,8 @@ from training.llm import LlmSettings
 from training.scripts.dialogues import DialoguesPart, make_dialogues
 from training.speech.spoken import DECISIONS, count_decisions, make_speech, speech_parts
 from training.streams import read_streams
+
+_log = logging.getLogger(__name__)
 
 
 def build(
@@ -63,9 +67,11 @@ def _make(
     """Library, scripts, speech, streams. Returns the seconds that each took."""
     at = [time.monotonic()]
     folders = prepare_sources(sources, workers.run, out)
-    clips = clips_parts(folders, recipe.renders, recipe.variants, seed, out)
-    dialogues = [DialoguesPart(source) for source in folders if source.text]
+    clips = clips_parts(folders, recipe.renders, recipe.variants, seed, out, recipe.licences)
+    dialogues = [DialoguesPart(source, recipe.licences) for source in folders if source.text]
     workers.run('library', _make_part, [*clips, *dialogues], 'part')
+    for licence, count in count_left_out(out).items():
+        _log.warning("the recipe's licences leave out %d clips or texts under %s", count, licence or 'no licence')
     at.append(time.monotonic())
     shards = plan_shards(recipe, hours, seed, workers, out)
     at.append(time.monotonic())
@@ -103,6 +109,7 @@ def index(out: Path) -> dict[str, object]:
         'streams': streams,
         'hours': round(seconds / 3_600, 3),
         'failed': failed,
+        'left_out_by_licence': count_left_out(out),
         'splits': dict(sorted(splits.items())),
         'tasks': dict(sorted(tasks.items())),
         'speech': count_decisions(out),

@@ -18,6 +18,9 @@ class CorpusRecipe(BaseModel):
 
     model_config = ConfigDict(extra='forbid', frozen=True)
 
+    licences: tuple[str, ...] = Field(
+        default=(), description="patterns of what may be trained on, such as [CC0-*, MIT] or ['!*GPL*']; empty: all"
+    )
     renders: int = Field(default=20, ge=10, description='of each procedural sound')
     variants: int = Field(default=0, ge=0, description='altered copies of each recorded sound on the training side')
     shares: dict[str, float] = Field(

@@ -6,6 +6,7 @@ where the lines begin.
 
 from __future__ import annotations
 
+from collections import Counter
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from training.clips.ingest import SourceFolder
+from training.clips.licences import permitted, write_left_out
 from training.clips.manifest import read_dialogues
 from training.files import whole
 from training.sources.text import Dialogue, Turn
@@ -25,9 +27,10 @@ _LENGTHS = ('single', 'several')  # rounds
 
 @dataclass(frozen=True)
 class DialoguesPart:
-    """A `DialoguesPart` is all the dialogues of one text source."""
+    """A `DialoguesPart` is all the dialogues of one text source whose licence fits the patterns `licences`."""
 
     source: SourceFolder
+    licences: tuple[str, ...] = ()
 
     @property
     def done(self) -> Path:
@@ -66,15 +69,19 @@ def make_dialogues(part: DialoguesPart) -> int:
     sorts = [(split, length) for split in SPLITS for length in _LENGTHS]
     begins: dict[tuple[str, str], list[int]] = {sort: [] for sort in sorts}
     paths = {sort: folder / f'{part.source.name}.{".".join(sort)}.jsonl' for sort in sorts}
+    left_out: Counter[str] = Counter()
     with ExitStack() as stack:
         files = {sort: stack.enter_context(stack.enter_context(whole(path)).open('wb')) for sort, path in paths.items()}
         for dialogue in read_dialogues(part.source.manifest):
-            if said := sayable(dialogue):
+            if not permitted(dialogue.licence, part.licences):
+                left_out[dialogue.licence] += 1
+            elif said := sayable(dialogue):
                 sort = said.split, _LENGTHS[len(said.turns) > 2]
                 begins[sort].append(files[sort].tell())
                 files[sort].write(said.model_dump_json().encode() + b'\n')
     for sort, path in paths.items():
         np.save(path.with_suffix('.npy'), np.array(begins[sort], np.int64))
+    write_left_out(part.source.corpus, part.source.name, left_out)
     part.done.touch()
     return sum(map(len, begins.values()))
 

@@ -19,7 +19,8 @@ class MixIns(BaseModel):
     """`MixIns` are the probabilities of what is mixed into a script (Table 11, stage 4).
 
     Each is the chance that a script gets a question about its history, an ordinary sound to stay silent at, or a
-    warning.
+    warning. `ordinary` is the chance that a stream in which nobody gave an instruction gets a recorded voice, music or
+    footsteps in its foreground, which deserve no word.
     """
 
     model_config = ConfigDict(extra='forbid', frozen=True)
@@ -27,6 +28,10 @@ class MixIns(BaseModel):
     history_review: float = Field(default=0.30, ge=0, le=1)
     silent: float = Field(default=0.40, ge=0, le=1)
     proactive: float = Field(default=0.30, ge=0, le=1)
+    ordinary: float = Field(default=0.0, ge=0, le=1)
+
+
+_UNINSTRUCTED = frozenset({'proactive respond', 'voice chatting'})  # the abilities that nobody has asked for
 
 
 def all_tasks() -> list[tuple[str, str]]:
@@ -64,6 +69,11 @@ def write_script(category: str, task: str, shelf: Shelf, mix_ins: MixIns, rng: n
             authors.append(audit.made_by)
         else:
             notes.append(f'silent mix-in left out, {audit.label.value} by {audit.made_by}: {audit.reason}')
+    # Drawn only where the recipe asks for it, so that other recipes keep their streams.
+    wanted = mix_ins.ordinary and category in _UNINSTRUCTED and rng.random() < mix_ins.ordinary
+    if wanted and (ordinary := shelf.ordinary(rng)):
+        lines.insert(int(rng.integers(1, len(lines) + 1)), ordinary)
+        mixed.append('ordinary')
     if rng.random() < mix_ins.proactive and not proactive and shelf.categories('event', 'respond'):
         lines.insert(int(rng.integers(1, len(lines) + 1)), shelf.warning(rng))
         mixed.append('proactive')

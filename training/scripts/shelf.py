@@ -25,6 +25,10 @@ from training.sources.text import Dialogue
 SHORTEST_S = 0.25
 _BACKGROUND_S = 3.0
 _MUSIC_SHARE = 0.15  # of what is in the background
+# Heard everywhere, and easily taken for something to answer. How often each is drawn by `Shelf.ordinary`.
+ORDINARY = {'voice': 0.5, 'music': 0.25, 'steps': 0.25}
+_MUSICAL = frozenset({'instrument', 'drums', 'guitar', 'beatbox', 'singing', 'whistling', 'humming'})
+_STEPS = frozenset({'footsteps'})
 LONGEST_SAID_S = 10.0  # of recorded speech that is written down or translated; several must fit into a stream
 
 
@@ -75,6 +79,8 @@ class Shelf:
             if clip.respond is False:
                 self._by['silent', 'any'][clip.category].append(clip)
                 self._by['silent', clip.kind][clip.category].append(clip)
+                if sort := _ordinary_sort(clip):
+                    self._by['ordinary', sort][clip.category].append(clip)
             if clip.respond and clip.category in answered:
                 self._by['event', 'respond'][clip.category].append(clip)
                 self._by['criterion', clip.criterion][clip.category].append(clip)
@@ -156,6 +162,16 @@ class Shelf:
         """Return an ordinary sound that deserves no word, at most `longest_s` (seconds) of it."""
         return self._unanswered(rng, 'event', longest_s)
 
+    def ordinary(self, rng: np.random.Generator) -> Line | None:
+        """Return a recorded voice, music or footsteps, which deserve no word; None where the side has none."""
+        sorts = [sort for sort in ORDINARY if self.categories('ordinary', sort)]
+        if not sorts:
+            return None
+        shares = np.array([ORDINARY[sort] for sort in sorts])
+        sort = sorts[int(rng.choice(len(sorts), p=shares / shares.sum()))]
+        clip = self.draw(rng, 'ordinary', sort)
+        return Line(hear=Sound(clip=clip.id, longest_s=_BACKGROUND_S), gap_s=pause_s(rng))
+
     def in_the_background(self, rng: np.random.Generator) -> Line:
         """Return an ordinary sound, music, or people who talk to others; none deserves a word.
 
@@ -174,6 +190,14 @@ class Shelf:
         key, value = ('criterion', criterion) if criterion else ('event', 'respond')
         clip = self.draw(rng, key, value)
         return Line(hear=Sound(clip=clip.id), say=(warning(clip.category, rng),), gap_s=pause_s(rng))
+
+
+def _ordinary_sort(clip: StoredClip) -> str:
+    if clip.kind == 'speech':
+        return 'voice'
+    if clip.kind == 'music' or clip.category in _MUSICAL:
+        return 'music'
+    return 'steps' if clip.category in _STEPS else ''
 
 
 def named(category: str) -> str:

@@ -16,6 +16,7 @@ from tests.training.sources.test_audio import audioset, fma
 from tests.training.sources.test_noise import musan, wham
 from tests.training.sources.test_speech import aishell, commonvoice, covost, gigaspeech, librispeech, voxpopuli
 from training.clips.ingest import LONGEST_S, ManifestPart
+from training.clips.licences import count_left_out
 from training.clips.manifest import RECORDS_A_PIECE
 from training.clips.prepare import clips_parts, locate_sources, make_clips, prepare_sources
 from training.clips.store import ClipStore, StoredClip
@@ -29,12 +30,14 @@ RATE_HZ = 16_000
 NAMES_AND_CATEGORIES = [(f'recording-{n}', 'speech' if n % 4 == 3 else 'wind') for n in range(24)]
 
 
-def library(corpus: Path, backwards: bool = False, variants: int = 0, **sources: Path) -> ClipStore:
+def library(
+    corpus: Path, backwards: bool = False, variants: int = 0, licences: tuple[str, ...] = (), **sources: Path
+) -> ClipStore:
     """The clips of sources, without anything procedural."""
     folders = prepare_sources(
         {name.replace('_', '-'): folder for name, folder in sources.items()}, Workers(1).run, corpus
     )
-    parts = [part for part in clips_parts(folders, 10, variants, 1, corpus) if isinstance(part, ManifestPart)]
+    parts = [part for part in clips_parts(folders, 10, variants, 1, corpus, licences) if isinstance(part, ManifestPart)]
     for part in reversed(parts) if backwards else parts:
         make_clips(part)
     return ClipStore(corpus / 'library' / 'clips')
@@ -251,3 +254,16 @@ def test_two_libraries_with_a_recording_on_different_sides_are_one_sentence_befo
         locate_sources({'clips': folders[0], 'clips-2': folders[1]}, corpus)
     assert not corpus.exists()
     locate_sources({'clips': folders[0], 'clips-2': folders[2]}, corpus)
+
+
+def test_what_a_recipe_may_not_use_is_left_out_and_counted_by_licence(tmp_path: Path) -> None:
+    licences = ('CC0-1.0', 'GPL-2.0-only', 'GPL-2.0-only', 'GPL-2.0-or-later OR CC-BY-SA-2.0')
+    rows = [f'{n}.wav,rain,{n},0,{licence}' for n, licence in enumerate(licences)]
+    folder = text(tmp_path / 'clips' / 'manifest.csv', 'path,category,source_id,respond,licence', *rows).parent
+    for number in range(len(licences)):
+        sound(folder / f'{number}.wav', 1.0)
+    found = library(tmp_path / 'corpus', licences=('!*GPL*',), clips=folder)
+    assert {clip.source_id for clip in found.clips if clip.kind == 'event'} == {'0', '3'}
+    assert count_left_out(tmp_path / 'corpus') == {'GPL-2.0-only': 2}
+    library(tmp_path / 'all', clips=folder)
+    assert count_left_out(tmp_path / 'all') == {}

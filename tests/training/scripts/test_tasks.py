@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -199,6 +200,42 @@ def test_mix_ins_come_as_often_as_the_table_says(shelf: Shelf):
     assert shares['silent'] == pytest.approx(0.40, abs=0.08)
     assert shares['proactive'] == pytest.approx(0.30, abs=0.08)
     assert shares['history review'] == pytest.approx(0.30, abs=0.08)
+
+
+def test_a_recipe_may_have_recorded_voices_music_and_steps_heard_and_left_alone(library: ClipStore, tmp_path: Path):
+    rows = [
+        (StoredClip(id=name, kind=kind, category=category, recording=name), library.samples('rain'))
+        for name, kind, category in (
+            ('somebody', 'speech', 'speech'),
+            ('band', 'music', 'music'),
+            ('drum', 'event', 'drums'),
+            ('walk', 'event', 'footsteps'),
+            ('called', 'speech', 'speech'),
+        )
+    ]
+    rows[-1] = (rows[-1][0].model_copy(update={'respond': None}), rows[-1][1])  # who might mean the robot
+    rows += [(library[clip.id], library.samples(clip.id)) for clip in library.clips if clip.kind == 'event']
+    write_part(tmp_path / 'part', rows)
+    shelf = Shelf(ClipStore(tmp_path), 'train', reprocess)
+    without = MixIns(silent=0.0, proactive=0.0, history_review=0.0)
+    drawn: Counter[str] = Counter()
+    for seed in range(200):
+        plain, mixed = (
+            write_script('voice chatting', 'fact', shelf, mix_ins, np.random.default_rng(seed))
+            for mix_ins in (without, without.model_copy(update={'ordinary': 0.5}))
+        )
+        added = [line for line in mixed.lines if line not in plain.lines]
+        assert bool(added) == ('ordinary' in mixed.mixed_in) and not plain.mixed_in
+        for line in added:
+            assert isinstance(line.hear, Sound) and not line.say and line.role is Role.FOREGROUND
+            drawn[line.hear.clip] += 1
+    assert drawn.total() / 200 == pytest.approx(0.5, abs=0.1)
+    assert drawn['somebody'] / drawn.total() == pytest.approx(0.5, abs=0.13)
+    assert {'band', 'drum', 'walk'} < set(drawn) and not set(drawn) & {'called', 'rain'}
+    dictation = write_script(
+        'real-time ASR', 'dictation', shelf, MixIns(ordinary=1.0), np.random.default_rng(1)
+    )  # somebody has asked for every word
+    assert 'ordinary' not in dictation.mixed_in
 
 
 def test_a_history_question_asks_for_what_is_at_least_three_rounds_back(shelf: Shelf):
