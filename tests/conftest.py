@@ -12,7 +12,7 @@ from hypothesis import settings
 
 from audio_interaction_ros.cli.domain import RosDomain
 from audio_interaction_ros.model.checkpoint import DecoderHalf, EncoderHalf, load_decoder, load_encoder
-from tests.tiny_checkpoint import write_tiny_checkpoint
+from tests.tiny_checkpoint import EVENTS, write_tiny_checkpoint
 
 # Seeded, so that a failure is there again; no deadline, because machines are busy.
 settings.register_profile('repeatable', derandomize=True, deadline=None)
@@ -47,6 +47,17 @@ def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope='session')
 def encoder_half(tiny_checkpoint: Path) -> EncoderHalf:
     return load_encoder(tiny_checkpoint)
+
+
+@pytest.fixture(scope='session')
+def eventful_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same checkpoint with an event head."""
+    return write_tiny_checkpoint(tmp_path_factory.mktemp('checkpoints') / 'eventful', events=EVENTS)
+
+
+@pytest.fixture(scope='session')
+def eventful_half(eventful_checkpoint: Path) -> DecoderHalf:
+    return load_decoder(eventful_checkpoint)
 
 
 @pytest.fixture(scope='session')

@@ -8,6 +8,7 @@ import torch
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 
 from audio_interaction_ros.model.checkpoint import StreamingDefaults, save_checkpoint
+from audio_interaction_ros.model.deciding import EventClasses
 from audio_interaction_ros.model.encoder import ChunkEncoder
 from audio_interaction_ros.model.network import LanguageModel
 from audio_interaction_ros.model.protocol import Protocol
@@ -17,6 +18,7 @@ SPECIAL = (
     'online', 'system', 'chunk_begin', 'chunk_end', 'audio', 'silent', 'response', 'eos', 'english', 'normal', 'urgent',
 )  # fmt: skip
 DIM = 32
+EVENTS = EventClasses(names=('alarm', 'doorbell', 'rain', 'siren'), warnings=('alarm', 'siren'), remarks=('doorbell',))
 MAX_CONTEXT_CHUNKS = 8
 
 
@@ -73,6 +75,7 @@ def write_tiny_checkpoint(
     seed: int = 0,
     response_threshold: float = 0.5,
     max_context_chunks: int = MAX_CONTEXT_CHUNKS,
+    events: EventClasses | None = None,
 ) -> Path:
     torch.manual_seed(seed)
     tokenizer = make_tokenizer()
@@ -92,5 +95,6 @@ def write_tiny_checkpoint(
             max_context_chunks=max_context_chunks,
         ),
         recipe,
+        (events, torch.nn.Linear(DIM, 1 + len(events.names))) if events else None,
     )
     return directory

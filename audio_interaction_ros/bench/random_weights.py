@@ -39,6 +39,6 @@ def random_halves(device: str, dtype: torch.dtype = torch.bfloat16) -> tuple[Enc
         torch.set_default_dtype(before)
     encoder.logmel.float()
     embedded = load_decoder(find_checkpoint('embedded'))
-    config = embedded.config.model_copy(update={'language_digest': None})
+    config = embedded.config.model_copy(update={'language_digest': None, 'events': None})
     half = dataclasses.replace(embedded, language_model=model.eval().requires_grad_(False), config=config)
     return EncoderHalf(encoder.eval().requires_grad_(False), 'random'), half

@@ -26,6 +26,7 @@ from torch.overrides import TorchFunctionMode
 
 from audio_interaction_ros.audio.logmel import Normalisation
 from audio_interaction_ros.model.checks import read_tokenizer, require_control_tokens, require_fit
+from audio_interaction_ros.model.deciding import EventClasses
 from audio_interaction_ros.model.encoder import ChunkEncoder
 from audio_interaction_ros.model.memory import require_memory
 from audio_interaction_ros.model.network import LanguageModel
@@ -69,6 +70,7 @@ class CheckpointConfig(BaseModel):
 
     `encoder_digest` is compared with the weights whenever the encoder is loaded. `language_digest` is believed, and
     compared by `audio-interaction checkpoint verify`; None in a checkpoint that was written before it was kept.
+    `events` are the classes of the event head, which is part of the language model; None where there is no such head.
     """
 
     model_config = ConfigDict(extra='forbid')
@@ -79,6 +81,7 @@ class CheckpointConfig(BaseModel):
     encoder_digest: str
     language_digest: str | None = None
     log_mel: Normalisation = 'fixed'
+    events: EventClasses | None = None
     streaming: StreamingDefaults
 
     @classmethod
@@ -126,7 +129,7 @@ class CheckpointConfig(BaseModel):
         """Make the language model without weights, on the `meta` device; raise as `encoder_outline`."""
         try:
             with torch.device('meta'), _NoValues():
-                return LanguageModel(TextConfig(**self.text_config))
+                return LanguageModel(TextConfig(**self.text_config), len(self.events.names) if self.events else 0)
         except _BAD_SHAPE as error:
             raise CheckpointError(
                 f'text_config in {CONFIG} describes no language model; restore it: {error}'
@@ -260,15 +263,19 @@ def save_checkpoint(
     protocol: Protocol,
     streaming: StreamingDefaults,
     recipe: Path,
+    events: tuple[EventClasses, nn.Module] | None = None,
 ) -> None:
     """Write the whole directory.
 
     `language_model` is any of `text`'s shape with the parameter names of `LanguageModel`, transformers' one among them;
-    `recipe` is the YAML file that made the model and travels with it.
+    `recipe` is the YAML file that made the model and travels with it; `events` are the event head and its classes,
+    where a head is to go with a model that has none in it.
     """
     directory.mkdir(parents=True, exist_ok=True)
     audio = {name: tensor.contiguous() for name, tensor in encoder.audio_tower.state_dict().items()}
     language = {name: tensor.contiguous() for name, tensor in language_model.state_dict().items()}
+    if events is not None:
+        language |= {f'event_head.{name}': tensor.contiguous() for name, tensor in events[1].state_dict().items()}
     config = CheckpointConfig(
         format_version=FORMAT_VERSION,
         audio_config=encoder.audio_tower.config.model_dump(mode='json'),
@@ -276,6 +283,7 @@ def save_checkpoint(
         encoder_digest=digest_of(audio),
         language_digest=digest_of(language),
         log_mel=encoder.logmel.normalisation,
+        events=events[0] if events else None,
         streaming=streaming,
     )
     tensors = {ENCODER_PREFIX + name: tensor for name, tensor in audio.items()}

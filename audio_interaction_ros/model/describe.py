@@ -72,6 +72,7 @@ def _describe_ours(directory: Path) -> dict[str, Any]:
         'encoder_digest': config.encoder_digest,
         'language_digest': config.language_digest,
         'log_mel': config.log_mel,
+        'events': config.events.model_dump(mode='json') if config.events else None,
         'streaming': config.streaming.model_dump(),
         'protocol': protocol.model_dump(),
         'recipe': made,

@@ -285,13 +285,21 @@ class _Body(nn.Module):
 
 
 class LanguageModel(nn.Module):
-    """A `LanguageModel` has the parameters and shapes of `Qwen2ForCausalLM`; `model/engine.py` computes with them."""
+    """A `LanguageModel` has the parameters and shapes of `Qwen2ForCausalLM`; `model/engine.py` computes with them.
 
-    def __init__(self, config: TextConfig) -> None:
+    Where there are `event_classes`, it has an event head as well, which tells them and nothing (its output 0) apart.
+    """
+
+    def __init__(self, config: TextConfig, event_classes: int = 0) -> None:
         super().__init__()
-        self.config = config
+        self.config, self.event_classes = config, event_classes
         self.model = _Body(config)
         self.lm_head = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
+        self.event_head = nn.Linear(config.hidden_size, 1 + event_classes) if event_classes else None
+
+    def stock_state(self) -> dict[str, Tensor]:
+        """Return the parameters that `Qwen2ForCausalLM` has too, by name."""
+        return {name: tensor for name, tensor in self.state_dict().items() if not name.startswith('event_head.')}
 
     @property
     def device(self) -> torch.device:

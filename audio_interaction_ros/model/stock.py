@@ -17,9 +17,9 @@ def stock_config(text: TextConfig) -> Qwen2Config:
 
 
 def stock_model(ours: LanguageModel) -> Qwen2ForCausalLM:
-    """Return a copy of the weights in transformers' class."""
+    """Return a copy of the weights in transformers' class, which has no event head."""
     model = Qwen2ForCausalLM(stock_config(ours.config))
-    model.load_state_dict(ours.state_dict())
+    model.load_state_dict(ours.stock_state())
     stock: Qwen2ForCausalLM = model.to(ours.device, ours.dtype).eval().requires_grad_(False)
     return stock
 

@@ -13,6 +13,7 @@ from typing_extensions import Unpack
 
 from audio_interaction_ros.audio.formats import Samples
 from audio_interaction_ros.model.checkpoint import DecoderHalf, EncoderHalf
+from audio_interaction_ros.model.deciding import Sounding
 from audio_interaction_ros.model.engine import Engine
 from audio_interaction_ros.streaming.fifo import ChunkQueue, EncodedChunk
 from audio_interaction_ros.streaming.ingest import encode_waveform
@@ -21,13 +22,17 @@ from audio_interaction_ros.streaming.session import ForwardRequest, Session, Ses
 
 @dataclass(frozen=True)
 class Decision:
-    """A `Decision` is one control token: the newest chunk it covers, how many were drained, and what was decided."""
+    """A `Decision` is one control token: the newest chunk it covers, how many were drained, and what was decided.
+
+    `probability` is that of `response`; `sounding` is what the checkpoint's event head heard, None without a head.
+    """
 
     chunk: EncodedChunk
     chunks_drained: int
     respond: bool
     probability: float
     compute_time_s: float
+    sounding: Sounding | None = None
 
 
 @dataclass(frozen=True)
@@ -133,7 +138,8 @@ class ListeningLoop:
         self._reading = len(chunks)
         respond, probability = yield from self._session.drain_request([chunk.vectors for chunk in chunks])
         self._reading = 0
-        decision = Decision(newest, len(chunks), respond, probability, time.monotonic() - started)
+        elapsed_s = time.monotonic() - started
+        decision = Decision(newest, len(chunks), respond, probability, elapsed_s, self._session.sounding)
         if respond:
             self._trigger, self._emotion, self._text_ids = decision, 'normal', []
             self._began, self._looked_at = started, 0
@@ -198,6 +204,7 @@ def make_session(
             silent_between_chunks=defaults.silent_between_chunks,
             **limits,
         ),
+        decoder.config.events,
     )
 
 

@@ -9,11 +9,12 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
+from audio_interaction_ros.model.deciding import EventClasses, Sounding
 from audio_interaction_ros.model.engine import Engine, KvCache
 from audio_interaction_ros.model.protocol import AUDIO_TOKENS_PER_CHUNK, Protocol
 
 T = TypeVar('T')
-# Yields embeddings [n, hidden] that the model is to read, is sent the logits [vocabulary] after them, and returns T.
+# Yields embeddings [n, hidden] that the model is to read, is sent the logits [outputs] after them, and returns T.
 ForwardRequest = Generator[Tensor, Tensor, T]
 
 _LONGEST_CYCLE, _REPEATS, _FEWEST_LOOPED = 8, 4, 8  # tokens; times; tokens that a loop has before it is cut off
@@ -68,17 +69,22 @@ class Session:
         prefix: Sequence[int],
         vocabulary_size: int,
         settings: SessionSettings,
+        events: EventClasses | None = None,
     ) -> None:
-        """Begin with the instruction's token ids, `prefix`; ids from `vocabulary_size` on are padding, never text."""
+        """Begin with the instruction's token ids, `prefix`; ids from `vocabulary_size` on are padding, never text.
+
+        `events` are the classes of the engine's event head, None where it has none or nobody wants to know.
+        """
         self._engine = engine
         self._protocol = protocol
         self._prefix = list(prefix)
         self.settings = settings
+        self._events = events if engine.event_outputs else None
         self._a_chunk = AUDIO_TOKENS_PER_CHUNK + 2 + settings.silent_between_chunks  # positions, without the answer
         longest = settings.max_context_chunks * (self._a_chunk + 2 + settings.max_response_tokens)
         capacity = min(engine.config.max_position_embeddings, len(self._prefix) + longest)
         self._cache = engine.new_cache(capacity)
-        forbidden = torch.zeros(engine.config.vocab_size, dtype=torch.bool, device=engine.device)
+        forbidden = torch.zeros(engine.outputs, dtype=torch.bool, device=engine.device)
         forbidden[vocabulary_size:] = True
         forbidden[list(protocol.special_ids())] = True
         forbidden[protocol.eos] = False
@@ -100,6 +106,7 @@ class Session:
         self._cache.truncate(0)
         self._unread: list[int] = list(self._prefix)
         self._armed = True
+        self.sounding: Sounding | None = None
 
     @property
     def responding(self) -> bool:
@@ -148,6 +155,7 @@ class Session:
             yield from self._compact(len(vectors))
         turn = _Turn([chunk.to(self._engine.device, self._engine.dtype) for chunk in vectors])
         logits = yield torch.cat([self._engine.embed(self._unread), *self._chunk_embeddings(turn)])
+        self.sounding = self._sounding(logits)
         probability = self._p_response(logits)
         respond = self._responds(probability)
         turn.tokens.append(self._protocol.response if respond else self._protocol.silent)
@@ -303,6 +311,11 @@ class Session:
 
     def _p_response(self, logits: Tensor) -> float:
         return float(logits[[self._protocol.silent, self._protocol.response]].softmax(0)[1])
+
+    def _sounding(self, logits: Tensor) -> Sounding | None:
+        if self._events is None:
+            return None
+        return Sounding(self._events, logits[-self._engine.event_outputs :].softmax(0).cpu())
 
     def _chunk_embeddings(self, turn: _Turn) -> list[Tensor]:
         parts = [part for chunk in turn.vectors for part in (self._between, chunk)]

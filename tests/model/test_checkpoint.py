@@ -19,7 +19,8 @@ from audio_interaction_ros.model.checkpoint import (
     load_encoder,
 )
 from audio_interaction_ros.model.protocol import Protocol, ProtocolError
-from tests.tiny_checkpoint import make_protocol, make_tokenizer, write_tiny_checkpoint
+from audio_interaction_ros.model.verify import verify
+from tests.tiny_checkpoint import DIM, EVENTS, make_protocol, make_tokenizer, write_tiny_checkpoint
 
 FILES = ('config.json', 'protocol.json', 'tokenizer.json', 'model.safetensors')
 
@@ -46,6 +47,46 @@ def test_a_checkpoint_survives_a_round_trip(tmp_path):
 
 def test_the_recipe_travels_with_the_checkpoint(tiny_checkpoint):
     assert (tiny_checkpoint / 'recipe.yaml').read_text() == 'recipe: tiny\n'
+
+
+def test_the_event_head_is_part_of_the_language_model_and_of_its_digest(eventful_checkpoint, eventful_half, tmp_path):
+    head = eventful_half.language_model.event_head
+    assert head.weight.shape == (1 + len(EVENTS.names), DIM)
+    assert eventful_half.config.events == EVENTS
+    assert eventful_half.digest == digest_of(eventful_half.language_model.state_dict())
+    assert verify(eventful_checkpoint) == []
+    copy = shutil.copytree(eventful_checkpoint, tmp_path / 'copy')
+    tensors = load_file(copy / 'model.safetensors')
+    tensors['language_model.event_head.bias'] += 1.0
+    save_file(tensors, copy / 'model.safetensors')
+    assert 'the language model' in verify(copy)[0] and 'has digest' in verify(copy)[0]
+
+
+@pytest.mark.parametrize(
+    ('events', 'problem'),
+    [
+        ({'names': ['alarm', 'rain']}, r"do not fit .* 'event_head.bias' is \[5\], \[3\] expected; restore"),
+        (None, r"do not fit .* 'event_head.bias' is \[5\], no such tensor expected; restore"),
+        ({'names': ['alarm', 'rain', 'rain', 'siren']}, 'name rain twice; give each class once'),
+        ({'names': ['a', 'b', 'c', 'd'], 'warnings': ['e']}, 'have no e, which is among their warnings'),
+        ({'names': ['a', 'b', 'c', 'd'], 'warnings': ['a'], 'remarks': ['a']}, 'a is among the warnings and among'),
+        ({'names': []}, 'events.names'),
+    ],
+)
+def test_event_classes_that_do_not_fit_the_head_or_each_other_are_refused(
+    eventful_checkpoint, tmp_path, events, problem
+):
+    copy = shutil.copytree(eventful_checkpoint, tmp_path / 'copy')
+    config = json.loads((copy / 'config.json').read_text())
+    (copy / 'config.json').write_text(json.dumps(config | {'events': events}))
+    with pytest.raises(CheckpointError, match=problem):
+        load_decoder(copy)
+
+
+def test_a_class_has_the_kind_of_response_that_it_calls_for():
+    assert [EVENTS.kind_of(name) for name in (*EVENTS.names, None)] == [
+        'warning', 'remark', 'asked', 'warning', 'asked',
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize('name', FILES)

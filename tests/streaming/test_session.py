@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import sys
 from dataclasses import replace
 
@@ -11,18 +12,19 @@ import torch
 from audio_interaction_ros.model.engine import Engine
 from audio_interaction_ros.model.stock import stock_model
 from audio_interaction_ros.streaming.session import Session, SessionSettings, is_decoding_loop
-from tests.tiny_checkpoint import DIM, MAX_CONTEXT_CHUNKS
+from tests.tiny_checkpoint import DIM, EVENTS, MAX_CONTEXT_CHUNKS
 
 ALWAYS, NEVER = 1e-9, 1.0 - 1e-9
 
 
-def make_session(half, threshold=0.5, max_response_tokens=6, **settings):
+def make_session(half, threshold=0.5, max_response_tokens=6, events=None, **settings):
     return Session(
         Engine(half.language_model),
         half.protocol,
         half.instruction_prefix('Warn of danger.'),
         half.tokenizer.get_vocab_size(),
         SessionSettings(threshold, MAX_CONTEXT_CHUNKS, max_response_tokens, **settings),
+        events,
     )
 
 
@@ -52,6 +54,10 @@ class Reference:
     @torch.inference_mode()
     def logits(self):
         return self.model(inputs_embeds=torch.cat(self.parts)[None]).logits[0, -1]
+
+    @torch.inference_mode()
+    def hidden(self):
+        return self.model.model(inputs_embeds=torch.cat(self.parts)[None]).last_hidden_state[0, -1]
 
     def p_response(self):
         protocol = self.half.protocol
@@ -280,6 +286,36 @@ def test_sampling_is_seeded_and_stays_within_the_protocol(decoder_half, vectors)
         assert not special & set(rest)
         assert max(rest, default=0) < decoder_half.tokenizer.get_vocab_size()
         assert first not in special or first in decoder_half.protocol.emotions.values()
+
+
+def test_the_event_head_hears_what_the_language_model_knows_and_changes_nothing_else(
+    decoder_half, eventful_half, vectors
+):
+    with_head, without = make_session(eventful_half, NEVER, events=EVENTS), make_session(decoder_half, NEVER)
+    reference, head = Reference(eventful_half), eventful_half.language_model.event_head
+    at = 0
+    for count in (1, 2, 1):
+        chunks = vectors[at : at + count]
+        at += count
+        assert with_head.drain(chunks) == without.drain(chunks)
+        reference.add_chunks(chunks)
+        expected = head(reference.hidden()).softmax(0)
+        heard = with_head.sounding
+        assert torch.allclose(heard.probabilities, expected, atol=1e-5)
+        assert heard.likeliest == ([None, *EVENTS.names])[int(expected.argmax())]
+        assert heard.warning == pytest.approx(float(expected[1] + expected[4]), abs=1e-5)
+        reference.add_tokens([eventful_half.protocol.silent])
+    assert without.sounding is None
+
+
+def test_the_event_heads_outputs_are_never_words(eventful_half, vectors):
+    """However large they are."""
+    half = replace(eventful_half, language_model=copy.deepcopy(eventful_half.language_model))
+    half.language_model.event_head.bias[:] = 1e6
+    session = make_session(half, ALWAYS, events=EVENTS)
+    session.drain(vectors[:1])
+    while session.responding:
+        assert session.next_token() < half.tokenizer.get_vocab_size()
 
 
 @pytest.mark.parametrize(

@@ -22,8 +22,8 @@ from training.stages.distributed import Devices
 class StreamModel(nn.Module):
     """A `StreamModel` is encoder and language model under the names that checkpoints have, with an auxiliary head.
 
-    The head names what sounds, from the hidden state at every `chunk_end`. It makes sparse triggers learnable where
-    nothing is pretrained, and is no part of a checkpoint.
+    The event head names what sounds, from the hidden state at every `chunk_end`. It makes sparse triggers learnable
+    where nothing is pretrained, and goes along with the checkpoint.
     """
 
     def __init__(self, audio_tower: AudioTower, language_model: Qwen2ForCausalLM, event_classes: int) -> None:

@@ -9,27 +9,32 @@ import hashlib
 import json
 import shutil
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import ValidationError
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
-from torch import Tensor
+from torch import Tensor, nn
 
 from audio_interaction_ros.audio import CHUNK_S, CHUNK_SAMPLES
 from audio_interaction_ros.audio.logmel import HOP_SAMPLES, CausalLogMel
 from audio_interaction_ros.model.checkpoint import (
     PROTOCOL,
     TOKENIZER,
+    DecoderHalf,
     StreamingDefaults,
     load_decoder,
     load_encoder,
     save_checkpoint,
 )
+from audio_interaction_ros.model.deciding import EventClasses
 from audio_interaction_ros.model.encoder import ChunkEncoder
 from audio_interaction_ros.model.protocol import Protocol
+from training.clips.answers import load_answers
 from training.clips.store import ClipStore, of_split
 from training.files import write_whole
 from training.random_streams import Purpose, torch_seed
@@ -100,7 +105,7 @@ def train(files: Files, stop_after_s: float | None = None) -> dict[str, object]:
     ]
     for collator in collators:  # before hours are lost
         dataset.select(collator.data, 'train', recipe.max_positions)
-    model, logmel = _network(recipe, files, tokenizer, len(classes))
+    model, logmel = _network(recipe, files, tokenizer, classes)
     if pretrained is not None:
         pretrained.fill(model.audio_tower)
     model.to(devices.device)
@@ -189,11 +194,12 @@ def _prepare(recipe: TrainingRecipe, files: Files) -> None:
         'start': str(files.start) if files.start else None,
     }
     settings = files.run / _RUN
-    if settings.exists() and json.loads(settings.read_text()) != made_from:
+    if not settings.exists():
+        write_whole(settings, json.dumps(made_from, indent=1).encode() + b'\n')
+    elif _as_of_now(json.loads(settings.read_text())) != made_from:
         raise TrainingError(
             f"'{files.run}' holds a run of another recipe, corpus or start; give another --run or remove it"
         )
-    write_whole(settings, json.dumps(made_from, indent=1).encode() + b'\n')
     if not (files.run / CLASSES).exists():
         texts, classes = _texts_and_classes(recipe, files.corpus)
         _write_tokenizer(recipe, files, texts)
@@ -206,6 +212,15 @@ def _prepare(recipe: TrainingRecipe, files: Files) -> None:
         files.run / INDEX,
         recipe.chunk_samples,
     )
+
+
+def _as_of_now(made_from: dict[str, Any]) -> dict[str, Any]:
+    """What a run was made from, with the recipe keys that came into being since it began, which change nothing."""
+    try:
+        recipe = TrainingRecipe.model_validate(made_from['recipe'])
+    except ValidationError:  # a key is gone
+        return made_from
+    return made_from | {'recipe': recipe.model_dump(mode='json', exclude=_MAY_CHANGE)}
 
 
 def _texts_and_classes(recipe: TrainingRecipe, corpus: Path) -> tuple[list[str], list[str]]:
@@ -233,21 +248,33 @@ def _write_tokenizer(recipe: TrainingRecipe, files: Files, texts: list[str]) -> 
 
 
 def _network(
-    recipe: TrainingRecipe, files: Files, tokenizer: Tokenizer, event_classes: int
+    recipe: TrainingRecipe, files: Files, tokenizer: Tokenizer, classes: Sequence[str]
 ) -> tuple[StreamModel, CausalLogMel]:
     torch.manual_seed(torch_seed(Purpose.INITIAL_WEIGHTS, recipe.seed, 0))
-    model = build(recipe, tokenizer.get_vocab_size(), event_classes)
+    model = build(recipe, tokenizer.get_vocab_size(), len(classes))
     if files.start is None:
         return model, CausalLogMel(recipe.audio.num_mel_bins, recipe.log_mel)
     encoder = load_encoder(files.start, dtype=torch.float32).encoder
-    language_model = load_decoder(files.start, dtype=torch.float32).language_model
+    decoder = load_decoder(files.start, dtype=torch.float32)
     try:
         model.audio_tower.load_state_dict(encoder.audio_tower.state_dict())
-        model.language_model.load_state_dict(language_model.state_dict())
+        model.language_model.load_state_dict(decoder.language_model.stock_state())
     except RuntimeError as error:
         problem = str(error).splitlines()[1].strip()
         raise TrainingError(f"'{files.start}' has other shapes than recipe '{recipe.name}': {problem}") from error
+    take_events(model.event_head, classes, decoder)
     return model, encoder.logmel
+
+
+@torch.no_grad()
+def take_events(head: nn.Linear, classes: Sequence[str], start: DecoderHalf) -> None:
+    """Have an event head begin with what a checkpoint's knows of the same classes, and of nothing."""
+    known, events = start.language_model.event_head, start.config.events
+    if known is None or events is None:
+        return
+    rows = {0: 0} | {1 + n: 1 + events.names.index(name) for n, name in enumerate(classes) if name in events.names}
+    ours, theirs = list(rows), list(rows.values())
+    head.weight[ours], head.bias[ours] = known.weight[theirs], known.bias[theirs]
 
 
 def _listening_task(
@@ -260,6 +287,16 @@ def _listening_task(
     if recipe.encoder.teacher_weight:  # the model's tower is as `init` has it, whatever state this goes on from
         teacher = Teacher(model.audio_tower, crop_samples(recipe.chunk_samples) // HOP_SAMPLES)
     return ListeningTask(recipe, recipe.encoder, model.audio_tower, logmel, train, held_out, devices, teacher)
+
+
+def event_classes(names: Sequence[str]) -> EventClasses:
+    """Return the classes of the event head; answers.yaml says which call for an urgent warning or another remark."""
+    answered = {name: answer.emotion for name, answer in load_answers().items() if name in names}
+    return EventClasses(
+        names=tuple(names),
+        warnings=tuple(name for name in names if answered.get(name) == 'urgent'),
+        remarks=tuple(name for name in names if answered.get(name, 'urgent') != 'urgent'),
+    )
 
 
 def _write_tensors(tensors: dict[str, Tensor], path: Path) -> None:
@@ -280,7 +317,7 @@ def _export(
     dataset: ShardDataset,
     threshold: float,
 ) -> None:
-    """The runtime's directory; the auxiliary head stays behind."""
+    """The runtime's directory; the event head goes along where a stage trained it."""
     encoder = ChunkEncoder(recipe.audio.config(), logmel.normalisation)
     encoder.audio_tower = model.audio_tower
     defaults = StreamingDefaults(
@@ -289,7 +326,10 @@ def _export(
         max_context_chunks=max(4, int(dataset.rows['chunks'].max())),
     )
     text = recipe.text.config(tokenizer.get_vocab_size())
-    save_checkpoint(out, encoder, model.language_model, text, tokenizer, protocol, defaults, files.recipe)
+    events = None
+    if any(stage.event_weight for stage in recipe.stages):
+        events = event_classes(json.loads((files.run / CLASSES).read_text())), model.event_head
+    save_checkpoint(out, encoder, model.language_model, text, tokenizer, protocol, defaults, files.recipe, events)
     library = files.corpus / 'library' / 'clips'
     if library.is_dir():
         write_attributions(of_split(ClipStore(library).clips, 'train'), out / 'ATTRIBUTIONS.csv')

@@ -20,8 +20,10 @@ from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from audio_interaction_ros.model.checkpoint import load_decoder, load_encoder
+from audio_interaction_ros.model.deciding import EventClasses
 from audio_interaction_ros.model.protocol import Protocol
 from audio_interaction_ros.streaming.loop import Decision, listen
+from tests.tiny_checkpoint import DIM
 from tests.training.stages import micro
 from training.__main__ import main
 from training.random_streams import Purpose, torch_seed
@@ -30,7 +32,7 @@ from training.recipe_file import RecipeError
 from training.stages import TrainingError, stream_task
 from training.stages.engine import DeepSpeedEngine
 from training.stages.model import build
-from training.stages.run import Files, begin_like, train
+from training.stages.run import Files, begin_like, event_classes, take_events, train
 from training.stages.trainable import EMBEDDINGS
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -113,7 +115,6 @@ def test_the_runtime_hears_with_what_was_exported(undisturbed):
     _, samples = micro.stream(3)
     heard = list(listen(load_encoder(made.out), load_decoder(made.out), samples))
     assert sum(isinstance(event, Decision) for event in heard) > 0
-    assert not any('event_head' in name for name in load_file(made.out / 'model.safetensors'))
     assert (made.out / 'ATTRIBUTIONS.csv').read_text().count('\n') == 10
     assert (made.out / 'recipe.yaml').read_text() == made.recipe.read_text()
 
@@ -219,6 +220,26 @@ def test_a_run_starts_from_a_checkpoint_where_the_recipe_learns_no_tokenizer(und
     assert torch.equal(*(state['language_model.model.layers.0.mlp.up_proj.weight'] for state in states))
 
 
+def test_the_event_head_goes_along_with_the_names_and_kinds_of_its_classes(undisturbed):
+    made, _ = undisturbed
+    trained = load_file(made.run / '4-interaction' / 'model.safetensors')
+    exported = load_file(made.out / 'model.safetensors')
+    for name in ('event_head.weight', 'event_head.bias'):
+        assert torch.equal(exported[f'language_model.{name}'], trained[name])
+    assert load_decoder(made.out).config.events == EventClasses(names=tuple(sorted(micro.HERTZ)))
+    assert event_classes(['dog bark', 'doorbell', 'smoke alarm']) == EventClasses(
+        names=('dog bark', 'doorbell', 'smoke alarm'), warnings=('smoke alarm',), remarks=('doorbell',)
+    )
+
+
+def test_no_head_goes_along_that_no_stage_trained(corpus, tmp_path):
+    stages = [stage | {'event_weight': 0.0} for stage in micro.settings(steps=1)['stages']]
+    made = files(corpus, tmp_path, stages=stages)
+    assert train(made)['finished']
+    decoder = load_decoder(made.out)
+    assert decoder.config.events is None and decoder.language_model.event_head is None
+
+
 def test_a_recipe_of_one_stage_goes_on_from_a_checkpoint(undisturbed, corpus, tmp_path):
     done, _ = undisturbed
     last = micro.settings(steps=STEPS)['stages'][-1]
@@ -227,9 +248,22 @@ def test_a_recipe_of_one_stage_goes_on_from_a_checkpoint(undisturbed, corpus, tm
     assert further['finished'] and list(further['validation']) == ['interaction']
     before, after = (scalars(folder.run, 'interaction') for folder in (done, made))
     assert after['loss/stream', 0] < before['loss/stream', 0]  # it begins where the checkpoint ended
-    assert after['loss/event', 0] > before['loss/event', 0]  # but for the head that no checkpoint has
     old, new = (load_file(folder.out / 'model.safetensors') for folder in (done, made))
     assert old.keys() == new.keys() and any(not torch.equal(old[name], new[name]) for name in old)
+    heads = (weights['language_model.event_head.weight'] for weights in (old, new))
+    torch.testing.assert_close(*heads, rtol=0, atol=1e-3)  # so does the event head, and four such steps are short
+
+
+def test_an_event_head_begins_with_what_a_checkpoint_knows_of_the_same_classes(eventful_half, decoder_half):
+    known = eventful_half.language_model.event_head
+    head = torch.nn.Linear(DIM, 4)
+    before = head.weight.clone()
+    take_events(head, ['siren', 'thunder', 'alarm'], decoder_half)
+    assert torch.equal(head.weight, before)  # a checkpoint without a head
+    take_events(head, ['siren', 'thunder', 'alarm'], eventful_half)
+    assert torch.equal(head.weight[[0, 1, 3]], known.weight[[0, 4, 1]])
+    assert torch.equal(head.bias[[0, 1, 3]], known.bias[[0, 4, 1]])
+    assert torch.equal(head.weight[2], before[2])
 
 
 def test_stage_0_comes_first_where_the_recipe_has_one(corpus, tmp_path):
@@ -304,6 +338,19 @@ def test_another_recipe_in_the_same_run_is_refused(undisturbed, corpus):
     other = micro.write_recipe(done.run.parent / 'other.yaml', steps=STEPS, seed=4)
     with pytest.raises(TrainingError, match=r'holds a run of another recipe, corpus or start; give another --run'):
         train(Files(other, corpus, done.run, done.out, None))
+
+
+def test_a_run_that_began_before_a_recipe_key_came_into_being_goes_on(undisturbed, corpus, tmp_path):
+    done, _ = undisturbed
+    run = shutil.copytree(done.run, tmp_path / 'run')
+    settings = json.loads((run / 'run.json').read_text())
+    del settings['recipe']['stages'][2]['data']['slip_share'], settings['recipe']['init']
+    (run / 'run.json').write_text(json.dumps(settings))
+    assert train(Files(done.recipe, corpus, run, tmp_path / 'out', None))['finished']
+    settings['recipe']['stages'][2]['data']['noise_share'] = 0.5  # named, and not what the recipe says
+    (run / 'run.json').write_text(json.dumps(settings))
+    with pytest.raises(TrainingError, match=r'holds a run of another recipe'):
+        train(Files(done.recipe, corpus, run, tmp_path / 'out', None))
 
 
 def test_a_loss_that_is_not_finite_stops_the_run(corpus, tmp_path, monkeypatch):
