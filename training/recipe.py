@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
 
 from audio_interaction_ros.audio import SAMPLE_RATE_HZ
+from audio_interaction_ros.model.deciding import KINDS, Kind
 from audio_interaction_ros.model.shapes import AudioConfig, TextConfig
 from training.corpus.recipe import CorpusRecipe
 from training.recipe_file import RecipeError, check_recipe, read_recipe_file
@@ -141,6 +142,23 @@ class Optimiser(_Section):
     gradient_checkpointing: bool = False
 
 
+class FalseResponses(_Section):
+    """A `FalseResponses` says how many false responses of each kind an hour may have."""
+
+    warning: float = Field(ge=0, description='urgent warnings')
+    remark: float = Field(ge=0, description='other remarks that nobody asked for')
+    asked: float = Field(ge=0, description='answers to what was not meant for the robot, and all else')
+
+    @property
+    def by_kind(self) -> dict[Kind, float]:
+        """Return the number of each kind."""
+        return {kind: getattr(self, kind) for kind in KINDS}
+
+
+def _number_or_table(said: Any) -> str:
+    return 'by kind' if isinstance(said, dict | FalseResponses) else 'one number'
+
+
 class TrainingRecipe(_Section):
     """A `TrainingRecipe` holds everything that a checkpoint depends on besides the corpus."""
 
@@ -166,11 +184,26 @@ class TrainingRecipe(_Section):
     optimiser: Optimiser = Optimiser()
     encoder: ListeningStage | None = Field(default=None, description='stage 0, before the language model')
     stages: tuple[Stage, ...] = Field(min_length=1, description='four from nothing; fewer go on from a checkpoint')
-    false_responses_per_hour: float = Field(
+    false_responses_per_hour: Annotated[
+        Annotated[float, Field(ge=0), Tag('one number')] | Annotated[FalseResponses, Tag('by kind')],
+        Discriminator(_number_or_table),
+    ] = Field(
         default=40.0,
+        description='on the validation side, by which the response threshold is chosen, or one for each kind of '
+        'response. Its streams are dense: an hour of them holds what happens in many hours of a household',
+    )
+    second_look: float = Field(
+        default=0.0,
         ge=0,
-        description='on the validation side, by which the response threshold is chosen. Its streams are dense: an '
-        'hour of them holds what happens in many hours of a household',
+        le=1,
+        description='share of those false responses that may come of two decisions running, neither sure enough alone',
+    )
+    warnings_given_up: float = Field(
+        default=0.0,
+        ge=0,
+        lt=1,
+        description='share of the urgent warnings due on the validation side that may be held back because the event '
+        'head hears nothing to warn of; 0: it is not asked',
     )
     validation_streams: int = Field(default=200, ge=1, description='at most so many of the validation side')
     validate_every: int = Field(default=200, ge=1, description='steps')
@@ -193,6 +226,12 @@ class TrainingRecipe(_Section):
             )
         if self.init is None and self.encoder is not None and self.encoder.teacher_weight:
             raise ValueError('encoder.teacher_weight needs a teacher, the tower that init names; give init, or 0')
+        by_events = isinstance(self.false_responses_per_hour, FalseResponses) or self.warnings_given_up
+        if by_events and not any(stage.event_weight for stage in self.stages):
+            raise ValueError(
+                'false_responses_per_hour by kind and warnings_given_up need the event head, and no stage trains it; '
+                'give one an event_weight, or one number for all kinds and no warnings_given_up'
+            )
         names = [stage.name for stage in self.stages]
         if len(set(names)) < len(names) or STAGE_0 in names:
             raise ValueError(f"stages {names}: give each a name of its own, and none '{STAGE_0}', which is stage 0")

@@ -84,9 +84,9 @@ def _wrong(named: Sequence[str], message: str) -> str:
 
 
 def _model_at(model: type[BaseModel], loc: Sequence[int | str]) -> type[BaseModel]:
-    """The model of the section at a place; numbers are places in lists."""
+    """The model of the section at a place; numbers are places in lists, names may be a union's branches."""
     for key in loc:
-        if isinstance(key, str):
+        if isinstance(key, str) and key in model.model_fields:
             model = _models_in(model.model_fields[key].annotation)[0]
     return model
 

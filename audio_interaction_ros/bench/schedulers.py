@@ -18,6 +18,7 @@ from audio_interaction_ros.audio import CHUNK_S
 from audio_interaction_ros.audio.formats import Samples
 from audio_interaction_ros.bench.chunks import chunks_of
 from audio_interaction_ros.model.checkpoint import DecoderHalf, EncoderHalf
+from audio_interaction_ros.model.deciding import Sounding
 from audio_interaction_ros.model.encoder import StreamingEncoder
 from audio_interaction_ros.model.engine import Engine, KvCache
 from audio_interaction_ros.streaming.fifo import ChunkQueue, EncodedChunk
@@ -67,7 +68,7 @@ class ScriptedSession(Session):
         self._heard += len(vectors)
         return super().drain_request(vectors)
 
-    def _responds(self, probability: float) -> bool:
+    def _responds(self, probability: float, sounding: Sounding | None) -> bool:
         due = [tokens for chunk, tokens in self._waiting if chunk < self._heard]
         self._waiting = self._waiting[len(due) :]
         self._to_say = max(due, default=0)

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from safetensors.torch import save_file
 from tokenizers import Tokenizer
 from torch import Tensor, nn
@@ -26,7 +26,7 @@ from torch.overrides import TorchFunctionMode
 
 from audio_interaction_ros.audio.logmel import Normalisation
 from audio_interaction_ros.model.checks import read_tokenizer, require_control_tokens, require_fit
-from audio_interaction_ros.model.deciding import EventClasses
+from audio_interaction_ros.model.deciding import KINDS, EventClasses, Kind, Threshold
 from audio_interaction_ros.model.encoder import ChunkEncoder
 from audio_interaction_ros.model.memory import require_memory
 from audio_interaction_ros.model.network import LanguageModel
@@ -47,6 +47,10 @@ class StreamingDefaults(BaseModel):
 
     `silent_between_chunks`: it never saw chunks without a control token between them, so a drain of several has a
     `silent` after each but the last.
+    `thresholds`: what each kind of response takes, in place of `response_threshold`, which is then what one number for
+    all of them would be; None in a checkpoint that has just the one.
+    `warning_agreement`: an urgent warning is given only where the event head gives the sounds that call for one
+    together at least this probability; 0 does not ask it.
     """
 
     model_config = ConfigDict(extra='forbid')
@@ -55,6 +59,25 @@ class StreamingDefaults(BaseModel):
     response_threshold: float = Field(gt=0, lt=1)
     max_context_chunks: int = Field(ge=4)
     silent_between_chunks: bool = False
+    thresholds: dict[Kind, Threshold] | None = None
+    warning_agreement: float = Field(default=0.0, ge=0, lt=1)
+
+    @model_validator(mode='after')
+    def _every_kind_has_one(self) -> StreamingDefaults:
+        if self.thresholds is not None and (lacking := set(KINDS) - set(self.thresholds)):
+            raise ValueError(f'thresholds lack {sorted(lacking)}; give one for each of {", ".join(KINDS)}')
+        return self
+
+    @property
+    def table(self) -> dict[Kind, Threshold]:
+        """Return what each kind of response takes, which is the same for all where there is one number."""
+        one = Threshold(at_once=self.response_threshold, twice=self.response_threshold)
+        return dict.fromkeys(KINDS, one) if self.thresholds is None else self.thresholds
+
+    @property
+    def lowest_threshold(self) -> float:
+        """Return the P(response) below which there is never a response."""
+        return min(threshold.twice for threshold in self.table.values())
 
 
 class _NoValues(TorchFunctionMode):
@@ -83,6 +106,12 @@ class CheckpointConfig(BaseModel):
     log_mel: Normalisation = 'fixed'
     events: EventClasses | None = None
     streaming: StreamingDefaults
+
+    @model_validator(mode='after')
+    def _agreement_has_a_head(self) -> CheckpointConfig:
+        if self.streaming.warning_agreement and self.events is None:
+            raise ValueError('streaming.warning_agreement needs the event head, and there is none; set it to 0')
+        return self
 
     @classmethod
     def load(cls, directory: Path) -> CheckpointConfig:

@@ -40,6 +40,24 @@ class EventClasses(BaseModel):
         return 'warning' if name in self.warnings else 'remark' if name in self.remarks else 'asked'
 
 
+class Threshold(BaseModel):
+    """A `Threshold` is the P(response) from which on one kind of response is given.
+
+    `at_once` is enough by itself, `twice` where the decision before reached it too.
+    """
+
+    model_config = ConfigDict(extra='forbid', frozen=True)
+
+    at_once: float = Field(gt=0, lt=1)
+    twice: float = Field(gt=0, lt=1)
+
+    @model_validator(mode='after')
+    def _twice_is_easier(self) -> Threshold:
+        if self.twice > self.at_once:
+            raise ValueError(f'twice is {self.twice} and at_once {self.at_once}; give twice at most at_once')
+        return self
+
+
 class Sounding:
     """A `Sounding` is what the event head hears at the end of a chunk: a probability for each class and for none."""
 
@@ -63,3 +81,13 @@ class Sounding:
         """Return how probable it is that something sounds that calls for an urgent warning."""
         named = zip(self._classes.names, self.probabilities[1:].tolist(), strict=True)
         return sum(probability for name, probability in named if name in self._classes.warnings)
+
+
+def kind_of_response(sounding: Sounding | None, instructed: bool) -> Kind:
+    """Return what a response would be.
+
+    A danger is warned of whatever was asked for; where an instruction is to be followed (`instructed`), all else is
+    what it asks for.
+    """
+    kind = 'asked' if sounding is None else sounding.kind
+    return 'asked' if instructed and kind == 'remark' else kind

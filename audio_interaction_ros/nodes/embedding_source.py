@@ -82,7 +82,7 @@ class EmbeddingSource:
         given = self._node.parameters
         self._session.settings = replace(
             self._session.settings,
-            response_threshold=given.response_threshold or self._half.config.streaming.response_threshold,
+            response_threshold=given.response_threshold or None,
             rearm_below=given.rearm_below,
             temperature=given.temperature,
         )

@@ -129,8 +129,10 @@ class DecoderParameters(NodeParameters):
         0.0,
         ge=0.0,
         lt=1.0,
-        description='Respond where the model gives responding at least this probability; raise it against false '
-        "alarms. 0 takes the checkpoint's own.",
+        description='Respond where the model gives responding at least this probability, whatever it hears; raise it '
+        "against false alarms. 0 takes the checkpoint's own, of which it may have one for each kind of response; any "
+        'other number replaces all of them. An urgent warning must still agree with what the model hears, where the '
+        'checkpoint asks for that.',
         json_schema_extra=_LIVE,
     )
     graphs: bool = Field(

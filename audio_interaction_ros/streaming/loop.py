@@ -191,7 +191,11 @@ def make_session(
     engine: Engine | None = None,
     **limits: Unpack[Limits],
 ) -> Session:
-    """Make a session with the checkpoint's own threshold and instruction, and an engine of its own, unless given."""
+    """Make a session with the checkpoint's own thresholds and instruction, and an engine of its own, unless given.
+
+    `response_threshold`, unless it is None or 0, takes the place of all thresholds. Whether an urgent warning agrees
+    with what the event head hears is asked as the checkpoint says in any case.
+    """
     defaults = decoder.config.streaming
     return Session(
         engine or Engine(decoder.language_model),
@@ -199,9 +203,12 @@ def make_session(
         decoder.instruction_prefix(instruction or defaults.instruction),
         decoder.tokenizer.get_vocab_size(),
         SessionSettings(
-            response_threshold or defaults.response_threshold,
+            response_threshold or None,
             defaults.max_context_chunks,
             silent_between_chunks=defaults.silent_between_chunks,
+            thresholds=defaults.table,
+            warning_agreement=defaults.warning_agreement,
+            instructed=bool(instruction) and instruction != defaults.instruction,
             **limits,
         ),
         decoder.config.events,

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
 import torch
 from torch import Tensor
 
-from audio_interaction_ros.model.deciding import EventClasses, Sounding
+from audio_interaction_ros.model.deciding import EventClasses, Kind, Sounding, Threshold, kind_of_response
 from audio_interaction_ros.model.engine import Engine, KvCache
 from audio_interaction_ros.model.protocol import AUDIO_TOKENS_PER_CHUNK, Protocol
 
@@ -26,7 +26,12 @@ _SPARE_SHARE = 16  # an idle session keeps this part of its context free, for th
 class SessionSettings:
     """`SessionSettings` are the limits and the policy of a session.
 
-    `response_threshold`: respond when P(response) among the two control tokens reaches it.
+    `response_threshold`: respond when P(response) among the two control tokens reaches it, whatever is heard; None for
+    what `thresholds` say.
+    `thresholds`: what each kind of response takes; see `Threshold`.
+    `warning_agreement`: hold an urgent warning back where the event head gives the sounds that call for one together a
+    lower probability; 0 does not ask it.
+    `instructed`: another instruction than the checkpoint's own is to be followed.
     `rearm_below`: after a response, the next has to wait until P(response) was as low as this once; 1 never waits.
     `max_context_chunks`: the longest context the model was trained on; past it, the session makes room.
     `max_response_tokens`: a longer response is ended with `eos`.
@@ -35,13 +40,27 @@ class SessionSettings:
     never saw chunks side by side.
     """
 
-    response_threshold: float
+    response_threshold: float | None
     max_context_chunks: int
     max_response_tokens: int = 64
     rearm_below: float = 1.0
     temperature: float = 0.0
     seed: int = 0
     silent_between_chunks: bool = False
+    thresholds: Mapping[Kind, Threshold] = field(default_factory=dict)
+    warning_agreement: float = 0.0
+    instructed: bool = False
+
+    def at_once(self, sounding: Sounding | None) -> float:
+        """Return the P(response) that is enough by itself, given what sounds."""
+        return self.response_threshold or self._threshold(sounding).at_once
+
+    def twice(self, sounding: Sounding | None) -> float:
+        """Return the P(response) that is enough where the decision before reached it too, given what sounds."""
+        return self.response_threshold or self._threshold(sounding).twice
+
+    def _threshold(self, sounding: Sounding | None) -> Threshold:
+        return self.thresholds[kind_of_response(sounding, self.instructed)]
 
 
 @dataclass
@@ -106,6 +125,7 @@ class Session:
         self._cache.truncate(0)
         self._unread: list[int] = list(self._prefix)
         self._armed = True
+        self._before = 0.0  # P(response) at the last decision, if it was for silence
         self.sounding: Sounding | None = None
 
     @property
@@ -155,9 +175,13 @@ class Session:
             yield from self._compact(len(vectors))
         turn = _Turn([chunk.to(self._engine.device, self._engine.dtype) for chunk in vectors])
         logits = yield torch.cat([self._engine.embed(self._unread), *self._chunk_embeddings(turn)])
-        self.sounding = self._sounding(logits)
+        self.sounding = sounding = self._sounding(logits)
         probability = self._p_response(logits)
-        respond = self._responds(probability)
+        respond = self._responds(probability, sounding)
+        if respond and not self._agrees(sounding):
+            respond = not (yield from self._begins_urgent())
+        self._armed = probability <= self.settings.rearm_below or (self._armed and not respond)
+        self._before = 0.0 if respond else probability
         turn.tokens.append(self._protocol.response if respond else self._protocol.silent)
         self._turns.append(turn)
         self._unread = turn.tokens[-1:]
@@ -204,11 +228,9 @@ class Session:
             return False
         ended = self._engine.embed([*self._unread, self._protocol.eos])
         logits = yield torch.cat([ended, *self._chunk_embeddings(turn)])
-        urgent = False
-        if self._p_response(logits) >= self.settings.response_threshold:
-            logits = yield self._engine.embed([self._protocol.response])
-            first = int(logits.masked_fill(self._not_first, -torch.inf).argmax())
-            urgent = first == self._protocol.emotions.get('urgent')
+        sounding = self._sounding(logits)
+        enough = self._p_response(logits) >= self.settings.at_once(sounding) and self._agrees(sounding)
+        urgent = enough and (yield from self._begins_urgent())
         self._cache.truncate(length)
         return urgent
 
@@ -241,9 +263,9 @@ class Session:
         """
         spared = self._kept(needed_chunks)
         turns = [turn for number, turn in enumerate(self._turns) if number in spared]
-        armed = self._armed
+        armed, before = self._armed, self._before
         self.reset()
-        self._armed = armed
+        self._armed, self._before = armed, before
         self.compactions += 1
         if not turns:
             return
@@ -298,10 +320,23 @@ class Session:
         fits |= not self._turns
         return fits and self.context_chunks + chunks <= self.settings.max_context_chunks
 
-    def _responds(self, probability: float) -> bool:
-        respond = self._armed and probability >= self.settings.response_threshold
-        self._armed = probability <= self.settings.rearm_below or (self._armed and not respond)
-        return respond
+    def _responds(self, probability: float, sounding: Sounding | None) -> bool:
+        at_once, twice = self.settings.at_once(sounding), self.settings.twice(sounding)
+        return self._armed and (probability >= at_once or min(probability, self._before) >= twice)
+
+    def _agrees(self, sounding: Sounding | None) -> bool:
+        """Return whether what sounds may be warned of; only where it may not is a response's beginning looked at."""
+        return sounding is None or sounding.warning >= self.settings.warning_agreement
+
+    def _begins_urgent(self) -> ForwardRequest[bool]:
+        """Ask how a response would begin; changes nothing."""
+        length = self._cache.length
+        if length == self._cache.capacity:
+            return False
+        logits = yield self._engine.embed([self._protocol.response])
+        self._cache.truncate(length)
+        first = int(logits.masked_fill(self._not_first, -torch.inf).argmax())
+        return first == self._protocol.emotions.get('urgent')
 
     def _choose(self, logits: Tensor) -> int:
         if self.settings.temperature == 0:

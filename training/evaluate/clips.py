@@ -112,7 +112,7 @@ def judge(listener: Listener, stream: OneClip) -> Trial:
     chunks = list(listener.encode(stream.samples))
     heard = listener.hear(chunks, NEVER)
     score = heard.highest(stream.answer_chunks)
-    if any(decision.probability >= listener.threshold for decision in heard.decisions):
+    if any(decision.probability >= listener.lowest_threshold for decision in heard.decisions):
         heard = listener.hear(chunks)  # until the first response both are the same
     answer = next((r for r in heard.responses if r.decision.chunk.index in stream.answer_chunks), None)
     sound = stream.sound
@@ -187,8 +187,8 @@ def ordinary_audio(sounds: Sequence[SoundClip], seconds: float, seed: int) -> Sa
     return np.clip(np.concatenate(pieces)[: int(seconds * SAMPLE_RATE_HZ)], -1, 1)
 
 
-def hear_long(listener: Listener, samples: Samples, threshold: float, title: str) -> Heard:
-    """Hear one long recording (float32 [n] at 16 kHz) with a progress bar called `title`."""
+def hear_long(listener: Listener, samples: Samples, threshold: float | None, title: str) -> Heard:
+    """Hear one long recording, float32 [n] at 16 kHz, at one threshold or as the checkpoint ships; `title`: a bar."""
     chunks = len(samples) // CHUNK_SAMPLES
     return listener.hear(tqdm(listener.encode(samples), desc=title, total=chunks, unit='chunk'), threshold)
 
@@ -224,7 +224,7 @@ def evaluate_clips(
     heard_sides = [side for side in benign if benign[side] and ordinary_s > 0]
     for side in heard_sides:
         samples = ordinary_audio(benign[side], ordinary_s / len(heard_sides), seed + side)
-        heard = hear_long(listener, samples, listener.threshold, 'ordinary sound')
+        heard = hear_long(listener, samples, None, 'ordinary sound')
         moments_s = [end_s(response.decision) for response in heard.responses]
         listened += in_blocks(f'ordinary:{side}', len(samples) / SAMPLE_RATE_HZ, moments_s)
         texts.update(response.text for response in heard.responses)

@@ -98,8 +98,13 @@ class Listener:
 
     @property
     def threshold(self) -> float:
-        """Return the response threshold that the checkpoint ships with."""
+        """Return the response threshold that the checkpoint ships with: the one number, where there is a table too."""
         return self.decoder.config.streaming.response_threshold
+
+    @property
+    def lowest_threshold(self) -> float:
+        """Return the P(response) below which the checkpoint, as it ships, never responds."""
+        return self.decoder.config.streaming.lowest_threshold
 
     @torch.inference_mode()
     def encode(self, samples: Samples) -> Iterator[EncodedChunk]:

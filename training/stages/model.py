@@ -109,7 +109,8 @@ def losses(
 def predict(
     model: StreamModel, logmel: CausalLogMel, batch: Batch, devices: Devices
 ) -> tuple[Tensor, Tensor, Tensor | None]:
-    """Return the logits of a batch as `StreamModel.forward` does, nothing masked in what is heard."""
+    """Return the logits of a batch as `StreamModel.forward` does, the event head's too; nothing heard is masked."""
     with devices.autocast():
-        control, text, events = model(heard_chunks(logmel(batch.waveforms), batch, augment=False), batch)
+        heard = heard_chunks(logmel(batch.waveforms), batch, augment=False)
+        control, text, events = model(heard, batch, with_events=True)
     return control, text, events

@@ -47,6 +47,7 @@ from training.stages.budget import check_numbers
 from training.stages.collator import StreamCollator
 from training.stages.crops import CropSource, crop_samples
 from training.stages.dataset import ShardDataset, index_corpus, shard_names
+from training.stages.deciding import Deciding
 from training.stages.distributed import Devices
 from training.stages.listening import ListeningTask, Teacher
 from training.stages.loop import StageRun, run_stage, validate
@@ -57,7 +58,14 @@ from training.stages.task import TrainingTask
 from training.streams import Role, read_streams
 from training.tokens import make_tokenizer
 
-_MAY_CHANGE = {'validation_streams', 'validate_every', 'save_every_minutes', 'false_responses_per_hour'}
+_MAY_CHANGE = {
+    'validation_streams',
+    'validate_every',
+    'save_every_minutes',
+    'false_responses_per_hour',
+    'second_look',
+    'warnings_given_up',
+}
 _RUN, CLASSES, INDEX = 'run.json', 'event-classes.json', 'index'  # of a run
 WEIGHTS, _FIGURES = 'model.safetensors', 'figures.json'  # of a stage that was finished
 
@@ -135,11 +143,12 @@ def train(files: Files, stop_after_s: float | None = None) -> dict[str, object]:
     summary = {'streams': len(dataset.rows), 'validation': reached}
     if files.out is None:
         return {'finished': True, 'run': str(files.run)} | summary
-    threshold = stream_task(len(recipe.stages)).response_threshold()
+    events = event_classes(classes)
+    deciding = stream_task(len(recipe.stages)).deciding(events)
     if devices.is_main:
-        _export(recipe, files, files.out, model, logmel, tokenizer, protocol, dataset, threshold)
+        _export(recipe, files, files.out, model, logmel, tokenizer, protocol, dataset, events, deciding)
     devices.barrier()
-    return {'finished': True, 'checkpoint': str(files.out), 'response_threshold': round(threshold, 3)} | summary
+    return {'finished': True, 'checkpoint': str(files.out)} | deciding.model_dump(exclude_none=True) | summary
 
 
 def _pretrained(recipe: TrainingRecipe, files: Files) -> PretrainedTower | None:
@@ -315,21 +324,20 @@ def _export(
     tokenizer: Tokenizer,
     protocol: Protocol,
     dataset: ShardDataset,
-    threshold: float,
+    events: EventClasses,
+    deciding: Deciding,
 ) -> None:
     """The runtime's directory; the event head goes along where a stage trained it."""
     encoder = ChunkEncoder(recipe.audio.config(), logmel.normalisation)
     encoder.audio_tower = model.audio_tower
     defaults = StreamingDefaults(
         instruction=recipe.instruction,
-        response_threshold=round(min(max(threshold, 0.001), 0.999), 3),
         max_context_chunks=max(4, int(dataset.rows['chunks'].max())),
+        **deciding.model_dump(),
     )
     text = recipe.text.config(tokenizer.get_vocab_size())
-    events = None
-    if any(stage.event_weight for stage in recipe.stages):
-        events = event_classes(json.loads((files.run / CLASSES).read_text())), model.event_head
-    save_checkpoint(out, encoder, model.language_model, text, tokenizer, protocol, defaults, files.recipe, events)
+    head = (events, model.event_head) if any(stage.event_weight for stage in recipe.stages) else None
+    save_checkpoint(out, encoder, model.language_model, text, tokenizer, protocol, defaults, files.recipe, head)
     library = files.corpus / 'library' / 'clips'
     if library.is_dir():
         write_attributions(of_split(ClipStore(library).clips, 'train'), out / 'ATTRIBUTIONS.csv')

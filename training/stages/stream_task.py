@@ -12,11 +12,13 @@ import torch
 from torch import Tensor
 
 from audio_interaction_ros.audio.logmel import CausalLogMel
+from audio_interaction_ros.model.deciding import EventClasses
 from training.random_streams import Purpose, random_stream
 from training.recipe import Stage, TrainingRecipe
 from training.stages import TrainingError
 from training.stages.budget import ForwardOperations, peak_flops
 from training.stages.collator import Batch, StreamCollator
+from training.stages.deciding import Deciding, choose
 from training.stages.distributed import Devices
 from training.stages.model import StreamModel, heard_chunks, losses, predict
 from training.stages.sampler import StreamSampler
@@ -116,13 +118,12 @@ class StreamTask(TrainingTask[Batch]):
         return {} if self._validation is None else self._validation.figures(self._predict)
 
     @torch.no_grad()
-    def response_threshold(self) -> float:
-        """Return the lowest P(response) at which validation silences are broken as seldom as the recipe wants."""
+    def deciding(self, events: EventClasses) -> Deciding:
+        """Return by what the network, whose event head has these classes, is to decide."""
         if self._validation is None:
-            return 0.5
+            return Deciding()
         self.module.eval()
-        scores, hours = self._validation.silences(self._predict)
-        return threshold_of(scores, int(self._recipe.false_responses_per_hour * hours))
+        return choose(*self._validation.drains(self._predict, events), self._recipe)
 
     def _predict(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor | None]:
         return predict(self.module, self._logmel, batch, self._devices)
@@ -134,16 +135,6 @@ class StreamTask(TrainingTask[Batch]):
     @cached_property
     def _peak_flops(self) -> float:
         return self._devices.world * peak_flops(self._devices)
-
-
-def threshold_of(scores: np.ndarray, allowed: int) -> float:
-    """Return the lowest threshold that at most `allowed` scores, float32 [n], reach; 0.5 where they all may."""
-    if len(scores) <= allowed:
-        return 0.5
-    highest = np.sort(scores)[::-1][: allowed + 1]
-    # Halfway from the first that must stay silent to the last that may speak, or to certainty.
-    above = highest[allowed - 1] if allowed else 1.0
-    return float((highest[allowed] + above) / 2)
 
 
 def _validation(collator: StreamCollator, recipe: TrainingRecipe, stage: Stage, devices: Devices) -> Validation | None:

@@ -10,10 +10,13 @@ import torch
 from torch import Tensor
 
 from audio_interaction_ros.audio import SAMPLE_RATE_HZ
+from audio_interaction_ros.model.deciding import KINDS, EventClasses, Sounding, kind_of_response
 from training import labels
 from training.scripts.script import taxonomy
 from training.stages.collator import Batch, StreamCollator, warnings
+from training.stages.deciding import DRAIN
 from training.stages.distributed import Devices
+from training.streams import Stream
 
 Forward = Callable[[Batch], tuple[Tensor, Tensor, Tensor | None]]
 
@@ -51,29 +54,34 @@ class Validation:
             hits[1, :, _TEXT].index_add_(0, rows, torch.ones_like(text))
         return _figures(self.devices.sum(hits).cpu().numpy())
 
-    def silences(self, forward: Forward) -> tuple[np.ndarray, float]:
-        """Return P(response) at every drain where a response would be false, float32 [n], and hours of sound.
+    def drains(self, forward: Forward, events: EventClasses) -> tuple[np.ndarray, float]:
+        """Return what happened at every drain, DRAIN [n], and hours of sound, of what this process read.
 
-        Of what this process read; without the drains next to a reply, and those at which a warning may come already:
-        speaking there is a matter of timing.
+        Not false are responses next to a reply, and those at which a warning may come already: speaking there is a
+        matter of timing.
         """
         found: list[np.ndarray] = []
         chunks = 0
         for batch in self._batches():
-            scores = response_scores(forward(batch)[0], self.collator).cpu().numpy()
+            control, _, heads = forward(batch)
+            scores = response_scores(control, self.collator).cpu().numpy()
+            soundings = _soundings(heads, batch, events)
             rows = batch.stream_of.cpu().numpy()
             chunks += int(batch.heard.sum())
             for row, place in enumerate(batch.places.tolist()):
                 stream = self.collator.dataset.record(place)
-                early = labels.early(
-                    stream.drains, stream.replies, warnings(stream), self.collator.dataset.chunk_samples
-                )
-                replies = [at for at, drain in enumerate(stream.drains) if drain.reply is not None]
-                silent = [
-                    drain.last not in early and all(abs(at - reply) > _NEAR_DRAINS for reply in replies)
-                    for at, drain in enumerate(stream.drains)
-                ]
-                found.append(scores[rows == row][silent])
+                mine = np.flatnonzero(rows == row)
+                drains = np.zeros(len(mine), DRAIN)
+                drains['response'] = scores[mine]
+                drains['before'][1:] = scores[mine][:-1]
+                drains['silent'] = silences(stream, self.collator.dataset.chunk_samples)
+                for drain, sounding, made in zip(drains, soundings[mine[0] :], stream.drains, strict=False):
+                    drain['kind'] = KINDS.index(kind_of_response(sounding, bool(stream.instruction)))
+                    drain['warning'] = 0.0 if sounding is None else sounding.warning
+                    drain['urgent'] = made.reply is not None and stream.replies[made.reply].emotion == 'urgent'
+                answered = np.array([made.reply is not None for made in stream.drains])
+                drains['before'][1:][answered[:-1]] = 0.0
+                found.append(drains)
         return np.concatenate(found), chunks * self.collator.dataset.chunk_samples / SAMPLE_RATE_HZ / 3_600
 
     def _batches(self) -> Iterator[Batch]:
@@ -83,6 +91,24 @@ class Validation:
 
     def _categories(self, batch: Batch) -> Tensor:
         return torch.from_numpy(self.collator.dataset.rows['category'][batch.places.cpu().numpy()].astype(np.int64))
+
+
+def silences(stream: Stream, chunk_samples: int) -> list[bool]:
+    """Return for every drain of a stream whether a response would be false there, and not only ill-timed."""
+    early = labels.early(stream.drains, stream.replies, warnings(stream), chunk_samples)
+    replies = [at for at, drain in enumerate(stream.drains) if drain.reply is not None]
+    return [
+        drain.last not in early and all(abs(at - reply) > _NEAR_DRAINS for reply in replies)
+        for at, drain in enumerate(stream.drains)
+    ]
+
+
+def _soundings(heads: Tensor | None, batch: Batch, events: EventClasses) -> list[Sounding | None]:
+    """What the event head, logits [n, 1 + classes] by chunk, hears at every drain."""
+    if heads is None:
+        return [None] * len(batch.stream_at)
+    at = torch.searchsorted(batch.ends_at, batch.stream_at)
+    return [Sounding(events, row) for row in heads[at].softmax(-1).cpu()]
 
 
 def response_scores(stream_logits: Tensor, collator: StreamCollator) -> Tensor:

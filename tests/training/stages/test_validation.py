@@ -1,4 +1,4 @@
-"""The threshold that ships breaks as many silences as the recipe allows, counted where silence is really wanted."""
+"""Validation says of every drain what happened there, and where silence is really wanted."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from training.stages.collator import warnings
+from audio_interaction_ros.model.deciding import KINDS, EventClasses
+from training.stages.collator import event_targets, warnings
 from training.stages.distributed import Devices
-from training.stages.stream_task import threshold_of
 from training.stages.validation import Validation
 
 PLACES = np.arange(12)
@@ -19,19 +19,23 @@ def validation(collator):
     return Validation(collator, PLACES, 5, Devices(0, 1, torch.device('cpu')))
 
 
-def forward_of(collator, odds):
+EVENTS = EventClasses(names=('high tone', 'low tone', 'noise'), warnings=('high tone',), remarks=('low tone',))
+
+
+def forward_of(collator, odds, heads=None):
     """A network whose P(response) at a drain is sigmoid(odds(number of the drain in its batch))."""
 
     def forward(batch):
         logits = torch.zeros(len(batch.stream_at), collator.tokenizer.get_vocab_size())
         logits[:, collator.protocol.response] = torch.tensor([odds(n) for n in range(len(logits))])
-        return logits, torch.zeros(0), None
+        return logits, torch.zeros(0), heads and heads(batch)
 
     return forward
 
 
 def test_silences_are_the_drains_at_which_nothing_may_be_said(collator, validation):
-    scores, hours = validation.silences(forward_of(collator, lambda n: 0.0))
+    drains, hours = validation.drains(forward_of(collator, lambda n: 0.0), EVENTS)
+    scores = drains['response'][drains['silent']]
     streams = [collator.dataset.record(place) for place in PLACES]
     silent = near = early = 0
     for stream in streams:
@@ -50,13 +54,38 @@ def test_silences_are_the_drains_at_which_nothing_may_be_said(collator, validati
     assert len(scores) == silent - near - early
     assert scores == pytest.approx(0.5)
     assert hours == pytest.approx(sum(stream.chunks for stream in streams) * 0.4 / 3_600)
+    assert set(drains['kind']) == {KINDS.index('asked')}  # without an event head
 
 
-@pytest.mark.parametrize('allowed', [0, 3, 12])
-def test_so_many_silences_are_broken_and_one_more_would_be_too_many(allowed):
-    scores = np.random.default_rng(0).random(100).astype(np.float32)
-    assert int((scores >= threshold_of(scores, allowed)).sum()) == allowed
+def test_a_drain_has_the_kind_of_what_the_event_head_hears_at_its_last_chunk(collator, validation):
+    """The head hears the class that sounds, so the runtime's rule can be told from the streams' records."""
+    forward = forward_of(collator, lambda n: 0.0, lambda batch: batch.events.log())
+    drains, _ = validation.drains(forward, EVENTS)
+    at = 0
+    for place in PLACES:
+        stream = collator.dataset.record(place)
+        heard = event_targets(stream, stream.chunks, EVENTS.names)
+        for drain, made in zip(drains[at:], stream.drains, strict=False):
+            shares = heard[made.last]
+            loudest = [None, *EVENTS.names][int(shares.argmax())]
+            of_low = 'asked' if stream.instruction else 'remark'
+            kind = {'high tone': 'warning', 'low tone': of_low}.get(loudest, 'asked')
+            assert KINDS[drain['kind']] == kind
+            assert drain['warning'] == pytest.approx(shares[1])
+        at += len(stream.drains)
+    assert at == len(drains) and len(set(drains['kind'])) == 3
 
 
-def test_the_threshold_is_in_the_middle_where_every_silence_may_be_broken():
-    assert threshold_of(np.full(3, 0.9, np.float32), 3) == 0.5
+def test_before_is_the_probability_of_the_drain_before_unless_that_has_a_reply(collator, validation):
+    forward = forward_of(collator, lambda n: (n % 7) / 7)
+    drains, _ = validation.drains(forward, EVENTS)
+    at = 0
+    for place in PLACES:
+        stream = collator.dataset.record(place)
+        mine = drains[at : at + len(stream.drains)]
+        expected = [0.0]
+        for number, made in enumerate(stream.drains[:-1]):
+            expected.append(0.0 if made.reply is not None else mine['response'][number])
+        assert mine['before'].tolist() == expected
+        at += len(stream.drains)
+    assert not drains['urgent'].any()  # the micro corpus has no urgent reply
