@@ -60,6 +60,8 @@ class Purpose(IntEnum):
     HELD_OUT_CROPS = 106
     PROBE = 107  # number of the side
     HELD_OUT_SOUNDS = 108
+    HARD_SAMPLE = 109  # stage, step
+    HARD_STREAMS = 110  # stage, bucket of steps
 
 
 def random_stream(purpose: Purpose, seed: int | None, *which: int | str) -> np.random.Generator:

@@ -106,6 +106,14 @@ class StageData(_Section):
         return self
 
 
+class HardStreams(_Section):
+    """Hard streams are those of the training side at which the network speaks where silence is right."""
+
+    share: float = Field(gt=0, lt=1, description='of the streams of a step, once some were found')
+    every: int = Field(ge=1, description='steps after which they are looked for again')
+    sample: int = Field(ge=1, description='streams that are listened to for it, those found the last time among them')
+
+
 class Stage(_Section):
     """A `Stage` is one of the four of the paper (B.2, Table 11), or of a recipe that goes on from a checkpoint."""
 
@@ -122,6 +130,14 @@ class Stage(_Section):
     spec_augment: bool = Field(
         default=False, description='mask bands and moments of what the encoder hears, through another microphone'
     )
+
+    hard: HardStreams | None = Field(default=None, description='what the network gets wrong is drawn more often')
+
+    @model_validator(mode='after')
+    def _hard_streams_are_whole(self) -> Stage:
+        if self.hard is not None and self.data.form == 'offline':
+            raise ValueError(f"stage '{self.name}': hard streams are whole ones; take hard out, or set form: online")
+        return self
 
     @model_validator(mode='after')
     def _one_kind_of_embeddings(self) -> Stage:

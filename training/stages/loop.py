@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import math
 import re
 import time
@@ -68,7 +69,7 @@ def _steps(task: TrainingTask[B], run: StageRun, engine: DeepSpeedEngine, first:
     task.module.train()
     with contextlib.closing(_Report(task, run, first)) as report:
         saved = time.monotonic()
-        for step, batches in read_ahead(task.read, first, steps):
+        for step, batches in _read(task, run, first):
             stop = float(devices.is_main and run.stop())
             # N is that of the whole step, so that it does not matter how the step is divided into batches.
             *counts, stop = devices.sum(torch.tensor([*task.counts(batches), stop], dtype=torch.float64)).tolist()
@@ -97,6 +98,15 @@ def _steps(task: TrainingTask[B], run: StageRun, engine: DeepSpeedEngine, first:
             if stopping:
                 return False
     return True
+
+
+def _read(task: TrainingTask[B], run: StageRun, first: int) -> Iterator[tuple[int, list[B]]]:
+    """The batches of every step, none read before the task has looked at the network that they depend on."""
+    steps = task.settings.steps
+    for begin, end in itertools.pairwise([first, *(step for step in task.looks if first < step < steps), steps]):
+        if begin < end:
+            task.look(begin, run.folder)
+        yield from read_ahead(task.read, begin, end)
 
 
 def _forward_and_backward(

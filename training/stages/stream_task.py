@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property, partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
+from tqdm import tqdm
 
 from audio_interaction_ros.audio.logmel import CausalLogMel
 from audio_interaction_ros.model.deciding import EventClasses
+from training.files import write_whole
 from training.random_streams import Purpose, random_stream
 from training.recipe import Stage, TrainingRecipe
 from training.stages import TrainingError
@@ -21,7 +25,7 @@ from training.stages.collator import Batch, StreamCollator
 from training.stages.deciding import Deciding, choose
 from training.stages.distributed import Devices
 from training.stages.model import StreamModel, heard_chunks, losses, predict
-from training.stages.sampler import StreamSampler
+from training.stages.sampler import Hard, StreamSampler
 from training.stages.task import TrainingTask
 from training.stages.trainable import EMBEDDINGS, only_rows, parameter_groups, set_trainable
 from training.stages.validation import Validation
@@ -54,6 +58,9 @@ class StreamTask(TrainingTask[Batch]):
         chosen = dataset.select(data, 'train', recipe.max_positions)
         a_step = recipe.streams_a_step(self.settings)
         self._sampler = StreamSampler(chosen, dataset.chunks(data)[chosen], a_step, recipe.seed, number)
+        self._hard: Hard | None = None
+        if self.settings.hard is not None:
+            self.looks = range(self.settings.hard.every, self.settings.steps, self.settings.hard.every)
 
     @contextlib.contextmanager
     def trainable(self) -> Iterator[Iterable[dict[str, object]]]:
@@ -70,11 +77,41 @@ class StreamTask(TrainingTask[Batch]):
             if hook is not None:
                 hook.remove()
 
+    def look(self, step: int, folder: Path) -> None:
+        """Find the hard streams of the training side, unless they were found before, and draw them more often."""
+        settings = self.settings.hard
+        if settings is None or step < settings.every:
+            return
+        found = step // settings.every * settings.every
+        kept = folder / f'hard-{found:07d}.json'
+        before = [] if self._hard is None else self._hard.places
+        # One process looks for the file, so that all go the same way.
+        if not self._devices.sum(torch.tensor(float(self._devices.is_main and kept.exists()))):
+            places = self._find_hard(settings.sample, found, before)
+            if self._devices.is_main:
+                write_whole(kept, json.dumps(places).encode())
+                tqdm.write(f'{self.name} step {found}: {len(places)} hard streams among {settings.sample}')
+            self._devices.barrier()
+        self._hard = Hard(np.array(json.loads(kept.read_text()), np.int64), settings.share)
+
+    @torch.no_grad()
+    def _find_hard(self, sample: int, step: int, before: Sequence[int]) -> list[int]:
+        """Which of the stage's streams have a response where silence is right, of those found before and others."""
+        rng = random_stream(Purpose.HARD_SAMPLE, self._recipe.seed, self._number, step)
+        others = np.setdiff1d(np.arange(len(self._sampler.chosen)), before)
+        looked_at = np.concatenate([np.asarray(before, np.int64), rng.permutation(others)])[:sample]
+        looked_at = looked_at[np.argsort(self._sampler.chunks[looked_at], kind='stable')]
+        streams = Validation(self._collator, self._sampler.chosen[looked_at], self.settings.batch, self._devices)
+        self.module.eval()
+        highest = streams.highest_false(self._predict)
+        self.module.train()
+        return sorted(looked_at[highest > 0.5].tolist())
+
     def read(self, step: int) -> list[Batch]:
         """Return this process's batches of a step, augmented as the stage wants it."""
         devices, seed = self._devices, self._recipe.seed
         rng_of = partial(random_stream, Purpose.STREAM_AUGMENTATION, seed, self._number, step)
-        batches = self._sampler.batches(step, devices.rank, devices.world, self.settings.batch)
+        batches = self._sampler.batches(step, devices.rank, devices.world, self.settings.batch, self._hard)
         return [self._collator.collate(places, rng_of) for places in batches]
 
     def counts(self, batches: Sequence[Batch]) -> list[float]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 import torch
@@ -28,7 +29,7 @@ class TrainingTask(ABC, Generic[B]):
     """A `TrainingTask` is one stage of a run: the module it trains, on which batches and for which loss.
 
     `settings` have its steps, its learning rate and its batch; `accumulation`: batches of one process a step;
-    `memory_cure`: what to change where memory runs out.
+    `memory_cure`: what to change where memory runs out; `looks`: the steps before which to look at the module.
     """
 
     name: str
@@ -36,10 +37,18 @@ class TrainingTask(ABC, Generic[B]):
     module: nn.Module
     accumulation: int
     memory_cure: ClassVar[str]
+    looks: Sequence[int] = ()
 
     @abstractmethod
     def trainable(self) -> AbstractContextManager[Iterable[dict[str, object]]]:
         """Freeze all but what the stage trains, and give that, as parameter groups of an optimiser, while it lasts."""
+
+    def look(self, step: int, folder: Path) -> None:
+        """Look at the module as it is before a step, for what to read from then on; what was seen is kept in a folder.
+
+        Called by every process at `looks`, and where a run begins or goes on; no later step was read yet.
+        """
+        return
 
     @abstractmethod
     def read(self, step: int) -> list[B]:

@@ -84,6 +84,21 @@ class Validation:
                 found.append(drains)
         return np.concatenate(found), chunks * self.collator.dataset.chunk_samples / SAMPLE_RATE_HZ / 3_600
 
+    def highest_false(self, forward: Forward) -> np.ndarray:
+        """Return for each of `places` the highest P(response) at a drain where a response would be false.
+
+        float64 [n], 0 for a stream without such drains; over all processes.
+        """
+        dataset, highest = self.collator.dataset, torch.zeros(len(self.places), dtype=torch.float64)
+        number = {int(place): at for at, place in enumerate(self.places)}
+        for batch in self._batches():
+            scores, rows = response_scores(forward(batch)[0], self.collator).cpu(), batch.stream_of.cpu()
+            for row, place in enumerate(batch.places.tolist()):
+                silent = torch.tensor(silences(dataset.record(place), dataset.chunk_samples))
+                if silent.any():
+                    highest[number[place]] = scores[rows == row][silent].max()
+        return self.devices.sum(highest).cpu().numpy()
+
     def _batches(self) -> Iterator[Batch]:
         parts = [self.places[at : at + self.batch] for at in range(0, len(self.places), self.batch)]
         for part in parts[self.devices.rank :: self.devices.world]:

@@ -147,6 +147,67 @@ def test_a_run_that_dies_goes_on_with_the_same_losses_to_the_bit(
     assert all(torch.equal(before[name], after[name]) for name in before)
 
 
+HARD = {'share': 0.5, 'every': 2, 'sample': 16}
+
+
+def one_hard_stage(corpus: Path, folder: Path) -> Files:
+    """A run of the last stage alone, from nothing, which looks for hard streams before its third and fifth step."""
+    last = micro.settings(steps=6, accumulation=1)['stages'][-1]
+    # With such a weight the network speaks too often from the second step on.
+    return files(corpus, folder, stages=[last | {'hard': HARD, 'response_weight': 100.0}])
+
+
+@pytest.fixture(scope='module')
+def undisturbed_hard(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Files:
+    made = one_hard_stage(corpus, tmp_path_factory.mktemp('hard'))
+    assert train(made)['finished']
+    return made
+
+
+def hard_streams(run: Path) -> dict[str, list[int]]:
+    return {path.name: json.loads(path.read_text()) for path in sorted((run / '1-interaction').glob('hard-*.json'))}
+
+
+def test_streams_that_get_a_false_response_are_drawn_more_often(undisturbed_hard, corpus, tmp_path):
+    found = hard_streams(undisturbed_hard.run)
+    assert list(found) == ['hard-0000002.json', 'hard-0000004.json']
+    assert all(0 < len(places) <= HARD['sample'] for places in found.values())
+    settings = json.loads(undisturbed_hard.recipe.read_text())
+    del settings['stages'][0]['hard']
+    easy = Files(tmp_path / 'easy.yaml', corpus, tmp_path / 'run', tmp_path / 'checkpoint', None)
+    easy.recipe.write_text(json.dumps(settings))
+    assert train(easy)['finished']
+    hard_losses, easy_losses = (scalars(made.run, 'interaction') for made in (undisturbed_hard, easy))
+    same = [hard_losses['loss/total', step] == easy_losses['loss/total', step] for step in range(6)]
+    assert same[:2] == [True, True] and not all(same[2:])
+
+
+@pytest.mark.parametrize(('step', 'spoilt'), [(2, False), (2, True), (3, False)])
+def test_a_run_that_dies_draws_the_same_hard_streams_again(
+    undisturbed_hard, corpus, tmp_path, monkeypatch, step, spoilt
+):
+    """Also where it dies before a step was made with what it has just found, or before that was kept."""
+    made = one_hard_stage(corpus, tmp_path)
+    number, steps = 0, DeepSpeedEngine.step
+
+    def die(self: DeepSpeedEngine, learning_rate: float) -> float:
+        nonlocal number
+        number += 1
+        if number == step + 1:
+            raise Killed
+        return steps(self, learning_rate)
+
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(DeepSpeedEngine, 'step', die)
+        train(made)
+    if spoilt:
+        (made.run / '1-interaction' / 'hard-0000002.json').unlink()
+    assert train(made)['finished']
+    assert hard_streams(made.run) == hard_streams(undisturbed_hard.run)
+    before, after = (load_file(done.out / 'model.safetensors') for done in (undisturbed_hard, made))
+    assert all(torch.equal(before[name], after[name]) for name in before)
+
+
 def two_ranks(made: Files) -> subprocess.Popen[bytes]:
     command = [sys.executable, '-m', 'torch.distributed.run', '--standalone', '--nproc-per-node', '2']
     command += ['-m', '--', 'training', 'train', '--recipe', str(made.recipe), '--corpus', str(made.corpus)]

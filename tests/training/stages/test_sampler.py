@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from training.stages.loader import read_ahead
-from training.stages.sampler import BUCKET_STEPS, StreamSampler
+from training.stages.sampler import BUCKET_STEPS, Hard, StreamSampler
 
 
 def sampler(count: int = 37, a_step: int = 8, seed: int = 1, stage: int = 1) -> StreamSampler:
@@ -40,6 +40,28 @@ def test_streams_of_a_batch_are_about_equally_long():
     many = sampler(2_000)
     spread = [np.ptp(many.chunks[many.batches(step, 0, 1, 8)[0] - 100]) for step in range(64)]
     assert np.mean(spread) < 1.0 < np.ptp(many.chunks)
+
+
+@pytest.mark.parametrize(('share', 'hard_streams', 'drawn'), [(0.25, 60, 64), (0.25, 10, 20), (0.5, 200, 128)])
+def test_hard_streams_take_their_share_and_none_is_drawn_more_than_twice_in_their_place(share, hard_streams, drawn):
+    easy = sampler(3_000)
+    hard = Hard(np.arange(2_000, 2_000 + hard_streams), share)
+    steps = range(BUCKET_STEPS)
+    plain = np.concatenate([easy.batches(step, 0, 1, 8)[0] for step in steps])
+    with_hard = np.concatenate([easy.batches(step, 0, 1, 8, hard)[0] for step in steps])
+    as_before = np.intersect1d(plain, with_hard)
+    assert len(plain) == len(with_hard) == 256
+    of_hard = np.isin(with_hard, 100 + hard.places).sum() - np.isin(as_before, 100 + hard.places).sum()
+    assert drawn - 10 <= of_hard <= drawn  # some are among those of the epoch as well
+    assert np.unique(with_hard, return_counts=True)[1].max() <= 3
+
+
+def test_hard_streams_are_drawn_alike_by_any_number_of_devices_and_after_a_restart():
+    places, step = np.arange(5, 30), BUCKET_STEPS + 3
+    whole = sampler(300).batches(step, 0, 1, 8, Hard(places, 0.5))[0]
+    parts = [part for rank in (0, 1) for part in sampler(300).batches(step, rank, 2, 2, Hard(places, 0.5))]
+    assert sorted(np.concatenate(parts)) == sorted(whole)
+    assert sorted(whole) != sorted(sampler(300).batches(step, 0, 1, 8)[0])
 
 
 @pytest.mark.parametrize('first', [0, 3])

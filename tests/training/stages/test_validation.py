@@ -76,6 +76,17 @@ def test_a_drain_has_the_kind_of_what_the_event_head_hears_at_its_last_chunk(col
     assert at == len(drains) and len(set(drains['kind'])) == 3
 
 
+def test_the_worst_of_a_stream_is_its_most_probable_false_response(collator, validation):
+    forward = forward_of(collator, lambda n: (n % 11) / 11)
+    drains, _ = validation.drains(forward, EVENTS)
+    highest, at = validation.highest_false(forward), 0
+    for place, found in zip(PLACES, highest, strict=True):
+        mine = drains[at : at + len(collator.dataset.record(place).drains)]
+        assert found == pytest.approx(mine['response'][mine['silent']].max(initial=0.0))
+        at += len(mine)
+    assert len(set(highest)) > 3
+
+
 def test_before_is_the_probability_of_the_drain_before_unless_that_has_a_reply(collator, validation):
     forward = forward_of(collator, lambda n: (n % 7) / 7)
     drains, _ = validation.drains(forward, EVENTS)
