@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from audio_interaction_ros.audio import CHUNK_SAMPLES
+from audio_interaction_ros.audio import CHUNK_SAMPLES, SAMPLE_RATE_HZ
 from audio_interaction_ros.audio.logmel import WHISPER_RANGE, CausalLogMel
 from audio_interaction_ros.model.encoder import split_chunks
 from audio_interaction_ros.model.network import AudioTower
@@ -37,7 +37,7 @@ from training.stages.task import TrainingTask
 from training.stages.trainable import parameter_groups
 
 _HELD_OUT_CROPS, _HELD_OUT_SOUNDS = 192, 400  # at most
-_LONGEST_S, _GAIN = 5.2, 0.3  # of a held-out recording
+_HELD_OUT_S, _HELD_OUT_BATCH, _GAIN = 3.2, 16, 0.3
 _UNUSED = 'audio_tower.audio_bos_eos_token.'  # of the tower; nothing here calls it
 _NEW = ('audio_tower.proj.', 'audio_tower.layer_weights')  # where the tower is pretrained
 _LAST = 'audio_tower.ln_post.'  # after its last layer
@@ -232,8 +232,8 @@ class ListeningTask(TrainingTask[Crops]):
         known = [known[place] for place in sorted(order[:_HELD_OUT_SOUNDS])]
         hazards = sorted({self._categories.index(sound.category) for sound in known if sound.respond})
         hits, scores = [], []
-        for sound in known:
-            logits = self._logits(held_out_crop(sound, _LONGEST_S, self._chunk_samples)[None])[0][0].cpu()
+        crops = held_out_crops(known, self._chunk_samples)
+        for sound, logits in zip(known, (row for batch in crops for row in self._logits(batch)[0].cpu()), strict=True):
             hits.append(self._categories[int(logits.argmax())] == sound.category)
             scores.append(float(logits.softmax(0)[hazards].sum()))
         figures = {'sound_accuracy': float(np.mean(hits))} if hits else {}
@@ -262,10 +262,12 @@ def layer_rate(name: str, stage: ListeningStage, layers: int) -> float:
     return stage.tower_rate * stage.layer_decay**above
 
 
-def held_out_crop(sound: SoundClip, longest_s: float, chunk_samples: int) -> np.ndarray:
-    """Return the beginning of a recording in whole chunks, float32 [n], at a third of full scale."""
-    samples = sound.excerpt(0, longest_s)[0] * _GAIN
-    return np.pad(samples, (0, -len(samples) % chunk_samples))
+def held_out_crops(sounds: Sequence[SoundClip], chunk_samples: int) -> Iterator[np.ndarray]:
+    """Yield the first seconds of sounds in batches, float32 [batch, n], in whole chunks, at a third of full scale."""
+    length = int(_HELD_OUT_S * SAMPLE_RATE_HZ) // chunk_samples * chunk_samples
+    for first in range(0, len(sounds), _HELD_OUT_BATCH):
+        starts = [sound.excerpt(0, length / SAMPLE_RATE_HZ)[0] for sound in sounds[first : first + _HELD_OUT_BATCH]]
+        yield _GAIN * np.stack([np.pad(samples, (0, length - len(samples))) for samples in starts])
 
 
 class LinearProbe:
@@ -284,7 +286,7 @@ class LinearProbe:
             order = random_stream(Purpose.PROBE, seed, number).permutation(len(recorded))
             self._sides.append([recorded[place] for place in sorted(order[:clips])])
 
-    def areas(self, summaries: Callable[[np.ndarray], np.ndarray], longest_s: float = 4.0) -> dict[str, float]:
+    def areas(self, summaries: Callable[[np.ndarray], np.ndarray]) -> dict[str, float]:
         """Return the areas under the ROC curve, of all held-out recordings and by source.
 
         `summaries` gives the features of waveforms, float32 [batch, samples]. Sources with too few recordings to tell
@@ -296,8 +298,8 @@ class LinearProbe:
 
         features, answers = [], []
         for side in self._sides:
-            crops = (held_out_crop(sound, longest_s, CHUNK_SAMPLES) for sound, _ in side)
-            features.append(np.concatenate([summaries(crop[None]) for crop in crops]) if side else np.zeros((0, 1)))
+            crops = held_out_crops([sound for sound, _ in side], CHUNK_SAMPLES)
+            features.append(np.concatenate([summaries(batch) for batch in crops]) if side else np.zeros((0, 1)))
             answers.append(np.array([sound.respond for sound, _ in side]))
         if any(len(set(side)) < 2 for side in answers):
             return {}
