@@ -28,6 +28,15 @@ def whole(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def require_writable(path: Path) -> None:
+    """Raise OSError unless a file can be written at `path`; make its folder. What is there stays as it is."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    new = not path.exists()
+    path.open('ab').close()
+    if new:
+        path.unlink()
+
+
 def write_whole(path: Path, data: bytes) -> None:
     """Write a file that is there as a whole or not at all."""
     with whole(path) as temporary:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from audio_interaction_ros.options import add_checkpoint_option, add_device_options
 from training.evaluate import EvaluationError
+from training.files import require_writable
 from training.splits import SPLITS
 
 if TYPE_CHECKING:
@@ -24,6 +25,10 @@ _TITLES = {
 }
 
 
+# What is written beside the page: the end of its name, and its name in the JSON.
+_BESIDE = {'clips': {'.csv': 'table', '-false-responses.html': 'false_responses'}}
+
+
 def add_parser(commands: argparse._SubParsersAction) -> None:
     """Add the parser of `evaluate` and of its sub-commands."""
     evaluate = commands.add_parser('evaluate', help='score how well a checkpoint hears').add_subparsers(
@@ -33,13 +38,34 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         'clips', help='score recordings, each in a stream of its own, and an hour of ordinary sound'
     )
     clips.add_argument(
-        'manifest', type=Path, help='folder with a manifest.csv (columns path, category, respond); all of it is scored'
+        'libraries',
+        type=Path,
+        nargs='+',
+        metavar='library',
+        help='folder with a manifest.csv, or such a file (columns path, category, respond), or several; all of it is '
+        'scored',
     )
     clips.add_argument(
         '--held-out',
         action='store_true',
-        help='score only what no stage trained on: held-out recordings of the folder and new renders of procedural '
-        'hazards (default: the whole folder)',
+        help='score only what no stage trained on: the held-out recordings of each library and new renders of '
+        'procedural hazards (default: the whole libraries)',
+    )
+    clips.add_argument(
+        '--unseen',
+        type=Path,
+        nargs='+',
+        default=[],
+        metavar='LIBRARY',
+        help='with --held-out: further libraries that nothing was trained on, of which everything is scored '
+        '(default: none)',
+    )
+    clips.add_argument(
+        '--against',
+        type=Path,
+        metavar='FILE.tflite',
+        help='YAMNet, to be scored on the same streams: by its hazard classes and, with --held-out, by a linear probe '
+        'that learns from the training side of the libraries; needs the package ai-edge-litert (default: none)',
     )
     clips.add_argument(
         '--snr',
@@ -53,7 +79,8 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         '--ordinary-s',
         type=float,
         default=3_600.0,
-        help='seconds of ordinary sound in which false alarms are counted; 0 for none (default: %(default)g)',
+        help='seconds of ordinary sound of each library in which false alarms are counted; 0 for none '
+        '(default: %(default)g)',
     )
     corpus = evaluate.add_parser(
         'corpus', help='score the streams of a corpus: triggers, answers, word error rate, BLEU, stability'
@@ -134,21 +161,39 @@ def run(options: argparse.Namespace) -> int:
     page = options.report or (
         options.corpus / 'evaluation.html' if name == 'corpus' else Path(f'evaluation-{name}.html')
     )
+    # Before the run, which may take hours, and not after it.
+    for path in (page, *(_beside(page, end) for end in _BESIDE.get(name, ()))):
+        try:
+            require_writable(path)
+        except OSError as error:
+            raise EvaluationError(_unwritable(path, error)) from error
     from training.evaluate.report import write_report
 
     evaluation = _EVALUATIONS[name](options)
+    written = {'report': page} | {_BESIDE[name][end]: _beside(page, end) for end in evaluation.beside}
     try:
         write_report(page, f'{_TITLES[name]}: {options.checkpoint}', evaluation)
+        for end, write in evaluation.beside.items():
+            write(_beside(page, end))
     except OSError as error:
-        raise EvaluationError(f"'{page}' cannot be written ({error}); give another --report") from error
+        raise EvaluationError(_unwritable(page, error)) from error
     print(
         json.dumps(
             evaluation.figures
-            | {'checkpoint': options.checkpoint, 'precision': options.precision, 'report': str(page)},
+            | {'checkpoint': options.checkpoint, 'precision': options.precision}
+            | {kind: str(path) for kind, path in written.items()},
             ensure_ascii=False,
         )
     )
     return 0
+
+
+def _beside(page: Path, end: str) -> Path:
+    return page.with_name(page.stem + end)
+
+
+def _unwritable(path: Path, error: OSError) -> str:
+    return f"'{path}' cannot be written ({error.strerror or error}); give another --report"
 
 
 def _alarms(options: argparse.Namespace) -> int:
@@ -161,17 +206,38 @@ def _alarms(options: argparse.Namespace) -> int:
 
 
 def _clips(options: argparse.Namespace) -> Evaluation:
-    from training.evaluate.clips import NEEDED, clip_sounds, evaluate_clips, held_out_groups
-    from training.sources.clip_library import load_library
+    from audio_interaction_ros.model.checkpoint import find_checkpoint
+    from training.evaluate.clip_sets import (
+        held_out_sets,
+        open_libraries,
+        recordings_trained_on,
+        training_sounds,
+        whole_sets,
+    )
+    from training.evaluate.clips import evaluate_clips
 
+    if options.unseen and not options.held_out:
+        raise EvaluationError('--unseen is for --held-out: without it all of every library is scored; name it before')
     listener = _listener(options)
-    folder = options.manifest.parent if options.manifest.is_file() else options.manifest
+    opened = open_libraries([*options.libraries, *options.unseen])
+    libraries, unseen = opened[: len(options.libraries)], opened[len(options.libraries) :]
+    yamnet = None
+    if options.against:
+        from training.evaluate.yamnet import Yamnet
+
+        yamnet = Yamnet(options.against)
     if options.held_out:
-        groups, left_out = held_out_groups(folder, options.seed)
+        trained_on = recordings_trained_on(find_checkpoint(options.checkpoint))
+        sets, left_out = held_out_sets(libraries, unseen, trained_on, options.seed)
     else:
-        sounds, left_out = clip_sounds(load_library(folder, NEEDED))
-        groups = {'clips': sounds}
-    return evaluate_clips(listener, groups, left_out, options.snr, options.ordinary_s, options.seed)
+        sets, left_out = whole_sets(libraries)
+    yardstick = None
+    if yamnet and sets:
+        from training.evaluate.yardstick import Yardstick
+
+        known = training_sounds(libraries, options.seed) if options.held_out else []
+        yardstick = Yardstick(yamnet, known, options.seed)
+    return evaluate_clips(listener, sets, left_out, options.snr, options.ordinary_s, options.seed, yardstick)
 
 
 def _corpus(options: argparse.Namespace) -> Evaluation:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -21,6 +21,10 @@ _BIN_S = 0.4  # answers come at the end of chunks
 _NUMBERS = (
     'trials', 'balanced_accuracy', 'recall', 'false_positive_rate', 'response_correct', 'onset_to_response_s',
 )  # fmt: skip
+_OF_SETS = (
+    'trials', 'balanced_accuracy', 'auc', 'recall', 'false_positive_rate', 'response_correct', 'false_alarms_per_hour',
+)  # fmt: skip
+_YARDSTICKS = {'hazard_classes': 'YAMNet, hazard classes', 'linear_probe': 'YAMNet, linear probe'}
 
 T = TypeVar('T')
 
@@ -42,12 +46,16 @@ class Example:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """An `Evaluation` is what a command found: its JSON, the trials for the plots, examples, sections of its own."""
+    """An `Evaluation` is what a command found: its JSON, the trials for the plots, examples, sections of its own.
+
+    `beside` writes further files, each by the end of its name; its beginning is the page's.
+    """
 
     figures: dict[str, Any]
     trials: Sequence[Trial]
     examples: Sequence[Example]
     sections: Sequence[pages.Section] = ()
+    beside: Mapping[str, Callable[[Path], None]] = field(default_factory=dict)
 
 
 def ten(items: Sequence[T], wrong: Callable[[T], bool]) -> list[T]:
@@ -70,6 +78,12 @@ def write_report(page: Path, title: str, evaluation: Evaluation) -> None:
     """Write the HTML page about an evaluation. Raises OSError where it cannot be written."""
     figures, trials = evaluation.figures, evaluation.trials
     sections = [('Figures', _headline(figures))]
+    if figures.get('sets'):
+        sections.append(('Sets', rates_table(figures['sets'], _OF_SETS)))
+    if figures.get('ordinary_sound'):
+        sections.append(('Ordinary sound', _ordinary_table(figures['ordinary_sound'])))
+    if figures.get('against'):
+        sections.append(('Beside YAMNet, on the same streams', _against_table(figures)))
     scored = [trial for trial in trials if trial.score is not None]
     if any(trial.respond for trial in scored) and not all(trial.respond for trial in scored):
         points = det_points([t.respond for t in scored], [float(t.score or 0) for t in scored])
@@ -84,7 +98,7 @@ def write_report(page: Path, title: str, evaluation: Evaluation) -> None:
         ),
         *evaluation.sections,
     ]
-    for name in ('per_category', 'by_task', 'by_snr', 'sets'):
+    for name in ('per_category', 'by_task', 'by_snr'):
         if figures.get(name):
             sections.append((name.replace('_', ' ').capitalize(), rates_table(figures[name])))
     if figures.get('false_alarm_texts'):
@@ -96,13 +110,35 @@ def write_report(page: Path, title: str, evaluation: Evaluation) -> None:
     pages.write_page(page, title, facts, sections)
 
 
-def rates_table(groups: Mapping[str, Mapping[str, Any]]) -> Markup:
-    """Return the rates of some groups as a table, with their intervals."""
+def rates_table(groups: Mapping[str, Mapping[str, Any]], numbers: Sequence[str] = _NUMBERS) -> Markup:
+    """Return the rates of some groups, those named in `numbers`, as a table, with their intervals."""
+    rows = ([name, *_cells(rates, numbers)] for name, rates in groups.items())
+    return pages.table(['', *(number.replace('_', ' ') for number in numbers)], rows)
+
+
+def _cells(rates: Mapping[str, Any], numbers: Sequence[str]) -> list[str | None]:
+    return [_with_interval(rates.get(number), rates['confidence_95'].get(number)) for number in numbers]
+
+
+def _ordinary_table(libraries: Mapping[str, Mapping[str, Any]]) -> Markup:
+    numbers = ('false_alarms_per_hour', 'hours_listened', 'sounds', 'recordings')
     rows = (
-        [name, *(_with_interval(rates.get(number), rates['confidence_95'].get(number)) for number in _NUMBERS)]
-        for name, rates in groups.items()
+        [library, *_cells(found, numbers), ', '.join(f'{text} ({count})' for text, count in found['texts'].items())]
+        for library, found in libraries.items()
     )
-    return pages.table(['', *(number.replace('_', ' ') for number in _NUMBERS)], rows)
+    return pages.table(['library', *(number.replace('_', ' ') for number in numbers), 'said'], rows)
+
+
+def _against_table(figures: Mapping[str, Any]) -> Markup:
+    """Ours and each yardstick's in a row, by set, and by the level of the noise for the first of them."""
+    systems = [('this checkpoint', figures)]
+    systems += [(title, figures['against'][name]) for name, title in _YARDSTICKS.items() if figures['against'][name]]
+    headline = next(iter(figures['sets']))
+    rows: list[list[str | None]] = []
+    for group, name in (('sets', '{}'), ('by_snr', f'{headline}, {{}} dB'), ('ordinary_sound', 'ordinary sound of {}')):
+        for key in figures[group]:
+            rows += [[name.format(key), who, *_cells(found[group][key], _OF_SETS)] for who, found in systems]
+    return pages.table(['', 'who', *(number.replace('_', ' ') for number in _OF_SETS)], rows)
 
 
 def _headline(figures: Mapping[str, Any]) -> Markup:

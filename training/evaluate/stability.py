@@ -58,6 +58,6 @@ def stability(listener: Listener, streams: Sequence[tuple[Stream, Samples]], see
     figures = {str(n): rates(found, seed) for n, found in enumerate(trials, 1)}
     for found in figures.values():
         for name in ('balanced_accuracy', 'response_correct'):
-            if figures['1'].get(name) and name in found:
+            if figures['1'][name] and found[name] is not None:
                 found[f'{name}_retained'] = round(found[name] / figures['1'][name], 4)
     return figures

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -73,21 +73,25 @@ def summary(trials: Sequence[Trial], listened: Sequence[Listened], seed: int) ->
 
     A figure without anything to measure is None. `onset_to_response_s` is the median over answered trials.
     """
-    figures, intervals = _rates(trials, seed)
+    figures = with_false_alarms(rates(trials, seed), listened, seed)
+    return figures | {'per_category': by(trials, lambda trial: trial.category, seed)}
+
+
+def with_false_alarms(figures: Mapping[str, Any], listened: Sequence[Listened], seed: int) -> dict[str, Any]:
+    """Return figures with the rate of responses that nothing called for, its 95 % interval, and the hours listened to.
+
+    The rate is None where nothing was listened to.
+    """
     hours = sum(stretch.hours for stretch in listened)
-    figures['false_alarms_per_hour'] = _rounded(
-        sum(stretch.false_responses for stretch in listened) / hours if hours else None, 1
+    false = [stretch.false_responses for stretch in listened]
+    interval = interval_of_sums(
+        [stretch.unit for stretch in listened], [false, [stretch.hours for stretch in listened]], ratio, seed
     )
-    intervals['false_alarms_per_hour'] = interval_of_sums(
-        [stretch.unit for stretch in listened],
-        [[stretch.false_responses for stretch in listened], [stretch.hours for stretch in listened]],
-        ratio,
-        seed,
-    )
-    figures['hours_listened'] = _rounded(hours)
-    return figures | {
-        'confidence_95': {name: rounded(value) for name, value in intervals.items() if value},
-        'per_category': by(trials, lambda trial: trial.category, seed),
+    return {
+        **figures,
+        'false_alarms_per_hour': _rounded(sum(false) / hours if hours else None, 1),
+        'hours_listened': _rounded(hours),
+        'confidence_95': figures['confidence_95'] | ({'false_alarms_per_hour': rounded(interval)} if interval else {}),
     }
 
 
@@ -104,11 +108,12 @@ def by(trials: Sequence[Trial], key: Callable[[Trial], str | None], seed: int) -
 
 
 def rates(trials: Sequence[Trial], seed: int) -> dict[str, Any]:
-    """Return the figures that are defined for some trials, with their 95 % intervals under `confidence_95`."""
+    """Return the figures of some trials, with those 95 % intervals that there are under `confidence_95`.
+
+    A figure without anything to measure is None.
+    """
     figures, intervals = _rates(trials, seed)
-    return {name: value for name, value in figures.items() if value is not None} | {
-        'confidence_95': {name: rounded(value) for name, value in intervals.items() if value}
-    }
+    return figures | {'confidence_95': {name: rounded(value) for name, value in intervals.items() if value}}
 
 
 def share(values: Sequence[float], units: Sequence[str], seed: int) -> dict[str, Any]:
@@ -148,10 +153,12 @@ def _rates(trials: Sequence[Trial], seed: int) -> tuple[dict[str, Any], dict[str
         'recall': ([hits, positives], ratio),
         'false_positive_rate': ([alarms, negatives], ratio),
     }
-    if known:
-        shares['response_correct'] = ([correct, judged], ratio)
     figures: dict[str, Any] = {'trials': len(trials)}
     intervals: dict[str, Interval | None] = {}
+    if known:
+        shares['response_correct'] = ([correct, judged], ratio)
+    else:
+        figures['response_correct'] = None
     for name, (columns, figure) in shares.items():
         with np.errstate(divide='ignore', invalid='ignore'):
             figures[name] = _rounded(float(figure(np.asarray(columns, float).sum(axis=1)[None])[0]))

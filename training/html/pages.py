@@ -115,3 +115,20 @@ def stream(
         left=f'{LEFT_SHARE:.0%}',
         width=f'{WIDTH_SHARE:.0%}',
     )
+
+
+def chances(points: Sequence[tuple[float, float]], at_s: float, threshold: float, seconds: float) -> Markup:
+    """Return P(response) over time, from 0 to 1, as a picture that costs a page some hundred bytes.
+
+    `points` are (second, probability), one a decision; `at_s` is the second of the response, marked by a line, and
+    `threshold` is drawn as a broken one. All lie in 0 … `seconds`.
+    """
+    return render(
+        'chances.html',
+        points=[(100 * second / seconds, 1 - chance) for second, chance in points],
+        at=100 * at_s / seconds,
+        threshold=1 - threshold,
+        highest=max((chance for _, chance in points), default=0.0),
+        at_s=at_s,
+        seconds=seconds,
+    )

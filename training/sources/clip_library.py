@@ -77,18 +77,26 @@ class Clip:
 _NEEDED = frozenset({'path', 'category', 'source_id', 'respond'})
 
 
-def load_library(folder: Path, needed: frozenset[str] = _NEEDED) -> list[Clip]:
-    """Return every row of `folder`/manifest.csv as a clip.
+def manifest_of(library: Path) -> Path:
+    """Return the manifest of a clip library: `library` itself where it is a file, else the manifest.csv in it."""
+    return library if library.is_file() else library / 'manifest.csv'
 
-    `needed` are the columns that must be there; a recording without a `source_id` stands for itself. Raises
-    ClipLibraryError, naming the file and what is missing.
+
+def load_library(library: Path, needed: frozenset[str] = _NEEDED) -> list[Clip]:
+    """Return every row of a manifest as a clip; `library` is a folder with a manifest.csv, or any such file.
+
+    Paths are relative to the manifest's folder. `needed` are the columns that must be there; a recording without a
+    `source_id` stands for itself. Raises ClipLibraryError, naming the file and what is missing.
     """
-    manifest = folder / 'manifest.csv'
+    manifest = manifest_of(library)
+    folder = manifest.parent
     try:
         with manifest.open(newline='') as file:
             rows = list(csv.DictReader(file))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise ClipLibraryError(f"no clip library at '{folder}' ({error}); give a folder with a manifest.csv") from error
+        raise ClipLibraryError(
+            f"no clip library at '{library}' ({error}); give a folder with a manifest.csv"
+        ) from error
     if missing := needed - set(rows[0] if rows else ()):
         raise ClipLibraryError(
             f"'{manifest}' lacks the columns {sorted(missing)}; see 'Clip libraries' in docs/training.md"

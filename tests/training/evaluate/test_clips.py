@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -13,27 +14,27 @@ import soundfile
 
 from audio_interaction_ros.streaming.loop import Decision, Response, listen
 from training.__main__ import main
-from training.clips.sounds import SoundClip
-from training.evaluate.clips import NEEDED, clip_sounds, cross_fitted_thresholds, evaluate_clips, halves, ordinary_audio
+from training.evaluate.clip_sets import ClipSet, Scored, open_libraries, whole_sets
+from training.evaluate.clips import cross_fitted_thresholds, evaluate_clips, halves
 from training.evaluate.hearing import NEVER, Listener
+from training.evaluate.ordinary import ordinary_audio
 from training.evaluate.trials import Trial
 from training.metrics import best_threshold
 from training.procedural.registry import render
 from training.render.one_clip import one_clip_stream
-from training.sources.clip_library import load_library
 
 KINDS = {
     'siren_wail': ('siren', '1'),
-    'co_alarm_t4': ('smoke alarm', ''),
+    'co_alarm_t4': ('smoke alarm', '1'),
     'knocks': ('knocking', '0'),
-    'rain': ('', ''),
+    'rain': ('rain', '0'),
 }
 SEED = 3
 
 
 @pytest.fixture(scope='module')
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two renders of each kind; only some rows say what they deserve, the taxonomy knows the rest."""
+    """Two renders of each kind."""
     out = tmp_path_factory.mktemp('clips')
     with (out / 'manifest.csv').open('w', newline='') as file:
         table = csv.writer(file)
@@ -42,31 +43,27 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
             for take in range(2):
                 samples = render(name, np.random.default_rng([7, take]))
                 soundfile.write(out / f'{name}-{take}.wav', samples[: 3 * 16_000], 16_000)
-                table.writerow([f'{name}-{take}.wav', category or name, respond])
+                table.writerow([f'{name}-{take}.wav', category, respond])
     return out
 
 
 @pytest.fixture(scope='module')
-def sounds(folder: Path) -> list[SoundClip]:
-    found, left_out = clip_sounds(load_library(folder, NEEDED))
+def clips(folder: Path) -> ClipSet:
+    (found,), left_out = whole_sets(open_libraries([folder]))
     assert not left_out
     return found
 
 
-def test_what_the_manifest_leaves_open_the_taxonomy_says(sounds: list[SoundClip]):
-    assert [sound.respond for sound in sounds] == [True] * 4 + [False] * 4
+@pytest.fixture(scope='module')
+def sounds(clips: ClipSet) -> tuple[Scored, ...]:
+    return clips.sounds
 
 
-def test_what_nobody_knows_is_left_out_and_counted(tmp_path: Path):
-    soundfile.write(tmp_path / 'a.wav', np.ones(16_000, np.float32) * 0.1, 16_000)
-    (tmp_path / 'manifest.csv').write_text('path,category\na.wav,mystery\n')
-    assert clip_sounds(load_library(tmp_path, NEEDED)) == ([], {'mystery': 1})
-
-
-def test_the_figures_are_those_of_a_loop_by_hand(listener: Listener, sounds: list[SoundClip]):
-    figures = evaluate_clips(listener, {'clips': sounds}, {}, [], 24.0, SEED).figures
+def test_the_figures_are_those_of_a_loop_by_hand(listener: Listener, clips: ClipSet, sounds: tuple[Scored, ...]):
+    figures = evaluate_clips(listener, [clips], [], [], 24.0, SEED).figures
     answered, scores, latencies_s = [], [], []
-    for number, sound in enumerate(sounds):
+    for number, scored in enumerate(sounds):
+        sound = scored.sound
         stream = one_clip_stream(sound, number, SEED)
         said = [
             (e.decision.chunk.index + 1) * 0.4 - stream.onset / 16_000
@@ -92,8 +89,9 @@ def test_the_figures_are_those_of_a_loop_by_hand(listener: Listener, sounds: lis
     sides = halves(sounds)
     false = 0
     for side in (0, 1):
-        benign = [sound for sound in sounds if not sound.respond and sides[sound.source_id] == side]
-        heard = listen(listener.encoder, listener.decoder, ordinary_audio(benign, 12.0, SEED + side))
+        benign = tuple(s for s in sounds if not s.sound.respond and sides[s.recording] == side)
+        audio = ordinary_audio([ClipSet('benign', None, benign)], 12.0, SEED + side)
+        heard = listen(listener.encoder, listener.decoder, audio.samples)
         false += sum(isinstance(e, Response) and e.final for e in heard)
     assert figures['false_alarms_per_hour'] == pytest.approx(false / 24.0 * 3_600, abs=0.1)
     assert 0 < sum(answered) < 8 or false  # something was said, or all this says nothing
@@ -112,15 +110,16 @@ def test_each_half_is_judged_with_the_threshold_that_the_other_chose():
     assert cross_fitted_thresholds([t for t in trials if t.respond], sides) is None
 
 
-def test_both_halves_have_every_category_and_no_recording_is_on_both(sounds: list[SoundClip]):
+def test_both_halves_have_every_category_and_no_recording_is_on_both(sounds: tuple[Scored, ...]):
     sides = halves(sounds)
     assert len(sides) == 8
-    for category in {sound.category for sound in sounds}:
-        assert {sides[sound.source_id] for sound in sounds if sound.category == category} == {0, 1}
+    for category in {scored.sound.category for scored in sounds}:
+        assert {sides[scored.recording] for scored in sounds if scored.sound.category == category} == {0, 1}
 
 
-def test_another_snr_changes_the_noise_and_nothing_else(sounds: list[SoundClip]):
-    drawn, at_5_db = one_clip_stream(sounds[0], 0, SEED), one_clip_stream(sounds[0], 0, SEED, snr_db=5.0)
+def test_another_snr_changes_the_noise_and_nothing_else(sounds: tuple[Scored, ...]):
+    first = sounds[0].sound
+    drawn, at_5_db = one_clip_stream(first, 0, SEED), one_clip_stream(first, 0, SEED, snr_db=5.0)
     assert (drawn.onset, drawn.deadline) == (at_5_db.onset, at_5_db.deadline)
     lead = slice(0, drawn.onset)
     louder_db = 10 * np.log10(np.square(at_5_db.samples[lead]).mean() / np.square(drawn.samples[lead]).mean())
@@ -143,6 +142,44 @@ def test_the_command_prints_its_json_last_and_writes_a_page(
     assert text.count('<audio') == text.count('<article') == 8  # there are no more than eight clips
     assert 'Detection error trade-off' in text and 'From onset to response' in text
     assert not re.search(r'(src|href)="(?!data:|#)|url\((?!#)|@import|<script|<link', text)  # nothing from elsewhere
+    with Path(figures['table']).open() as file:
+        rows = list(csv.DictReader(file))
+    assert figures['table'] == str(page.with_suffix('.csv')) and len(rows) == 16  # as drawn, and at 10 dB
+    drawn = [row for row in rows if row['noise'] == 'drawn']
+    assert np.mean([row['answered'] == '1' for row in drawn if row['respond'] == '1']) == figures['recall']
+    assert all(bool(row['said']) == bool(row['onset_to_response_s']) for row in rows)
+    assert len({row['probability'] for row in rows}) > 2 and all(0 < float(row['probability']) < 1 for row in rows)
+    false = Path(figures['false_responses']).read_text()
+    count = sum(figures['ordinary_sound'][folder.name]['texts'].values())
+    assert false.count('<audio') == false.count('class="chances"') == count
+
+
+def test_the_file_that_is_given_is_what_is_scored(folder: Path, listener_folder: str, tmp_path: Path, capsys):
+    shutil.copytree(folder, tmp_path / 'clips')
+    some = tmp_path / 'clips' / 'sirens.csv'
+    some.write_text('path,category,respond\nsiren_wail-0.wav,siren,1\nknocks-0.wav,knocking,0\nrain-0.wav,rain,\n')
+    arguments = ['evaluate', 'clips', str(some), '--checkpoint', listener_folder, '--ordinary-s', '0', '--snr']
+    assert main([*arguments, '--report', str(tmp_path / 'page.html')]) == 0
+    figures = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert figures['trials'] == 2 and list(figures['sets']) == ['sirens']
+    assert figures['left_out'] == {'rain': 1}  # an empty respond: it depends
+    with (tmp_path / 'page.csv').open() as file:
+        last = list(csv.DictReader(file))[-1]
+    assert (last['file'], last['left_out']) == ('rain-0.wav', 'respond is empty: it depends')
+    assert figures['per_category']['siren']['false_positive_rate'] is None  # nothing to measure
+    assert figures['false_alarms_per_hour'] is None and figures['hours_listened'] == 0.0
+
+
+def test_a_page_that_cannot_be_written_is_said_before_anything_is_heard(folder: Path, tmp_path: Path, capsys):
+    (tmp_path / 'file').write_text('in the way')
+    arguments = ['evaluate', 'clips', str(folder), '--checkpoint', str(tmp_path / 'no checkpoint'), '--report']
+    assert main([*arguments, str(tmp_path / 'file' / 'page.html')]) == 2
+    assert "page.html' cannot be written" in capsys.readouterr().err
+    assert main([*arguments, str(tmp_path)]) == 2
+    assert 'Is a directory' in capsys.readouterr().err
+    assert main([*arguments, str(tmp_path / 'page.html')]) == 2
+    assert 'no checkpoint' in capsys.readouterr().err
+    assert not (tmp_path / 'page.html').exists()  # the try left nothing behind
 
 
 @pytest.mark.parametrize(
