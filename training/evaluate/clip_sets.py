@@ -21,6 +21,7 @@ from training.sources.clip_library import NO_EVENT, Clip, load_library, manifest
 NEEDED = frozenset({'path', 'category'})
 HELD_OUT_RENDERS = 3
 _TRAINING_RENDERS = 2  # other ones than those: what a probe beside the checkpoint learns from
+_TAKES_A_FAMILY = 3  # likewise
 _CREDITS = 'ATTRIBUTIONS.csv'
 
 
@@ -118,7 +119,13 @@ def deserves_answer(clip: Clip, says_respond: bool) -> bool | None:
 def _reason(clip: Clip, says_respond: bool) -> str:
     if clip.category in NO_EVENT:
         return 'no event'
-    return 'respond is empty: it depends' if says_respond else 'nobody knows whether it deserves an answer'
+    if says_respond:
+        return 'respond is empty: it depends'
+    try:
+        decision(clip.category)
+    except KeyError:
+        return 'nobody knows whether it deserves an answer'
+    return 'the place decides'
 
 
 def scored_sounds(library: Library, clips: Iterable[Clip]) -> tuple[list[Scored], list[LeftOut]]:
@@ -191,11 +198,16 @@ def _renders(what: str, times: int, seed: int, hazards_only: bool) -> list[Score
 def training_sounds(libraries: Sequence[Library], seed: int) -> list[Scored]:
     """Return what something beside the checkpoint may learn from: the libraries' training side, and renders.
 
-    None of the renders is one that `held_out_sets` scores.
+    A family of many takes gives three of them, evenly spread. None of the renders is one that `held_out_sets` scores.
     """
     sounds = []
     for library in libraries:
-        sounds += scored_sounds(library, (clip for clip in library.clips if not clip.validation))[0]
+        families: dict[str, list[Clip]] = {}
+        for clip in library.clips:
+            if not clip.validation:
+                families.setdefault(clip.recording, []).append(clip)
+        kept = [own[:: -(-len(own) // _TAKES_A_FAMILY)] for own in families.values()]
+        sounds += scored_sounds(library, (clip for own in kept for clip in own))[0]
     return sounds + _renders('training', _TRAINING_RENDERS, seed, False)
 
 

@@ -38,7 +38,7 @@ WITH_SIDES = 'path,category,respond,source_id,fold'
 
 
 def test_where_no_column_says_it_the_category_does(tmp_path: Path):
-    rows = ['a.wav,siren', 'b.wav,rain', 'c.wav,knocking', 'd.wav,mystery', 'e.wav,ambulance (siren)']
+    rows = ['a.wav,siren', 'b.wav,rain', 'c.wav,applause', 'd.wav,mystery', 'e.wav,ambulance (siren)', 'f.wav,knocking']
     (found,), left_out = whole_sets(open_libraries([library(tmp_path, rows, 'path,category')]))
     assert [scored.sound.respond for scored in found.sounds] == [True, False, False, True]
     assert [(one.file, one.reason) for one in left_out] == [('d.wav', 'nobody knows whether it deserves an answer')]
