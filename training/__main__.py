@@ -39,9 +39,18 @@ def main(argv: list[str] | None = None) -> int:
     commands = parser.add_subparsers(dest='command', required=True)
     train_parser = commands.add_parser('train', help='make a checkpoint; run again to resume')
     stages_command.add_arguments(train_parser)
-    scene_parser = commands.add_parser('scene', help='make the demo scene from held-out recordings')
+    scene_parser = commands.add_parser('scene', help='make a scene for the demo from held-out recordings')
     scene_parser.add_argument(
-        '--out', type=Path, default=Path('demo'), help='folder for scene.flac and scene.json (default: %(default)s)'
+        '--programme',
+        choices=['hazards', 'living-room'],
+        default='hazards',
+        help='hazards: the scene that ships, a minute and a bit of eight hazards between ordinary sounds; living-room: '
+        'three minutes of a living room with two hazards in them (default: %(default)s)',
+    )
+    scene_parser.add_argument(
+        '--out',
+        type=Path,
+        help='folder for scene.flac and scene.json (default: demo, or demo-living-room)',
     )
     scene_parser.add_argument(
         '--seed', type=int, default=1, help='seed of choices, levels and pauses (default: %(default)s)'
@@ -77,9 +86,11 @@ def main(argv: list[str] | None = None) -> int:
         elif options.command == 'parts':
             return parts_command.run(options)
         else:
-            from training.render.demo_scene import make_scene
+            from training.render.demo_scene import make_living_room, make_scene
 
-            print(json.dumps(make_scene(options.clips, options.out, options.seed)))
+            of_hazards = options.programme == 'hazards'
+            make, usual = (make_scene, 'demo') if of_hazards else (make_living_room, 'demo-living-room')
+            print(json.dumps(make(options.clips, options.out or Path(usual), options.seed)))
     except _mendable() as error:
         print(f'python -m training: {error}', file=sys.stderr)
         return 2

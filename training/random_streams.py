@@ -26,6 +26,7 @@ class Purpose(IntEnum):
     # Building a corpus, by the seed of `corpus build`.
     CONTACT_SHEET = 32  # name of the sound
     DEMO_SCENE = 50
+    LIVING_ROOM_SCENE = 51
     SPLIT = 60  # item
     SCRIPT = 61  # item
     PERFORMANCE = 62  # item
