@@ -84,7 +84,7 @@ class StreamTask(TrainingTask[Batch]):
             return
         found = step // settings.every * settings.every
         kept = folder / f'hard-{found:07d}.json'
-        before = [] if self._hard is None else self._hard.places
+        before: list[int] = [] if self._hard is None else self._hard.places.tolist()
         # One process looks for the file, so that all go the same way.
         if not self._devices.sum(torch.tensor(float(self._devices.is_main and kept.exists()))):
             places = self._find_hard(settings.sample, found, before)
