@@ -148,7 +148,7 @@ class ListeningTask(TrainingTask[Crops]):
         by_rate: dict[float, list[tuple[str, nn.Parameter]]] = {}
         for name, parameter in self.module.named_parameters():
             idle = name.startswith(_UNUSED) or (name.startswith('phone_head.') and not self._phones)
-            rate = 0.0 if idle else layer_rate(name, self.settings, self.module.audio_tower.config.encoder_layers)
+            rate = 0.0 if idle else layer_rate(name, self.settings, self.module.audio_tower.config)
             parameter.requires_grad_(rate > 0)
             if rate:
                 by_rate.setdefault(rate, []).append((name, parameter))
@@ -250,15 +250,16 @@ class ListeningTask(TrainingTask[Crops]):
         return mel
 
 
-def layer_rate(name: str, stage: ListeningStage, layers: int) -> float:
+def layer_rate(name: str, stage: ListeningStage, audio: AudioConfig) -> float:
     """Return the learning rate of a parameter of a `ListeningModel`, as a share of the stage's.
 
     What is new, both heads and what leads out of the tower, has all of it.
     """
-    if not name.startswith('audio_tower.') or name.startswith(_NEW):
+    layers, is_last = audio.encoder_layers, name.startswith(_LAST)
+    if not name.startswith('audio_tower.') or name.startswith(_NEW) or (is_last and audio.layer_mix):
         return 1.0
     within = re.match(r'audio_tower\.layers\.(\d+)\.', name)
-    above = layers - 1 - int(within[1]) if within else (0 if name.startswith(_LAST) else layers)
+    above = layers - 1 - int(within[1]) if within else (0 if is_last else layers)
     return stage.tower_rate * stage.layer_decay**above
 
 

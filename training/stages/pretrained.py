@@ -102,9 +102,13 @@ class PretrainedTower:
 
     @torch.no_grad()
     def fill(self, tower: AudioTower) -> None:
-        """Copy the weights into a tower that fits; what leads into the language model keeps its own."""
+        """Copy the weights into a tower that fits; what leads into the language model keeps its own.
+
+        The norm after the last layer is part of that where layers are mixed: Whisper's makes a few dimensions of its
+        last layer large, and of a mixture those hide the others.
+        """
         for name, tensor in tower.state_dict().items():
-            if not _is_fresh(name):
+            if not (_is_fresh(name) or (tower.config.layer_mix and name.startswith(_NORM))):
                 tensor.copy_(self.weights[self.stored[name]])
 
 
