@@ -97,8 +97,8 @@ def make_living_room(library: Path, out: Path, seed: int) -> dict[str, object]:
     rng = random_stream(Purpose.LIVING_ROOM_SCENE, seed)
     _, held_out = split(load_library(library))
     families: dict[str, dict[str, list[Clip]]] = {}
-    for clip in held_out:
-        families.setdefault(canonical(clip.category), {}).setdefault(clip.recording, []).append(clip)
+    for one in held_out:
+        families.setdefault(canonical(one.category), {}).setdefault(one.recording, []).append(one)
     length = int(_LIVING_ROOM_S * SAMPLE_RATE_HZ)
     dry = np.zeros(length, np.float32)
     events: list[dict[str, object]] = []
