@@ -29,12 +29,18 @@ def whole(path: Path) -> Iterator[Path]:
 
 
 def require_writable(path: Path) -> None:
-    """Raise OSError unless a file can be written at `path`; make its folder. What is there stays as it is."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Raise OSError unless a file, and the folders above it, can be made at `path`. Leaves everything as it was."""
+    missing = [folder for folder in path.parents if not folder.exists()]
     new = not path.exists()
-    path.open('ab').close()
-    if new:
-        path.unlink()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.open('ab').close()
+        if new:
+            path.unlink()
+    finally:
+        for folder in missing:
+            if folder.exists():
+                folder.rmdir()
 
 
 def write_whole(path: Path, data: bytes) -> None:

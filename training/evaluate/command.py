@@ -162,11 +162,14 @@ def run(options: argparse.Namespace) -> int:
         options.corpus / 'evaluation.html' if name == 'corpus' else Path(f'evaluation-{name}.html')
     )
     # Before the run, which may take hours, and not after it.
-    for path in (page, *(_beside(page, end) for end in _BESIDE.get(name, ()))):
+    outputs = {page: '--report'} | {_beside(page, end): '--report' for end in _BESIDE.get(name, ())}
+    if name == 'psb':
+        outputs[options.out] = '--out'
+    for path, option in outputs.items():
         try:
             require_writable(path)
         except OSError as error:
-            raise EvaluationError(_unwritable(path, error)) from error
+            raise EvaluationError(_unwritable(path, error, option)) from error
     from training.evaluate.report import write_report
 
     evaluation = _EVALUATIONS[name](options)
@@ -176,7 +179,7 @@ def run(options: argparse.Namespace) -> int:
         for end, write in evaluation.beside.items():
             write(_beside(page, end))
     except OSError as error:
-        raise EvaluationError(_unwritable(page, error)) from error
+        raise EvaluationError(_unwritable(page, error, '--report')) from error
     print(
         json.dumps(
             evaluation.figures
@@ -192,8 +195,8 @@ def _beside(page: Path, end: str) -> Path:
     return page.with_name(page.stem + end)
 
 
-def _unwritable(path: Path, error: OSError) -> str:
-    return f"'{path}' cannot be written ({error.strerror or error}); give another --report"
+def _unwritable(path: Path, error: OSError, option: str) -> str:
+    return f"'{path}' cannot be written ({error.strerror or error}); give another {option}"
 
 
 def _alarms(options: argparse.Namespace) -> int:

@@ -177,9 +177,9 @@ def test_a_page_that_cannot_be_written_is_said_before_anything_is_heard(folder: 
     assert "page.html' cannot be written" in capsys.readouterr().err
     assert main([*arguments, str(tmp_path)]) == 2
     assert 'Is a directory' in capsys.readouterr().err
-    assert main([*arguments, str(tmp_path / 'page.html')]) == 2
+    assert main([*arguments, str(tmp_path / 'new' / 'folder' / 'page.html')]) == 2
     assert 'no checkpoint' in capsys.readouterr().err
-    assert not (tmp_path / 'page.html').exists()  # the try left nothing behind
+    assert [path.name for path in tmp_path.iterdir()] == ['file']  # the try left nothing behind
 
 
 @pytest.mark.parametrize(
