@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
@@ -39,7 +41,7 @@ def make_protocol(tokenizer: Tokenizer) -> Protocol:
     return Protocol(**ids, languages=languages, emotions=emotions)
 
 
-def make_encoder() -> ChunkEncoder:
+def make_encoder(**settings: Any) -> ChunkEncoder:
     config = AudioConfig(
         d_model=32,
         encoder_layers=1,
@@ -49,6 +51,7 @@ def make_encoder() -> ChunkEncoder:
         n_window=20,
         max_source_positions=20,
         output_dim=DIM,
+        **settings,
     )
     return ChunkEncoder(config).eval()
 
@@ -76,6 +79,8 @@ def write_tiny_checkpoint(
     response_threshold: float = 0.5,
     max_context_chunks: int = MAX_CONTEXT_CHUNKS,
     events: EventClasses | None = None,
+    audio_settings: Mapping[str, Any] | None = None,
+    matrices: torch.dtype | None = None,
 ) -> Path:
     torch.manual_seed(seed)
     tokenizer = make_tokenizer()
@@ -84,7 +89,7 @@ def write_tiny_checkpoint(
     recipe.write_text('recipe: tiny\n')
     save_checkpoint(
         directory,
-        make_encoder(),
+        make_encoder(**(audio_settings or {})),
         language_model,
         language_model.config,
         tokenizer,
@@ -96,5 +101,6 @@ def write_tiny_checkpoint(
         ),
         recipe,
         (events, torch.nn.Linear(DIM, 1 + len(events.names))) if events else None,
+        matrices,
     )
     return directory

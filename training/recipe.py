@@ -221,6 +221,11 @@ class TrainingRecipe(_Section):
         description='share of the urgent warnings due on the validation side that may be held back because the event '
         'head hears nothing to warn of; 0: it is not asked',
     )
+    weights: Literal['float32', 'float16'] = Field(
+        default='float32',
+        description='how the checkpoint stores matrices: half the size; norms and biases stay, and so all is computed '
+        'in float32',
+    )
     validation_streams: int = Field(default=200, ge=1, description='at most so many of the validation side')
     validate_every: int = Field(default=200, ge=1, description='steps')
     save_every_minutes: float = Field(default=2.0, ge=0)

@@ -9,6 +9,7 @@ several files with an index (model/weights.py). config.json is written last: a d
 from __future__ import annotations
 
 import hashlib
+import json
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -25,6 +26,13 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from audio_interaction_ros.audio.logmel import Normalisation
+from audio_interaction_ros.model.checkpoint_format import (
+    PACKAGE_OF_FORMAT,
+    needed_format,
+    require_known,
+    require_readable,
+    settings_after,
+)
 from audio_interaction_ros.model.checks import read_tokenizer, require_control_tokens, require_fit
 from audio_interaction_ros.model.deciding import KINDS, EventClasses, Kind, Threshold
 from audio_interaction_ros.model.encoder import ChunkEncoder
@@ -37,7 +45,6 @@ from audio_interaction_ros.model.weights import CheckpointError as CheckpointErr
 from audio_interaction_ros.resources import shared_path
 
 CONFIG, PROTOCOL, TOKENIZER, RECIPE = 'config.json', 'protocol.json', 'tokenizer.json', 'recipe.yaml'
-FORMAT_VERSION = 1
 
 _BAD_SHAPE = (RuntimeError, TypeError, ValueError)
 
@@ -94,11 +101,14 @@ class CheckpointConfig(BaseModel):
     `encoder_digest` is compared with the weights whenever the encoder is loaded. `language_digest` is believed, and
     compared by `audio-interaction checkpoint verify`; None in a checkpoint that was written before it was kept.
     `events` are the classes of the event head, which is part of the language model; None where there is no such head.
+    `format_version` and `needs_package`, the first version of this package that reads it (None in format 1), are set
+    when it is saved.
     """
 
     model_config = ConfigDict(extra='forbid')
 
-    format_version: int
+    format_version: int = 1
+    needs_package: str | None = None
     audio_config: dict[str, Any]
     text_config: dict[str, Any]
     encoder_digest: str
@@ -123,19 +133,33 @@ class CheckpointConfig(BaseModel):
                 "or 'embedded' for the one that ships with the package"
             )
         try:
-            config = cls.model_validate_json(path.read_text())
-        except (ValidationError, UnicodeDecodeError) as error:
+            said = json.loads(path.read_text())
+        except ValueError as error:
+            raise CheckpointError(f"'{path}' is damaged; restore it: {error}") from error
+        require_readable(said, str(path))
+        cls._require_known_settings(said, str(path))
+        try:
+            return cls.model_validate(said)
+        except ValidationError as error:
             raise CheckpointError(f"'{path}' is damaged or of another format; restore it: {error}") from error
-        if config.format_version != FORMAT_VERSION:
-            raise CheckpointError(
-                f"'{directory}' has checkpoint format {config.format_version}, this version reads "
-                f'{FORMAT_VERSION}; update the package or the checkpoint'
-            )
-        return config
+
+    @classmethod
+    def _require_known_settings(cls, said: dict[str, Any], where: str) -> None:
+        sections: dict[str, type[BaseModel]] = {'': cls, 'streaming.': StreamingDefaults}
+        if said['format_version'] > 1:  # in format 1 conversions left transformers' settings, without an effect here
+            sections |= {'audio_config.': AudioConfig, 'text_config.': TextConfig}
+        for section, model in sections.items():
+            given = said.get(section.rstrip('.'), {}) if section else said
+            if isinstance(given, dict):
+                require_known(given, model.model_fields, section, where)
 
     def save(self, directory: Path) -> None:
         """Write config.json, as the last file of a checkpoint. Raises OSError."""
-        (directory / CONFIG).write_text(self.model_dump_json(indent=2) + '\n')
+        number = needed_format(self.model_dump(mode='json', exclude={'needs_package'}))
+        needs = PACKAGE_OF_FORMAT[number] if number > 1 else None
+        config = self.model_copy(update={'format_version': number, 'needs_package': needs})
+        text = config.model_dump_json(indent=2, exclude=settings_after(number))
+        (directory / CONFIG).write_text(text + '\n')
 
     def require_one_width(self) -> None:
         """Raise CheckpointError unless the encoder's vectors are as wide as the language model's embeddings."""
@@ -293,20 +317,28 @@ def save_checkpoint(
     streaming: StreamingDefaults,
     recipe: Path,
     events: tuple[EventClasses, nn.Module] | None = None,
+    matrices: torch.dtype | None = None,
 ) -> None:
     """Write the whole directory.
 
     `language_model` is any of `text`'s shape with the parameter names of `LanguageModel`, transformers' one among them;
     `recipe` is the YAML file that made the model and travels with it; `events` are the event head and its classes,
-    where a head is to go with a model that has none in it.
+    where a head is to go with a model that has none in it. `matrices`: the type in which matrices and larger tensors
+    are stored, as they are where it is None. Norms and biases stay as they are, so that a half which is loaded as
+    stored, in the widest type that it holds, computes as before.
     """
     directory.mkdir(parents=True, exist_ok=True)
-    audio = {name: tensor.contiguous() for name, tensor in encoder.audio_tower.state_dict().items()}
-    language = {name: tensor.contiguous() for name, tensor in language_model.state_dict().items()}
+
+    def stored(module: nn.Module) -> dict[str, Tensor]:
+        return {
+            name: (tensor.to(matrices) if matrices is not None and tensor.ndim > 1 else tensor).contiguous()
+            for name, tensor in module.state_dict().items()
+        }
+
+    audio, language = stored(encoder.audio_tower), stored(language_model)
     if events is not None:
-        language |= {f'event_head.{name}': tensor.contiguous() for name, tensor in events[1].state_dict().items()}
+        language |= {f'event_head.{name}': tensor for name, tensor in stored(events[1]).items()}
     config = CheckpointConfig(
-        format_version=FORMAT_VERSION,
         audio_config=encoder.audio_tower.config.model_dump(mode='json'),
         text_config=text.model_dump(mode='json'),
         encoder_digest=digest_of(audio),

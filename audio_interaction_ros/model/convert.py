@@ -14,7 +14,6 @@ from torch import Tensor
 
 from audio_interaction_ros.model.checkpoint import (
     CONFIG,
-    FORMAT_VERSION,
     PROTOCOL,
     RECIPE,
     TOKENIZER,
@@ -81,7 +80,6 @@ def convert(
         raise CheckpointError(f"'{out}' exists and is never overwritten; give a new directory, or remove it first")
     source = open_source(directory)
     config = CheckpointConfig(
-        format_version=FORMAT_VERSION,
         audio_config=source.audio_config.to_diff_dict(),
         text_config=source.text_config.to_diff_dict(),
         encoder_digest='',

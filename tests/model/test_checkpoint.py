@@ -12,12 +12,15 @@ from safetensors.torch import load_file, save_file
 
 from audio_interaction_ros.model import checkpoint as checkpoint_module
 from audio_interaction_ros.model.checkpoint import (
+    CheckpointConfig,
     CheckpointError,
+    EncoderHalf,
     digest_of,
     find_checkpoint,
     load_decoder,
     load_encoder,
 )
+from audio_interaction_ros.model.checkpoint_format import PACKAGE_OF_FORMAT
 from audio_interaction_ros.model.protocol import Protocol, ProtocolError
 from audio_interaction_ros.model.verify import verify
 from tests.tiny_checkpoint import DIM, EVENTS, make_protocol, make_tokenizer, write_tiny_checkpoint
@@ -183,12 +186,62 @@ def test_a_checkpoint_written_before_a_setting_existed_loads_with_its_default(co
     assert not decoder.config.streaming.silent_between_chunks
 
 
-def test_a_checkpoint_of_a_later_format_is_refused(copy):
-    config = json.loads((copy / 'config.json').read_text())
-    config['format_version'] = 99
-    (copy / 'config.json').write_text(json.dumps(config))
-    with pytest.raises(CheckpointError, match='format 99'):
+def edit_config(directory, **changes):
+    config = json.loads((directory / 'config.json').read_text())
+    (directory / 'config.json').write_text(json.dumps(config | changes))
+    return config
+
+
+def test_a_checkpoint_of_a_later_format_says_which_package_it_needs(copy):
+    edit_config(copy, format_version=99, needs_package='7.0.0', unheard_of={'of': 'later'})
+    with pytest.raises(CheckpointError, match=r'format 99 and needs audio_interaction_ros 7\.0\.0 or later'):
         load_decoder(copy)
+
+
+def test_a_checkpoint_without_a_format_is_refused(copy):
+    edit_config(copy, format_version=None)
+    with pytest.raises(CheckpointError, match='no format_version is in it'):
+        load_decoder(copy)
+
+
+def test_an_event_head_makes_a_checkpoint_of_format_two_and_what_is_off_is_not_written(tmp_path):
+    config = json.loads((write_tiny_checkpoint(tmp_path / 'head', events=EVENTS) / 'config.json').read_text())
+    assert config['format_version'] == 2 and config['events']
+    config = json.loads((write_tiny_checkpoint(tmp_path / 'none') / 'config.json').read_text())
+    of_two = {'events', 'thresholds', 'warning_agreement', 'layer_mix', 'left_context_chunks'}
+    assert not of_two & {*config, *config['streaming'], *config['audio_config']}
+
+
+@pytest.mark.parametrize('setting', [{'layer_mix': True}, {'left_context_chunks': 2}])
+def test_a_setting_that_older_packages_would_pass_over_makes_a_checkpoint_of_format_two(tmp_path, setting):
+    def config_of(directory, **settings):
+        write_tiny_checkpoint(directory, **settings)
+        return json.loads((directory / 'config.json').read_text())
+
+    without, used = config_of(tmp_path / 'without'), config_of(tmp_path / 'used', audio_settings=setting)
+    assert without['format_version'] == 1 and 'needs_package' not in without  # older packages go on reading it
+    assert used['format_version'] == 2 and used['needs_package'] == PACKAGE_OF_FORMAT[2]
+    config = load_encoder(tmp_path / 'used').encoder.audio_tower.config
+    assert config.model_dump().items() >= setting.items()
+
+
+def test_the_format_and_every_byte_of_the_shipped_configuration_stay(tmp_path):
+    shipped = find_checkpoint('embedded')
+    CheckpointConfig.load(shipped).save(tmp_path)
+    assert (tmp_path / 'config.json').read_bytes() == (shipped / 'config.json').read_bytes()
+
+
+@pytest.mark.parametrize(
+    ('section', 'name'),
+    [('', 'event_horizon'), ('streaming', 'treshold'), ('audio_config', 'layer_mixt'), ('text_config', 'rope_thetta')],
+)
+def test_an_unknown_setting_is_refused_by_name(tmp_path, section, name):
+    directory = write_tiny_checkpoint(tmp_path / 'two', audio_settings={'layer_mix': True})
+    config = json.loads((directory / 'config.json').read_text())
+    (config[section] if section else config)[name] = 1
+    (directory / 'config.json').write_text(json.dumps(config))
+    with pytest.raises(CheckpointError, match=rf'does not know and would not honour: {section}\.?{name};'):
+        load_both(directory)
 
 
 def test_an_unknown_name_says_what_to_give(tmp_path):
@@ -202,3 +255,18 @@ def test_a_protocol_without_a_role_is_refused(tmp_path):
     (tmp_path / 'protocol.json').write_text('{"online": 1}')
     with pytest.raises(ProtocolError, match='silent'):
         Protocol.load(tmp_path / 'protocol.json')
+
+
+def test_matrices_may_be_stored_in_sixteen_bits_and_are_computed_with_in_as_many_as_before(tmp_path):
+    full = write_tiny_checkpoint(tmp_path / 'full')
+    half = write_tiny_checkpoint(tmp_path / 'half', matrices=torch.float16)
+    sizes = [(directory / 'model.safetensors').stat().st_size for directory in (full, half)]
+    assert sizes[1] < 0.65 * sizes[0]
+    for read, wanted in zip(load_both(half), load_both(full), strict=True):
+        of_both = [(each.encoder.audio_tower if isinstance(each, EncoderHalf) else each.language_model).state_dict()
+                   for each in (read, wanted)]  # fmt: skip
+        for name, tensor in of_both[0].items():
+            assert tensor.dtype is torch.float32
+            exact = of_both[1][name]
+            torch.testing.assert_close(tensor, exact.half().float() if exact.ndim > 1 else exact, rtol=0, atol=0)
+    assert verify(half) == []

@@ -65,6 +65,7 @@ _MAY_CHANGE = {
     'false_responses_per_hour',
     'second_look',
     'warnings_given_up',
+    'weights',
 }
 _RUN, CLASSES, INDEX = 'run.json', 'event-classes.json', 'index'  # of a run
 WEIGHTS, _FIGURES = 'model.safetensors', 'figures.json'  # of a stage that was finished
@@ -337,7 +338,10 @@ def _export(
     )
     text = recipe.text.config(tokenizer.get_vocab_size())
     head = (events, model.event_head) if any(stage.event_weight for stage in recipe.stages) else None
-    save_checkpoint(out, encoder, model.language_model, text, tokenizer, protocol, defaults, files.recipe, head)
+    matrices = torch.float16 if recipe.weights == 'float16' else None
+    save_checkpoint(
+        out, encoder, model.language_model, text, tokenizer, protocol, defaults, files.recipe, head, matrices
+    )
     library = files.corpus / 'library' / 'clips'
     if library.is_dir():
         write_attributions(of_split(ClipStore(library).clips, 'train'), out / 'ATTRIBUTIONS.csv')

@@ -119,6 +119,17 @@ def test_the_runtime_hears_with_what_was_exported(undisturbed):
     assert (made.out / 'recipe.yaml').read_text() == made.recipe.read_text()
 
 
+def test_a_finished_run_writes_its_checkpoint_again_in_half_the_bytes(undisturbed, tmp_path):
+    made, _ = undisturbed
+    again = files(made.corpus, tmp_path, weights='float16')
+    shutil.copytree(made.run, again.run)
+    assert train(again)['finished']
+    one, other = load_file(made.out / 'model.safetensors'), load_file(again.out / 'model.safetensors')
+    for name, tensor in other.items():
+        assert torch.equal(tensor, one[name].half() if tensor.ndim > 1 else one[name]), name
+    assert load_encoder(again.out).encoder.audio_tower.proj.weight.dtype is torch.float32
+
+
 class Killed(BaseException):
     """Not an Exception: nothing may catch it on the way, as nothing catches a SIGKILL."""
 
