@@ -46,6 +46,8 @@ from audio_interaction_ros.resources import shared_path
 
 CONFIG, PROTOCOL, TOKENIZER, RECIPE = 'config.json', 'protocol.json', 'tokenizer.json', 'recipe.yaml'
 
+_checked: set[tuple[str, frozenset[tuple[str, int, int, int]]]] = set()  # encoders whose weights have the digest
+
 _BAD_SHAPE = (RuntimeError, TypeError, ValueError)
 
 
@@ -98,8 +100,9 @@ class _NoValues(TorchFunctionMode):
 class CheckpointConfig(BaseModel):
     """A configuration is what config.json holds: both transformers configurations and how the halves belong together.
 
-    `encoder_digest` is compared with the weights whenever the encoder is loaded. `language_digest` is believed, and
-    compared by `audio-interaction checkpoint verify`; None in a checkpoint that was written before it was kept.
+    `encoder_digest` is compared with the weights when a process loads them for the first time, or changed.
+    `language_digest` is believed, and compared by `audio-interaction checkpoint verify`; None in a checkpoint that was
+    written before it was kept.
     `events` are the classes of the event head, which is part of the language model; None where there is no such head.
     `format_version` and `needs_package`, the first version of this package that reads it (None in format 1), are set
     when it is saved.
@@ -254,7 +257,7 @@ def load_encoder(directory: Path, device: str = 'cpu', dtype: torch.dtype | None
     require_fit(tower, weights.outlines, directory)
     dtype = dtype or _stored_dtype(weights)
     require_memory(_bytes(weights, dtype), f"the encoder of '{directory}'", device)
-    require_digest('encoder', config.encoder_digest, weights, directory)
+    _require_digest_once(config.encoder_digest, weights, directory)
     _fill(tower, weights, device, dtype)
     return EncoderHalf(encoder.to(device).eval().requires_grad_(False), config.encoder_digest)
 
@@ -290,6 +293,13 @@ def require_digest(half: str, expected: str, weights: Mapping[str, Tensor], dire
             f"the {half} in '{directory}' has digest {digest}, {CONFIG} says {expected}; "
             'the checkpoint is damaged or mixed from two, restore it'
         )
+
+
+def _require_digest_once(expected: str, weights: Weights, directory: Path) -> None:
+    """Hash an encoder's weights, which takes a second a gigabyte, once for a process and as long as no file changes."""
+    if (checked := (expected, weights.stamps())) not in _checked:
+        require_digest('encoder', expected, weights, directory)
+        _checked.add(checked)
 
 
 def _stored_dtype(weights: Weights) -> torch.dtype:

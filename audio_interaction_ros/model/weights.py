@@ -45,6 +45,12 @@ class Weights(Mapping[str, Tensor]):
         except (OSError, RuntimeError, SafetensorError) as error:  # RuntimeError: PyTorch cannot map the file
             raise CheckpointError(f"'{path}' cannot be read; restore the checkpoint: {error}") from error
 
+    def stamps(self) -> frozenset[tuple[str, int, int, int]]:
+        """Return path, inode, size and time of change of every file: they differ where one was written again."""
+        paths = {path.resolve() for path, _ in self._places.values()}
+        found = [(path, path.stat()) for path in paths]
+        return frozenset((str(path), stat.st_ino, stat.st_size, stat.st_mtime_ns) for path, stat in found)
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._places)
 

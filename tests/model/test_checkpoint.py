@@ -122,6 +122,20 @@ def test_weights_of_another_encoder_are_refused(copy):
         load_encoder(copy)
 
 
+def test_an_encoder_is_hashed_once_for_a_process_until_its_file_changes(copy, monkeypatch):
+    hashed = []
+    monkeypatch.setattr(
+        checkpoint_module, 'digest_of', lambda tensors: (hashed.append(len(tensors)), digest_of(tensors))[1]
+    )
+    loaded = [load_encoder(copy) for _ in range(3)]
+    assert len(hashed) == 1 and len({half.digest for half in loaded}) == 1
+    tensors = load_file(copy / 'model.safetensors')
+    tensors['audio_tower.proj.bias'] += 1.0
+    save_file(tensors, copy / 'model.safetensors')
+    with pytest.raises(CheckpointError, match='digest'):
+        load_encoder(copy)
+
+
 def test_the_language_models_digest_is_kept_with_it_and_not_computed_when_it_is_loaded(copy, monkeypatch):
     loaded = load_decoder(copy)
     monkeypatch.setattr(checkpoint_module, 'digest_of', None)  # as long as it would take: nobody calls it
