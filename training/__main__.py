@@ -11,9 +11,11 @@ import sys
 from pathlib import Path
 
 from training.ablate import command as ablate_command
+from training.card import command as card_command
 from training.corpus import command as corpus_command
 from training.evaluate import command as evaluate_command
 from training.inspect import command as inspect_command
+from training.make import command as make_command
 from training.parts import command as parts_command
 from training.stages import command as stages_command
 
@@ -27,6 +29,7 @@ def main(argv: list[str] | None = None) -> int:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog='examples:\n'
+        '  python -m training make embedded --clips ~/clips --out checkpoints/mine --work work\n'
         '  python -m training train --recipe embedded --corpus corpus --out checkpoints/mine\n'
         '  python -m training train --recipe paper --dry-run\n'
         '  python -m training evaluate clips ~/clips --checkpoint checkpoints/embedded\n'
@@ -34,11 +37,13 @@ def main(argv: list[str] | None = None) -> int:
         '  python -m training ablate --hours 5 --steps 200 --out ablation\n'
         '  python -m training corpus build --clips ~/clips --hours 2 --out corpus\n'
         '  python -m training parts whisper-base --out parts\n'
+        '  python -m training card checkpoints/mine --clips ~/clips --corpus corpus\n'
         "A clip library is a folder with audio files and a manifest.csv; see 'Clip libraries' in docs/training.md.",
     )
     commands = parser.add_subparsers(dest='command', required=True)
     train_parser = commands.add_parser('train', help='make a checkpoint; run again to resume')
     stages_command.add_arguments(train_parser)
+    make_command.add_parser(commands)
     scene_parser = commands.add_parser('scene', help='make a scene for the demo from held-out recordings')
     scene_parser.add_argument(
         '--programme',
@@ -61,6 +66,7 @@ def main(argv: list[str] | None = None) -> int:
     corpus_command.add_parser(commands)
     parts_command.add_parser(commands)
     evaluate_command.add_parser(commands)
+    card_command.add_parser(commands)
     ablate_parser = commands.add_parser(
         'ablate', help='measure what each part of the method is worth; run again to resume'
     )
@@ -83,6 +89,10 @@ def main(argv: list[str] | None = None) -> int:
             return ablate_command.run(options)
         elif options.command == 'corpus':
             return corpus_command.run(options)
+        elif options.command == 'make':
+            return make_command.run(options)
+        elif options.command == 'card':
+            return card_command.run(options)
         elif options.command == 'parts':
             return parts_command.run(options)
         else:
@@ -123,9 +133,11 @@ def _mendable() -> tuple[type[Exception], ...]:
     """The errors whose message says what to do. Imported when there is one, because PyTorch takes seconds."""
     from audio_interaction_ros.audio.formats import AudioFormatError
     from audio_interaction_ros.model.weights import CheckpointError
+    from training.card import CardError
     from training.errors import CorpusError
     from training.evaluate import EvaluationError
     from training.inspect import InspectionError
+    from training.make import MakeError
     from training.parts import PartsError
     from training.recipe_file import RecipeError
     from training.sources.clip_library import ClipLibraryError
@@ -134,11 +146,13 @@ def _mendable() -> tuple[type[Exception], ...]:
 
     return (
         AudioFormatError,
+        CardError,
         CheckpointError,
         ClipLibraryError,
         CorpusError,
         EvaluationError,
         InspectionError,
+        MakeError,
         PartsError,
         RecipeError,
         SpeechError,

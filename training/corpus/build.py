@@ -11,6 +11,7 @@ import logging
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -39,12 +40,12 @@ def build(
     `sources`: the folder of each source by its name, as `training.sources` has them. Raises SourceError where one is
     not that source.
     """
-    # How the model is reached, and what it may cost, changes nothing of what it makes.
-    reached = {'llm': set(LlmSettings.model_fields) - {'model', 'temperature'}}
+    # How the model is reached, and what it may cost, changes nothing of what it makes; the hours come after.
+    apart: dict[str, Any] = {'hours': True, 'llm': set(LlmSettings.model_fields) - {'model', 'temperature'}}
     locate_sources(sources, out)
     sources = {name: folder.resolve() for name, folder in sorted(sources.items())}
     made_of = {'seed': seed, 'hours': hours, 'sources': {name: str(folder) for name, folder in sources.items()}}
-    settings = recipe.model_dump_json(exclude=reached) + json.dumps(made_of)
+    settings = recipe.model_dump_json(exclude=apart) + json.dumps(made_of)
     kept = out / 'recipe.json'
     out.mkdir(parents=True, exist_ok=True)
     if kept.exists() and kept.read_text() != settings:

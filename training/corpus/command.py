@@ -25,7 +25,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     builder = corpus.add_parser('build', help='sources and recipe → training shards; run again to go on')
     builder.add_argument('--recipe', default='embedded', help='a YAML file, or a name in training/recipes')
     add_source_arguments(builder)
-    builder.add_argument('--hours', type=float, default=2.0, help='about so much sound (default: %(default)s)')
+    builder.add_argument('--hours', type=float, help="about so much sound (default: the recipe's, or 2)")
     builder.add_argument('--seed', type=int, default=7, help='the same seed gives the same bytes')
     builder.add_argument('--workers', type=int, default=len(os.sched_getaffinity(0)), help='processes')
     builder.add_argument('--out', type=Path, required=True, help='folder of the corpus')
@@ -120,10 +120,11 @@ def run(options: argparse.Namespace) -> int:
     if options.corpus_command == 'build':
         from training.corpus.build import build
 
-        if options.hours <= 0 or options.workers < 1:
-            raise CorpusError(f'--hours {options.hours:g} --workers {options.workers}: give more than nothing of both')
         recipe = load_corpus_recipe(recipe_path(options.recipe))
-        print(json.dumps(build(recipe, sources_of(options), options.hours, options.seed, options.workers, options.out)))
+        hours = recipe.hours if options.hours is None else options.hours
+        if hours <= 0 or options.workers < 1:
+            raise CorpusError(f'--hours {hours:g} --workers {options.workers}: give more than nothing of both')
+        print(json.dumps(build(recipe, sources_of(options), hours, options.seed, options.workers, options.out)))
         return 0
     if options.corpus_command == 'sources':
         print(json.dumps({'sources': list_sources()}))

@@ -21,6 +21,7 @@ class CorpusRecipe(BaseModel):
     licences: tuple[str, ...] = Field(
         default=(), description="patterns of what may be trained on, such as [CC0-*, MIT] or ['!*GPL*']; empty: all"
     )
+    hours: float = Field(default=2.0, gt=0, description='about so much sound, where `--hours` does not say it')
     renders: int = Field(default=20, ge=10, description='of each procedural sound')
     variants: int = Field(default=0, ge=0, description='altered copies of each recorded sound on the training side')
     shares: dict[str, float] = Field(

@@ -58,14 +58,15 @@ from training.stages.task import TrainingTask
 from training.streams import Role, read_streams
 from training.tokens import make_tokenizer
 
-_MAY_CHANGE = {
-    'validation_streams',
-    'validate_every',
-    'save_every_minutes',
-    'false_responses_per_hour',
-    'second_look',
-    'warnings_given_up',
-    'weights',
+_MAY_CHANGE: dict[str, Any] = {
+    'validation_streams': True,
+    'validate_every': True,
+    'save_every_minutes': True,
+    'false_responses_per_hour': True,
+    'second_look': True,
+    'warnings_given_up': True,
+    'weights': True,
+    'streams_corpus': {'hours'},  # the corpus' own affair
 }
 _RUN, CLASSES, INDEX = 'run.json', 'event-classes.json', 'index'  # of a run
 WEIGHTS, _FIGURES = 'model.safetensors', 'figures.json'  # of a stage that was finished
