@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import platform
 import subprocess
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +38,15 @@ def _git(*arguments: str) -> str | None:
     except OSError:
         return None
     return None if done.returncode else done.stdout.strip()
+
+
+def machine() -> str:
+    """Return what computes here: its processor, how many cores of it, and the version of Python."""
+    processor = platform.processor() or platform.machine()
+    with suppress(OSError):  # not Linux
+        lines = Path('/proc/cpuinfo').read_text().splitlines()
+        processor = next((line.partition(':')[2].strip() for line in lines if line.startswith('model name')), processor)
+    return f'{processor}, {len(os.sched_getaffinity(0))} cores, Python {platform.python_version()}'
 
 
 def library(folder: Path) -> dict[str, object]:

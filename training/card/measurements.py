@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from training import provenance
 from training.card import CardError
 from training.files import write_whole
 
@@ -50,10 +51,11 @@ class Measurement:
 
 @dataclass(frozen=True)
 class Measured:
-    """A `Measured` is a measurement with what came of it."""
+    """A `Measured` is a measurement with what came of it, and the machine that it was made on."""
 
     measurement: Measurement
     figures: dict[str, Any]
+    machine: str = ''
 
 
 @dataclass(frozen=True)
@@ -118,12 +120,13 @@ def measure(checkpoint: Path, asked: Asked, out: Path) -> list[Measured]:
         if kept is None:
             print(f'card: {number} of {len(todo)}: {each.command}', file=sys.stderr, flush=True)
             began = time.monotonic()
-            kept = run_for_json(each, path.with_suffix('.html'))
-            result = made_from | {'minutes': round((time.monotonic() - began) / 60, 1), 'figures': kept}
-            write_whole(path, json.dumps(result, indent=1, ensure_ascii=False).encode() + b'\n')
+            figures = run_for_json(each, path.with_suffix('.html'))
+            minutes = round((time.monotonic() - began) / 60, 1)
+            kept = made_from | {'machine': provenance.machine(), 'minutes': minutes, 'figures': figures}
+            write_whole(path, json.dumps(kept, indent=1, ensure_ascii=False).encode() + b'\n')
         else:
             print(f"card: {number} of {len(todo)}: '{path}' is there", file=sys.stderr, flush=True)
-        found.append(Measured(each, kept))
+        found.append(Measured(each, kept['figures'], kept.get('machine', '')))
     return found
 
 
@@ -180,10 +183,10 @@ def _last_json(printed: str, measurement: Measurement) -> dict[str, Any]:
 def _kept(path: Path, made_from: dict[str, Any]) -> dict[str, Any] | None:
     try:
         result = json.loads(path.read_text())
-        if all(result.get(name) == value for name, value in made_from.items()):
-            figures: dict[str, Any] = result['figures']
-            return figures
-    except (OSError, ValueError, KeyError, AttributeError):
+        if isinstance(result['figures'], dict) and all(result.get(name) == value for name, value in made_from.items()):
+            found: dict[str, Any] = result
+            return found
+    except (OSError, ValueError, KeyError, TypeError):
         pass
     return None
 

@@ -361,13 +361,10 @@ def _with_commands(text: str, versions: Sequence[Version], *kinds: str) -> str:
     """A table with the commands behind it, a seed in each that has one."""
     if not text:
         return ''
-    commands = [
-        command
-        for version in versions
-        for command in commands_of([each for each in version.measured if each.measurement.kept_as.startswith(kinds)])
-    ]
-    return (
-        f'{text}\nIn brackets: 95 % intervals. Measured by\n\n```\n' + '\n'.join(commands) + '\n```\n'
-        if commands
-        else text
-    )
+    found = [each for version in versions for each in version.measured if each.measurement.kept_as.startswith(kinds)]
+    if not found:
+        return text
+    machines = ' and '.join(sorted({each.machine for each in found if each.machine}))
+    where = f' on {machines}' if machines else ''
+    commands = '\n'.join(commands_of(found))
+    return f'{text}\nIn brackets: 95 % intervals. Measured{where} by\n\n```\n{commands}\n```\n'

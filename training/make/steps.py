@@ -8,8 +8,6 @@ from __future__ import annotations
 import ctypes
 import hashlib
 import json
-import os
-import platform
 import shlex
 import signal
 import subprocess
@@ -202,7 +200,7 @@ def _provenance(wanted: Wanted, recipe: TrainingRecipe, work: Work) -> dict[str,
         'corpus': _corpus(wanted.streams),
         'minutes': work.minutes,
         'stages': stages_of(wanted.run, recipe),
-        'machine': f'{_processor()}, {len(os.sched_getaffinity(0))} cores, Python {platform.python_version()}',
+        'machine': provenance.machine(),
     }
 
 
@@ -218,11 +216,3 @@ def _corpus(folder: Path) -> dict[str, Any]:
         found['settings_sha256'] = hashlib.sha256(settings.encode()).hexdigest()
         found['seed'] = json.loads(settings[end:])['seed']
     return found
-
-
-def _processor() -> str:
-    with suppress(OSError):
-        for line in Path('/proc/cpuinfo').read_text().splitlines():
-            if line.startswith('model name'):
-                return line.partition(':')[2].strip()
-    return platform.processor() or platform.machine()

@@ -19,6 +19,7 @@ def test_a_card_goes_on_where_it_was_and_measures_another_checkpoint_anew(tmp_pa
     checkpoint, out = write_tiny_checkpoint(tmp_path / 'tiny'), tmp_path / 'out'
     (first,) = measure(checkpoint, SPEED_ALONE, out)
     assert first.figures['real_time_factor'] > 0 and first.figures['machine']['threads'] == 1
+    assert 'cores, Python' in first.machine
     (kept,) = out.rglob('speed.json')
     assert json.loads(kept.read_text())['command'].startswith('OMP_NUM_THREADS=1 audio-interaction bench speed')
 
