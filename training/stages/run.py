@@ -36,7 +36,7 @@ from audio_interaction_ros.model.encoder import ChunkEncoder
 from audio_interaction_ros.model.protocol import Protocol
 from training.clips.answers import load_answers
 from training.clips.store import ClipStore, of_split
-from training.files import write_whole
+from training.files import whole, write_whole
 from training.random_streams import Purpose, torch_seed
 from training.recipe import TrainingRecipe, load_training_recipe
 from training.recipe_file import RecipeError
@@ -311,10 +311,8 @@ def event_classes(names: Sequence[str]) -> EventClasses:
 
 
 def _write_tensors(tensors: dict[str, Tensor], path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix('.tmp')
-    save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, temporary)
-    temporary.replace(path)
+    with whole(path) as temporary:
+        save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, temporary)
 
 
 def _export(
