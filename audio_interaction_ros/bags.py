@@ -45,9 +45,10 @@ class BagError(ValueError):
 
 @dataclass(frozen=True)
 class AudioMessage:
-    """An `AudioMessage` has the capture time of its first sample, the format by AudioInfo, and unchecked bytes."""
+    """An `AudioMessage` has the capture time of its first sample, when it was recorded, its format, unchecked bytes."""
 
     stamp_ns: int
+    recorded_ns: int
     pcm: PcmFormat
     data: npt.NDArray[np.uint8]
 
@@ -102,7 +103,7 @@ class AudioBagReader:
             if self._audio.msgtype == STAMPED:
                 data, stamp = message.audio, message.header.stamp
                 stamp_ns = stamp.sec * 1_000_000_000 + stamp.nanosec
-            yield AudioMessage(stamp_ns, pcm, data.data)
+            yield AudioMessage(stamp_ns, bag_time_ns, pcm, data.data)
 
     def reject(self, reason: str) -> None:
         """Count a message that turned out to be unusable."""

@@ -41,16 +41,22 @@ def write_bag(
     storage: Storage = 'mcap',
     coding_format: str = 'wave',
     topics: Iterable[str] = ('/audio_stamped',),
+    recorded_ns: Iterable[int] | None = None,
 ) -> Path:
-    """`messages`: (stamp in ns, data bytes) of every audio topic; one AudioInfo comes before them."""
+    """`messages`: (stamp in ns, data bytes) of every audio topic, recorded then, or `recorded_ns`.
+
+    One AudioInfo comes before them.
+    """
+    messages = list(messages)
     with BagWriter(path, storage) as bag:
         bag.add_topic('/audio_info', INFO, TopicQos(latched=True))
         for topic in topics:
             bag.add_topic(topic, STAMPED, TopicQos())
         bag.write('/audio_info', START_NS, info_cdr(pcm, coding_format))
-        for stamp_ns, data in messages:
+        times_ns = [stamp_ns for stamp_ns, _ in messages] if recorded_ns is None else recorded_ns
+        for (stamp_ns, data), time_ns in zip(messages, times_ns, strict=True):
             for topic in topics:
-                bag.write(topic, stamp_ns, audio_cdr(stamp_ns, data))
+                bag.write(topic, time_ns, audio_cdr(stamp_ns, data))
     return path
 
 

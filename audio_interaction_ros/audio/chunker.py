@@ -39,6 +39,11 @@ class Chunker:
         """Return the 16 kHz position of the next sample that `push` expects, gaps included."""
         return self._next_sample + len(self._carry)
 
+    @property
+    def pending(self) -> int:
+        """Return how many samples wait for the next chunk to become complete."""
+        return len(self._carry)
+
     def push(self, samples: Samples) -> Iterator[AudioChunk]:
         """Add float32 [n] and yield the chunks that are now complete."""
         self._carry = np.concatenate([self._carry, samples])
@@ -59,6 +64,14 @@ class Chunker:
         self._carry = np.empty(0, np.float32)
         self._next_sample += lost
         self._dropped += lost
+
+    def count_lost(self, lost_samples: int) -> None:
+        """Declare that samples were missing somewhere in the last seconds, and go on: it is too late to cut there.
+
+        The next chunk's `dropped_before` counts them, so positions stay true to the clock.
+        """
+        self._next_sample += lost_samples
+        self._dropped += lost_samples
 
     def pad_last(self) -> Iterator[AudioChunk]:
         """Yield the remainder at the end of a recording, filled up with zeros to a whole chunk."""

@@ -62,6 +62,10 @@ class PcmFormat:
         """Return how many bytes one sample of every channel takes."""
         return self.channels * np.dtype(_DTYPES[self.sample_format]).itemsize
 
+    def seconds_of(self, size_bytes: int) -> float:
+        """Return how long so many bytes sound."""
+        return size_bytes / self.frame_bytes / self.sample_rate_hz
+
     def decode(self, data: bytes | bytearray | memoryview | npt.NDArray[np.uint8]) -> Samples:
         """Return interleaved bytes as float32 [frames, channels] in −1 … 1.
 

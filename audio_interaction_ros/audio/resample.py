@@ -16,10 +16,15 @@ class MonoResampler:
     """
 
     def __init__(self, sample_rate_hz: int) -> None:
+        self._sample_rate_hz = sample_rate_hz
+        self.reset()
+
+    def reset(self) -> None:
+        """Begin afresh: what follows does not continue what came."""
         self._stream = (
             None
-            if sample_rate_hz == SAMPLE_RATE_HZ
-            else soxr.ResampleStream(sample_rate_hz, SAMPLE_RATE_HZ, 1, dtype='float32', quality='HQ')
+            if self._sample_rate_hz == SAMPLE_RATE_HZ
+            else soxr.ResampleStream(self._sample_rate_hz, SAMPLE_RATE_HZ, 1, dtype='float32', quality='HQ')
         )
 
     def push(self, samples: Samples, last: bool = False) -> Samples:
@@ -28,6 +33,10 @@ class MonoResampler:
         if self._stream is None:
             return mono
         return np.asarray(self._stream.resample_chunk(mono, last=last), np.float32)
+
+    def rest(self) -> Samples:
+        """Return what the filter's delay holds back, float32 [frames at 16 kHz]; `reset` before anything follows."""
+        return self.push(np.empty((0, 1), np.float32), last=True)
 
 
 def to_mono_16k(samples: Samples, sample_rate_hz: int) -> Samples:

@@ -7,6 +7,7 @@ import csv
 import json
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +26,14 @@ ROS.
 Writes into DIR:
   decisions.csv   one row a decision
   responses.json  what was said, with the bag's stamps
-Both are the same, byte for byte, on every run. The last line printed is a JSON summary.
+Both are the same, byte for byte, on every run. The last line printed is a JSON summary. heard_s and lost_s
+together are the sound of the bag and what is missing in it; lost_s_by_cause has, in seconds,
+  missing     it never came, by the stamps: messages were lost before the bag was written
+  incomplete  less than 400 ms before a gap, or at the end of a stream
+  twice       the same message again
+  refused     it could not be read, or had no stamp
+pause_s is the time without any sound for more than two seconds, after which a new stream begins.
+Exit code 1 where the sound was not what the bag says of it, or where most of it was lost.
 
 examples:
   audio-interaction replay night --out night-decisions
@@ -58,7 +66,10 @@ def add_parser(commands: Any) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Replay the bag and return 0, also when some messages were malformed: the summary counts them."""
+    """Replay the bag and return 0, also when some messages were malformed: the summary counts them.
+
+    Return 1 when most of the sound could not be used, or was not what the bag says of it.
+    """
     from audio_interaction_ros.bags import AudioBagReader, BagError
 
     with reported(BagError), AudioBagReader(arguments.bag, arguments.topic) as bag:
@@ -68,22 +79,23 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _replay(bag: AudioBagReader, encoder: EncoderHalf, decoder: DecoderHalf, out: Path) -> int:
     from audio_interaction_ros.audio import CHUNK_S, SAMPLE_RATE_HZ
+    from audio_interaction_ros.audio.chunk_stream import PAUSE
     from audio_interaction_ros.cli.reports import DECISION_FIELDS, decision_row, replay_report
     from audio_interaction_ros.streaming.loop import Decision
-    from audio_interaction_ros.streaming.replay import hear_bag
+    from audio_interaction_ros.streaming.replay import BagListener
 
     started = time.monotonic()
-    chunks, lost_samples, streams, responses = 0, 0, set(), []
+    chunks, streams, responses = 0, set(), []
+    listener = BagListener(bag, encoder, decoder)
     try:
         out.mkdir(parents=True, exist_ok=True)
         with (out / 'decisions.csv').open('w', newline='') as file:
             table = csv.writer(file, lineterminator='\n')
             table.writerow(DECISION_FIELDS)
-            for event in hear_bag(bag, encoder, decoder):
+            for event in listener.hear():
                 if isinstance(event, Decision):
                     table.writerow(decision_row(event))
                     chunks += event.chunks_drained
-                    lost_samples += event.chunk.dropped_before
                     streams.add(event.chunk.stream_id)
                 elif event.final:
                     responses.append(replay_report(event))
@@ -92,22 +104,53 @@ def _replay(bag: AudioBagReader, encoder: EncoderHalf, decoder: DecoderHalf, out
     except OSError as error:
         raise CommandError(f"'{out}' cannot be written ({error}); give a directory you may write to") from error
     for reason in bag.complaints:
-        print(f'audio-interaction: message left out: {reason}', file=sys.stderr)
+        _warn(f'message left out: {reason}')
+    for fault in listener.faults.values():
+        _warn(f"'{bag.path}', {bag.topic}: {fault.sentence}")
     if not chunks:
         raise CommandError(
             f"'{bag.path}', {bag.topic}: not one 400 ms chunk of readable sound "
             f'({bag.malformed} messages left out); check what was recorded'
         )
+    lost = listener.lost.copy()
+    pause = lost.pop(PAUSE, 0)
     summary = {
         'bag': str(bag.path),
         'topic': bag.topic,
         'streams': len(streams),
         'chunks': chunks,
         'responses': len(responses),
-        'lost_s': round(lost_samples / SAMPLE_RATE_HZ, 3),
+        'heard_s': round(listener.heard / SAMPLE_RATE_HZ, 3),
+        'lost_s': round(lost.total() / SAMPLE_RATE_HZ, 3),
+        'lost_s_by_cause': {
+            cause: round(samples / SAMPLE_RATE_HZ, 3) for cause, samples in sorted(lost.items()) if samples
+        },
+        'pause_s': round(pause / SAMPLE_RATE_HZ, 3),
+        'stamp_faults': sorted(listener.faults),
         'malformed_messages': bag.malformed,
         'times_real_time': round(chunks * CHUNK_S / (time.monotonic() - started), 1),
         'out': str(out),
     }
     print(json.dumps(summary, ensure_ascii=False), flush=True)
-    return 0
+    return int(any(fault.unusable for fault in listener.faults.values()) or _mostly_lost(bag, listener.heard, lost))
+
+
+def _mostly_lost(bag: AudioBagReader, heard: int, lost: Mapping[str, int]) -> bool:
+    """Whether more was lost than heard, in samples; then that is said."""
+    from audio_interaction_ros.audio import SAMPLE_RATE_HZ
+    from audio_interaction_ros.audio.chunk_stream import TWICE
+
+    if sum(samples for cause, samples in lost.items() if cause != TWICE) <= heard:
+        return False
+    causes = ', '.join(
+        f'{cause} {samples / SAMPLE_RATE_HZ:.1f} s' for cause, samples in sorted(lost.items()) if samples
+    )
+    _warn(
+        f"'{bag.path}', {bag.topic}: only {heard / SAMPLE_RATE_HZ:.1f} s of sound were heard, and more was lost "
+        f'({causes}); check what was recorded'
+    )
+    return True
+
+
+def _warn(sentence: str) -> None:
+    print(f'audio-interaction: {sentence}', file=sys.stderr)

@@ -12,6 +12,7 @@ import soundfile
 from audio_interaction_ros.audio import CHUNK_S, SAMPLE_RATE_HZ
 from audio_interaction_ros.audio.chunk_stream import ChunkStream, StreamChunk
 from audio_interaction_ros.audio.formats import PcmFormat, Samples
+from audio_interaction_ros.audio.stamp_watch import StampFault
 from audio_interaction_ros.audio.timeline import NS_PER_S
 from audio_interaction_ros.events.log import EventLog, EventLogError, LogEntry
 from audio_interaction_ros.files import replacing
@@ -44,16 +45,21 @@ class SoundKeeper:
         self._pending: list[_Pending] = []
         self.dropped = 0  # events without sound because too many were waiting for theirs
 
-    def note_loss(self) -> None:
-        """Note that a piece that belonged here is lost."""
-        self._stream.note_loss()
+    @property
+    def fault(self) -> StampFault | None:
+        """Return what is wrong with the stamps just now; None where nothing is."""
+        return self._stream.fault
+
+    def note_loss(self, seconds: float = 0.0) -> None:
+        """Note that a piece that belonged here is lost; its length where it is known."""
+        self._stream.note_loss(seconds)
 
     def push(self, samples: Samples, pcm: PcmFormat, stamp_ns: int, now_s: float) -> None:
-        """Hear a message: float32 [frames, channels], their format, capture time of the first (ns).
+        """Hear a message: float32 [frames, channels], their format, capture time of the first (ns); it came at `now_s`.
 
         Raises AudioFormatError as ChunkStream does, and EventLogError.
         """
-        for placed in self._stream.push(samples, pcm, stamp_ns):
+        for placed in self._stream.push(samples, pcm, stamp_ns, round(now_s * NS_PER_S)):
             self._ring.append(placed)
         self.keep_ready(now_s)
 

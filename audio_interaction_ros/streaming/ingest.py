@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 
 import torch
@@ -9,6 +10,7 @@ import torch
 from audio_interaction_ros.audio.chunk_stream import ChunkStream, StreamChunk
 from audio_interaction_ros.audio.chunker import chunk_waveform, level_dbfs
 from audio_interaction_ros.audio.formats import PcmFormat, Samples
+from audio_interaction_ros.audio.stamp_watch import StampFault
 from audio_interaction_ros.model.checkpoint import EncoderHalf
 from audio_interaction_ros.model.encoder import StreamingEncoder
 from audio_interaction_ros.streaming.fifo import EncodedChunk
@@ -32,17 +34,34 @@ class AudioIngest:
         """Return how many streams began."""
         return self._stream.streams
 
-    def note_loss(self) -> None:
-        """Note that a piece that belonged here is lost (refused, or dropped from a full queue)."""
-        self._stream.note_loss()
+    @property
+    def heard(self) -> int:
+        """Return how many samples, at 16 kHz, were encoded."""
+        return self._stream.heard
 
-    def push(self, samples: Samples, pcm: PcmFormat, stamp_ns: int) -> Iterator[EncodedChunk]:
-        """Yield the chunks that a message completes: float32 [frames, channels], format, capture time of the first.
+    @property
+    def lost(self) -> Counter[str]:
+        """Return how many samples, at 16 kHz, were lost, by cause (see `ChunkStream`)."""
+        return self._stream.lost
+
+    @property
+    def fault(self) -> StampFault | None:
+        """Return what is wrong with the stamps just now; None where nothing is."""
+        return self._stream.fault
+
+    def note_loss(self, seconds: float = 0.0) -> None:
+        """Note that a piece that belonged here is lost; give its length where that is known, as of a refused one."""
+        self._stream.note_loss(seconds)
+
+    def push(
+        self, samples: Samples, pcm: PcmFormat, stamp_ns: int, arrived_ns: int | None = None
+    ) -> Iterator[EncodedChunk]:
+        """Yield the chunks that a message completes, as `ChunkStream.push` has them.
 
         Raises AudioFormatError for a message without a stamp or of absurd length; the stream then has a gap
         there, and goes on.
         """
-        return self._encoded(self._stream.push(samples, pcm, stamp_ns))
+        return self._encoded(self._stream.push(samples, pcm, stamp_ns, arrived_ns))
 
     def end_stream(self) -> None:
         """End the stream: what follows shares nothing with what came."""

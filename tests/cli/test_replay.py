@@ -95,7 +95,9 @@ def test_a_gap_in_the_stamps_is_declared_and_a_long_one_begins_a_new_stream(tmp_
     # Three chunks come before the gap of 16000 samples; the 800 of the incomplete fourth are lost with it.
     assert [int(row['dropped_before']) for row in rows if row['dropped_before'] != '0'] == [16_800]
     assert rows[3]['stamp_ns'] == str(START_NS + 20 * 62_500_000 + gap)
-    assert summary['lost_s'] == 1.05
+    # Of the second stream's end, 800 more.
+    assert summary['lost_s_by_cause'] == {'incomplete': 0.1, 'missing': 1.0}
+    assert (summary['lost_s'], summary['pause_s']) == (1.1, 3_599.0)
 
 
 @pytest.mark.parametrize(
@@ -117,6 +119,44 @@ def test_a_malformed_message_is_counted_and_the_rest_is_heard(tmp_path, capsys, 
     assert json.loads(printed.out)['malformed_messages'] == 1
     assert json.loads(printed.out)['lost_s'] > 0
     assert reason in printed.err
+
+
+def test_bursts_one_stamp_for_all_and_messages_twice_are_heard_whole(tmp_path, capsys, tiny_checkpoint):
+    messages = s16_messages(SOUND, 16_000, 640)
+    last = len(messages) - 1
+    bursts = [(messages[min(last, n // 10 * 10 + 9)][0], data) for n, (_, data) in enumerate(messages)]
+    one_stamp = [(START_NS, data) for _, data in messages]
+    twice = [message for message in messages for _ in range(2)]
+    for name, sent, faults, twice_s in (
+        ('bursts', bursts, [], 0.0),
+        ('one_stamp', one_stamp, ['one_stamp'], 0.0),
+        ('twice', twice, [], len(SOUND) / 16_000),
+    ):
+        recorded = [stamp_ns for stamp_ns, _ in (twice if name == 'twice' else messages)]
+        bag = write_bag(tmp_path / name, sent, PCM, recorded_ns=recorded)
+        summary = replay(capsys, bag, tmp_path / f'{name}-out', tiny_checkpoint)
+        assert (summary['chunks'], summary['streams'], summary['stamp_faults']) == (13, 1, faults)
+        assert summary['heard_s'] == round(len(SOUND) / 16_000, 3)
+        assert summary['lost_s'] == round(twice_s, 3)
+
+
+@pytest.mark.parametrize(('said_hz', 'real_hz'), [(16_000, 48_000), (48_000, 16_000)])
+def test_sound_that_is_not_what_its_description_says_fails_naming_what_would_fit(
+    tmp_path, capsys, tiny_checkpoint, said_hz, real_hz
+):
+    sound = np.tile(SOUND[:32_000], real_hz // 16_000)
+    bag = write_bag(tmp_path / 'bag', s16_messages(sound, real_hz, real_hz // 25), PcmFormat(said_hz, 1, 'S16LE'))
+    assert main(['replay', str(bag), '--out', str(tmp_path / 'out'), '--checkpoint', str(tiny_checkpoint)]) == 1
+    printed = capsys.readouterr()
+    assert json.loads(printed.out)['stamp_faults'] == ['wrong_format']
+    assert f'{real_hz} Hz' in printed.err
+
+
+def test_a_bag_of_which_most_is_lost_fails(tmp_path, capsys, tiny_checkpoint):
+    messages = s16_messages(SOUND, 16_000, 3_200)
+    bag = write_bag(tmp_path / 'bag', [messages[n] for n in (0, 1, 2, 3, 9, 10, 16, 17, 23, 24)], PCM)
+    assert main(['replay', str(bag), '--out', str(tmp_path / 'out'), '--checkpoint', str(tiny_checkpoint)]) == 1
+    assert 'more was lost' in capsys.readouterr().err
 
 
 def test_a_bag_of_nothing_but_malformed_messages_fails_saying_why(tmp_path, capsys, tiny_checkpoint):
