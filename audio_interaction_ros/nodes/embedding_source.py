@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from threading import Event
@@ -19,7 +20,7 @@ from audio_interaction_ros.nodes.lifecycle import ManagedNode
 from audio_interaction_ros.nodes.listening import Listening
 from audio_interaction_ros.nodes.messages import decision_message, response_message, wire_text
 from audio_interaction_ros.nodes.parameters import DecoderParameters
-from audio_interaction_ros.streaming.fifo import ChunkQueue
+from audio_interaction_ros.streaming.fifo import ChunkQueue, EncodedChunk
 from audio_interaction_ros.streaming.gap_counter import GapCounter
 from audio_interaction_ros.streaming.lateness import LATE_S, Lateness
 from audio_interaction_ros.streaming.loop import Decision, ListeningLoop, Response
@@ -58,13 +59,13 @@ class EmbeddingSource:
         node.create_service(Trigger, f'{within}ai/cancel', self._on_cancel)
         self._listening = Listening(node, self._forget, within)
         node.create_subscription(AudioEmbedding, f'{within}ai/embeddings', self._on_embedding, qos.EMBEDDINGS)
-        self.gaps, self._lateness = GapCounter(), Lateness()
+        self.gaps, self._lateness, self._real_lateness = GapCounter(), Lateness(), Lateness()
 
     def start(self) -> ListeningLoop:
         """Return a fresh loop, whatever was heard before."""
         self._session.reset()
         self._loop = loop = ListeningLoop(self.queue, self._session, self._half)
-        self.gaps, self._lateness = GapCounter(), Lateness()
+        self.gaps, self._lateness, self._real_lateness = GapCounter(), Lateness(), Lateness()
         self.apply()
         self._frame_id = ''
         self._said = ('', '')
@@ -153,14 +154,31 @@ class EmbeddingSource:
             )
             return
         self._frame_id = message.header.frame_id
-        late_s = self._lateness.late_s(chunk, self._node.steady_s())
+        late_s = self._late_s(chunk)
         self.queue.push(chunk, late=late_s > LATE_S)
         if late_s > LATE_S:
-            trouble('late_chunks', f'sound comes {late_s:.1f} s late; it is decided on when it has caught up')
+            trouble('late_chunks', self._why_late(late_s))
         self._arrived()
         missing = self.chunks_lost - (lost if chunk.index else 0)
         if missing > 0:
             trouble('lost_chunks', 'sound was lost; see dropped_chunks and chunk_encoder', missing)
+
+    def _late_s(self, chunk: EncodedChunk) -> float:
+        """By whichever clock it is less: a real microphone beside simulated time is not late when that runs fast."""
+        late_s = self._lateness.late_s(chunk, self._node.steady_s())
+        return min(late_s, self._real_lateness.late_s(chunk, time.monotonic()))
+
+    def _why_late(self, late_s: float) -> str:
+        growth = min(self._lateness.growth, self._real_lateness.growth)
+        if growth > 0:
+            return (
+                f'sound comes ever later, {late_s:.1f} s by now and {growth:.2f} s more every second: it is encoded or '
+                'sent more slowly than it is captured; see what chunk_encoder says, and the audio driver'
+            )
+        return (
+            f'sound comes {late_s:.1f} s late, because something before the decoder stood still; it is decided on when '
+            'it has caught up'
+        )
 
     def _publish_decision(self, decision: Decision) -> None:
         self._node.diagnostics.computed(decision.compute_time_s)

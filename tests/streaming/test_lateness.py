@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 
+import numpy as np
 import pytest
 import torch
 
 from audio_interaction_ros.streaming.fifo import ChunkQueue, EncodedChunk
-from audio_interaction_ros.streaming.lateness import LATE_S, Lateness
+from audio_interaction_ros.streaming.lateness import LATE_S, Drift, Lateness
 
 HOUR_S = 3_600.0
 
@@ -60,6 +61,24 @@ def test_a_new_stream_may_begin_with_what_waited():
     )
     assert found[1] == pytest.approx(5.0, abs=0.1)
     assert found[2] < 0.5
+
+
+def test_what_is_too_slow_is_told_from_what_stood_still():
+    slow, stood = Lateness(), Lateness()
+    for n in range(40):
+        slow.late_s(chunk(n), 0.52 * n)
+        stood.late_s(chunk(n), 0.4 * n if n < 30 else max(0.4 * n, 17.0))
+    assert slow.growth == pytest.approx(0.12 / 0.52, rel=0.1)
+    assert stood.growth == 0.0
+
+
+@pytest.mark.parametrize('ppm', [-1_000, 0, 1_000])
+def test_the_drift_of_a_sound_card_is_measured_over_minutes(ppm):
+    drift, rng = Drift(), np.random.default_rng(0)
+    for n in range(5_000):  # 40 ms each
+        arrived_s = 0.04 * n + rng.exponential(0.02)
+        drift.told(round(0.04 * n * (1 - ppm * 1e-6) * 1e9) + 10**18, arrived_s)
+    assert drift.slow_s * 1e6 == pytest.approx(ppm, abs=50)
 
 
 def test_the_queue_keeps_what_is_late_until_something_newer_comes():
