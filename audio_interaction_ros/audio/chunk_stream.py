@@ -65,7 +65,7 @@ class ChunkStream:
         self.gaps = 0
         self.streams = 0
         self.heard = 0
-        self.lost: Counter[str] = Counter()
+        self.lost = Counter(dict.fromkeys((MISSING, INCOMPLETE, TWICE, REFUSED, PAUSE), 0))
 
     @property
     def fault(self) -> StampFault | None:

@@ -12,14 +12,15 @@ from itertools import pairwise
 from operator import truediv
 from statistics import median
 
-from audio_interaction_ros.audio.clock_model import BACK_NS, RESTART_NS, Belief
+from audio_interaction_ros.audio.clock_model import BACK_NS, Belief
 from audio_interaction_ros.audio.formats import PcmFormat
 from audio_interaction_ros.audio.timeline import NS_PER_S
 
 _SOUND_NS = NS_PER_S  # of sound before anything is said, so that it is known within two seconds
 _LONGEST_NS = 4 * NS_PER_S  # and what is older is forgotten
+_LOOK_NS = 100_000_000  # of sound between two looks
 _MIN_PIECES, _MAX_PIECES = 4, 800
-_JUMPS = 3  # so many steps of the clock in that time are no accidents
+_JUMPS = 3  # a clock that is set back so often in that time is two clocks
 _SLACK_NS = 50_000_000
 _OFF = 0.03  # of the rate: a clock is never so wrong
 _STALE_NS = 10 * NS_PER_S  # a pause: what was before it says nothing of now
@@ -44,13 +45,13 @@ class StampWatch:
 
     def __init__(self) -> None:
         self._pieces: deque[tuple[int, int, int]] = deque(maxlen=_MAX_PIECES)  # arrival, stamp and length in ns
-        self._sound_ns = 0
+        self._sound_ns = self._unseen_ns = 0
         self.fault: StampFault | None = None
 
     def forget(self) -> None:
         """Begin afresh: what follows is another stream, of another format or after a pause."""
         self._pieces.clear()
-        self._sound_ns = 0
+        self._sound_ns = self._unseen_ns = 0
         self.fault = None
 
     def told(self, stamp_ns: int, arrived_ns: int, frames: int, pcm: PcmFormat) -> None:
@@ -65,8 +66,14 @@ class StampWatch:
         while len(self._pieces) > _MIN_PIECES and self._sound_ns - self._pieces[0][2] > _LONGEST_NS:
             self._sound_ns -= self._pieces.popleft()[2]
         passed_ns = arrived_ns - self._pieces[0][0]
+        self._unseen_ns += duration_ns
+        if self._unseen_ns < _LOOK_NS:
+            return
+        self._unseen_ns = 0
         if len(self._pieces) >= _MIN_PIECES and max(self._sound_ns, passed_ns) >= _SOUND_NS:
-            self.fault = self._look(pcm)
+            fault = self._look(pcm)
+            if fault is None or self.fault is None or fault.kind != self.fault.kind:
+                self.fault = fault  # while it lasts it is said in the same words
 
     def _look(self, pcm: PcmFormat) -> StampFault | None:
         arrivals, stamps, durations = map(list, zip(*self._pieces, strict=True))
@@ -81,13 +88,11 @@ class StampWatch:
                 'time of its first sample',
                 Belief.NONE,
             )
-        jumps = sum(
-            step < -BACK_NS or step > duration + RESTART_NS for step, duration in zip(steps, durations, strict=True)
-        )
+        jumps = sum(step < -BACK_NS for step in steps)
         if jumps >= _JUMPS:
             return StampFault(
                 'jumping_stamps',
-                f'stamps jump back and forth ({jumps} times in {sound_ns / NS_PER_S:.1f} s of sound), so sound is '
+                f'stamps jump back ({jumps} times in {sound_ns / NS_PER_S:.1f} s of sound), so sound is '
                 'placed by counting it; probably two publishers with different clocks: leave one, and let it stamp '
                 'each message with the capture time of its first sample',
                 Belief.NONE,

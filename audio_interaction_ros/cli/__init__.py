@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from audio_interaction_ros.cli import bench, checkpoint, demo, events, listen, record, replay
+from audio_interaction_ros.cli import bench, checkpoint, demo, events, levels, listen, record, replay
 from audio_interaction_ros.cli.errors import CommandError
 
 _DESCRIPTION = """\
@@ -17,6 +17,7 @@ examples:
   audio-interaction demo                          a scene through the four nodes, live
   audio-interaction demo --mic                    the same with your microphone
   audio-interaction listen kitchen.wav            what would it say to this recording?
+  audio-interaction levels                        is the microphone loud enough?
   audio-interaction record --out night            audio topics into a rosbag2 bag
   audio-interaction replay night --out decisions  the bag through the model, faster than real time
   audio-interaction events explain ~/events.db    why did you say that?
@@ -36,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(metavar='COMMAND', required=True)
-    for command in (demo, listen, record, replay, events, checkpoint, bench):
+    for command in (demo, listen, levels, record, replay, events, checkpoint, bench):
         command.add_parser(commands)
     arguments = parser.parse_args(argv)
     try:

@@ -18,6 +18,7 @@ One JSON line a file, in the order given:
   {"file": "kitchen.wav", "chunks": 75,
    "responses": [{"t_s": 12.4, "text": "...", "emotion": "urgent", "probability": 0.97}]}
 t_s is the end of the 400 ms chunk that triggered the response, in seconds from the file's start.
+"warnings" is there where the level is wrong for a while: too quiet, clipped, channels that cancel.
 A file that cannot be read gives {"file", "error"}; the rest goes on and the exit code is 1.
 
 examples:
@@ -58,7 +59,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 def hear_file(file: str, encoder: EncoderHalf, decoder: DecoderHalf) -> dict[str, Any]:
     """Return the JSON line of one file, as a dictionary."""
-    from audio_interaction_ros.audio.formats import AudioFormatError, read_audio_file
+    from audio_interaction_ros.audio.formats import AudioFormatError, PcmFormat, read_audio_file
+    from audio_interaction_ros.audio.level_watch import LevelWatch
     from audio_interaction_ros.audio.resample import to_mono_16k
     from audio_interaction_ros.cli.reports import response_report
     from audio_interaction_ros.streaming.loop import Decision, listen
@@ -67,10 +69,13 @@ def hear_file(file: str, encoder: EncoderHalf, decoder: DecoderHalf) -> dict[str
         samples, sample_rate_hz = read_audio_file(file)
     except AudioFormatError as error:
         return {'file': file, 'error': str(error)}
+    levels = LevelWatch()
+    levels.told(samples, PcmFormat(sample_rate_hz, samples.shape[1], 'F32LE'))
     chunks, responses = 0, []
     for event in listen(encoder, decoder, to_mono_16k(samples, sample_rate_hz)):
         if isinstance(event, Decision):
             chunks += event.chunks_drained
         elif event.final:
             responses.append(response_report(event))
-    return {'file': file, 'chunks': chunks, 'responses': responses}
+    warnings = {'warnings': [fault.sentence for fault in levels.faults.values()]} if levels.faults else {}
+    return {'file': file, 'chunks': chunks, 'responses': responses, **warnings}

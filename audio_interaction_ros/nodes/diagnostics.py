@@ -10,6 +10,7 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.clock import Clock, ClockType
@@ -21,6 +22,8 @@ TASK_SEPARATOR = ': '  # between the node and what of it a status is about, as d
 _LOG_EVERY_S = 10.0
 _PERIOD_S = 0.5  # diagnostic_updater takes 1 s; ai/health must tell within two that a node has fallen silent
 _GROWING_S = 2.0  # a count is said to grow for so long, so that whoever looks once a second sees it
+_LASTS_S = 3.0  # a condition that nobody tells of any more is over
+_SAY_AGAIN_S = 60.0
 _WINDOW_REPORTS = 5  # as FrequencyStatus
 
 
@@ -61,10 +64,22 @@ class FrequencyStatus:
         }
 
 
+@dataclass(frozen=True)
+class _Condition:
+    """A `_Condition` is what is wrong now, when that was told of last, and when and in which words it was logged."""
+
+    sentence: str
+    level: bytes
+    told_s: float
+    logged_s: float
+    logged: str
+
+
 class Diagnostics:
     """A `Diagnostics` publishes a node's state; troubles are counted by kind, from any thread.
 
-    The status is an error while the node cannot do its job, and a warning while a count is growing.
+    The status is an error while the node cannot do its job, and a warning while a count is growing. Conditions are
+    warnings or errors that last.
     """
 
     def __init__(
@@ -85,6 +100,7 @@ class Diagnostics:
         self._troubles: Counter[str] = Counter()
         self._grew_s: dict[str, float] = {}
         self._logged_s: dict[str, float] = {}
+        self._conditions: dict[str, _Condition] = {}
         self._frequencies: dict[str, FrequencyStatus] = {}
         self._computed: tuple[int, float, float] = 0, 0.0, 0.0  # how often; seconds in all; the longest
         self._publisher = node.create_publisher(DiagnosticArray, '/diagnostics', qos.DIAGNOSTICS)
@@ -102,6 +118,32 @@ class Diagnostics:
                 return
             self._logged_s[kind] = now_s
         self._node.get_logger().error(f'{sentence} ({kind}: {total})')
+
+    def condition(self, kind: str, sentence: str, level: bytes = DiagnosticStatus.WARN) -> None:
+        """Report what is wrong now: call again while it lasts, at least once in two seconds; '' says that it is over.
+
+        It is logged when it begins, every ten seconds at most when it changes, once a minute while it lasts, and when
+        it ends.
+        """
+        now_s = time.monotonic()
+        with self._lock:
+            before = self._conditions.pop(kind, None)
+            if sentence:
+                known = before is not None and before.level == level
+                changed = before is None or before.logged != sentence
+                silent_s = now_s - before.logged_s if before and known else _SAY_AGAIN_S
+                say = silent_s >= (_LOG_EVERY_S if changed else _SAY_AGAIN_S)
+                logged = (now_s, sentence) if say or before is None else (before.logged_s, before.logged)
+                self._conditions[kind] = _Condition(sentence, level, now_s, *logged)
+        logger = self._node.get_logger()
+        if before and not sentence:
+            logger.info(f'over: {before.sentence}')
+        elif sentence and say:
+            words = sentence if changed else f'still: {sentence}'
+            if level == DiagnosticStatus.ERROR:
+                logger.error(words)
+            else:  # rclpy allows one severity at each place
+                logger.warning(words)
 
     def computed(self, duration_s: float) -> None:
         """Note that the model took so long for one piece of work."""
@@ -122,10 +164,14 @@ class Diagnostics:
         with self._lock:
             troubles = Counter(self._troubles)
             growing = [kind for kind, grew_s in self._grew_s.items() if now_s - grew_s < _GROWING_S]
+            lasting = {kind: each for kind, each in self._conditions.items() if now_s - each.told_s < _LASTS_S}
+            self._conditions = lasting
+            conditions = [(each.level, each.sentence) for each in lasting.values()]
             (times, total_s, longest_s), self._computed = self._computed, (0, 0.0, 0.0)
         summaries = [(DiagnosticStatus.OK, 'ok')]
         if problem := self._problem():
             summaries.append((DiagnosticStatus.ERROR, problem))
+        summaries += conditions
         if growing:
             summaries.append((DiagnosticStatus.WARN, f'growing: {", ".join(growing)}'))
         values = {**self._measurements(), **troubles}

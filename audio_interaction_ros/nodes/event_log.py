@@ -167,7 +167,7 @@ class EventLogNode(ManagedNode[EventLogParameters]):
         def keep(samples: Samples, pcm: PcmFormat, stamp_ns: int) -> None:
             keeper.push(samples, pcm, stamp_ns, time.monotonic())
 
-        self._guarded(lambda: self._heard.take(message, keep, keeper.note_loss))
+        self._guarded(lambda: self._heard.take(message, keep, keeper))
 
     def _keep_ready(self) -> None:
         if (sound := self._sound) is not None:

@@ -114,6 +114,13 @@ class ChunkEncoderParameters(ListenerParameters):
         le=1000,
         description='Most messages of sound that wait to be encoded; at the limit the oldest is dropped and counted.',
     )
+    high_pass_hz: float = Field(
+        0.0,
+        ge=0.0,
+        le=200.0,
+        description='Remove what is below this frequency before the model, of first order; 2 cures a sound card that '
+        'adds a constant (DC). 0 removes nothing, as the embedded checkpoint was trained.',
+    )
     threads: int = Field(1, ge=1, le=64, description=THREADS)
 
 

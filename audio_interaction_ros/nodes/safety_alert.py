@@ -7,6 +7,7 @@ no model. Whoever hears a hazard, it becomes one alert on ai/safety_alert that s
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -108,17 +109,19 @@ class SafetyAlertNode(ManagedNode[SafetyAlertParameters]):
 
     def _on_audio(self, message: Any) -> None:
         """At most one chunk is looked at, in some 3 ms: not worth a thread."""
-        if self._sound is None or not self._listening.on or self._sound.awaits_format():
+        sound = self._sound
+        if sound is None or not self._listening.on or sound.awaits_format():
             return
 
         def look(samples: Samples, pcm: PcmFormat, stamp_ns: int) -> None:
-            self._supervisor.sound(self.steady_s(), all_zero=not samples.any())
+            fault = sound.levels.fault
+            self._supervisor.sound(self.steady_s(), fault.sentence if fault and fault.deaf else '')
             if not self.parameters.alarm_signatures:
                 return
-            for evidence, began_ns in self._alarms.push(samples, pcm, stamp_ns):
+            for evidence, began_ns in self._alarms.push(samples, pcm, stamp_ns, time.monotonic_ns()):
                 self._on_signature(evidence, Header(stamp=stamp_of(began_ns), frame_id=message.header.frame_id))
 
-        self._sound.take(message, look, self._alarms.note_loss)
+        sound.take(message, look, self._alarms)
 
     def _on_signature(self, evidence: Evidence, header: Header) -> None:
         hazard = self._taxonomy.hazard_of_signature(evidence.signature)

@@ -14,9 +14,13 @@ from typing import Any, Protocol
 
 import numpy as np
 from audio_common_msgs import msg as installed
+from diagnostic_msgs.msg import DiagnosticStatus
 from std_msgs.msg import Header
 
 from audio_interaction_ros.audio.formats import AudioFormatError, PcmFormat, Samples
+from audio_interaction_ros.audio.level_watch import LevelWatch
+from audio_interaction_ros.audio.stamp_watch import StampFault
+from audio_interaction_ros.audio.timeline import NS_PER_S
 from audio_interaction_ros.nodes import qos
 from audio_interaction_ros.nodes.lifecycle import ManagedNode
 from audio_interaction_ros.nodes.messages import bytes_array, nanoseconds_of
@@ -29,6 +33,8 @@ _PORTAUDIO = {
     32: ('uint8_data', 'U8'),
 }  # fmt: skip
 _INT16 = 8
+_LOOK_EVERY_S = 1.0
+_ANOTHER_CLOCK_NS = 60 * NS_PER_S
 _UNREAD_MESSAGES = 100  # without a format in a row; alarms outlast that
 NO_FORMAT = 'no readable audio_info has come and sample_rate is not set; publish audio_info or set sample_rate'
 
@@ -42,6 +48,17 @@ class FormatParameters(Protocol):
     sample_rate: int
     channels: int
     sample_format: str
+
+
+class SoundListener(Protocol):
+    """A `SoundListener` is told of sound that is lost, and says what is wrong with the stamps."""
+
+    @property
+    def fault(self) -> StampFault | None:
+        """Return what is wrong with the stamps just now; None where nothing is."""
+
+    def note_loss(self, seconds: float = 0.0) -> None:
+        """Note that sound is lost; its length where it is known."""
 
 
 class SoundPublisher:
@@ -93,18 +110,24 @@ class SoundSubscription:
     """A `SoundSubscription` takes sound from its topic and knows, or learns, what its bytes mean."""
 
     def __init__(
-        self, node: ManagedNode[Any], given: FormatParameters, callback: Callable[[Any], None], consequence: str = ''
+        self,
+        node: ManagedNode[Any],
+        given: FormatParameters,
+        callback: Callable[[Any], None],
+        consequence: str = '',
+        reports_levels: bool = False,
     ) -> None:
         """Make the subscriptions; call in `setup`.
 
         `callback` gets every message. `consequence` is what follows from sound that cannot be read, for the log, such
-        as ', so no alarm is heard'.
+        as ', so no alarm is heard'. `reports_levels`: what is wrong with `levels` is a condition of this node.
         """
-        self._node, self._consequence = node, consequence
+        self._node, self._consequence, self._reports_levels = node, consequence, reports_levels
         self._unread_in_a_row = 0
         self.unread = 0  # messages that came before a format in which they can be read
         self._pcm: PcmFormat | None = None
         self.described = Event()
+        self.levels = LevelWatch()
         if given.sample_rate:
             self._pcm = PcmFormat(given.sample_rate, given.channels, given.sample_format.upper())
         if DESCRIBES_ITSELF or self._pcm is not None:
@@ -112,22 +135,74 @@ class SoundSubscription:
         if not DESCRIBES_ITSELF:
             node.create_subscription(installed.AudioInfo, INFO_TOPIC, self._on_info, qos.LATCHED, when_inactive=True)
         node.create_subscription(SoundMessage, SOUND_TOPIC, callback, qos.AUDIO)
+        node.create_timer(_LOOK_EVERY_S, self._look_for_several)
 
-    def take(
-        self, message: Any, push: Callable[[Samples, PcmFormat, int], object], note_loss: Callable[[], None]
-    ) -> None:
+    def take(self, message: Any, push: Callable[[Samples, PcmFormat, int], object], listener: SoundListener) -> None:
         """Read a message and give `push` its samples, float32 [frames, channels], their format and capture time (ns).
 
-        One that cannot be read, or that `push` refuses by an AudioFormatError, is counted and told to `note_loss`. From
-        any thread.
+        One that cannot be read, or that `push` refuses by an AudioFormatError, is counted; the `listener`, to which
+        `push` gives the sound, is told of one that cannot be read, and asked for its fault. From any thread.
         """
         try:
             samples, pcm = self._read(message)
-            self._unread_in_a_row = 0
-            push(samples, pcm, nanoseconds_of(message.header.stamp))
         except AudioFormatError as error:
-            note_loss()
-            self._node.diagnostics.trouble('refused_messages', f'audio refused{self._consequence}: {error}')
+            listener.note_loss(self._seconds_of(message))
+            self._refuse(error)
+            return
+        self._unread_in_a_row = 0
+        self.levels.told(samples, pcm)
+        stamp_ns = nanoseconds_of(message.header.stamp)
+        self._report('clocks', self._of_another_clock(stamp_ns), useless=False)
+        try:
+            push(samples, pcm, stamp_ns)
+        except AudioFormatError as error:
+            self._refuse(error)
+        stamps, level = listener.fault, self.levels.fault
+        self._report('stamps', stamps.sentence if stamps else '', stamps is not None and stamps.unusable)
+        if self._reports_levels:
+            self._report('level', level.sentence if level else '', level is not None and level.deaf)
+
+    def _report(self, kind: str, sentence: str, useless: bool) -> None:
+        level = DiagnosticStatus.ERROR if useless else DiagnosticStatus.WARN
+        self._node.diagnostics.condition(kind, sentence, level)
+
+    def _of_another_clock(self, stamp_ns: int) -> str:
+        """What to say where this node has simulated time and the sound has not; '' where both have the same."""
+        if not self._node.get_parameter('use_sim_time').value:
+            return ''
+        now_ns = self._node.get_clock().now().nanoseconds
+        if not now_ns or abs(now_ns - stamp_ns) < _ANOTHER_CLOCK_NS:
+            return ''
+        return (
+            f'sound is stamped with {stamp_ns / NS_PER_S:.0f} s, but the simulated time here is '
+            f'{now_ns / NS_PER_S:.0f} s, so no latency can be told; for a real microphone start these nodes without '
+            'use_sim_time, and for a simulated one start its driver with it'
+        )
+
+    def _refuse(self, error: AudioFormatError) -> None:
+        self._node.diagnostics.trouble('refused_messages', f'audio refused{self._consequence}: {error}')
+
+    def _seconds_of(self, message: Any) -> float:
+        """How long a message would sound that cannot be read; 0 where nobody knows."""
+        return 0.0 if DESCRIBES_ITSELF or self._pcm is None else self._pcm.seconds_of(len(message.audio.data))
+
+    def _look_for_several(self) -> None:
+        """Two publishers on one topic are a mistake that only the graph can name: their sounds follow each other."""
+        several = []
+        for topic in (SOUND_TOPIC,) if DESCRIBES_ITSELF else (SOUND_TOPIC, INFO_TOPIC):
+            name = self._node.resolve_topic_name(topic)
+            if self._node.count_publishers(name) > 1:
+                nodes = sorted(
+                    f'{other.node_namespace.rstrip("/")}/{other.node_name}'
+                    for other in self._node.get_publishers_info_by_topic(name)
+                )
+                several.append(f"'{name}' has {len(nodes)} publishers ({', '.join(nodes)})")
+        self._node.diagnostics.condition(
+            'several_publishers',
+            f'{" and ".join(several)}, whose sounds get mixed up; end all but one, or remap their topics'
+            if several
+            else '',
+        )
 
     def awaits_format(self) -> bool:
         """Count a message that came before its format; False means that messages can be read.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 _SILENT_FOR_S = 1.4  # of nothing from a stage: three chunks of 0.4 s and a little
 _FLOWS_S = 0.5  # between two messages of sound that goes on
-_DIGITAL_SILENCE_S = 1.4  # no microphone hears nothing at all for so long
 _BEGIN_WITHIN_S = 60.0  # of the start: time for models to load
 
 
@@ -20,15 +19,14 @@ class Supervisor:
     def _begin(self, now_s: float) -> None:
         self._expected = False
         self._over = False
-        self._began_s = self._sound_s = self._loud_s = self._encoded_s = self._decided_s = now_s
+        self._began_s = self._sound_s = self._encoded_s = self._decided_s = now_s
+        self._dead = ''
 
-    def sound(self, now_s: float, all_zero: bool) -> None:
-        """Note that a message of raw sound came, and whether all its samples were zero."""
+    def sound(self, now_s: float, dead: str = '') -> None:
+        """Note that a message of raw sound came, and why nothing can be heard in it, if so."""
         if self._over:  # sound after the end of a file: another one, or a microphone
             self._begin(now_s)
-        self._sound_s = now_s
-        if not all_zero:
-            self._loud_s = now_s
+        self._sound_s, self._dead = now_s, dead
 
     def encoded(self, now_s: float) -> None:
         """Note that a chunk's vectors came."""
@@ -62,8 +60,8 @@ class Supervisor:
             return 'The assistant has not begun to listen.' if late else None
         if now_s - self._sound_s > _SILENT_FOR_S:
             return 'The assistant cannot hear: no sound comes from the microphone.'
-        if now_s - self._loud_s > _DIGITAL_SILENCE_S:
-            return 'The assistant cannot hear: the microphone gives digital silence.'
+        if self._dead:
+            return f'The assistant cannot hear: {self._dead}.'
         if now_s - self._sound_s > _FLOWS_S:
             return None  # the stages behind may have nothing to do: wait until it is clear that no sound comes
         if now_s - self._encoded_s > _SILENT_FOR_S:

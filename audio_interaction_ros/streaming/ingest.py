@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
+import numpy as np
 import torch
 
+from audio_interaction_ros.audio import SAMPLE_RATE_HZ
 from audio_interaction_ros.audio.chunk_stream import ChunkStream, StreamChunk
 from audio_interaction_ros.audio.chunker import chunk_waveform, level_dbfs
 from audio_interaction_ros.audio.formats import PcmFormat, Samples
+from audio_interaction_ros.audio.high_pass import HighPass
 from audio_interaction_ros.audio.stamp_watch import StampFault
 from audio_interaction_ros.model.checkpoint import EncoderHalf
 from audio_interaction_ros.model.encoder import StreamingEncoder
@@ -19,8 +22,13 @@ from audio_interaction_ros.streaming.fifo import EncodedChunk
 class AudioIngest:
     """An `AudioIngest` turns stamped sound into encoded chunks; by the stamps it declares gaps and begins streams."""
 
-    def __init__(self, encoder: EncoderHalf, first_stream_id: int) -> None:
-        """Begin with `first_stream_id` as the id of the first stream; the following ones count up from it."""
+    def __init__(self, encoder: EncoderHalf, first_stream_id: int, high_pass_hz: float = 0.0) -> None:
+        """Begin with `first_stream_id` as the id of the first stream; the following ones count up from it.
+
+        `high_pass_hz`: below it sound is removed, before it is encoded; 0 removes nothing.
+        """
+        self._high_pass_hz = high_pass_hz
+        self._high_pass: HighPass | None = None
         self._encoder = StreamingEncoder(encoder.encoder)
         self._stream = ChunkStream(first_stream_id)
 
@@ -76,14 +84,16 @@ class AudioIngest:
             chunk = placed.chunk
             if not placed.continues:
                 self._encoder.reset()
+                self._high_pass = HighPass(SAMPLE_RATE_HZ, self._high_pass_hz) if self._high_pass_hz else None
+            samples = chunk.samples if self._high_pass is None else self._high_pass.push(chunk.samples[:, None])[:, 0]
             yield EncodedChunk(
                 placed.stream_id,
                 chunk.index,
                 chunk.first_sample,
                 chunk.dropped_before,
                 placed.stamp_ns,
-                level_dbfs(chunk.samples),
-                self._encoder.encode(torch.from_numpy(chunk.samples)),
+                level_dbfs(samples),
+                self._encoder.encode(torch.from_numpy(np.ascontiguousarray(samples))),
             )
 
 

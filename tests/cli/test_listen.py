@@ -59,3 +59,14 @@ def test_help_comes_without_loading_the_model():
     done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert 'examples:' in done.stdout
+
+
+def test_a_level_that_cannot_be_right_is_said_with_the_file(tmp_path, capsys, tiny_checkpoint):
+    noise = np.random.default_rng(0).normal(0, 0.05, 48_000).astype(np.float32)
+    soundfile.write(tmp_path / 'well.wav', noise, 16_000)
+    soundfile.write(tmp_path / 'dc.wav', noise + 0.0708, 16_000)
+    names = ('well.wav', 'dc.wav')
+    assert main(['listen', '--checkpoint', str(tiny_checkpoint), *(str(tmp_path / name) for name in names)]) == 0
+    well, dc = map(json.loads, capsys.readouterr().out.splitlines())
+    assert 'warnings' not in well
+    assert 'a constant (DC) of -23 dBFS' in dc['warnings'][0]

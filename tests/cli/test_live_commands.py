@@ -177,3 +177,21 @@ def test_a_demo_ended_in_the_middle_of_its_scene_says_what_was_heard_up_to_then(
     assert f'ROS_DOMAIN_ID={environment["ROS_DOMAIN_ID"]} ROS_AUTOMATIC_DISCOVERY_RANGE=' in listen_along
     assert listen_along.endswith(' examples/subscriber.py\n')
     assert node_processes(environment['ROS_DOMAIN_ID']) == []
+
+
+def test_levels_are_shown_live_with_advice_and_summed_up(tmp_path, environment):
+    soundfile.write(tmp_path / 'opposite.wav', np.stack([SOUND, -SOUND], 1), 16_000)
+    file = f'file:={tmp_path / "opposite.wav"}'
+    capture = start(environment, 'audio_interaction_ros.nodes.audio_capture', '--ros-args', '-p', file)
+    try:
+        levels = start(environment, 'audio_interaction_ros.cli', 'levels', '--duration', '3')
+        out, err = levels.communicate()
+    finally:
+        capture.send_signal(signal.SIGINT)
+        capture.communicate()
+    assert levels.returncode == 0, err
+    *lines, summary = out.splitlines()
+    assert any('dBFS' in line and 'the 2 channels cancel' in line for line in lines)
+    measured = json.loads(summary)
+    assert measured['faults'] == ['channels_cancel']
+    assert measured['channels_dbfs'] == pytest.approx(-20.0, abs=0.5)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import soundfile
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from rcl_interfaces.msg import Log
 
 from audio_interaction_ros.nodes import qos
 from audio_interaction_ros.nodes.audio_capture import AudioCaptureNode
@@ -59,3 +60,28 @@ def test_a_node_reports_its_state_and_how_often_it_publishes(in_process, tmp_pat
     count = len(reports)
     it.until(lambda: len(reports) > count)
     assert [one.name for one in reports[-1].status] == ['/audio_capture: status']
+
+
+def test_a_condition_is_logged_when_it_begins_and_ends_and_is_reported_while_it_lasts(in_process, tmp_path):
+    sound = tmp_path / 'sound.wav'
+    soundfile.write(sound, np.zeros(16_000), 16_000)
+    it = in_process(AudioCaptureNode, file=sound)
+    reports = it.hear(DiagnosticArray, '/diagnostics', qos.DIAGNOSTICS)
+    logged = it.hear(Log, '/rosout', qos.DIAGNOSTICS)
+    diagnostics = it.node.diagnostics
+
+    def said():
+        return reports and (reports[-1].status[0].level, reports[-1].status[0].message)
+
+    for level, name in ((WARN, 'WARN'), (ERROR, 'ERROR')):
+        reports.clear()
+        for _ in range(2):
+            diagnostics.condition('level', f'it is quiet ({name})', level)
+        it.until(lambda level=level, name=name: said() == (level, f'it is quiet ({name})'))
+    diagnostics.condition('level', '')
+    it.until(lambda: said() == (OK, 'ok'))
+    diagnostics.condition('level', 'it is quiet again')
+    it.until(lambda: said() == (WARN, 'it is quiet again'))
+    it.until(lambda: said() == (OK, 'ok'), 30.0)  # nobody tells of it any more
+    words = [entry.msg for entry in logged if 'it is quiet' in entry.msg]
+    assert words == ['it is quiet (WARN)', 'it is quiet (ERROR)', 'over: it is quiet (ERROR)', 'it is quiet again']

@@ -13,7 +13,7 @@ class Assistant:
     """What a healthy one emits, less what is switched off: sound every 0.1 s, vectors and decisions every 0.4 s."""
 
     def __init__(self):
-        self.now_s, self.off, self.zero = 100.0, set(), False
+        self.now_s, self.off, self.dead = 100.0, set(), ''
         self.supervisor = Supervisor(self.now_s)
 
     def run(self, seconds):
@@ -22,7 +22,7 @@ class Assistant:
         for _ in range(round(seconds / STEP_S)):
             self.now_s += STEP_S
             if 'capture' not in self.off:
-                self.supervisor.sound(self.now_s, self.zero)
+                self.supervisor.sound(self.now_s, self.dead)
             if round(self.now_s / STEP_S) % 4 == 0 and 'capture' not in self.off and 'encoder' not in self.off:
                 self.supervisor.encoded(self.now_s)
                 if 'decoder' not in self.off:
@@ -53,10 +53,10 @@ def test_a_stage_that_dies_is_named_within_two_seconds_and_forgiven_when_it_retu
     assert assistant.run(0.5)[-1] is None
 
 
-def test_digital_silence_is_no_quiet_room(assistant):
-    assistant.zero = True
-    assert 'digital silence' in assistant.run(2.0)[-1]
-    assistant.zero = False
+def test_sound_in_which_nothing_can_be_heard_is_named(assistant):
+    assistant.dead = 'the channels cancel'
+    assert 'cannot hear: the channels cancel.' in assistant.run(0.2)[-1]
+    assistant.dead = ''
     assert assistant.run(0.2)[-1] is None
 
 

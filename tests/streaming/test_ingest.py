@@ -94,6 +94,17 @@ def test_a_refused_message_leaves_a_gap(encoder_half):
     assert (chunk.first_sample, chunk.dropped_before) == (1_280, 1_280)
 
 
+def test_a_high_pass_removes_a_constant_before_it_is_encoded(encoder_half):
+    dc = SOUND + np.float32(0.3)
+    filtered = push(AudioIngest(encoder_half, 1, high_pass_hz=2.0), 0, len(SOUND), sound=dc)
+    plain = push(AudioIngest(encoder_half, 1), 0, len(SOUND))
+    with_dc = push(AudioIngest(encoder_half, 1), 0, len(SOUND), sound=dc)
+    for chunk, well, ill in list(zip(filtered, plain, with_dc, strict=True))[2:]:
+        assert chunk.level_dbfs == pytest.approx(well.level_dbfs, abs=0.1)
+        off, was_off = (float((each.vectors - well.vectors).abs().mean()) for each in (chunk, ill))
+        assert off < was_off / 3
+
+
 def test_a_message_of_absurd_length_is_refused(encoder_half):
     with pytest.raises(AudioFormatError, match='40 s of sound'):
         list(AudioIngest(encoder_half, 1).push(np.zeros((160_000, 1), np.float32), PcmFormat(4_000, 1, 'S16LE'), 1))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from audio_common_msgs.msg import AudioData, AudioDataStamped, AudioInfo
-from diagnostic_msgs.msg import DiagnosticArray
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from std_msgs.msg import Bool, Header
 
 from audio_interaction_ros.audio import CHUNK_SAMPLES
@@ -19,6 +19,7 @@ from audio_interaction_ros.nodes import qos
 from audio_interaction_ros.nodes.embeddings import EmbeddingSpec, chunk_of
 from audio_interaction_ros.nodes.messages import bytes_array, nanoseconds_of, stamp_of
 from audio_interaction_ros.streaming.loop import encode_waveform
+from tests.system.ros import Starvation
 from tests.tiny_checkpoint import DIM
 
 pytestmark = pytest.mark.system
@@ -174,6 +175,102 @@ def test_without_audio_info_the_parameters_say_what_it_is(ros, tiny_checkpoint):
     header = Header(stamp=stamp_of(time.time_ns()))
     audio.publish(AudioDataStamped(header=header, audio=AudioData(data=bytes_array(bytes(8_000 * 2 * 2)))))
     ros.until(lambda: len(embeddings) == 2, process)
+
+
+class Robot(Talker):
+    """A driver that sends in real time, and what is said of its sound on /diagnostics."""
+
+    def __init__(self, talker):
+        self.__dict__.update(talker.__dict__)
+
+    def play(self, samples, rate=16_000, block=640, stamp_ns=None):
+        began_s, began_ns = time.monotonic(), time.time_ns()
+        for first in range(0, len(samples), block):
+            self.ros.spin(max(0.0, began_s + (first + block) / rate - time.monotonic()))
+            at_ns = began_ns + first * NS_PER_S // rate
+            self.send(encode_s16le(samples[first : first + block]), 0, at_ns if stamp_ns is None else stamp_ns(at_ns))
+
+    def begin(self, **description):
+        """Sound of another format in between, so that nothing of before says anything of what follows."""
+        self.describe(rate=8_000)
+        self.send(bytes(160), 0, time.time_ns())
+        self.ros.taken('chunk_encoder')
+        self.describe(**description)
+
+    def said(self, words):
+        return [
+            array.header.stamp
+            for array in self.diagnostics
+            for status in array.status
+            if words in status.message and status.level != DiagnosticStatus.OK
+        ]
+
+    def is_said_within_s(self, words, samples, **options):
+        """How long after the beginning of the sound it was said, less what the machine took."""
+        starved, began_ns = Starvation(self.process), time.time_ns()
+        self.play(samples, **options)
+        self.ros.until(lambda: self.said(words), f'"{words}" was not said: {self.process.log}')
+        return (nanoseconds_of(self.said(words)[0]) - began_ns) * 1e-9 - starved.seconds
+
+
+@pytest.fixture(scope='module')
+def robot(talker):
+    return Robot(talker)
+
+
+@pytest.mark.parametrize(
+    ('sent', 'channels', 'stamp_ns', 'words'),
+    [
+        ('sound', 1, lambda at_ns: 1_700_000_000 * NS_PER_S, 'every message has the same stamp'),
+        ('stereo', 1, None, '2 channels would fit'),
+        ('opposite', 2, None, 'the 2 channels cancel'),
+        ('constant', 1, None, 'gives one value only'),
+        ('lowest bit', 1, None, 'gives only its lowest bit'),
+    ],
+)
+def test_what_cannot_be_heard_rightly_is_named_within_two_seconds(robot, sent, channels, stamp_ns, words):
+    robot.begin(channels=channels)
+    one = sound(2.4, 16_000, 1)
+    samples = {
+        'sound': one,
+        'stereo': np.repeat(one, 2, 1),
+        'opposite': np.concatenate([one, -one], 1),
+        'constant': np.full_like(one, 5 / 32_768),
+        'lowest bit': np.random.default_rng(0).integers(-1, 2, one.shape) / 32_768,
+    }[sent]
+    assert robot.is_said_within_s(words, samples.astype(np.float32), stamp_ns=stamp_ns) < 2.0
+    assert words in robot.process.log
+    robot.play(np.repeat(sound(4.5, 16_000, 1, seed=1), channels, 1))
+    robot.diagnostics.clear()
+    robot.ros.until(lambda: len(robot.diagnostics) > 2, 'no diagnostics')
+    assert not robot.said(words), 'it is over'
+
+
+def test_bursts_stamped_on_arrival_are_heard_without_a_word(robot):
+    robot.begin()
+    before, log = robot.counter('gaps'), robot.process.log
+    began_ns = time.time_ns()
+    robot.play(
+        sound(3.2, 16_000, 1), stamp_ns=lambda at_ns: began_ns + -(-(at_ns - began_ns) // 160_000_000) * 160_000_000
+    )
+    robot.heard(8)
+    assert (robot.counter('gaps'), robot.process.log) == (before, log)
+
+
+def test_a_second_publisher_is_named_with_its_node(robot):
+    other = robot.ros.node.create_publisher(AudioDataStamped, 'audio_stamped', qos.AUDIO)
+    try:
+        words = "'/audio_stamped' has 2 publishers (/test, /test), whose sounds get mixed up"
+        robot.ros.until(lambda: robot.said(words), robot.process)
+    finally:
+        robot.ros.node.destroy_publisher(other)
+
+    def over():
+        if robot.said('publishers'):
+            robot.diagnostics.clear()
+        return len(robot.diagnostics) > 3
+
+    robot.ros.until(over, robot.process)
 
 
 @pytest.mark.parametrize('checkpoint', ['no-such-checkpoint', 'damaged'])
