@@ -10,8 +10,9 @@ the others tell how late the stamps come. That smallest difference
 - shrinks: the clock was set back a little, or a stamp came less late than any before; nothing is lost.
 
 A single stamp decides at once only where it jumps: more than 100 ms back, or more than 2 s ahead, begins a new stream.
-More than 100 ms ahead (2 ms where a loss is known) is a gap, unless the stamps that follow, over 400 ms of sound, show
-that this one was just late; a chunk takes as long to fill, so that waiting delays nothing.
+More than 100 ms ahead, or twice as late as most come, is a gap (2 ms where a loss is known), unless the stamps that
+follow, over 400 ms of sound, show that this one was just late; a chunk takes as long to fill, so that waiting delays
+nothing.
 
 Where stamps cannot be believed (see `stamp_watch`), the count alone goes on.
 """
@@ -82,6 +83,7 @@ class ClockModel:
         self._recent: deque[tuple[int, int]] = deque()  # difference and length of each piece of the last seconds
         self._recent_ns = 0
         self._settled = False
+        self._late_ns = 0  # how late most stamps come, at most
         self._moved_ns = 0  # by how much the count's stamps were moved so far
 
     @property
@@ -120,7 +122,7 @@ class ClockModel:
         self._frames += frames
         if self._belief is not Belief.FULL:
             return self.settle()
-        gap_ns = KNOWN_LOSS_GAP_NS if self._loss_known else GAP_NS
+        gap_ns = self._gap_ns()
         if self._waiting or error_ns > gap_ns:
             self._waiting.append((error_ns + self._moved_ns, stamp_ns, duration_ns))
             waited_ns = sum(length for _, _, length in self._waiting)
@@ -135,7 +137,7 @@ class ClockModel:
         waiting, self._waiting = self._waiting, []
         if not waiting:
             return Placement(Join.CONTINUES)
-        gap_ns = KNOWN_LOSS_GAP_NS if self._loss_known else GAP_NS
+        gap_ns = self._gap_ns()
         smallest_ns = min(difference for difference, _, _ in waiting) - self._moved_ns
         sound_ns = sum(length for _, _, length in waiting[:-1])
         in_a_burst = (waiting[-1][1] - waiting[0][1]) * 2 < sound_ns
@@ -165,6 +167,7 @@ class ClockModel:
         differences = sorted(difference for difference, _ in self._recent)
         smallest_ns = differences[0] - self._moved_ns
         near_ns, far_ns = (differences[n] - differences[0] for n in (_NEAR, len(differences) * 9 // 10))
+        self._late_ns = far_ns
         doubt_ns = max(KNOWN_LOSS_GAP_NS, _NEAR * near_ns, far_ns // _FAR)
         if smallest_ns > doubt_ns:
             lost = round(smallest_ns / NS_PER_SAMPLE)
@@ -177,6 +180,9 @@ class ClockModel:
             self._move(round(max(-most_ns, min(most_ns, smallest_ns * min(1.0, duration_ns / _FOLLOW_NS)))))
         return 0
 
+    def _gap_ns(self) -> int:
+        return KNOWN_LOSS_GAP_NS if self._loss_known else max(GAP_NS, 2 * self._late_ns)
+
     def _move(self, by_ns: int) -> None:
         self._anchor_ns += by_ns
         self._moved_ns += by_ns
@@ -187,4 +193,4 @@ class ClockModel:
 
     def _forget(self) -> None:
         self._recent.clear()
-        self._recent_ns, self._settled = 0, False
+        self._recent_ns, self._settled, self._late_ns = 0, False, 0

@@ -18,6 +18,7 @@ from audio_interaction_ros.audio.high_pass import HighPass
 # Root mean square of 100 ms. Measured on the demo scene (docs/reference.md): with its loudest sounds at −45 dBFS nearly
 # everything is answered, at −55 half, at −60 next to nothing.
 USABLE_DBFS = (-45.0, -10.0)  # where the loudest sounds should be
+_AIM_DBFS = -25.0
 QUIET_DBFS, QUIET_FLOOR_DBFS = -50.0, -78.0  # a quiet room with a microphone that is loud enough lies above the latter
 _CUTOFF_HZ = 40.0
 _BLOCK_S = 0.1
@@ -206,7 +207,7 @@ def _worse(levels: Levels, long_enough: bool) -> LevelFault | None:
             'quiet',
             f'the microphone is too quiet: nothing above {levels.loudest_dbfs:.0f} dBFS in the last half minute, a '
             f'floor of {levels.floor_dbfs:.0f} dBFS, and loud sounds should reach {USABLE_DBFS[0]:.0f} dBFS: raise its '
-            f'gain (alsamixer, pavucontrol), by {USABLE_DBFS[0] - levels.loudest_dbfs:.0f} dB to begin with, or clap '
+            f'gain (alsamixer, pavucontrol), by {_AIM_DBFS - levels.loudest_dbfs:.0f} dB to begin with, or clap '
             'and look again '
             '(`audio-interaction levels`)',
         )

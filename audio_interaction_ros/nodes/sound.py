@@ -128,6 +128,7 @@ class SoundSubscription:
         self._pcm: PcmFormat | None = None
         self.described = Event()
         self.levels = LevelWatch()
+        self._other_clock = ''
         if given.sample_rate:
             self._pcm = PcmFormat(given.sample_rate, given.channels, given.sample_format.upper())
         if DESCRIBES_ITSELF or self._pcm is not None:
@@ -172,12 +173,14 @@ class SoundSubscription:
             return ''
         now_ns = self._node.get_clock().now().nanoseconds
         if not now_ns or abs(now_ns - stamp_ns) < _ANOTHER_CLOCK_NS:
-            return ''
-        return (
-            f'sound is stamped with {stamp_ns / NS_PER_S:.0f} s, but the simulated time here is '
-            f'{now_ns / NS_PER_S:.0f} s, so no latency can be told; for a real microphone start these nodes without '
-            'use_sim_time, and for a simulated one start its driver with it'
-        )
+            self._other_clock = ''
+        elif not self._other_clock:  # while it lasts it is said in the same words
+            self._other_clock = (
+                f'sound is stamped with {stamp_ns / NS_PER_S:.0f} s, but the simulated time here is '
+                f'{now_ns / NS_PER_S:.0f} s, so no latency can be told; for a real microphone start these nodes '
+                'without use_sim_time, and for a simulated one start its driver with it'
+            )
+        return self._other_clock
 
     def _refuse(self, error: AudioFormatError) -> None:
         self._node.diagnostics.trouble('refused_messages', f'audio refused{self._consequence}: {error}')

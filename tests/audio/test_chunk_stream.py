@@ -227,6 +227,29 @@ def test_stamps_of_another_clock_place_nothing_and_are_named(rate):
     assert len(driver.chunks) >= 21, 'deaf for no longer than it takes to see it'
 
 
+def test_a_machine_that_stands_still_now_and_then_loses_nothing_and_blames_nobody():
+    """Stamped on arrival: what waited meanwhile comes all at once."""
+    driver, rng = Driver(), np.random.default_rng(0)
+    arrived_ms = np.arange(1_500) * 40.0
+    for stall in range(100, 1_500, 125):
+        arrived_ms[stall:] = np.maximum(arrived_ms[stall:], arrived_ms[stall] + rng.uniform(300, 1_500))
+    for n, at_ms in enumerate(np.maximum.accumulate(arrived_ms)):
+        driver.send(late_ns=int(at_ms * MS) - n * 40 * MS)
+        assert driver.stream.fault is None
+    assert len(driver.chunks) == 150
+    assert driver.stream.lost.total() == 0
+
+
+def test_two_publishers_of_one_clock_are_heard_and_named():
+    stream, chunks = ChunkStream(1), []
+    for n in range(250):
+        at_ns = START_NS + n // 2 * 40 * MS + n % 2 * 7 * MS
+        chunks += stream.push(SOUND[n * BLOCK :][:BLOCK, None], PCM, at_ns, at_ns)
+    assert stream.fault.unusable
+    assert 'two publishers' in stream.fault.sentence
+    assert len(chunks) == 25
+
+
 def test_two_publishers_with_different_clocks_are_heard_and_named():
     driver = Driver()
     for _ in range(125):

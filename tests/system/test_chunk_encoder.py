@@ -9,6 +9,7 @@ import pytest
 import torch
 from audio_common_msgs.msg import AudioData, AudioDataStamped, AudioInfo
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from rosgraph_msgs.msg import Clock
 from std_msgs.msg import Bool, Header
 
 from audio_interaction_ros.audio import CHUNK_SAMPLES
@@ -309,3 +310,16 @@ def test_nothing_of_before_a_pause_is_in_the_stream_after_it(talker):
     talker.ros.meet()
     talker.play(silent, 16_000)
     talker.heard(3)
+
+
+def test_a_real_microphone_beside_simulated_time_is_named(ros, tiny_checkpoint):
+    clock = ros.node.create_publisher(Clock, '/clock', 10)
+    process = ros.start_active('chunk_encoder', checkpoint=tiny_checkpoint, use_sim_time='true')
+    robot = Robot(Talker(ros, process))
+    robot.describe()
+    for seconds in range(3):
+        clock.publish(Clock(clock=stamp_of((10 + seconds) * NS_PER_S)))
+        robot.play(sound(0.8, 16_000, 1))
+    ros.until(lambda: robot.said('start these nodes without use_sim_time'), process)
+    assert len(robot.embeddings) >= 4
+    assert process.end() == 0
