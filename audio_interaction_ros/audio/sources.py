@@ -14,7 +14,17 @@ import soundfile
 
 from audio_interaction_ros.audio import SAMPLE_RATE_HZ
 from audio_interaction_ros.audio.bounded import BoundedQueue
-from audio_interaction_ros.audio.formats import AudioFormatError, PcmFormat, encode_s16le
+from audio_interaction_ros.audio.channels import ChannelChoice, ChannelPicker
+from audio_interaction_ros.audio.devices import (
+    DeviceError,
+    InputDevice,
+    KnownDevice,
+    find,
+    input_devices,
+    load_portaudio,
+    word_for,
+)
+from audio_interaction_ros.audio.formats import MAX_CHANNELS, AudioFormatError, PcmFormat, encode_s16le
 from audio_interaction_ros.audio.timeline import NS_PER_S, CaptureClock
 
 SAMPLE_FORMAT = 'S16LE'
@@ -22,10 +32,7 @@ _DEAD_AFTER_S = 1.0
 _FIRST_AFTER_S = 4.0  # PulseAudio has been seen to take two seconds to begin
 _POLL_S = 0.1  # so that `stop` is heard although the device is dead
 _MAX_OWN_CHANNELS = 8  # of a device without a mono mode; PulseAudio offers 32 that are not there
-
-
-class DeviceError(ValueError):
-    """A `DeviceError` says that there is no such microphone, or that it cannot be opened."""
+_ALL = ChannelChoice()
 
 
 class DeviceLost(RuntimeError):
@@ -43,8 +50,8 @@ class Block:
 class FileSource:
     """A `FileSource` plays a WAV, FLAC … file, each block when its sound would have been captured."""
 
-    def __init__(self, path: str, block_ms: int) -> None:
-        """Look at the file; raise AudioFormatError when it cannot be read or is empty."""
+    def __init__(self, path: str, block_ms: int, channels: ChannelChoice = _ALL) -> None:
+        """Look at the file; raise AudioFormatError when it cannot be read, is empty or lacks a channel."""
         try:
             info = soundfile.info(str(Path(path).expanduser()))
         except (soundfile.LibsndfileError, OSError) as error:
@@ -52,7 +59,8 @@ class FileSource:
         if not info.frames:
             raise AudioFormatError(f"'{path}' holds no samples; give a file with at least some sound in it")
         self._path = str(Path(path).expanduser())
-        self.pcm = PcmFormat(int(info.samplerate), int(info.channels), SAMPLE_FORMAT)
+        self.picker = ChannelPicker(channels, PcmFormat(int(info.samplerate), int(info.channels), SAMPLE_FORMAT))
+        self.pcm = self.picker.pcm
         self.duration_s = info.frames / info.samplerate
         self._block_frames = self.pcm.sample_rate_hz * block_ms // 1000
 
@@ -65,7 +73,8 @@ class FileSource:
                 while len(samples := file.read(self._block_frames, dtype='float32', always_2d=True)):
                     if not np.isfinite(samples).all():
                         raise AudioFormatError(f"'{self._path}' holds NaN or infinite samples; write it again")
-                    block = Block(encode_s16le(samples), start_ns + frames * NS_PER_S // rate_hz)
+                    data = self.picker.pick(encode_s16le(samples))
+                    block = Block(data, start_ns + frames * NS_PER_S // rate_hz)
                     frames += len(samples)
                     if stop.wait(max(0.0, start_s + frames / rate_hz - time.monotonic())):
                         return
@@ -85,20 +94,54 @@ class _Captured:
 
 
 class Microphone:
-    """A `Microphone` captures from a device that is found by index or name.
+    """A `Microphone` captures from one device, the one that was asked for, and from no other.
 
-    It is opened at 16 kHz mono, or at its own rate and channels where it must be.
+    It is opened at 16 kHz mono, or at its own rate and channels where it must be or channels are chosen.
     """
 
-    def __init__(self, device: str | int, block_ms: int, queue_max_blocks: int) -> None:
-        """Find the device and open nothing yet; raise DeviceError, which lists the devices there are."""
-        self._portaudio = _portaudio()
+    def __init__(
+        self,
+        wanted: str | int,
+        block_ms: int,
+        queue_max_blocks: int,
+        channels: ChannelChoice = _ALL,
+        known: KnownDevice | None = None,
+    ) -> None:
+        """Find the device by its name or index, or the `known` one again, and open nothing yet.
+
+        Raises DeviceError, which lists the devices there are, and AudioFormatError where the device lacks a channel.
+        """
+        self._portaudio = load_portaudio()
+        self._given = wanted, block_ms, queue_max_blocks, channels
         self._queue: BoundedQueue[_Captured] = BoundedQueue(queue_max_blocks)
         self._lost_before = False
         self._stream: Any = None
         self.overflows = 0
-        self._device, self.name, self.pcm = _choose(self._portaudio, device)
-        self._block_frames = self.pcm.sample_rate_hz * block_ms // 1000
+        devices = input_devices(self._portaudio)
+        if known is None:
+            self.device = find(wanted, devices)
+            self._known = KnownDevice.among(self.device, devices)
+        else:
+            self.device, self._known = known.again(devices), known
+        self.word = word_for(self.device, devices)  # that finds this device and no other
+        self.opened = opened_format(self._portaudio, self.device, channels)
+        self.picker = ChannelPicker(channels, self.opened)
+        self.pcm = self.picker.pcm
+        self.latency_s = 0.0  # of the open stream, as the driver says it
+        self._block_frames = self.opened.sample_rate_hz * block_ms // 1000
+
+    def again(self) -> Microphone:
+        """Return the same device anew, not opened: it may have been unplugged and plugged in meanwhile.
+
+        Raises DeviceError where it is not there; no other is taken in its place.
+        """
+        return Microphone(*self._given, known=self._known)
+
+    def __str__(self) -> str:
+        """Return the device and how it is opened, for the log."""
+        channels = f'{self.opened.channels} channel' + ('s' if self.opened.channels > 1 else '')
+        latency = f', latency {1e3 * self.latency_s:.0f} ms' if self.latency_s else ''
+        return f'{self.device}, device {self.device.index}, {self.opened.sample_rate_hz} Hz, {channels}{latency}'
 
     @property
     def dropped(self) -> int:
@@ -109,18 +152,19 @@ class Microphone:
         """Start to capture; raise DeviceError where that fails."""
         try:
             self._stream = self._portaudio.RawInputStream(
-                device=self._device,
-                samplerate=self.pcm.sample_rate_hz,
-                channels=self.pcm.channels,
+                device=self.device.index,
+                samplerate=self.opened.sample_rate_hz,
+                channels=self.opened.channels,
                 dtype='int16',
                 blocksize=self._block_frames,
                 callback=self._on_block,
             )
             self._stream.start()
+            self.latency_s = float(self._stream.latency)
         except self._portaudio.PortAudioError as error:
             self.close()
             raise DeviceError(
-                f"microphone '{self.name}' cannot be opened ({error}); is another program using it?"
+                f'microphone {self.device} cannot be opened ({error}); is another program using it?'
             ) from error
 
     def close(self) -> None:
@@ -135,21 +179,21 @@ class Microphone:
 
         Raises DeviceLost when the device delivers nothing for a second, or for four at first.
         """
-        clock = CaptureClock(self.pcm.sample_rate_hz)
+        clock = CaptureClock(self.opened.sample_rate_hz)
         dead_s = time.monotonic() + _FIRST_AFTER_S
         while not stop.is_set():
             captured = self._queue.get(_POLL_S)
             if captured is not None:
                 stamp_ns = clock.stamp_ns(captured.captured_ns, captured.frames, captured.lost_before)
-                yield Block(captured.data, stamp_ns)
+                yield Block(self.picker.pick(captured.data), stamp_ns)
                 dead_s = time.monotonic() + _DEAD_AFTER_S
             elif time.monotonic() > dead_s:
-                raise DeviceLost(f"microphone '{self.name}' delivers no sound; is it still plugged in?")
+                raise DeviceLost(f'microphone {self.device} delivers no sound; is it still plugged in?')
 
     def _on_block(self, data: Any, frames: int, times: Any, status: Any) -> None:
         # On PortAudio's own thread: copy, stamp, queue; nothing that waits.
         in_device_s = max(0.0, times.currentTime - times.inputBufferAdcTime) if times.inputBufferAdcTime else 0.0
-        duration_s = frames / self.pcm.sample_rate_hz
+        duration_s = frames / self.opened.sample_rate_hz
         # Some backends report no latency, or nonsense; a block is at least its own length old.
         age_s = min(max(in_device_s, duration_s), duration_s + 0.5)
         if status.input_overflow:
@@ -159,44 +203,19 @@ class Microphone:
         self._lost_before = not self._queue.put(captured)
 
 
-def _portaudio() -> Any:
-    # Imported here: files play, and every other node runs, on machines without PortAudio.
-    try:
-        import sounddevice
-    except (ImportError, OSError) as error:
-        raise DeviceError(
-            f'microphones need PortAudio ({error}); install it (apt install libportaudio2), or set file'
-        ) from error
-    # PortAudio lists devices once, at its start; one that was plugged in since then is found this way.
-    sounddevice._terminate()
-    sounddevice._initialize()
-    return sounddevice
+def opened_format(portaudio: Any, device: InputDevice, channels: ChannelChoice) -> PcmFormat:
+    """Return how a device is to be opened for this choice: at 16 kHz where it can, else at its own rate.
 
-
-def _choose(portaudio: Any, wanted: str | int) -> tuple[int, str, PcmFormat]:
-    inputs = {
-        index: device for index, device in enumerate(portaudio.query_devices()) if device['max_input_channels'] > 0
-    }
-    if isinstance(wanted, str) and wanted.strip().isdigit():
-        wanted = int(wanted)
-    if wanted == '':
-        matching = [index for index in [portaudio.default.device[0]] if index in inputs]
-    elif isinstance(wanted, int):
-        matching = [wanted] if wanted in inputs else []
+    Nobody but the driver knows how it makes one channel out of several; where channels are chosen it is asked for all.
+    """
+    if not channels.given:
+        count, own = 1, min(device.channels, _MAX_OWN_CHANNELS)
+    elif device.converts:  # as many as are asked for, whatever the microphone has; a pair is given as it is
+        count = own = min(device.channels, max(2, channels.needed))
     else:
-        matching = [index for index, device in inputs.items() if wanted.lower() in device['name'].lower()]
-    if not matching:
-        there = ', '.join(f"{index} '{device['name']}'" for index, device in inputs.items()) or 'none'
-        sought = f"no microphone matches '{wanted}'" if wanted != '' else 'the system has no default microphone'
-        raise DeviceError(f'{sought}; there are: {there}; set device to an index or a part of a name, or set file')
-    index = matching[0]
-    return index, inputs[index]['name'], _format_of(portaudio, index, inputs[index])
-
-
-def _format_of(portaudio: Any, index: int, device: Any) -> PcmFormat:
+        count = own = min(device.channels, MAX_CHANNELS)
     try:
-        portaudio.check_input_settings(device=index, channels=1, dtype='int16', samplerate=SAMPLE_RATE_HZ)
-        return PcmFormat(SAMPLE_RATE_HZ, 1, SAMPLE_FORMAT)
+        portaudio.check_input_settings(device=device.index, channels=count, dtype='int16', samplerate=SAMPLE_RATE_HZ)
+        return PcmFormat(SAMPLE_RATE_HZ, count, SAMPLE_FORMAT)
     except portaudio.PortAudioError:
-        channels = min(int(device['max_input_channels']), _MAX_OWN_CHANNELS)
-        return PcmFormat(int(device['default_samplerate']), channels, SAMPLE_FORMAT)
+        return PcmFormat(device.default_rate_hz, own, SAMPLE_FORMAT)

@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from audio_interaction_ros.cli import bench, checkpoint, demo, events, levels, listen, record, replay
+from audio_interaction_ros.cli import bench, checkpoint, demo, devices, events, levels, listen, record, replay
 from audio_interaction_ros.cli.errors import CommandError
 
 _DESCRIPTION = """\
@@ -16,6 +16,7 @@ _EPILOG = """\
 examples:
   audio-interaction demo                          a scene through the four nodes, live
   audio-interaction demo --mic                    the same with your microphone
+  audio-interaction devices                       which microphones there are, and what to type for each
   audio-interaction listen kitchen.wav            what would it say to this recording?
   audio-interaction levels                        is the microphone loud enough?
   audio-interaction record --out night            audio topics into a rosbag2 bag
@@ -37,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(metavar='COMMAND', required=True)
-    for command in (demo, listen, levels, record, replay, events, checkpoint, bench):
+    for command in (demo, devices, listen, levels, record, replay, events, checkpoint, bench):
         command.add_parser(commands)
     arguments = parser.parse_args(argv)
     try:

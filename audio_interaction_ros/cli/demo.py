@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from audio_interaction_ros.cli.errors import CommandError
+from audio_interaction_ros.cli.errors import CommandError, reported
 from audio_interaction_ros.options import add_checkpoint_option
 from audio_interaction_ros.resources import shared_path
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from audio_interaction_ros.cli.timeline_view import TimelineView
 
 _START_TIMEOUT_S = 120.0
+_SOUND_TIMEOUT_S = 60.0  # from an open microphone to its first decision, on a busy machine
 _STALL_S = 60.0  # without an event: a busy machine stands still for longer than one would think
 _QUIET_S = 1.5
 _LISTENERS = ('chunk_encoder', 'decoder', 'safety_alert')
@@ -43,7 +44,7 @@ Exit code 1: it could not be heard, or with --strict did not pass. Exit code 130
 examples:
   audio-interaction demo
   audio-interaction demo --mic            until Ctrl-C
-  audio-interaction demo --mic "USB PnP"  a microphone by name
+  audio-interaction demo --mic "USB PnP"  a microphone by name (audio-interaction devices lists them)
   audio-interaction demo --scene kitchen.flac
   audio-interaction demo --strict         for a test: the exit code is the score
 """
@@ -163,8 +164,15 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _microphone(name: str) -> _Sound:
-    parameters = {'device': name} if name else {}
-    return _Sound(parameters, f'the microphone {name or "(system default)"}; Ctrl-C ends')
+    """Return the microphone, which is found now: before the minute that the nodes may take to start."""
+    from audio_interaction_ros.audio.devices import DeviceError, find, input_devices, load_portaudio, word_for
+    from audio_interaction_ros.cli.devices import drivers_silenced
+
+    with drivers_silenced(), reported(DeviceError):
+        devices = input_devices(load_portaudio())
+        device = find(name, devices)
+    # Not '': which microphone is the system's default may change until capture starts.
+    return _Sound({'device': word_for(device, devices)}, f'microphone {device}')
 
 
 def _scene(path: Path | None) -> _Sound:
@@ -196,11 +204,19 @@ def _start(nodes: NodeProcesses, observer: Observer, view: TimelineView, sound: 
         nodes.start(name, {} if name == 'safety_alert' else {'checkpoint': checkpoint})
     for name in _LISTENERS:
         _wait_active(nodes, observer, name)
-    view.note(f'ready after {time.monotonic() - started:.1f} s, listening to {sound.title}')
+    if sound.chunks is None:
+        view.note(f'the model is loaded after {time.monotonic() - started:.1f} s; opening {sound.title} …')
+        observer.hold()
+    else:
+        view.note(f'ready after {time.monotonic() - started:.1f} s, listening to {sound.title}')
     if (subscriber := shared_path('examples/subscriber.py')) is not None:
         view.note(f'listen along: {_listen_along(subscriber)}')
     nodes.start('audio_capture', sound.parameters)
     _wait_active(nodes, observer, 'audio_capture')
+    if sound.chunks is None:
+        how = observer.wait_sound(_SOUND_TIMEOUT_S, nodes.check)
+        view.note(f'ready after {time.monotonic() - started:.1f} s, listening to {sound.title}, {how}; Ctrl-C ends')
+        observer.release()
 
 
 def _listen_along(subscriber: Path) -> str:

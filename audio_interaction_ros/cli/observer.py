@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import rclpy
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from lifecycle_msgs.msg import State
 from lifecycle_msgs.srv import GetState
 from rclpy.executors import SingleThreadedExecutor
@@ -22,6 +23,7 @@ from audio_interaction_ros.safety.policy import AlertState, HeardBy
 
 _STATES = {SafetyAlert.RAISED: 'raised', SafetyAlert.UPDATED: 'updated', SafetyAlert.CLEARED: 'cleared'}
 _SEVERITIES = {SafetyAlert.INFO: 'info', SafetyAlert.WARNING: 'warning', SafetyAlert.DANGER: 'danger'}
+_CAPTURE = 'audio_capture'
 _QOS = QoSProfile(depth=1000)
 
 
@@ -37,12 +39,16 @@ class Observer:
         self._open_responses: set[str] = set()
         self._responses: dict[str, HeardResponse] = {}
         self._start_s: float | None = None
+        self._held: list[Callable[[], None]] | None = None
+        self._capture: dict[str, str] = {}
+        self._capture_trouble = ''
         self._node = rclpy.create_node('demo')
         self._executor = SingleThreadedExecutor()
         self._executor.add_node(self._node)
         self._node.create_subscription(Decision, 'ai/decision', self._on_decision, _QOS)
         self._node.create_subscription(Response, 'ai/response', self._on_response, _QOS)
         self._node.create_subscription(SafetyAlert, 'ai/safety_alert', self._on_alert, _QOS)
+        self._node.create_subscription(DiagnosticArray, '/diagnostics', self._on_diagnostics, _QOS)
 
     def close(self) -> None:
         """Destroy the node."""
@@ -91,6 +97,52 @@ class Observer:
             self._node.destroy_client(client)
         raise CommandError(f'{name} is {state} after {timeout_s:.0f} s, active expected')
 
+    def hold(self) -> None:
+        """Show nothing until `release`, which shows what came meanwhile."""
+        self._held = []
+
+    def release(self) -> None:
+        """Show what was held back, and from now on everything as it comes."""
+        held, self._held = self._held or [], None
+        for show in held:
+            show()
+
+    def wait_sound(self, timeout_s: float, check: Callable[[], None]) -> str:
+        """Wait until sound comes from the microphone and is decided on, and return how it was opened.
+
+        `check` is called meanwhile and may raise. Raises CommandError when no sound comes in time.
+        """
+        deadline = time.monotonic() + timeout_s
+        while not (self.decisions and self._capture.get('sound_since')):
+            check()
+            if time.monotonic() > deadline:
+                why = self._capture_trouble or (
+                    'sound came and was not decided on' if self._capture.get('sound_since') else 'the device is silent'
+                )
+                raise CommandError(
+                    f'no sound was heard within {timeout_s:.0f} s: {why}; `audio-interaction devices` lists others'
+                )
+            self.spin(0.1)
+        words = self._capture
+        channels = f'{words["channels_opened"]} channel' + ('s' if words['channels_opened'] != '1' else '')
+        return f'{words["sample_rate"]} Hz, {channels}, latency {words["latency_ms"]} ms'
+
+    def _show(self, show: Callable[[], None]) -> None:
+        if self._held is None:
+            show()
+        else:
+            self._held.append(show)
+
+    def _on_diagnostics(self, message: Any) -> None:
+        for status in message.status:
+            if not status.name.endswith(f'/{_CAPTURE}: status'):
+                continue
+            self._capture = {pair.key: pair.value for pair in status.values}
+            trouble = status.message if status.level == DiagnosticStatus.ERROR else ''
+            if trouble != self._capture_trouble:
+                self._capture_trouble = trouble
+                self._view.note(trouble or f'sound comes again from {self._capture.get("device", "the microphone")}')
+
     def _on_decision(self, message: Any) -> None:
         received_s = time.time()
         decision = HeardDecision(
@@ -107,7 +159,11 @@ class Observer:
         if self._start_s is None:
             self._start_s = scene_start_s(self.decisions)
         t_s = decision.stamp_s + CHUNK_S - self._start_s
-        self._view.decision(t_s, message.level_dbfs, decision.respond, message.probability, decision.chunks_drained)
+        self._show(
+            lambda: self._view.decision(
+                t_s, message.level_dbfs, decision.respond, message.probability, decision.chunks_drained
+            )
+        )
 
     def _on_response(self, message: Any) -> None:
         received_s = time.time()
@@ -119,7 +175,7 @@ class Observer:
             self._responses[message.id] = HeardResponse(_stamp_s(message.header.stamp), received_s, message.text)
         if message.final:
             self._open_responses.discard(message.id)
-        self._view.response(message.text, message.emotion, message.latency_s, message.final)
+        self._show(lambda: self._view.response(message.text, message.emotion, message.latency_s, message.final))
 
     def _on_alert(self, message: Any) -> None:
         received_s = time.time()
@@ -136,11 +192,13 @@ class Observer:
                 AlertState(message.state),
             )
         )
-        self._view.alert(
-            _STATES.get(message.state, '?'),
-            _SEVERITIES.get(message.severity, '?'),
-            message.hazard,
-            message.message,
+        self._show(
+            lambda: self._view.alert(
+                _STATES.get(message.state, '?'),
+                _SEVERITIES.get(message.severity, '?'),
+                message.hazard,
+                message.message,
+            )
         )
 
 

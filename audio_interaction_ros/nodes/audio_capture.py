@@ -6,6 +6,7 @@ It holds the off switch, ai/set_listening, because it is the only one that holds
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Mapping
 from threading import Event
 from typing import Any
@@ -13,9 +14,12 @@ from typing import Any
 from std_msgs.msg import Bool, Header
 from std_srvs.srv import SetBool
 
+from audio_interaction_ros.audio.channels import ChannelChoice
+from audio_interaction_ros.audio.devices import DeviceError
 from audio_interaction_ros.audio.formats import AudioFormatError
-from audio_interaction_ros.audio.sources import Block, DeviceError, DeviceLost, FileSource, Microphone
+from audio_interaction_ros.audio.sources import Block, DeviceLost, FileSource, Microphone
 from audio_interaction_ros.audio.switch import ListeningSwitch, SwitchError
+from audio_interaction_ros.audio.timeline import NS_PER_S
 from audio_interaction_ros.nodes import listening, qos
 from audio_interaction_ros.nodes.lifecycle import ManagedNode, run
 from audio_interaction_ros.nodes.messages import stamp_of
@@ -27,6 +31,7 @@ _POLL_S = 0.05
 _OTHERS_S = 30.0
 _SETTLE_S = 3.0  # a listener finds us later than we find it, by seconds on a loaded machine, and nobody says when
 _SAFETY_ALERT = 'safety_alert'
+_PAIR = 2
 _FIRST_RETRY_S, _MAX_RETRY_S = 0.25, 2.0  # looking for a device again takes some 50 ms
 
 
@@ -42,10 +47,11 @@ class AudioCaptureNode(ManagedNode[AudioCaptureParameters]):
         """Make the topics and the off switch, and find the source of the sound, which stays closed."""
         given = self.parameters
         self._lost, self._reported = '', (0, 0)
+        self._sound_since_ns: int | None = None
+        self._silent_since_s: float | None = None  # of a microphone that was lost
+        self._told_of_cancelling = False
         self._switch = ListeningSwitch(given.listening, given.listening_file)
-        self._source: Microphone | FileSource = (
-            FileSource(given.file, given.block_ms) if given.file else self._microphone()
-        )
+        self._source = self._find_source()
         self._audio = SoundPublisher(self)
         self._frequency = self.diagnostics.frequency_of(SOUND_TOPIC)
         # A file's end, stamped with it, so that a listener knows that no more will come.
@@ -65,14 +71,25 @@ class AudioCaptureNode(ManagedNode[AudioCaptureParameters]):
 
     def hardware_id(self) -> str:
         """Return the microphone's name; 'none' while a file is played."""
-        return self._source.name if isinstance(self._source, Microphone) else 'none'
+        return self._source.device.name if isinstance(self._source, Microphone) else 'none'
 
     def measurements(self) -> Mapping[str, object]:
-        """Return what is listened to, and whether it is."""
-        source = (
-            {'device': self._source.name} if isinstance(self._source, Microphone) else {'file': self.parameters.file}
-        )
-        return {**source, 'listening': self._listens}
+        """Return what is listened to, how it was opened, since when sound comes, and what averaging takes from it."""
+        source, picker = self._source, self._source.picker
+        facts: dict[str, object] = {'file': self.parameters.file}
+        if isinstance(source, Microphone):
+            facts = {
+                'device': source.device.name,
+                'host_api': source.device.host_api,
+                'device_index': source.device.index,
+                'latency_ms': f'{1e3 * source.latency_s:.0f}',
+                'channels_opened': source.opened.channels,
+            }
+        facts |= {'sample_rate': source.pcm.sample_rate_hz, 'channels': source.pcm.channels}
+        if picker.loss_db is not None:
+            facts['average_loss_db'] = f'{picker.loss_db:.1f}'
+        since_ns = self._sound_since_ns
+        return {**facts, 'listening': self._listens, 'sound_since': '' if since_ns is None else _utc(since_ns)}
 
     def problem(self) -> str:
         """Return why the device is lost; empty while it is not."""
@@ -82,7 +99,7 @@ class AudioCaptureNode(ManagedNode[AudioCaptureParameters]):
         """Off is done when this returns: the device is closed, and nothing more is published."""
         try:
             self._switch_on() if request.data else self._switch_off()
-        except (DeviceError, SwitchError, WorkerError) as error:
+        except (DeviceError, AudioFormatError, SwitchError, WorkerError) as error:
             self.get_logger().error(str(error))
             response.success, response.message = False, str(error)
             return response
@@ -109,10 +126,10 @@ class AudioCaptureNode(ManagedNode[AudioCaptureParameters]):
     def _listen(self) -> None:
         """Raises DeviceError."""
         if isinstance(self._source, Microphone):
-            self._source = self._microphone()  # found anew: it may have been unplugged and plugged in meanwhile
-            self._source.open()
-            self._reported = (0, 0)
-        self._audio.describe(self._source.pcm)
+            self._open_again(self._source)
+        else:
+            self._audio.describe(self._source.pcm)
+        self._told_of_cancelling = False
         self._say_listening(True)
         self.work(self._capture_until)
 
@@ -123,48 +140,85 @@ class AudioCaptureNode(ManagedNode[AudioCaptureParameters]):
             if isinstance(self._source, Microphone):
                 self._report_losses(self._source)
                 self._source.close()
-            self._lost = ''
+            self._lost, self._sound_since_ns, self._silent_since_s = '', None, None
             self._say_listening(False)
 
     def _say_listening(self, listens: bool) -> None:
         self._listens = listens
         self._listening.publish(Bool(data=listens))
 
-    def _microphone(self) -> Microphone:
+    def _find_source(self) -> Microphone | FileSource:
         given = self.parameters
-        return Microphone(given.device, given.block_ms, given.queue_max_blocks)
+        channels = ChannelChoice.parse(given.channels)
+        if given.file:
+            return FileSource(given.file, given.block_ms, channels)
+        microphone = Microphone(given.device, given.block_ms, given.queue_max_blocks, channels)
+        if microphone.device.index == _index(given.device):
+            self.get_logger().warning(
+                f'device {given.device} is {microphone.device} now; an index may mean another microphone at the next '
+                f"start: set device to '{microphone.word}'"
+            )
+        return microphone
+
+    def _open_again(self, microphone: Microphone) -> None:
+        """Open the same device, found anew, and say how. Raises DeviceError, AudioFormatError."""
+        self._source = source = microphone.again()
+        source.open()
+        self._reported = (0, 0)
+        self._audio.describe(source.pcm)
+        self.get_logger().info(f'opened microphone {source}')
+        if self.parameters.channels == '' and source.pcm.channels > _PAIR:
+            self.get_logger().warning(
+                f"{source.device} gives {source.pcm.channels} channels, which listeners average; some of an array's "
+                'may be empty, or what the loudspeaker plays: set channels to those to hear, such as 0'
+            )
+        elif self.parameters.channels != '' and source.device.converts:
+            self.get_logger().warning(
+                f'{source.device} is no sound card, so the sound server decides which channel is which; for the '
+                "channels of an array itself set device to the card's own name (`audio-interaction devices`)"
+            )
 
     def _capture_until(self, stop: Event) -> None:
         if isinstance(self._source, FileSource):
             self._play(self._source, stop)
             return
-        retry_s = _FIRST_RETRY_S
         while not stop.is_set():
             try:
                 for block in self._source.blocks(stop):
                     self._lost = ''
+                    if self._sound_since_ns is None:
+                        self._say_that_sound_comes(self._source, block)
                     self._publish(block)
                     self._report_losses(self._source)
-                    retry_s = _FIRST_RETRY_S
             except DeviceLost as error:
-                self._lost = str(error)
+                self._sound_since_ns, self._lost = None, str(error)
+                if self._silent_since_s is None:
+                    self._silent_since_s = time.monotonic()
                 self._report_losses(self._source)
                 self.diagnostics.trouble('device_losses', f'{error} Trying again, at least every {_MAX_RETRY_S:.0f} s.')
-                retry_s = self._reopen(stop, retry_s)
+                self._reopen(self._source, stop)
 
-    def _reopen(self, stop: Event, retry_s: float) -> float:
-        """Try once after `retry_s`; the time to wait before the next try."""
-        assert isinstance(self._source, Microphone)
-        self._source.close()
-        if not stop.wait(retry_s):
+    def _say_that_sound_comes(self, microphone: Microphone, block: Block) -> None:
+        self._sound_since_ns = block.stamp_ns
+        words = f'sound comes from microphone {microphone.device}'
+        if self._silent_since_s is not None:
+            words += f' again, after {time.monotonic() - self._silent_since_s:.1f} s without'
+        self._silent_since_s = None
+        self.get_logger().info(words)
+
+    def _reopen(self, lost: Microphone, stop: Event) -> None:
+        """Look for the same device until it opens, or until `stop`."""
+        lost.close()
+        retry_s = _FIRST_RETRY_S
+        while not stop.wait(retry_s):
             try:
-                self._source = self._microphone()
-                self._source.open()
-                self._reported = (0, 0)
-                self._audio.describe(self._source.pcm)
-            except DeviceError as error:
-                self.get_logger().error(str(error))
-        return min(2 * retry_s, _MAX_RETRY_S)
+                self._open_again(lost)
+                return
+            except (DeviceError, AudioFormatError) as error:
+                if str(error) != self._lost:  # not at every try
+                    self.get_logger().error(str(error))
+                self._lost = str(error)
+            retry_s = min(2 * retry_s, _MAX_RETRY_S)
 
     def _play(self, file: FileSource, stop: Event) -> None:
         waited_s = 0.0
@@ -197,6 +251,15 @@ class AudioCaptureNode(ManagedNode[AudioCaptureParameters]):
         header = Header(stamp=stamp_of(block.stamp_ns), frame_id=self.parameters.frame_id)
         self._audio.publish(header, block.data)
         self._frequency.tick()
+        cancellation = self._source.picker.cancellation
+        if cancellation is not None and not self._told_of_cancelling:
+            self._told_of_cancelling = True
+            self.diagnostics.trouble(
+                'cancelling_channels',
+                f'averaging the channels cancels the sound: {cancellation.each_dbfs:.0f} dBFS in each, '
+                f'{cancellation.average_dbfs:.0f} dBFS averaged; one of them is the opposite of another: set channels '
+                f'to {cancellation.instead}, or mend the cable',
+            )
 
     def _report_losses(self, microphone: Microphone) -> None:
         overflows, dropped = microphone.overflows - self._reported[0], microphone.dropped - self._reported[1]
@@ -205,6 +268,15 @@ class AudioCaptureNode(ManagedNode[AudioCaptureParameters]):
             self.diagnostics.trouble('overflows', 'the sound card lost sound; use a larger block_ms', overflows)
         if dropped:
             self.diagnostics.trouble('dropped_blocks', 'captured sound was dropped; the machine is overloaded', dropped)
+
+
+def _index(device: str | int) -> int | None:
+    """Return the index that a device was asked for by; None for a name."""
+    return int(device) if str(device).strip().isdecimal() else None
+
+
+def _utc(time_ns: int) -> str:
+    return time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime(time_ns // NS_PER_S))
 
 
 def main(args: list[str] | None = None) -> int:

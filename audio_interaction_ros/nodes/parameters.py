@@ -13,6 +13,8 @@ from typing import Any, Literal, get_args, get_origin
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 
+from audio_interaction_ros.audio.channels import ChannelChoice
+
 CHECKPOINT = (
     'Checkpoint directory, or `embedded` for the one that ships with the package; `chunk_encoder` and `decoder` need '
     'the same one.'
@@ -48,10 +50,15 @@ class AudioCaptureParameters(NodeParameters):
 
     device: str | int = Field(
         '',
-        description='Microphone to open: its index, or a part of its name as `python -m sounddevice` lists it; empty '
-        "takes the system's default.",
+        description='Microphone to open: its name as `audio-interaction devices` lists it, or a part of it that no '
+        "other has, or its index; empty takes the system's default. Another one is never taken in its place.",
     )
     file: str = Field('', description='A WAV or FLAC file to play once, in real time, in place of the microphone.')
+    channels: str | int = Field(
+        '',
+        description='Channels to publish of a microphone with several: `0` is the first, `0,1` the first two, `mix` '
+        'the average of all; empty asks the driver for one channel, or takes all where it cannot give one.',
+    )
     block_ms: int = Field(
         40,
         ge=20,
@@ -79,6 +86,11 @@ class AudioCaptureParameters(NodeParameters):
         description='File that remembers the off switch over crashes and restarts; once written it outweighs '
         '`listening`. Empty remembers nothing.',
     )
+
+    @model_validator(mode='after')
+    def _channels_are_numbers_or_mix(self) -> AudioCaptureParameters:
+        ChannelChoice.parse(self.channels)
+        return self
 
 
 class ListenerParameters(NodeParameters):

@@ -52,6 +52,39 @@ def plug_in(environment: dict[str, str]) -> None:
     _pactl(environment, 'load-module', *_NULL_SINK)
 
 
-def _pactl(environment: dict[str, str], *arguments: str) -> None:
+class Microphones:
+    """Microphones by name, each the monitor of a null sink of that name: plugged in, they are devices of ALSA too."""
+
+    def __init__(self, environment: dict[str, str], *names: str, channels: int = 1) -> None:
+        self._environment, self._channels = environment, channels
+        self._settings = Path(environment['HOME']) / '.asoundrc'
+        self._modules: dict[str, str] = {}
+        for name in names:
+            self.plug_in(name)
+
+    def plug_in(self, name: str) -> None:
+        """It is listed last."""
+        module = ('module-null-sink', f'sink_name={name}', 'rate=16000', f'channels={self._channels}', 'norewinds=1')
+        self._modules[name] = _pactl(self._environment, 'load-module', *module).strip()
+        self._write()
+
+    def unplug(self, name: str) -> None:
+        _pactl(self._environment, 'unload-module', self._modules.pop(name))
+        self._write()
+
+    def suspend(self, name: str, on: bool) -> None:
+        """It is there, opens, and delivers nothing."""
+        _pactl(self._environment, 'suspend-source', f'{name}.monitor', str(int(on)))
+
+    def _write(self) -> None:
+        devices = [f'pcm.{name} {{ type pulse device "{name}.monitor" }}' for name in self._modules]
+        general = ['pcm.!default pulse', 'ctl.!default pulse', 'pcm.pulse { type pulse }']
+        self._settings.write_text('\n'.join([*devices, *general, '']))
+
+
+def _pactl(environment: dict[str, str], *arguments: str) -> str:
     command = ['pactl', *arguments]
-    subprocess.run(command, env={**os.environ, **environment}, stdout=subprocess.DEVNULL, check=True, timeout=10)
+    done = subprocess.run(
+        command, env={**os.environ, **environment}, stdout=subprocess.PIPE, text=True, check=True, timeout=10
+    )
+    return done.stdout
