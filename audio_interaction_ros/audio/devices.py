@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 _ALSA_CARD = re.compile(r'\(hw:(\d+),(\d+)\)$')  # as PortAudio ends the name of a sound card's device
+_SYSTEMS_CHOICE = ('default', 'sysdefault', 'pulse', 'pipewire')  # of ALSA's devices
 _CONVERTER_CHANNELS = 32  # so many, or more, are offered by what converts: pulse, default, null …
 
 
@@ -44,8 +45,17 @@ class InputDevice:
     @property
     def converts(self) -> bool:
         """Return whether it is no sound card but what converts for one, so that its channels are as many as asked."""
-        virtual = self.host_api == 'ALSA' and not _ALSA_CARD.search(self.name)
-        return virtual and self.channels >= _CONVERTER_CHANNELS
+        return self.may_be_served and self.channels >= _CONVERTER_CHANNELS
+
+    @property
+    def is_systems_choice(self) -> bool:
+        """Return whether it is whichever microphone the sound server, or the system, takes at the time."""
+        return self.host_api == 'ALSA' and self.name in _SYSTEMS_CHOICE
+
+    @property
+    def may_be_served(self) -> bool:
+        """Return whether a sound server may stand behind it, and so move it to another microphone."""
+        return self.host_api == 'ALSA' and not _ALSA_CARD.search(self.name)
 
     def is_like(self, other: InputDevice) -> bool:
         """Return whether this may be the other one, listed again: a card's number and the index do not count."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ from audio_interaction_ros.audio.devices import (
     word_for,
 )
 from audio_interaction_ros.audio.formats import MAX_CHANNELS, AudioFormatError, PcmFormat, encode_s16le
+from audio_interaction_ros.audio.sound_server import ServerSource, ServerStream
 from audio_interaction_ros.audio.timeline import NS_PER_S, CaptureClock
 
 SAMPLE_FORMAT = 'S16LE'
@@ -106,8 +108,11 @@ class Microphone:
         queue_max_blocks: int,
         channels: ChannelChoice = _ALL,
         known: KnownDevice | None = None,
+        bound_to: ServerSource | None = None,
     ) -> None:
         """Find the device by its name or index, or the `known` one again, and open nothing yet.
+
+        `bound_to` is what stood behind it at the sound server before.
 
         Raises DeviceError, which lists the devices there are, and AudioFormatError where the device lacks a channel.
         """
@@ -116,6 +121,8 @@ class Microphone:
         self._queue: BoundedQueue[_Captured] = BoundedQueue(queue_max_blocks)
         self._lost_before = False
         self._stream: Any = None
+        self._server: ServerStream | None = None
+        self._bound_to = bound_to
         self.overflows = 0
         devices = input_devices(self._portaudio)
         if known is None:
@@ -135,13 +142,21 @@ class Microphone:
 
         Raises DeviceError where it is not there; no other is taken in its place.
         """
-        return Microphone(*self._given, known=self._known)
+        return Microphone(*self._given, known=self._known, bound_to=self._bound_to)
 
     def __str__(self) -> str:
         """Return the device and how it is opened, for the log."""
         channels = f'{self.opened.channels} channel' + ('s' if self.opened.channels > 1 else '')
         latency = f', latency {1e3 * self.latency_s:.0f} ms' if self.latency_s else ''
-        return f'{self.device}, device {self.device.index}, {self.opened.sample_rate_hz} Hz, {channels}{latency}'
+        source = f", '{self.server_source.name}' of the sound server" if self.server_source else ''
+        return (
+            f'{self.device}, device {self.device.index}, {self.opened.sample_rate_hz} Hz, {channels}{latency}{source}'
+        )
+
+    @property
+    def server_source(self) -> ServerSource | None:
+        """Return what the open device is at the sound server now; None where there is none, or it does not tell."""
+        return self._server.source if self._server else None
 
     @property
     def dropped(self) -> int:
@@ -149,7 +164,7 @@ class Microphone:
         return self._queue.dropped
 
     def open(self) -> None:
-        """Start to capture; raise DeviceError where that fails."""
+        """Start to capture; raise DeviceError where that fails, or the sound server gives another microphone."""
         try:
             self._stream = self._portaudio.RawInputStream(
                 device=self.device.index,
@@ -166,9 +181,16 @@ class Microphone:
             raise DeviceError(
                 f'microphone {self.device} cannot be opened ({error}); is another program using it?'
             ) from error
+        if self.device.may_be_served:
+            with contextlib.suppress(OSError):  # nobody to ask
+                self._server = ServerStream()
+        self._check_source()
 
     def close(self) -> None:
         """Stop for good: release the device, and forget what was captured but not taken."""
+        if self._server is not None:
+            self._server.close()
+            self._server = None
         if self._stream is not None:
             self._stream.close(ignore_errors=True)
             self._stream = None
@@ -177,18 +199,43 @@ class Microphone:
     def blocks(self, stop: Event) -> Iterator[Block]:
         """Yield blocks until `stop`.
 
-        Raises DeviceLost when the device delivers nothing for a second, or for four at first.
+        Raises DeviceLost when the device delivers nothing for a second, or for four at first, or when the sound server
+        has put another microphone in its place.
         """
         clock = CaptureClock(self.opened.sample_rate_hz)
         dead_s = time.monotonic() + _FIRST_AFTER_S
         while not stop.is_set():
             captured = self._queue.get(_POLL_S)
             if captured is not None:
+                if self._server is not None and self._server.moved():
+                    self._check_moved()
                 stamp_ns = clock.stamp_ns(captured.captured_ns, captured.frames, captured.lost_before)
                 yield Block(self.picker.pick(captured.data), stamp_ns)
                 dead_s = time.monotonic() + _DEAD_AFTER_S
             elif time.monotonic() > dead_s:
                 raise DeviceLost(f'microphone {self.device} delivers no sound; is it still plugged in?')
+
+    def _check_source(self) -> None:
+        """Raises DeviceError."""
+        source = self.server_source
+        if self.device.is_systems_choice or source is None:
+            return
+        if self._bound_to is not None and source.name != self._bound_to.name:
+            self.close()
+            raise DeviceError(
+                f"the sound server gives '{source.name}' for microphone {self.device}, which was "
+                f"'{self._bound_to.name}'; plug that in, and it is used again. No other is taken in its place"
+            )
+        self._bound_to = source
+
+    def _check_moved(self) -> None:
+        """Raises DeviceLost."""
+        source = self.server_source
+        if source is not None and not self.device.is_systems_choice:
+            raise DeviceLost(
+                f"microphone {self.device} is gone, and the sound server gives '{source.name}' in its place, which is "
+                'not used; is it still plugged in?'
+            )
 
     def _on_block(self, data: Any, frames: int, times: Any, status: Any) -> None:
         # On PortAudio's own thread: copy, stamp, queue; nothing that waits.

@@ -17,6 +17,7 @@ from std_srvs.srv import SetBool
 from audio_interaction_ros.audio.channels import ChannelChoice
 from audio_interaction_ros.audio.devices import DeviceError
 from audio_interaction_ros.audio.formats import AudioFormatError
+from audio_interaction_ros.audio.sound_server import ServerSource
 from audio_interaction_ros.audio.sources import Block, DeviceLost, FileSource, Microphone
 from audio_interaction_ros.audio.switch import ListeningSwitch, SwitchError
 from audio_interaction_ros.audio.timeline import NS_PER_S
@@ -49,6 +50,7 @@ class AudioCaptureNode(ManagedNode[AudioCaptureParameters]):
         self._lost, self._reported = '', (0, 0)
         self._sound_since_ns: int | None = None
         self._silent_since_s: float | None = None  # of a microphone that was lost
+        self._server_source: ServerSource | None = None
         self._told_of_cancelling = False
         self._switch = ListeningSwitch(given.listening, given.listening_file)
         self._source = self._find_source()
@@ -82,6 +84,7 @@ class AudioCaptureNode(ManagedNode[AudioCaptureParameters]):
                 'device': source.device.name,
                 'host_api': source.device.host_api,
                 'device_index': source.device.index,
+                'server_source': server.name if (server := source.server_source) else '',
                 'latency_ms': f'{1e3 * source.latency_s:.0f}',
                 'channels_opened': source.opened.channels,
             }
@@ -166,6 +169,7 @@ class AudioCaptureNode(ManagedNode[AudioCaptureParameters]):
         source.open()
         self._reported = (0, 0)
         self._audio.describe(source.pcm)
+        self._server_source = source.server_source
         self.get_logger().info(f'opened microphone {source}')
         if self.parameters.channels == '' and source.pcm.channels > _PAIR:
             self.get_logger().warning(
@@ -188,6 +192,8 @@ class AudioCaptureNode(ManagedNode[AudioCaptureParameters]):
                     self._lost = ''
                     if self._sound_since_ns is None:
                         self._say_that_sound_comes(self._source, block)
+                    if self._source.server_source != self._server_source:
+                        self._say_that_it_moved(self._source)
                     self._publish(block)
                     self._report_losses(self._source)
             except DeviceLost as error:
@@ -205,6 +211,16 @@ class AudioCaptureNode(ManagedNode[AudioCaptureParameters]):
             words += f' again, after {time.monotonic() - self._silent_since_s:.1f} s without'
         self._silent_since_s = None
         self.get_logger().info(words)
+
+    def _say_that_it_moved(self, microphone: Microphone) -> None:
+        """Only where which microphone it is was left to the system."""
+        before, now = self._server_source, microphone.server_source
+        self._server_source = now
+        if before is not None and now is not None:
+            self.get_logger().warning(
+                f"the sound server has moved {microphone.device} from '{before.name}' to '{now.name}'; to hear one "
+                'microphone and no other set device to its own name (`audio-interaction devices`)'
+            )
 
     def _reopen(self, lost: Microphone, stop: Event) -> None:
         """Look for the same device until it opens, or until `stop`."""

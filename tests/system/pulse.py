@@ -74,7 +74,11 @@ class Microphones:
 
     def suspend(self, name: str, on: bool) -> None:
         """It is there, opens, and delivers nothing."""
-        _pactl(self._environment, 'suspend-source', f'{name}.monitor', str(int(on)))
+        _pactl(self._environment, 'suspend-sink', name, str(int(on)))
+
+    def make_default(self, name: str) -> None:
+        """The server takes it for who names none, and moves to it what was unplugged."""
+        _pactl(self._environment, 'set-default-source', f'{name}.monitor')
 
     def _write(self) -> None:
         devices = [f'pcm.{name} {{ type pulse device "{name}.monitor" }}' for name in self._modules]

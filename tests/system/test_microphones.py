@@ -67,6 +67,7 @@ def devices_of(environment):
 
 def test_a_microphone_of_an_index_comes_back_after_unplugging_and_no_other_is_heard(tmp_path, null_sink):
     microphones = Microphones(null_sink, 'usb_front', 'usb_back')
+    microphones.make_default('usb_back')
     index = devices_of(null_sink)['usb_front']['index']
     with Ros(tmp_path, null_sink) as ros, playing(tmp_path, null_sink, 'usb_back', tone(2_000)):
         process = ros.start_active('audio_capture', device=index)
@@ -78,10 +79,11 @@ def test_a_microphone_of_an_index_comes_back_after_unplugging_and_no_other_is_he
         ros.until(lambda: status_of(told)[1].get('sound_since'), process)
         values = status_of(told)[1]
         assert (values['device'], values['host_api'], values['device_index']) == ('usb_front', 'ALSA', str(index))
+        assert values['server_source'] == 'usb_front.monitor'
         assert (values['sample_rate'], values['channels'], values['channels_opened']) == ('16000', '1', '1')
         assert 0 < float(values['latency_ms']) < 1_000
 
-        microphones.unplug('usb_front')  # the other one has its index now
+        microphones.unplug('usb_front')  # the server moves the stream to the other one, which has its index now too
         assert devices_of(null_sink)['usb_back']['index'] == index
         ros.until(lambda: 'is not there; plug it in' in status_of(told)[0].message, process)
         assert status_of(told)[0].level == DiagnosticStatus.ERROR
@@ -100,6 +102,21 @@ def test_a_microphone_of_an_index_comes_back_after_unplugging_and_no_other_is_he
         assert process.end() == 0
         assert process.log.count('is not there') == 1  # and not at every try
         assert 'Traceback' not in process.log
+
+
+def test_the_systems_default_follows_the_sound_server_and_says_so(tmp_path, null_sink):
+    microphones = Microphones(null_sink, 'usb_front', 'usb_back')
+    microphones.make_default('usb_front')
+    with Ros(tmp_path, null_sink) as ros, playing(tmp_path, null_sink, 'usb_back', tone(2_000)):
+        process = ros.start_active('audio_capture')
+        heard = ros.hear('audio_stamped', AudioDataStamped, qos.AUDIO)
+        ros.until(lambda: len(heard) > 10, process)
+        assert "opened microphone 'default' (ALSA)" in process.log
+        assert "'usb_front.monitor' of the sound server" in process.log
+        microphones.make_default('usb_back')
+        ros.until(lambda: 2_000 in map(frequency_of, heard), process)
+        assert "moved 'default' (ALSA) from 'usb_front.monitor' to 'usb_back.monitor'" in process.log
+        assert process.end() == 0
 
 
 def test_a_part_of_two_names_is_refused_with_both_and_a_whole_name_is_taken(tmp_path, null_sink):
