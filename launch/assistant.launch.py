@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import tempfile
+from pathlib import Path
 
 from launch.actions import DeclareLaunchArgument, OpaqueFunction
 from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
 from launch_ros.actions import Node
 from launch_ros.substitutions import FindPackageShare
 
+from audio_interaction_ros.nodes.parameters import parameter_file
 from audio_interaction_ros.nodes.standby import LOCK
 from launch import LaunchContext, LaunchDescription
 
@@ -35,7 +37,7 @@ ARGUMENTS = {
     'use_standby': ('false', 'A second process for every node, loaded and waiting, takes over when the first ends.'),
     'log_level': ('info', 'debug, info, warn, error or fatal.'),
     'checkpoint': ('', 'Checkpoint directory or name.'),
-    'mic': ('', 'Microphone: index or part of a name.'),
+    'mic': ('', 'Microphone: its name, a part of it or its index (audio-interaction devices).'),
     'file': ('', 'A WAV or FLAC file to play in place of the microphone.'),
     'listening': ('', 'true or false: listen from the start, or only when ai/set_listening says so.'),
     'event_log': ('', 'An SQLite file that keeps what was said and why; empty keeps nothing.'),
@@ -70,9 +72,12 @@ def _nodes(context: LaunchContext) -> list[Node]:
             for name in nodes:
                 given_parameters[name][parameter] = value
     secured = ['--enclave', given['enclave']] if given['enclave'] else []
+    settings: dict[str, object] = {**given_parameters}
     if flags['composed']:
-        # The nodes of one process pass over what only the others know.
-        given_parameters = {'assistant': {k: v for values in given_parameters.values() for k, v in values.items()}}
+        # In a file, by node: to a process launch gives each value for all of its nodes, and several have a `device`.
+        file = Path(tempfile.mkdtemp(prefix=f'{PACKAGE}-')) / 'parameters.yaml'
+        file.write_text(parameter_file(given_parameters))
+        settings = {'assistant': str(file)}
     # Who holds a node's lock is the node; a directory for each launch, so that two of them do not compete.
     locks = tempfile.mkdtemp(prefix=f'{PACKAGE}-') if flags['use_standby'] else ''
     return [
@@ -89,7 +94,7 @@ def _nodes(context: LaunchContext) -> list[Node]:
             additional_env={LOCK: f'{locks}/{executable}.lock'} if locks else {},
             output='screen',
         )
-        for executable, values in given_parameters.items()
+        for executable, values in settings.items()
         for standby in ((False, True) if locks else (False,))
     ]
 

@@ -27,8 +27,8 @@ plugged in or out, so a name is better.
 A microphone with several channels, an array, can be heard by some of them: set the parameter channels of
 audio_capture to 0, or 0,1, or mix.
 
-With --json it prints one object a line: {"index", "name", "host_api", "channels", "default", "word",
-"opened": {"sample_rate", "channels"}, "usable", "why_not"}.
+With --json it prints one object a line: {"index", "name", "host_api", "channels", "default",
+"systems_choice", "word", "opened": {"sample_rate", "channels"}, "usable", "why_not"}.
 
 examples:
   audio-interaction devices
@@ -89,6 +89,7 @@ def describe(portaudio: Any, device: InputDevice, devices: list[InputDevice]) ->
         'host_api': device.host_api,
         'channels': None if device.converts else device.channels,
         'default': device.default,
+        'systems_choice': device.is_systems_choice,
         'word': word_for(device, devices),
         'opened': {'sample_rate': opened.sample_rate_hz, 'channels': opened.channels},
         'usable': not why_not,
@@ -130,6 +131,8 @@ def _lines(row: dict[str, Any]) -> list[str]:
         'mono' if opened['channels'] == 1 else f'{opened["channels"]} channels'
     )
     state = f'opens at {how_opened}' if row['usable'] else f'cannot be opened now ({row["why_not"]}): is it in use?'
+    if row['systems_choice']:
+        state += ", whichever microphone is the sound server's choice"
     mark = '*' if row['default'] else ' '
     return [
         f'{mark}{row["index"]:3}  {row["name"]}  ({row["host_api"]})  {channels}{state}',

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal, get_args, get_origin
@@ -372,6 +373,12 @@ def _range_of(field: FieldInfo) -> str:
         if getattr(constraint, bound, None) is not None
     ]
     return ' '.join(parts)
+
+
+def parameter_file(values: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return a ROS parameter file (YAML) with these values for each node, in whatever namespace it is."""
+    # JSON is YAML too, and leaves no doubt about what is text.
+    return json.dumps({f'/**/{name}': {'ros__parameters': dict(given)} for name, given in values.items()}, indent=2)
 
 
 def markdown_table(cls: type[NodeParameters]) -> str:

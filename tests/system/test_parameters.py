@@ -50,6 +50,8 @@ def test_the_reference_shows_the_generated_tables():
         (AudioCaptureParameters, {'block_ms': '40'}, 'a whole number'),
         (AudioCaptureParameters, {'block_ms': True}, 'a whole number'),
         (AudioCaptureParameters, {'device': 1.5}, 'text or a whole number expected'),
+        (AudioCaptureParameters, {'channels': 'left'}, "channels is 'left'; give the number of a channel"),
+        (AudioCaptureParameters, {'channels': -1}, "channels is '-1'; give the number of a channel"),
         (AudioCaptureParameters, {'autostart': 'yes'}, 'true or false expected'),
         (DecoderParameters, {'response_threshold': 1.0}, 'a number from 0 below 1 expected'),
         (DecoderParameters, {'response_threshold': float('nan')}, 'response_threshold'),
