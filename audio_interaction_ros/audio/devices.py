@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -114,7 +115,7 @@ def load_portaudio() -> Any:
         import sounddevice
     except (ImportError, OSError) as error:
         raise DeviceError(
-            f'microphones need PortAudio ({error}); install it (apt install libportaudio2), or set file'
+            f'microphones need PortAudio ({error}); install it (apt install libportaudio2), or play a file'
         ) from error
     # PortAudio lists devices once, at its start; one that was plugged in since then is found this way.
     sounddevice._terminate()
@@ -155,14 +156,12 @@ def find(wanted: str | int, devices: Sequence[InputDevice]) -> InputDevice:
         return matching[0]
     if matching:
         raise DeviceError(
-            f"{len(matching)} microphones match '{wanted}': {listed(matching)}; set device to one of "
+            f"{len(matching)} microphones match '{wanted}': {listed(matching)}; give one of "
             f'{", ".join(repr(word_for(device, devices)) for device in matching)}'
         )
     sought = f"no microphone matches '{wanted}'" if wanted != '' else 'the system has no default microphone'
-    raise DeviceError(
-        f'{sought}; there are: {listed(devices)}; set device to one of these names, to a part of it that no other has, '
-        'or to an index, or set file'
-    )
+    cure = 'give one of these names, or a part of it that no other has, or an index' if devices else why_none()
+    raise DeviceError(f'{sought}; there are: {listed(devices)}; {cure}')
 
 
 def word_for(device: InputDevice, devices: Sequence[InputDevice]) -> str:
@@ -176,6 +175,22 @@ def word_for(device: InputDevice, devices: Sequence[InputDevice]) -> str:
 def listed(devices: Iterable[InputDevice]) -> str:
     """Return the devices in one line, with their indices; 'none' where there are none."""
     return ', '.join(f'{device.index} {device}' for device in devices) or 'none'
+
+
+def why_none(folder: Path = Path('/dev/snd')) -> str:
+    """Return, where PortAudio lists no microphone, what is likely to be the cause and what to do about it."""
+    cards = sorted(folder.glob('pcm*c'))  # c: they capture
+    if any(not os.access(card, os.R_OK | os.W_OK) for card in cards):
+        return (
+            f"a sound card is there, '{cards[0]}', but your user may not open it: add it to the group audio "
+            '(sudo usermod -aG audio $USER), and log in anew'
+        )
+    if cards:
+        return 'a sound card is there, but does not open: is another program using it (fuser -v /dev/snd/*)?'
+    return (
+        'the system knows no sound card that records: plug one in (a container needs --device /dev/snd), or start the '
+        "sound server and install its plugin for ALSA (libasound2-plugins, or PipeWire's pipewire-alsa)"
+    )
 
 
 def hardware_of(name: str, sysfs: Path = Path('/sys')) -> tuple[str, str]:

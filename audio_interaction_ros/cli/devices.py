@@ -9,7 +9,6 @@ import os
 import shlex
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from audio_interaction_ros.cli.errors import CommandError, reported
@@ -51,14 +50,14 @@ def add_parser(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the microphones; return 0. Raises CommandError where there is none, with what may be the cause."""
-    from audio_interaction_ros.audio.devices import DeviceError, input_devices, load_portaudio
+    from audio_interaction_ros.audio.devices import DeviceError, input_devices, load_portaudio, why_none
 
     with drivers_silenced(), reported(DeviceError):
         portaudio = load_portaudio()
         devices = input_devices(portaudio)
         rows = [describe(portaudio, device, devices) for device in devices]
     if not rows:
-        raise CommandError(f'no microphone was found; {_cause()}')
+        raise CommandError(f'no microphone was found; {why_none()}')
     if arguments.json:
         for row in rows:
             print(json.dumps(row, ensure_ascii=False))
@@ -138,15 +137,3 @@ def _lines(row: dict[str, Any]) -> list[str]:
         f'{mark}{row["index"]:3}  {row["name"]}  ({row["host_api"]})  {channels}{state}',
         f'      type: {shlex.quote(row["word"])}',
     ]
-
-
-def _cause() -> str:
-    cards = sorted(Path('/dev/snd').glob('pcm*c'))  # c: they capture
-    if cards and not os.access(cards[0], os.R_OK | os.W_OK):
-        return f"'{cards[0]}' may not be opened by you: add your user to the group audio (usermod -aG audio) and log in"
-    if cards:
-        return 'a sound card is there, but does not open: is another program using it (fuser -v /dev/snd/*)?'
-    return (
-        'no sound card that records is known to the system: plug one in (a container needs --device /dev/snd), '
-        'or start the sound server and install its ALSA plugin (libasound2-plugins, pipewire-alsa)'
-    )

@@ -8,7 +8,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from audio_interaction_ros.audio.devices import DeviceError, InputDevice, KnownDevice, find, hardware_of, word_for
+from audio_interaction_ros.audio.devices import (
+    DeviceError,
+    InputDevice,
+    KnownDevice,
+    find,
+    hardware_of,
+    why_none,
+    word_for,
+)
 
 
 def devices(*names, host_api='ALSA', channels=2):
@@ -38,8 +46,7 @@ def test_several_matches_are_an_error_that_lists_them_with_the_words_for_each():
     with pytest.raises(DeviceError) as refused:
         find('usb', devices('pulse', 'usb_front', 'usb_back'))
     assert str(refused.value) == (
-        "2 microphones match 'usb': 1 'usb_front' (ALSA), 2 'usb_back' (ALSA); "
-        "set device to one of 'usb_front', 'usb_back'"
+        "2 microphones match 'usb': 1 'usb_front' (ALSA), 2 'usb_back' (ALSA); give one of 'usb_front', 'usb_back'"
     )
 
 
@@ -52,7 +59,7 @@ def test_one_name_in_two_host_apis_is_told_apart_by_the_host_api():
 
 @pytest.mark.parametrize('wanted', ['no such', 9, '9', -1, ''])
 def test_what_matches_nothing_is_an_error_that_lists_what_there_is(wanted):
-    with pytest.raises(DeviceError, match=r"there are: 0 'pulse' \(ALSA\); set device"):
+    with pytest.raises(DeviceError, match=r"there are: 0 'pulse' \(ALSA\); give one of these"):
         find(wanted, devices('pulse'))
 
 
@@ -138,3 +145,15 @@ def test_a_usb_card_is_known_by_what_the_kernel_says_of_it(tmp_path):
     assert hardware_of('ReSpeaker 4 Mic Array: USB Audio (hw:1,0)', tmp_path) == ('2886:0018:AB12', '1-2')
     assert hardware_of('HDA: Analog (hw:0,0)', tmp_path) == ('', '')
     assert hardware_of('pulse', tmp_path) == ('', '')
+
+
+def test_without_any_microphone_the_likely_cause_is_said(tmp_path):
+    assert 'plug one in' in why_none(tmp_path)
+    (tmp_path / 'pcmC0D0p').touch()  # only plays
+    assert 'plug one in' in why_none(tmp_path)
+    (tmp_path / 'pcmC0D0c').symlink_to(tmp_path / 'not there')  # that nobody may open, root neither
+    assert 'group audio' in why_none(tmp_path)
+    (tmp_path / 'not there').touch()
+    assert 'is another program using it' in why_none(tmp_path)
+    with pytest.raises(DeviceError, match=r"no microphone matches 'usb'; there are: none; .*sound card"):
+        find('usb', [])

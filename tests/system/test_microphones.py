@@ -125,7 +125,7 @@ def test_a_part_of_two_names_is_refused_with_both_and_a_whole_name_is_taken(tmp_
         process = ros.start('audio_capture', device='usb')
         assert process.wait() == 1
         assert "2 microphones match 'usb'" in process.log
-        assert "set device to one of 'usb_front', 'usb_back'" in process.log
+        assert "give one of 'usb_front', 'usb_back'" in process.log
         process = ros.start_active('audio_capture', device='mike')
         assert "opened microphone 'mike' (ALSA)" in process.log
         assert process.end() == 0
