@@ -66,8 +66,7 @@ class InputDevice:
 
     @property
     def _lasting_name(self) -> str:
-        # The number of the card is given anew when it is plugged in; that of the device on the card stays.
-        return _ALSA_CARD.sub(r'(hw:*,\2)', self.name)
+        return _without_card(self.name)
 
 
 @dataclass(frozen=True)
@@ -90,9 +89,11 @@ class KnownDevice:
         if self.alike == len(alike) == 1:
             return alike[0]
         if not alike:
+            start = ', or start the sound server' if self.device.may_be_served else ''
             raise DeviceError(
-                f'microphone {self.device} is not there; plug it in, and it is used again. No other is taken in its '
-                f'place; there are: {listed(devices)}; to use one of these, set device and configure anew'
+                f'microphone {self.device} is not there; plug it in{start}, and it is used again. No other is taken in '
+                f'its place; there are: {listed(devices)}'
+                + ('; to use one of these, set device and configure anew' if devices else '')
             )
         same_socket = [other for other in alike if other.socket == self.device.socket != '']
         if len(same_socket) == 1:
@@ -165,9 +166,9 @@ def find(wanted: str | int, devices: Sequence[InputDevice]) -> InputDevice:
 
 
 def word_for(device: InputDevice, devices: Sequence[InputDevice]) -> str:
-    """Return the shortest text that `find` takes for this device and no other: its name if that will do."""
-    for word in (device.name, device.full_name):
-        if word.strip() == word and not word.isdigit() and _named(word, devices) == [device]:
+    """Return a text that `find` takes for this device and no other: its name, or a part that lasts, if that will do."""
+    for word in (_ALSA_CARD.sub('', device.name).strip(), device.name, device.full_name):
+        if word and word.strip() == word and not word.isdigit() and _named(word, devices) == [device]:
             return word
     return str(device.index)
 
@@ -209,17 +210,26 @@ def hardware_of(name: str, sysfs: Path = Path('/sys')) -> tuple[str, str]:
 
 
 def _named(text: str, devices: Sequence[InputDevice]) -> list[InputDevice]:
-    """Return what matches best: an index, then a whole name, then one in other letters, then parts of one."""
+    """Return what matches best: an index, then a whole name, one but for its card's number or case, and parts."""
     if text.isdecimal():
         return [device for device in devices if device.index == int(text)]
     if whole := [device for device in devices if text == device.full_name]:
         return whole
     if whole := [device for device in devices if text == device.name]:
         return whole
+    if _ALSA_CARD.search(text) and (
+        moved := [device for device in devices if _without_card(text) == device._lasting_name]
+    ):
+        return moved
     lower = text.lower()
     if whole := [device for device in devices if lower in (device.name.lower(), device.full_name.lower())]:
         return whole
     return [device for device in devices if lower in device.full_name.lower()]
+
+
+def _without_card(name: str) -> str:
+    # The number of the card is given anew when it is plugged in; that of the device on the card stays.
+    return _ALSA_CARD.sub(r'(hw:*,\2)', name)
 
 
 def _text(file: Path) -> str:

@@ -63,7 +63,21 @@ def test_what_matches_nothing_is_an_error_that_lists_what_there_is(wanted):
         find(wanted, devices('pulse'))
 
 
-NAMES = st.sampled_from(['usb', 'USB', 'usb 1', '1', ' usb', 'usb, ALSA', 'default', 'sysdefault', 'x: y (hw:1,0)'])
+def test_the_name_of_a_sound_card_holds_when_its_number_changes():
+    there = devices('HDA: Analog (hw:0,0)', 'USB PnP: Audio (hw:2,0)')
+    assert find('USB PnP: Audio (hw:1,0)', there).index == 1
+    assert word_for(there[1], there) == 'USB PnP: Audio'
+    with pytest.raises(DeviceError, match='no microphone matches'):
+        find('USB PnP: Audio (hw:1,1)', there)
+    two = devices('USB: Audio (hw:1,0)', 'USB: Audio (hw:2,0)')
+    assert [word_for(device, two) for device in two] == ['USB: Audio (hw:1,0)', 'USB: Audio (hw:2,0)']
+    with pytest.raises(DeviceError, match='2 microphones match'):
+        find('USB: Audio (hw:5,0)', two)
+
+
+NAMES = st.sampled_from(
+    ['usb', 'USB', 'usb 1', '1', ' usb', 'usb, ALSA', 'default', 'sysdefault', 'x: y (hw:1,0)', 'x: y (hw:2,0)']
+)
 
 
 @settings(deadline=None)
