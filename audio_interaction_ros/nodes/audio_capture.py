@@ -14,7 +14,7 @@ from typing import Any
 from std_msgs.msg import Bool, Header
 from std_srvs.srv import SetBool
 
-from audio_interaction_ros.audio.channels import ChannelChoice
+from audio_interaction_ros.audio.channels import Cancellation, ChannelChoice
 from audio_interaction_ros.audio.devices import DeviceError
 from audio_interaction_ros.audio.formats import AudioFormatError
 from audio_interaction_ros.audio.sound_server import ServerSource
@@ -51,7 +51,7 @@ class AudioCaptureNode(ManagedNode[AudioCaptureParameters]):
         self._sound_since_ns: int | None = None
         self._silent_since_s: float | None = None  # of a microphone that was lost
         self._server_source: ServerSource | None = None
-        self._told_of_cancelling = False
+        self._cancelling = ''
         self._switch = ListeningSwitch(given.listening, given.listening_file)
         self._source = self._find_source()
         self._audio = SoundPublisher(self)
@@ -132,7 +132,6 @@ class AudioCaptureNode(ManagedNode[AudioCaptureParameters]):
             self._open_again(self._source)
         else:
             self._audio.describe(self._source.pcm)
-        self._told_of_cancelling = False
         self._say_listening(True)
         self.work(self._capture_until)
 
@@ -169,7 +168,7 @@ class AudioCaptureNode(ManagedNode[AudioCaptureParameters]):
         source.open()
         self._reported = (0, 0)
         self._audio.describe(source.pcm)
-        self._server_source = source.server_source
+        self._server_source, self._cancelling = source.server_source, ''
         self.get_logger().info(f'opened microphone {source}')
         if self.parameters.channels == '' and source.pcm.channels > _PAIR:
             self.get_logger().warning(
@@ -267,15 +266,20 @@ class AudioCaptureNode(ManagedNode[AudioCaptureParameters]):
         header = Header(stamp=stamp_of(block.stamp_ns), frame_id=self.parameters.frame_id)
         self._audio.publish(header, block.data)
         self._frequency.tick()
-        cancellation = self._source.picker.cancellation
-        if cancellation is not None and not self._told_of_cancelling:
-            self._told_of_cancelling = True
-            self.diagnostics.trouble(
-                'cancelling_channels',
-                f'averaging the channels cancels the sound: {cancellation.each_dbfs:.0f} dBFS in each, '
-                f'{cancellation.average_dbfs:.0f} dBFS averaged; one of them is the opposite of another: set channels '
-                f'to {cancellation.instead}, or mend the cable',
+        self._report_cancelling(self._source.picker.cancellation)
+
+    def _report_cancelling(self, found: Cancellation | None) -> None:
+        if found is None and not self._cancelling:
+            return
+        if found is not None and not self._cancelling:  # with the levels of when it began, so that it is said once
+            self._cancelling = (
+                f'averaging the channels cancels the sound: {found.each_dbfs:.0f} dBFS in each, '
+                f'{found.average_dbfs:.0f} dBFS averaged; one of them is the opposite of another: set channels '
+                f'to {found.instead}, or mend the cable'
             )
+        self.diagnostics.condition('cancelling_channels', self._cancelling if found else '')
+        if found is None:
+            self._cancelling = ''
 
     def _report_losses(self, microphone: Microphone) -> None:
         overflows, dropped = microphone.overflows - self._reported[0], microphone.dropped - self._reported[1]

@@ -159,6 +159,7 @@ def test_channels_are_chosen_or_averaged_and_averaging_that_cancels_is_said_once
         values = status_of(told)[1]
         assert (float(values.get('average_loss_db', 0.0)) > 40.0) == cancels
         assert values['channels'] == str(published)
+        assert status_of(told)[0].level == (DiagnosticStatus.WARN if cancels else DiagnosticStatus.OK)
         assert process.end() == 0
 
 
