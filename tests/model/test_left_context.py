@@ -177,8 +177,7 @@ def test_both_settings_travel_with_the_checkpoint(tmp_path):
 def test_a_checkpoint_from_before_them_has_neither(tiny_checkpoint, tmp_path):
     old = shutil.copytree(tiny_checkpoint, tmp_path / 'old')
     config = json.loads((old / 'config.json').read_text())
-    assert config['audio_config'].pop('left_context_chunks') == 0 and config['audio_config'].pop('layer_mix') is False
-    (old / 'config.json').write_text(json.dumps(config))
+    assert not {'left_context_chunks', 'layer_mix'} & set(config['audio_config'])  # what is off is not written
     loaded = load_encoder(old).encoder.audio_tower.config
     assert loaded.left_context_chunks == 0 and loaded.layer_mix is False
     shown = describe(old)['encoder']

@@ -13,6 +13,7 @@ SPLIT_BY_RECORDING = frozenset(
     | {'SpeechBrain test samples', 'audiomentations demo audio', 'librosa example data', 'pyAudioAnalysis sample data'}
 )
 _STEPS = 'footsteps'
+_DAY = re.compile(r'\d{4}-\d\d-\d\d$')
 _AUTHOR = re.compile(r'freesound\.org/people/([^/]+)/|\bby ([^,()]+), https?://(?:www\.)?freesound\.org/s/')
 
 
@@ -55,7 +56,7 @@ def _keys(row: Mapping[str, str]) -> Iterator[Hashable]:
             yield 'author', (author[1] or author[2]).strip().lower()
     elif recording.count(':') >= 3:
         yield 'voice', recording.rpartition(':')[0]
-    else:
+    elif not _DAY.search(recording):  # the days of an event log are no takes of one thing
         take = re.sub(r'[\W_\d]+$', '', re.split(r'[:/]', recording)[-1]).lower()
         if take and source:  # else it is a number in somebody's catalogue
             yield 'take', (source, take)

@@ -171,5 +171,5 @@ def test_stage_0_hears_two_seconds_in_whole_chunks(name, length):
     model = ListeningModel(AudioTower(recipe(name).audio.config()), ['a', 'b'], ['p']).eval()
     crop = crop_samples(length)
     assert crop % length == 0 and 0 <= crop - 32_000 < length
-    sounds, phones = model(CausalLogMel(16)(torch.zeros(3, crop)))
+    sounds, phones, _ = model(CausalLogMel(16)(torch.zeros(3, crop)))
     assert sounds.shape == (3, 2) and phones.shape == (3, crop // 640, 2)
