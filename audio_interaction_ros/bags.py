@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import sqlite3
+import time
+from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
+import yaml
 from rosbags.interfaces import (
     Connection,
     Qos,
@@ -19,11 +24,14 @@ from rosbags.interfaces import (
     QosReliability,
     QosTime,
 )
-from rosbags.rosbag2 import Reader, ReaderError, StoragePlugin, Writer, WriterError
+from rosbags.rosbag2 import Reader, ReaderError
+from rosbags.rosbag2.metadata import dump_qos_v9
 from rosbags.serde import SerdeError
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
 from audio_interaction_ros.audio.formats import AudioFormatError, PcmFormat
+from audio_interaction_ros.bag_files import McapPart, SqlitePart, Topic
+from audio_interaction_ros.bag_repair import UNFINISHED, UnfinishedBag, unfinished_files
 
 STAMPED, PLAIN, INFO = (f'audio_common_msgs/msg/{name}' for name in ('AudioDataStamped', 'AudioData', 'AudioInfo'))
 _DEFINITIONS = {
@@ -32,7 +40,9 @@ _DEFINITIONS = {
     INFO: 'uint8 channels\nuint32 sample_rate\nstring sample_format\nuint32 bitrate\nstring coding_format',
 }
 Storage = Literal['sqlite3', 'mcap']
+FLUSH_S = 2.0
 _MAX_COMPLAINTS = 5
+_CANNOT_WRITE = (OSError, sqlite3.Error)
 
 TYPES = get_typestore(Stores.ROS2_JAZZY)
 for _name, _definition in _DEFINITIONS.items():
@@ -57,7 +67,8 @@ class AudioBagReader:
     """An `AudioBagReader` reads the audio topic of a bag in the bag's order; it is a context manager.
 
     `topic` after entering is the full topic name; `malformed` counts messages left out so far, by the reader
-    or through `reject`, and `complaints` says why (the first few different reasons).
+    or through `reject`, and `complaints` says why (the first few different reasons). `remarks` says what of an
+    unfinished bag was mended on reading: whatever lies before the damage is read.
     """
 
     def __init__(self, path: Path, topic: str | None = None) -> None:
@@ -66,6 +77,7 @@ class AudioBagReader:
         self.topic = topic or ''
         self.malformed = 0
         self.complaints: list[str] = []
+        self.remarks: list[str] = []
         self._wanted = topic
 
     def __enter__(self) -> AudioBagReader:
@@ -73,8 +85,10 @@ class AudioBagReader:
         if not self.path.exists():
             raise BagError(f"no bag at '{self.path}'; give the directory that `ros2 bag record` wrote")
         try:
-            self._reader = Reader(self.path)
+            files = unfinished_files(self.path)
+            self._reader: Reader | UnfinishedBag = UnfinishedBag(self.path, files) if files else Reader(self.path)
             self._reader.open()
+            self.remarks = self._reader.remarks if isinstance(self._reader, UnfinishedBag) else []
         except (ReaderError, OSError) as error:
             raise BagError(f"'{self.path}' is not a readable rosbag2 bag ({error})") from error
         try:
@@ -203,28 +217,67 @@ class TopicQos:
 
 
 class BagWriter:
-    """A `BagWriter` writes serialized messages to a new rosbag2 bag; open and close it, or use `with`."""
+    """A `BagWriter` writes serialized messages to a new rosbag2 bag; open and close it, or use `with`.
 
-    def __init__(self, path: Path, storage: Storage = 'mcap') -> None:
+    What was written more than `flush_s` ago, in seconds, survives the writer's sudden death. With `max_bytes` or
+    `max_s` a new file begins when the last one is so large or so long; it has the last message of every latched
+    topic at its beginning.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        storage: Storage = 'mcap',
+        *,
+        max_bytes: int | None = None,
+        max_s: float | None = None,
+        flush_s: float = FLUSH_S,
+    ) -> None:
         """Name a new bag; raise BagError when `path` exists: recordings are never overwritten."""
+        if path.exists():
+            raise BagError(f"'{path}' exists; give a new path, recordings are never overwritten")
         self.path = path
-        try:
-            self._writer = Writer(path, version=9, storage_plugin=StoragePlugin[storage.upper()])
-        except WriterError as error:
-            raise BagError(f"'{path}' exists; give a new path, recordings are never overwritten") from error
-        self._connections: dict[str, Connection] = {}
+        self._storage = storage
+        self._max_bytes, self._max_ns, self._flush_s = max_bytes, max_s and max_s * 1e9, flush_s
+        self._topics: dict[str, tuple[Topic, TopicQos]] = {}
+        self._latched: dict[str, bytes] = {}
+        self._parts: list[_PartInfo] = []
+        self._last_ns = 0
+        self._flushed_s = 0.0
+        self._failed = False
+
+    @property
+    def size(self) -> int:
+        """Return how many bytes were written, in all files together."""
+        return sum(part.size for part in self._parts[:-1]) + self._part.size
+
+    @property
+    def parts(self) -> int:
+        """Return how many files the bag has."""
+        return len(self._parts)
 
     def open(self) -> BagWriter:
-        """Make the directory; raise BagError when that cannot be done."""
+        """Make the directory and the first file; raise BagError when that cannot be done."""
         try:
-            self._writer.open()
-        except (WriterError, OSError) as error:
+            self.path.mkdir(parents=True)
+            self._begin_part()
+        except _CANNOT_WRITE as error:
             raise BagError(f"'{self.path}' cannot be written ({error}); give a path in a writable folder") from error
         return self
 
     def close(self) -> None:
-        """Write the index and metadata.yaml, without which the bag is not readable."""
-        self._writer.close()
+        """Write the index and the final metadata.yaml; raise BagError when the disk is full.
+
+        After an error that was raised before, close what there is; metadata.yaml then goes on saying that the
+        bag was not finished, so that readers count for themselves.
+        """
+        if self._failed:
+            with suppress(*_CANNOT_WRITE):
+                self._part.close(yaml.safe_dump(self._metadata(finished=False)))
+            return
+        with self._disk():
+            self._end_part()
+            self._write_metadata(finished=True)
 
     def __enter__(self) -> BagWriter:
         return self.open()
@@ -236,13 +289,140 @@ class BagWriter:
 
     def add_topic(self, topic: str, message_type: str, qos: TopicQos) -> None:
         """Add a topic by its full name; `message_type` is one of STAMPED, PLAIN, INFO."""
-        self._connections[topic] = self._writer.add_connection(
-            topic, message_type, typestore=TYPES, offered_qos_profiles=[qos.to_bag()]
-        )
+        definition, _ = TYPES.generate_msgdef(message_type, ros_version=2)
+        qos_yaml = yaml.safe_dump(dump_qos_v9([qos.to_bag()])).strip()
+        added = Topic(len(self._topics) + 1, topic, message_type, definition, TYPES.hash_rihs01(message_type), qos_yaml)
+        self._topics[topic] = added, qos
+        with self._disk():
+            self._part.add_topic(added)
 
     def write(self, topic: str, bag_time_ns: int, cdr: bytes | memoryview) -> None:
-        """Write a serialized message as it came from the middleware; raise BagError when the disk is full."""
+        """Write a serialized message as it came from the middleware; raise BagError when the disk is full.
+
+        A time before that of the last message becomes that time: a bag's messages are in order, also when the
+        clock is set back.
+        """
+        bag_time_ns = self._last_ns = max(bag_time_ns, self._last_ns)
+        added, qos = self._topics[topic]
+        with self._disk():
+            if self._part_is_full(bag_time_ns):
+                self._end_part()
+                self._begin_part()
+                for name, latched in self._latched.items():
+                    if name != topic:
+                        self._put(self._topics[name][0], bag_time_ns, latched)
+            self._put(added, bag_time_ns, cdr)
+        if qos.latched:
+            self._latched[topic] = bytes(cdr)
+        self.flush_if_due()
+
+    def flush_if_due(self) -> None:
+        """Write what has waited for `flush_s` to the disk; call it also while no messages come. Raises BagError."""
+        if time.monotonic() - self._flushed_s >= self._flush_s:
+            with self._disk():
+                self._part.flush()
+                self._write_metadata()
+            self._flushed_s = time.monotonic()
+
+    @contextmanager
+    def _disk(self) -> Iterator[None]:
         try:
-            self._writer.write(self._connections[topic], bag_time_ns, cdr)
-        except OSError as error:
-            raise BagError(f"'{self.path}' cannot be written any further ({error})") from error
+            yield
+        except _CANNOT_WRITE as error:
+            self._failed = True
+            raise BagError(
+                f"'{self.path}' cannot be written any further ({error}); what was written until then is readable; "
+                'make room, and record to a new path'
+            ) from error
+
+    def _part_is_full(self, time_ns: int) -> bool:
+        info = self._parts[-1]
+        if not info.counts:
+            return False
+        too_long = self._max_ns is not None and time_ns - info.first_ns >= self._max_ns
+        return too_long or (self._max_bytes is not None and self._part.size >= self._max_bytes)
+
+    def _begin_part(self) -> None:
+        suffix, kind = ('mcap', McapPart) if self._storage == 'mcap' else ('db3', SqlitePart)
+        name = f'{self.path.name}_{len(self._parts)}.{suffix}'
+        self._part: McapPart | SqlitePart = kind(self.path / name)
+        for topic, _ in self._topics.values():
+            self._part.add_topic(topic)
+        self._parts.append(_PartInfo(name))
+        self._flushed_s = time.monotonic()
+        self._write_metadata()
+
+    def _end_part(self) -> None:
+        self._parts[-1].size = self._part.size
+        self._part.close(yaml.safe_dump(self._metadata(finished=True)))
+
+    def _put(self, topic: Topic, time_ns: int, cdr: bytes | memoryview) -> None:
+        self._part.write(topic.number, time_ns, cdr)
+        self._parts[-1].count(topic.name, time_ns)
+
+    def _write_metadata(self, finished: bool = False) -> None:
+        text = yaml.safe_dump({'rosbag2_bagfile_information': self._metadata(finished)}, sort_keys=False)
+        new = self.path / 'metadata.yaml.new'
+        try:
+            new.write_text(text, encoding='utf-8')
+            new.replace(self.path / 'metadata.yaml')
+        except OSError:
+            new.unlink(missing_ok=True)
+            raise
+
+    def _metadata(self, finished: bool) -> dict[str, Any]:
+        """Return what rosbag2 has in metadata.yaml; while the bag is written, `custom_data` says so."""
+        counts = sum((part.counts for part in self._parts), Counter[str]())
+        filled = [part for part in self._parts if part.counts]
+        first_ns = min((part.first_ns for part in filled), default=2**63 - 1)
+        last_ns = max((part.last_ns for part in filled), default=first_ns)
+        return {
+            'version': 9,
+            'storage_identifier': self._storage,
+            'duration': {'nanoseconds': last_ns - first_ns},
+            'starting_time': {'nanoseconds_since_epoch': first_ns},
+            'message_count': counts.total(),
+            'topics_with_message_count': [
+                {
+                    'topic_metadata': {
+                        'name': name,
+                        'type': topic.message_type,
+                        'serialization_format': 'cdr',
+                        'offered_qos_profiles': dump_qos_v9([qos.to_bag()]),
+                        'type_description_hash': topic.type_hash,
+                    },
+                    'message_count': counts[name],
+                }
+                for name, (topic, qos) in self._topics.items()
+            ],
+            'compression_format': '',
+            'compression_mode': '',
+            'relative_file_paths': [part.name for part in self._parts],
+            'files': [
+                {
+                    'path': part.name,
+                    'starting_time': {'nanoseconds_since_epoch': part.first_ns},
+                    'duration': {'nanoseconds': part.last_ns - part.first_ns},
+                    'message_count': part.counts.total(),
+                }
+                for part in self._parts
+            ],
+            'custom_data': None if finished else {UNFINISHED: 'true'},
+            'ros_distro': 'jazzy',
+        }
+
+
+@dataclass
+class _PartInfo:
+    """A `_PartInfo` is what metadata.yaml says of one file."""
+
+    name: str
+    size: int = 0
+    first_ns: int = 2**63 - 1
+    last_ns: int = 2**63 - 1
+    counts: Counter[str] = field(default_factory=Counter)
+
+    def count(self, topic: str, time_ns: int) -> None:
+        self.first_ns = min(time_ns, self.first_ns)
+        self.last_ns = time_ns
+        self.counts[topic] += 1

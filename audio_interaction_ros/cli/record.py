@@ -6,6 +6,7 @@ import argparse
 import json
 import signal
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ AUDIO_TOPIC, INFO_TOPIC = 'audio_stamped', 'audio_info'
 _PATIENCE_S = 5.0
 _MAX_WAIT_S = 30.0
 _QUEUE_DEPTH = 200
+_END_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 
 _EPILOG = """\
 This writes sound to disk: everything said near the microphone is in the bag. Nothing else in this package
@@ -77,7 +79,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     with reported(BagError):
         writer = BagWriter(arguments.out, arguments.storage)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    _end_on_signals()
     rclpy.init(args=[], signal_handler_options=rclpy.SignalHandlerOptions.NO)
     recorder = _Recorder(writer)
     try:
@@ -87,7 +89,9 @@ def run(arguments: argparse.Namespace) -> int:
     except BagError as error:
         raise CommandError(str(error)) from error
     finally:
-        recorder.close()
+        _ignore_signals()
+        with reported(BagError):
+            recorder.close()
         rclpy.try_shutdown()
     if not recorder.audio_messages:
         raise CommandError(
@@ -105,6 +109,19 @@ def run(arguments: argparse.Namespace) -> int:
         flush=True,
     )
     return 0
+
+
+def _end_on_signals() -> None:
+    """Let a closed terminal, a service manager and a quit key end the recording as Ctrl-C does."""
+    for number in _END_SIGNALS:
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup wants it
+            signal.signal(number, signal.default_int_handler)
+
+
+def _ignore_signals() -> None:
+    """Let nothing interrupt the writing of the index."""
+    for number in _END_SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
 
 
 class _Recorder:
@@ -144,6 +161,8 @@ class _Recorder:
                     self._subscribe(topic)
             self._executor.spin_once(timeout_sec=0.1)
             now = time.monotonic()
+            if self._first_s is not None:
+                self._writer.flush_if_due()
             if self._first_s is None and now - started > _PATIENCE_S and not told:
                 told = True
                 _say(f'nothing on {self._node.resolve_topic_name(AUDIO_TOPIC)} yet, still waiting')
@@ -213,4 +232,5 @@ class _Recorder:
 
 
 def _say(text: str) -> None:
-    print(f'audio-interaction: {text}', flush=True)
+    with suppress(OSError):  # the terminal may be closed
+        print(f'audio-interaction: {text}', flush=True)

@@ -103,6 +103,8 @@ def _replay(bag: AudioBagReader, encoder: EncoderHalf, decoder: DecoderHalf, out
         (out / 'responses.json').write_text(text + '\n', encoding='utf-8')
     except OSError as error:
         raise CommandError(f"'{out}' cannot be written ({error}); give a directory you may write to") from error
+    for remark in bag.remarks:
+        _warn(remark)
     for reason in bag.complaints:
         _warn(f'message left out: {reason}')
     for fault in listener.faults.values():
