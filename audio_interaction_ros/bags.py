@@ -221,7 +221,7 @@ class BagWriter:
 
     What was written more than `flush_s` ago, in seconds, survives the writer's sudden death. With `max_bytes` or
     `max_s` a new file begins when the last one is so large or so long; it has the last message of every latched
-    topic at its beginning.
+    topic, and the last AudioInfo, at its beginning.
     """
 
     def __init__(
@@ -312,7 +312,7 @@ class BagWriter:
                     if name != topic:
                         self._put(self._topics[name][0], bag_time_ns, latched)
             self._put(added, bag_time_ns, cdr)
-        if qos.latched:
+        if qos.latched or added.message_type == INFO:  # without the format a file alone could not be read
             self._latched[topic] = bytes(cdr)
         self.flush_if_due()
 

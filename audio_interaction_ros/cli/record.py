@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from audio_interaction_ros.cli.errors import CommandError, reported
 from audio_interaction_ros.cli.parsers import add_command
+from audio_interaction_ros.cli.record_progress import Progress, say
 
 if TYPE_CHECKING:
     from audio_interaction_ros.bags import BagWriter, TopicQos
@@ -25,11 +26,14 @@ _END_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 _EPILOG = """\
 This writes sound to disk: everything said near the microphone is in the bag. Nothing else in this package
 does that, but for an event log that is told to keep seconds of it (docs/privacy.md).
-Ends on Ctrl-C or after --duration; the last line printed is a JSON summary.
+Ends on Ctrl-C, when the terminal is closed, or after --duration; the last line printed is a JSON summary. What came
+more than 2 s ago is on disk, and any tool can read it, also when this is killed or the disk is full.
 
 examples:
   audio-interaction record --out night
   audio-interaction record --out test --storage sqlite3 --duration 60
+  audio-interaction record --out night --namespace robot1 --max-bag-duration 3600
+  audio-interaction record --out night --ros-args -r audio_stamped:=/head/audio -r audio_info:=/head/info
 """
 
 
@@ -54,7 +58,32 @@ def add_parser(commands: Any) -> None:
         metavar='S',
         help='end S seconds after the first message of sound (default: on Ctrl-C)',
     )
+    parser.add_argument(
+        '--namespace', metavar='NS', help='namespace of the topics, as given to the launch file (default: none)'
+    )
+    parser.add_argument(
+        '--max-bag-size',
+        type=_bytes,
+        metavar='BYTES',
+        help='begin a new file in BAG after so many bytes (default: one file)',
+    )
+    parser.add_argument(
+        '--max-bag-duration', type=_seconds, metavar='S', help='begin a new file in BAG after S seconds'
+    )
+    parser.add_argument(
+        '--ros-args',
+        nargs=argparse.REMAINDER,
+        default=[],
+        metavar='...',
+        help='ROS arguments, such as remappings; last',
+    )
     parser.set_defaults(run=run)
+
+
+def _bytes(text: str) -> int:
+    if (number := int(text)) <= 0:
+        raise argparse.ArgumentTypeError(f'{text} found, a number of bytes above 0 expected')
+    return number
 
 
 def _seconds(text: str) -> float:
@@ -78,9 +107,11 @@ def run(arguments: argparse.Namespace) -> int:
     from audio_interaction_ros.bags import BagError, BagWriter
 
     with reported(BagError):
-        writer = BagWriter(arguments.out, arguments.storage)
+        writer = BagWriter(
+            arguments.out, arguments.storage, max_bytes=arguments.max_bag_size, max_s=arguments.max_bag_duration
+        )
     _end_on_signals()
-    rclpy.init(args=[], signal_handler_options=rclpy.SignalHandlerOptions.NO)
+    _join_ros(arguments)
     recorder = _Recorder(writer)
     try:
         recorder.run(arguments.duration)
@@ -94,21 +125,35 @@ def run(arguments: argparse.Namespace) -> int:
             recorder.close()
         rclpy.try_shutdown()
     if not recorder.audio_messages:
-        raise CommandError(
-            'no audio message came on audio_stamped, so nothing was written; '
-            'start audio_capture or an audio driver with the same ROS_DOMAIN_ID'
-        )
-    print(
-        json.dumps(
-            {
-                'messages': recorder.audio_messages,
-                'seconds': round(recorder.seconds, 3),
-                'path': str(arguments.out.resolve()),
-            }
-        ),
-        flush=True,
-    )
+        raise CommandError(f'nothing was written: {recorder.silence}')
+    summary = {
+        'messages': recorder.audio_messages,
+        'seconds': round(recorder.seconds, 3),
+        'path': str(arguments.out.resolve()),
+        'files': writer.parts,
+        'bytes': writer.size,
+    }
+    with suppress(OSError):  # the terminal may be closed
+        print(json.dumps(summary), flush=True)
     return 0
+
+
+def _join_ros(arguments: argparse.Namespace) -> None:
+    import rclpy
+
+    given = list(arguments.ros_args)
+    if arguments.namespace:
+        given += ['-r', f'__ns:=/{arguments.namespace.strip("/")}']
+    try:
+        rclpy.init(
+            args=['record', '--ros-args', *given] if given else [],
+            signal_handler_options=rclpy.SignalHandlerOptions.NO,
+        )
+    except RuntimeError as error:
+        raise CommandError(
+            f'--namespace or --ros-args found that ROS does not take ({error}); give a namespace as robot1 and '
+            'remappings as `-r audio_stamped:=/head/audio`'
+        ) from error
 
 
 def _end_on_signals() -> None:
@@ -135,12 +180,15 @@ class _Recorder:
         from rclpy.executors import SingleThreadedExecutor
 
         self.audio_messages = 0
+        self.silence = ''
         self._first_s: float | None = None
         self._last_s = 0.0
         self._writer = writer
+        self._progress = Progress(writer)
         self._info_before_audio: bytes | None = None
         self._qos: dict[str, TopicQos] = {}
         self._node = rclpy.create_node('audio_recorder')
+        self._names = {topic: self._node.resolve_topic_name(topic) for topic in (AUDIO_TOPIC, INFO_TOPIC)}
         self._executor = SingleThreadedExecutor()
         self._executor.add_node(self._node)
 
@@ -156,28 +204,50 @@ class _Recorder:
         """
         started, told = time.monotonic(), False
         while True:
-            for topic in (AUDIO_TOPIC, INFO_TOPIC):
+            for topic in self._names:
                 if topic not in self._qos:
                     self._subscribe(topic)
             self._executor.spin_once(timeout_sec=0.1)
             now = time.monotonic()
             if self._first_s is not None:
                 self._writer.flush_if_due()
-            if self._first_s is None and now - started > _PATIENCE_S and not told:
+                self._progress.show(self.seconds)
+                if duration_s is not None and now - self._first_s >= duration_s:
+                    return
+            elif duration_s is not None and now - started > _MAX_WAIT_S:
+                return
+            elif now - started > _PATIENCE_S and not told:
                 told = True
-                _say(f'nothing on {self._node.resolve_topic_name(AUDIO_TOPIC)} yet, still waiting')
-            if duration_s is not None:
-                if self._first_s is not None and now - self._first_s >= duration_s:
-                    return
-                if self._first_s is None and now - started > _MAX_WAIT_S:
-                    return
+                say(f'{self._why_silent()}; still waiting')
 
     def close(self) -> None:
-        """Complete the bag."""
+        """Complete the bag, and leave the graph; raises BagError."""
+        if not self.audio_messages:
+            self.silence = self._why_silent()
         self._executor.shutdown()
         self._node.destroy_node()
+        self._progress.end()
         if self.audio_messages:
             self._writer.close()
+
+    def _why_silent(self) -> str:
+        """Return where sound was expected, and where in the graph there is some."""
+        from audio_interaction_ros.bags import STAMPED
+
+        wanted = self._names[AUDIO_TOPIC]
+        found = [name for name, kinds in self._node.get_topic_names_and_types() if STAMPED in kinds and name != wanted]
+        heard = [name for name in sorted(found) if self._node.count_publishers(name)]
+        if not heard:
+            return (
+                f'no audio message came on {wanted}; start audio_capture or an audio driver with the same ROS_DOMAIN_ID'
+            )
+        namespace, _, last = heard[0].rpartition('/')
+        cure = (
+            f'--namespace {namespace.strip("/")}'
+            if namespace and last == AUDIO_TOPIC
+            else f'--ros-args -r {AUDIO_TOPIC}:={heard[0]} -r {INFO_TOPIC}:={namespace}/{INFO_TOPIC}'
+        )
+        return f'no audio message came on {wanted}, but there is sound on {", ".join(heard)}; record it with {cure}'
 
     def _subscribe(self, topic: str) -> None:
         from audio_common_msgs.msg import AudioDataStamped, AudioInfo
@@ -185,7 +255,7 @@ class _Recorder:
 
         from audio_interaction_ros.bags import TopicQos
 
-        offers = [publisher.qos_profile for publisher in self._node.get_publishers_info_by_topic(topic)]
+        offers = [publisher.qos_profile for publisher in self._node.get_publishers_info_by_topic(self._names[topic])]
         if not offers:
             return
         # The strictest that every publisher can serve.
@@ -208,9 +278,11 @@ class _Recorder:
             self._first_s = self._last_s
             self._open()
         self._write(AUDIO_TOPIC, raw)
+        self._progress.heard(raw)
         self.audio_messages += 1
 
     def _on_info(self, raw: bytes) -> None:
+        self._progress.described(raw)
         if self._first_s is None:
             self._info_before_audio = raw
         else:
@@ -222,15 +294,10 @@ class _Recorder:
         self._writer.open()
         for topic, kind in ((AUDIO_TOPIC, STAMPED), (INFO_TOPIC, INFO)):
             qos = self._qos.get(topic, TopicQos(latched=True))
-            self._writer.add_topic(self._node.resolve_topic_name(topic), kind, qos)
+            self._writer.add_topic(self._names[topic], kind, qos)
         if self._info_before_audio is not None:
             self._write(INFO_TOPIC, self._info_before_audio)
-        _say(f"writing sound from {self._node.resolve_topic_name(AUDIO_TOPIC)} to '{self._writer.path.resolve()}'")
+        say(f"writing sound from {self._names[AUDIO_TOPIC]} to '{self._writer.path.resolve()}'")
 
     def _write(self, topic: str, raw: bytes) -> None:
-        self._writer.write(self._node.resolve_topic_name(topic), time.time_ns(), raw)
-
-
-def _say(text: str) -> None:
-    with suppress(OSError):  # the terminal may be closed
-        print(f'audio-interaction: {text}', flush=True)
+        self._writer.write(self._names[topic], time.time_ns(), raw)
