@@ -5,14 +5,14 @@ from __future__ import annotations
 import argparse
 import json
 import signal
+import threading
 import time
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from audio_interaction_ros.cli.errors import CommandError, reported
 from audio_interaction_ros.cli.parsers import add_command
-from audio_interaction_ros.cli.record_progress import Progress, say
+from audio_interaction_ros.cli.record_progress import Progress, say, show
 
 if TYPE_CHECKING:
     from audio_interaction_ros.bags import BagWriter, TopicQos
@@ -110,20 +110,15 @@ def run(arguments: argparse.Namespace) -> int:
         writer = BagWriter(
             arguments.out, arguments.storage, max_bytes=arguments.max_bag_size, max_s=arguments.max_bag_duration
         )
-    _end_on_signals()
+    ended = _ended_by_signals()
     _join_ros(arguments)
     recorder = _Recorder(writer)
-    try:
-        recorder.run(arguments.duration)
-    except KeyboardInterrupt:
-        pass  # the usual end
-    except BagError as error:
-        raise CommandError(str(error)) from error
-    finally:
-        _ignore_signals()
-        with reported(BagError):
+    with reported(BagError):
+        try:
+            recorder.run(arguments.duration, ended)
+        finally:
             recorder.close()
-        rclpy.try_shutdown()
+            rclpy.try_shutdown()
     if not recorder.audio_messages:
         raise CommandError(f'nothing was written: {recorder.silence}')
     summary = {
@@ -133,8 +128,7 @@ def run(arguments: argparse.Namespace) -> int:
         'files': writer.parts,
         'bytes': writer.size,
     }
-    with suppress(OSError):  # the terminal may be closed
-        print(json.dumps(summary), flush=True)
+    show(json.dumps(summary))
     return 0
 
 
@@ -156,17 +150,16 @@ def _join_ros(arguments: argparse.Namespace) -> None:
         ) from error
 
 
-def _end_on_signals() -> None:
-    """Let a closed terminal, a service manager and a quit key end the recording as Ctrl-C does."""
+def _ended_by_signals() -> threading.Event:
+    """Return what a closed terminal, a service manager, Ctrl-C or a quit key sets.
+
+    None of them interrupts: a message that is being written is written.
+    """
+    ended = threading.Event()
     for number in _END_SIGNALS:
         if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup wants it
-            signal.signal(number, signal.default_int_handler)
-
-
-def _ignore_signals() -> None:
-    """Let nothing interrupt the writing of the index."""
-    for number in _END_SIGNALS:
-        signal.signal(number, signal.SIG_IGN)
+            signal.signal(number, lambda *_: ended.set())
+    return ended
 
 
 class _Recorder:
@@ -197,13 +190,13 @@ class _Recorder:
         """Return the time between the first and the last audio message."""
         return self._last_s - self._first_s if self._first_s is not None else 0.0
 
-    def run(self, duration_s: float | None) -> None:
-        """Record until Ctrl-C, or for so long after the first audio message, which then must come within 30 s.
+    def run(self, duration_s: float | None, ended: threading.Event) -> None:
+        """Record until `ended`, or for so long after the first audio message, which then must come within 30 s.
 
         Raises BagError.
         """
         started, told = time.monotonic(), False
-        while True:
+        while not ended.is_set():
             for topic in self._names:
                 if topic not in self._qos:
                     self._subscribe(topic)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 import time
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -18,10 +18,17 @@ _FORMAT_WITHIN_S = 5.0
 _ENOUGH_ROOM_S = 3600.0
 
 
+def show(text: str, end: str = '\n') -> None:
+    """Print a line; once the terminal or the pipe is closed, to nowhere: the recording goes on."""
+    try:
+        print(text, end=end, flush=True)
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def say(text: str) -> None:
-    """Print a sentence, unless the terminal is closed."""
-    with suppress(OSError):
-        print(f'audio-interaction: {text}', flush=True)
+    """Print a sentence as `show` does."""
+    show(f'audio-interaction: {text}')
 
 
 class Progress:
@@ -86,15 +93,16 @@ class Progress:
         if now_s - self._shown_s < self._every_s:
             return
         self._shown_s = now_s
-        with suppress(OSError):
-            line = self._line(recorded_s)
-            print(f'\r{line}\x1b[K' if self._terminal else line, end='' if self._terminal else '\n', flush=True)
+        line = self._line(recorded_s)
+        if self._terminal:
+            show(f'\r{line}\x1b[K', end='')
+        else:
+            show(line)
 
     def end(self) -> None:
         """Leave the line that changed."""
         if self._terminal:
-            with suppress(OSError):
-                print(flush=True)
+            show('')
 
     def _line(self, recorded_s: float) -> str:
         minutes, seconds = divmod(int(recorded_s), 60)

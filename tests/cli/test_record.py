@@ -68,14 +68,17 @@ def test_sound_is_there_however_the_recording_ended(tmp_path, environment, numbe
         recorder = record(environment, '--out', str(tmp_path / 'night'))
         assert any('writing sound' in line for line in recorder.stdout)
         time.sleep(5)
+        if number == signal.SIGHUP:
+            recorder.stdout.close()  # as the terminal is
         recorder.send_signal(number)
-        out, err = recorder.communicate()
+        recorder.wait()
+    err = recorder.stderr.read()
     seconds, _ = seconds_in(tmp_path / 'night')
     if number == signal.SIGKILL:
         assert seconds > 1.5
     else:
         assert recorder.returncode == 0, err
-        assert json.loads(out.splitlines()[-1])['messages'] > 0
+        assert 'Exception ignored' not in err
         assert seconds > 3.5
 
 
