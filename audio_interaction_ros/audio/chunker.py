@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -79,10 +79,11 @@ class Chunker:
             yield from self.push(np.zeros(CHUNK_SAMPLES - len(self._carry), np.float32))
 
 
-def chunk_waveform(samples: Samples) -> Iterator[AudioChunk]:
-    """Yield the chunks of a whole recording, float32 [n] at 16 kHz; the last is filled up with zeros."""
+def chunk_waveform(samples: Samples | Iterable[Samples]) -> Iterator[AudioChunk]:
+    """Yield the chunks of a recording, float32 [n] at 16 kHz or pieces of it; the last is filled up with zeros."""
     chunker = Chunker()
-    yield from chunker.push(samples)
+    for piece in [samples] if isinstance(samples, np.ndarray) else samples:
+        yield from chunker.push(piece)
     yield from chunker.pad_last()
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+
 import numpy as np
 import soxr
 
@@ -37,6 +39,14 @@ class MonoResampler:
     def rest(self) -> Samples:
         """Return what the filter's delay holds back, float32 [frames at 16 kHz]; `reset` before anything follows."""
         return self.push(np.empty((0, 1), np.float32), last=True)
+
+
+def pieces_at_16k(pieces: Iterable[Samples], sample_rate_hz: int) -> Iterator[Samples]:
+    """Yield a recording that comes in pieces, float32 [frames, channels], in pieces of float32 [frames at 16 kHz]."""
+    resampler = MonoResampler(sample_rate_hz)
+    for piece in pieces:
+        yield resampler.push(piece)
+    yield resampler.rest()
 
 
 def to_mono_16k(samples: Samples, sample_rate_hz: int) -> Samples:

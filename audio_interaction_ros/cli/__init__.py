@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from audio_interaction_ros.cli import bench, checkpoint, demo, devices, events, levels, listen, record, replay
 from audio_interaction_ros.cli.errors import CommandError
+from audio_interaction_ros.cli.output import NOBODY_READS, discard_output
 
 _DESCRIPTION = """\
 An always-on ear and judgement for robots: after every 400 ms of sound it stays silent or responds.
@@ -30,7 +31,10 @@ examples:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one sub-command and return the exit code: 0 done, 1 failed (one sentence says why), 2 wrong usage."""
+    """Run one sub-command and return the exit code: 0 done, 1 failed (one sentence says why), 2 wrong usage.
+
+    It is that of SIGPIPE, 141, where the pipe or the terminal was closed that the output went to; nothing is said then.
+    """
     parser = argparse.ArgumentParser(
         'audio-interaction',
         description=_DESCRIPTION,
@@ -43,9 +47,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     try:
         code: int = arguments.run(arguments)
+        sys.stdout.flush()
     except CommandError as error:
         print(f'audio-interaction: {error}', file=sys.stderr)
         return 1
+    except BrokenPipeError:
+        discard_output()
+        return NOBODY_READS
     except KeyboardInterrupt:
         return 130
     return code

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from audio_interaction_ros.cli.models import load_halves
+from audio_interaction_ros.cli.output import print_line
 from audio_interaction_ros.cli.parsers import add_command
 from audio_interaction_ros.options import add_checkpoint_option
 
@@ -18,8 +20,11 @@ One JSON line a file, in the order given:
   {"file": "kitchen.wav", "chunks": 75,
    "responses": [{"t_s": 12.4, "text": "...", "emotion": "urgent", "probability": 0.97}]}
 t_s is the end of the 400 ms chunk that triggered the response, in seconds from the file's start.
-"warnings" is there where the level is wrong for a while: too quiet, clipped, channels that cancel.
-A file that cannot be read gives {"file", "error"}; the rest goes on and the exit code is 1.
+"warnings" is there where the level is wrong for a while (too quiet, clipped, channels that cancel), or where a WAV was
+never finished by its writer.
+A recording may be of any length: it is read block by block.
+A file that cannot be read gives {"file", "error"}. One that is damaged, or cut off, is heard up to there, and
+"damaged" says where. In both cases the other files are heard too, and the exit code is 1.
 
 examples:
   audio-interaction listen kitchen.wav
@@ -47,35 +52,48 @@ def add_parser(commands: Any) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print a line for every file; return 0 when every one could be read, else 1."""
+    """Print a line for every file; return 0 when every one could be read to its end, else 1."""
     encoder, decoder = load_halves(arguments.checkpoint)
     failed = False
     for file in arguments.files:
-        heard = hear_file(file, encoder, decoder)
-        failed |= 'error' in heard
-        print(json.dumps(heard, ensure_ascii=False), flush=True)
+        try:
+            heard = hear_file(file, encoder, decoder)
+        except Exception as error:  # whatever it is, the other files are heard
+            heard = {'file': file, 'error': f"'{file}' cannot be heard ({type(error).__name__}: {error}); leave it out"}
+        failed |= not heard.keys().isdisjoint(('error', 'damaged'))
+        print_line(json.dumps(heard, ensure_ascii=False))
     return int(failed)
 
 
 def hear_file(file: str, encoder: EncoderHalf, decoder: DecoderHalf) -> dict[str, Any]:
     """Return the JSON line of one file, as a dictionary."""
-    from audio_interaction_ros.audio.formats import AudioFormatError, PcmFormat, read_audio_file
+    from audio_interaction_ros.audio.file_reader import AudioFile
+    from audio_interaction_ros.audio.formats import AudioFormatError, Samples
     from audio_interaction_ros.audio.level_watch import LevelWatch
-    from audio_interaction_ros.audio.resample import to_mono_16k
+    from audio_interaction_ros.audio.resample import pieces_at_16k
     from audio_interaction_ros.cli.reports import response_report
     from audio_interaction_ros.streaming.loop import Decision, listen
 
+    levels = LevelWatch()
+    chunks, responses = 0, []
+
+    def watched(sound: AudioFile) -> Iterator[Samples]:
+        for block in sound.blocks():
+            levels.told(block, sound.pcm)
+            yield block
+
     try:
-        samples, sample_rate_hz = read_audio_file(file)
+        with AudioFile(file) as sound:
+            for event in listen(encoder, decoder, pieces_at_16k(watched(sound), sound.pcm.sample_rate_hz)):
+                if isinstance(event, Decision):
+                    chunks += event.chunks_drained
+                elif event.final:
+                    responses.append(response_report(event))
     except AudioFormatError as error:
         return {'file': file, 'error': str(error)}
-    levels = LevelWatch()
-    levels.told(samples, PcmFormat(sample_rate_hz, samples.shape[1], 'F32LE'))
-    chunks, responses = 0, []
-    for event in listen(encoder, decoder, to_mono_16k(samples, sample_rate_hz)):
-        if isinstance(event, Decision):
-            chunks += event.chunks_drained
-        elif event.final:
-            responses.append(response_report(event))
-    warnings = {'warnings': [fault.sentence for fault in levels.faults.values()]} if levels.faults else {}
-    return {'file': file, 'chunks': chunks, 'responses': responses, **warnings}
+    heard: dict[str, Any] = {'file': file, 'chunks': chunks, 'responses': responses}
+    if warnings := [*filter(None, [sound.unfinished]), *(fault.sentence for fault in levels.faults.values())]:
+        heard['warnings'] = warnings
+    if sound.damage:
+        heard['damaged'] = sound.damage
+    return heard

@@ -98,9 +98,12 @@ class AudioIngest:
 
 
 def encode_waveform(
-    encoder: EncoderHalf, samples: Samples, stream_id: int = 0, start_ns: int = 0
+    encoder: EncoderHalf, samples: Samples | Iterable[Samples], stream_id: int = 0, start_ns: int = 0
 ) -> Iterator[EncodedChunk]:
-    """Yield the chunks of float32 [n] at 16 kHz, encoded as the robot would hear them; the last is zero-padded."""
+    """Yield the chunks of float32 [n] at 16 kHz, encoded as the robot would hear them; the last is zero-padded.
+
+    A recording of any length can be given in pieces, each read when it is needed.
+    """
     streaming = StreamingEncoder(encoder.encoder)
     for chunk in chunk_waveform(samples):
         vectors = streaming.encode(torch.from_numpy(chunk.samples))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TypedDict
 
@@ -216,11 +216,14 @@ def make_session(
 
 
 def listen(
-    encoder: EncoderHalf, decoder: DecoderHalf, samples: Samples, response_threshold: float | None = None
+    encoder: EncoderHalf,
+    decoder: DecoderHalf,
+    samples: Samples | Iterable[Samples],
+    response_threshold: float | None = None,
 ) -> Iterator[Decision | Response]:
-    """Yield what a fresh session makes of a recording, float32 [n] at 16 kHz; deterministic.
+    """Yield what a fresh session makes of a recording, float32 [n] at 16 kHz or pieces of it; deterministic.
 
-    One chunk at a time, as on a robot that always keeps up.
+    One chunk at a time, as on a robot that always keeps up; of a recording in pieces, no more is kept than one.
     """
     queue = ChunkQueue(max_chunks=1)
     loop = ListeningLoop(queue, make_session(decoder, response_threshold), decoder)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
 
 import numpy as np
+import pytest
 import soundfile
 
+from audio_interaction_ros.audio.level_watch import LevelWatch
 from audio_interaction_ros.cli import main
 
 # Whole numbers, which both formats keep as they are.
@@ -70,3 +74,100 @@ def test_a_level_that_cannot_be_right_is_said_with_the_file(tmp_path, capsys, ti
     well, dc = map(json.loads, capsys.readouterr().out.splitlines())
     assert 'warnings' not in well
     assert 'a constant (DC) of -23 dBFS' in dc['warnings'][0]
+
+
+def test_a_file_that_was_cut_off_is_heard_up_to_there_and_the_exit_code_says_so(tmp_path, capsys, tiny_checkpoint):
+    soundfile.write(tmp_path / 'cut.wav', NOISE, 16_000, 'PCM_16')
+    os.truncate(tmp_path / 'cut.wav', 44 + 2 * 12_800)
+    soundfile.write(tmp_path / 'whole.wav', NOISE[:12_800], 16_000, 'PCM_16')
+    names = [str(tmp_path / name) for name in ('cut.wav', 'whole.wav')]
+    assert main(['listen', '--checkpoint', str(tiny_checkpoint), *names]) == 1
+    cut, whole = map(json.loads, capsys.readouterr().out.splitlines())
+    assert 'after 0.8 s: it ends there, and its header promises 1.2 s' in cut['damaged']
+    assert 'damaged' not in whole
+    assert (cut['chunks'], cut['responses']) == (whole['chunks'], whole['responses'])
+
+
+def test_whatever_a_file_does_to_its_reader_the_next_one_is_heard(tmp_path, capsys, tiny_checkpoint, monkeypatch):
+    for name in ('one.wav', 'two.wav'):
+        soundfile.write(tmp_path / name, NOISE, 16_000, 'PCM_16')
+    told = LevelWatch.told
+
+    def fails_once(self, samples, pcm):
+        monkeypatch.setattr(LevelWatch, 'told', told)
+        raise MemoryError('no room')
+
+    monkeypatch.setattr(LevelWatch, 'told', fails_once)
+    names = [str(tmp_path / name) for name in ('one.wav', 'two.wav')]
+    assert main(['listen', '--checkpoint', str(tiny_checkpoint), *names]) == 1
+    captured = capsys.readouterr()
+    one, two = map(json.loads, captured.out.splitlines())
+    assert 'MemoryError: no room' in one['error']
+    assert two['chunks'] == 4
+    assert captured.err == ''
+
+
+LISTEN = (sys.executable, '-m', 'audio_interaction_ros.cli', 'listen', '--checkpoint')
+
+
+@pytest.mark.parametrize('closed', ['pipe', 'terminal'])
+def test_a_closed_pipe_or_terminal_ends_it_quietly(tmp_path, tiny_checkpoint, closed):
+    soundfile.write(tmp_path / 'a.wav', NOISE, 16_000, 'PCM_16')
+    ours, theirs = os.pipe() if closed == 'pipe' else os.openpty()
+    # As under nohup: who does not ignore SIGHUP is ended by it without a word.
+    ignored = (
+        'import os, signal, sys; signal.signal(signal.SIGHUP, signal.SIG_IGN); os.execv(sys.argv[1], sys.argv[1:])'
+    )
+    command = [sys.executable, '-c', ignored, *LISTEN, str(tiny_checkpoint), *[str(tmp_path / 'a.wav')] * 3]
+    with subprocess.Popen(command, stdout=theirs, stderr=subprocess.PIPE, text=True) as process:
+        os.close(theirs)
+        os.close(ours)
+        _, errors = process.communicate(timeout=60)
+    assert (process.returncode, errors) == (141, '')
+
+
+def test_a_hang_up_ends_it_without_a_word(tmp_path, tiny_checkpoint):
+    soundfile.write(tmp_path / 'a.wav', NOISE, 16_000, 'PCM_16')
+    command = [*LISTEN, str(tiny_checkpoint), *[str(tmp_path / 'a.wav')] * 2_000]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        process.stdout.readline()
+        process.send_signal(signal.SIGHUP)
+        _, errors = process.communicate(timeout=60)
+    assert (process.returncode, errors) == (-signal.SIGHUP, '')
+
+
+def test_a_full_disk_behind_the_output_is_one_sentence(tmp_path, tiny_checkpoint):
+    soundfile.write(tmp_path / 'a.wav', NOISE, 16_000, 'PCM_16')
+    with open('/dev/full', 'w') as full:
+        command = [*LISTEN, str(tiny_checkpoint), str(tmp_path / 'a.wav')]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False, timeout=60)
+    assert done.returncode == 1
+    assert done.stderr.startswith('audio-interaction: the output cannot be written (No space left on device)')
+    assert done.stderr.count('\n') == 1
+
+
+def test_a_long_recording_takes_no_more_memory_than_a_short_one(tmp_path, tiny_checkpoint):
+    code = (
+        'import resource, sys\n'
+        'from audio_interaction_ros.cli import main\n'
+        'grown = []\n'
+        'for file in sys.argv[2:]:\n'
+        '    assert main(["listen", "--checkpoint", sys.argv[1], file]) == 0\n'
+        '    grown.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)\n'
+        'print(grown[1] - grown[0])\n'
+    )
+    ten_s = np.zeros((480_000, 8), np.int16)
+    files = []
+    for times in (1, 8):  # as float32 eight are 123 MB
+        files.append(str(tmp_path / f'{times}.flac'))
+        with soundfile.SoundFile(files[-1], 'w', 48_000, 8, 'PCM_16') as file:
+            for _ in range(times):
+                file.write(ten_s)
+    done = subprocess.run(
+        [sys.executable, '-c', code, str(tiny_checkpoint), *files], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    _, heard, grown_mib = done.stdout.splitlines()
+    assert json.loads(heard)['chunks'] == 200
+    assert int(grown_mib) < 40

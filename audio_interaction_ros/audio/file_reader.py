@@ -1,0 +1,225 @@
+"""Audio files of any length, block by block: flat memory, read up to where they are damaged, and the damage is told."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+import soundfile
+
+from audio_interaction_ros.audio.formats import AudioFormatError, PcmFormat, Samples
+
+_BLOCK_S = 1.0
+_SMALL_FRAMES = 256  # a block near the damage: so little is lost beside what cannot be decoded
+_NO_SOUND = b'LIST', b'JUNK', b'PEAK', b'bext', b'cue ', b'fact', b'id3 ', b'smpl'
+_LONGEST_HEADER = 1 << 20
+_NO_LENGTH = 1 << 62  # frames: libsndfile gives the largest number there is for a FLAC whose header has no length
+# Of a file that was written to a pipe: the writer did not know its length and wrote the largest, or nearly.
+_LENGTH_UNKNOWN = range(0x7FFF_0000, 0x8000_1000), range(0xFFFF_0000, 0x1_0000_0000)
+_PROMISED = re.compile(r'^\s*(?:data|SSND|Data Size|Riff size|riff)\s*: (\d+) \(should be (\d+)\)', re.MULTILINE)
+
+
+class AudioFile:
+    """An `AudioFile` is a WAV, FLAC, OGG … file that is read forwards, once, in blocks of a second.
+
+    `pcm` is its rate, its channels and the format of its blocks, F32LE. `damage` is what was found wrong with the file
+    so far, one sentence, although its sound could be used up to there; None where nothing was. `unfinished` is likewise
+    the sentence for a file whose header was never completed, and of which nothing that is known is missing.
+    """
+
+    def __init__(self, path: Path | str) -> None:
+        """Open the file. Raises AudioFormatError where it is missing, no audio, or of a rate that is not read."""
+        self._path = str(path)
+        self.frames = 0
+        self.damage: str | None = None
+        self.unfinished: str | None = None
+        self._file = self._open()
+        try:
+            self.pcm = PcmFormat(int(self._file.samplerate), int(self._file.channels), 'F32LE')
+            self._log = self._file.extra_info
+        except AudioFormatError as error:
+            self._file.close()
+            raise AudioFormatError(f"'{path}': {error}") from error
+
+    def __enter__(self) -> AudioFile:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._file.close()
+
+    def blocks(self) -> Iterator[Samples]:
+        """Yield float32 [frames, channels] until the end of the file or to where it is damaged; `damage` says so then.
+
+        Raises AudioFormatError where there is no sound at all, or NaN or infinite samples at its beginning.
+        """
+        promised = self._file.frames
+        for block in self._read():
+            finite = np.isfinite(block)
+            sound = block if finite.all() else block[: int(np.argmin(finite.all(axis=1)))]
+            self.frames += len(sound)
+            if len(sound):
+                yield sound
+            if len(sound) < len(block):
+                what = 'holds NaN or infinite samples'
+                if not self.frames:
+                    raise AudioFormatError(f"'{self._path}' {what}; write the file again from its source")
+                self._damaged(what)
+                break
+        if not self.frames:
+            raise AudioFormatError(
+                f"'{self._path}' "
+                + (f'has no sound that can be used ({self.damage})' if self.damage else 'holds no samples')
+                + '; give a file with at least some sound in it'
+            )
+        if self.damage is None:
+            self._compare(promised)
+
+    def _read(self) -> Iterator[Samples]:
+        frames = max(1, round(self.pcm.sample_rate_hz * _BLOCK_S))
+        at = 0
+        try:
+            while len(block := self._file.read(frames, dtype='float32', always_2d=True)):
+                at += len(block)
+                yield block
+            return
+        except Exception as error:  # what a decoder makes of a damaged file is anything
+            reason = _told(error)
+        yield from self._rest_before_damage(at, frames)
+        self._damaged(f'cannot be decoded any further ({reason})')
+
+    def _rest_before_damage(self, at: int, frames: int) -> Iterator[Samples]:
+        """Read again what can be had of the block that failed."""
+        try:
+            self._file.close()
+            self._file = self._open()
+            for skipped in range(0, at, frames):  # to seek is what damaged files cannot
+                self._file.read(min(frames, at - skipped), dtype='float32', always_2d=True)
+            for _ in range(0, frames, _SMALL_FRAMES):
+                block = self._file.read(_SMALL_FRAMES, dtype='float32', always_2d=True)
+                if not len(block):
+                    return
+                yield block
+        except Exception:  # it is the damage that was found before
+            return
+
+    def _compare(self, promised: int) -> None:
+        rate_hz = self.pcm.sample_rate_hz
+        if self.frames < promised < _NO_LENGTH:
+            self._damaged(f'ends there, and its header promises {promised / rate_hz:.1f} s')
+            return
+        for found in _PROMISED.finditer(self._log):
+            said, there = int(found[1]), int(found[2])
+            if said > there and there and not any(said in unknown for unknown in _LENGTH_UNKNOWN):
+                promised_s = self.frames / rate_hz * said / there
+                self._damaged(f'ends there, and its header promises {promised_s:.1f} s')
+                return
+        if 'lacks an end-of-stream bit' in self._log:
+            self._damaged('lacks its last part')
+
+    def _damaged(self, what: str) -> None:
+        self.damage = (
+            f"'{self._path}' is damaged after {self.frames / self.pcm.sample_rate_hz:.1f} s: it {what}; what comes "
+            'before was used, copy the file again from its source'
+        )
+
+    def _open(self) -> _Forward:
+        path = os.path.expanduser(self._path)
+        try:
+            mode = os.stat(path).st_mode
+            if stat.S_ISDIR(mode):
+                raise AudioFormatError(f"'{self._path}' is a folder; give the audio files in it")
+            if not stat.S_ISREG(mode):
+                return _Forward(path)  # a pipe is read once, by the decoder
+            return _Forward(self._completed(path))
+        except FileNotFoundError as error:
+            raise AudioFormatError(f"'{self._path}' is not there; check the path") from error
+        except PermissionError as error:
+            raise AudioFormatError(f"'{self._path}' may not be read by you; check its permissions") from error
+        except AudioFormatError:
+            raise
+        except Exception as error:  # whatever a library makes of a file that is none
+            raise AudioFormatError(
+                f"'{self._path}' cannot be read as audio ({_told(error)}); give a WAV or FLAC file"
+            ) from error
+
+    def _completed(self, path: str) -> str | _Patched:
+        """The path; or, of a WAV whose writer was killed before it wrote the length, the file as it should be."""
+        with open(path, 'rb') as file:
+            size = os.fstat(file.fileno()).st_size
+            if not size:
+                raise AudioFormatError(f"'{self._path}' is empty (0 bytes); give a file with at least some sound in it")
+            patches = _lengths(file.read(_LONGEST_HEADER), size)
+        if not patches:
+            return path
+        self.unfinished = (
+            f"'{self._path}' was never finished, its header says that it is empty; all that follows the header was "
+            'used as sound'
+        )
+        return _Patched(path, patches)
+
+
+class _Forward(soundfile.SoundFile):
+    """It reads forwards only: soundfile seeks after each block, which a FLAC without a length cannot do at its end."""
+
+    def seekable(self) -> bool:
+        return False
+
+
+class _Patched(io.FileIO):
+    """A file of which some bytes are replaced by others."""
+
+    def __init__(self, path: str, patches: dict[int, bytes]) -> None:
+        super().__init__(path)
+        self._patches = patches
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        first = self.tell()
+        view = memoryview(buffer).cast('B')
+        count = super().readinto(view)
+        for offset, patch in self._patches.items():
+            for number, byte in enumerate(patch, offset - first):
+                if 0 <= number < count:
+                    view[number] = byte
+        return count
+
+
+def _lengths(head: bytes, size: int) -> dict[int, bytes]:
+    """The lengths that a RIFF or RF64 header lacks, by their offset; none where it has them or is something else."""
+    if head[:4] not in (b'RIFF', b'RF64') or head[8:12] != b'WAVE':
+        return {}
+    large = head[:4] == b'RF64'
+    at, ds64 = 12, -1
+    while at + 8 <= len(head):
+        name, length = head[at : at + 4], int.from_bytes(head[at + 4 : at + 8], 'little')
+        if name == b'ds64':
+            ds64 = at + 8
+        if name == b'data':
+            break
+        at += 8 + length + length % 2
+    else:
+        return {}
+    sound = size - at - 8
+    if large and ds64 > 0:
+        length = int.from_bytes(head[ds64 + 8 : ds64 + 16], 'little')
+    if length or sound <= 0 or head[at + 8 : at + 12] in _NO_SOUND:
+        return {}
+    if large:
+        return {ds64: (size - 8).to_bytes(8, 'little') + sound.to_bytes(8, 'little')} if ds64 > 0 else {}
+    # The largest for what is larger than the format allows: then the decoder goes to the end of the file.
+    return {4: min(size - 8, 0xFFFF_FFFF).to_bytes(4, 'little'), at + 4: min(sound, 0xFFFF_FFFF).to_bytes(4, 'little')}
+
+
+def _told(error: Exception) -> str:
+    """What an exception says, or what it is where it says nothing."""
+    words = str(error)
+    if isinstance(error, soundfile.LibsndfileError):
+        words = error.error_string
+    return ' '.join(words.split()).rstrip('.') or type(error).__name__
