@@ -157,7 +157,8 @@ def _ended_by_signals() -> threading.Event:
     """
     ended = threading.Event()
     for number in _END_SIGNALS:
-        if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup wants it
+        # nohup wants SIGHUP ignored; a script's background job has SIGINT so, and is yet ended by it.
+        if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, lambda *_: ended.set())
     return ended
 

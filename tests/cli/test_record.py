@@ -52,7 +52,14 @@ def capture(environment: dict[str, str], folder: Path, *ros_arguments: str) -> I
 
 def record(environment: dict[str, str], *arguments: str, stdout: int = subprocess.PIPE) -> subprocess.Popen[str]:
     command = [sys.executable, '-m', 'audio_interaction_ros.cli', 'record', *arguments]
-    return subprocess.Popen(command, env=environment, stdout=stdout, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        command, env=environment, stdout=stdout, stderr=subprocess.PIPE, text=True, preexec_fn=as_a_terminal_starts_it
+    )
+
+
+def as_a_terminal_starts_it() -> None:
+    """Whatever the tests were started by: nohup's and a background job's children ignore some signals."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def seconds_in(bag: Path) -> tuple[float, str]:
