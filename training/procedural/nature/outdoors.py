@@ -175,7 +175,7 @@ TYPES = (
     ordinary('sea', 'sea', 'Waves break on a beach.', sea),
     ordinary('tap_water', 'running water', 'Water runs from a tap.', tap_water),
     ordinary('kettle', 'kettle', 'A kettle boils.', kettle),
-    ordinary('thunder', 'distant thunder', 'Thunder rolls far away.', thunder),
+    ordinary('thunder', 'thunder', 'Thunder rolls far away.', thunder),
     ordinary('crowd_murmur', 'crowd', 'A crowd murmurs.', crowd_murmur),
     ordinary('mains_hum', 'hum', 'Electrical equipment hums.', mains_hum),
     ordinary('static', 'static', 'A radio hisses and crackles.', static),
