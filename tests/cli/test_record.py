@@ -69,7 +69,7 @@ def seconds_in(bag: Path) -> tuple[float, str]:
         return sum(map(len, data)) / 16_000, reader.topic
 
 
-@pytest.mark.parametrize('number', [signal.SIGHUP, signal.SIGKILL])
+@pytest.mark.parametrize('number', [signal.SIGHUP, signal.SIGTERM, signal.SIGKILL])
 def test_sound_is_there_however_the_recording_ended(tmp_path, environment, number):
     with capture(environment, tmp_path):
         recorder = record(environment, '--out', str(tmp_path / 'night'))
