@@ -14,7 +14,7 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -36,6 +36,7 @@ from training.stages.distributed import Devices
 from training.stages.task import TrainingTask
 from training.stages.trainable import parameter_groups
 
+T = TypeVar('T')
 _HELD_OUT_CROPS, _HELD_OUT_SOUNDS = 192, 400  # at most
 _HELD_OUT_S, _HELD_OUT_BATCH, _GAIN = 3.2, 16, 0.3
 _UNUSED = 'audio_tower.audio_bos_eos_token.'  # of the tower; nothing here calls it
@@ -228,8 +229,7 @@ class ListeningTask(TrainingTask[Crops]):
 
     def _sound_figures(self) -> dict[str, float]:
         known = [sound for sound, _ in self._held_out.judged if sound.category in self._categories]
-        order = random_stream(Purpose.HELD_OUT_SOUNDS, self._seed).permutation(len(known))
-        known = [known[place] for place in sorted(order[:_HELD_OUT_SOUNDS])]
+        known = some(known, _HELD_OUT_SOUNDS, random_stream(Purpose.HELD_OUT_SOUNDS, self._seed))
         hazards = sorted({self._categories.index(sound.category) for sound in known if sound.respond})
         hits, scores = [], []
         crops = held_out_crops(known, self._chunk_samples)
@@ -263,6 +263,11 @@ def layer_rate(name: str, stage: ListeningStage, audio: AudioConfig) -> float:
     return stage.tower_rate * stage.layer_decay**above
 
 
+def some(items: Sequence[T], most: int, rng: np.random.Generator) -> list[T]:
+    """Draw at most so many of the items, which keep their order."""
+    return [items[place] for place in sorted(rng.permutation(len(items))[:most])]
+
+
 def held_out_crops(sounds: Sequence[SoundClip], chunk_samples: int) -> Iterator[np.ndarray]:
     """Yield the first seconds of sounds in batches, float32 [batch, n], in whole chunks, at a third of full scale."""
     length = int(_HELD_OUT_S * SAMPLE_RATE_HZ) // chunk_samples * chunk_samples
@@ -284,8 +289,7 @@ class LinearProbe:
         self._sides = []
         for number, side in enumerate((train, held_out)):
             recorded = [(sound, source) for sound, source in side.judged if not sound.source_id.startswith(MADE)]
-            order = random_stream(Purpose.PROBE, seed, number).permutation(len(recorded))
-            self._sides.append([recorded[place] for place in sorted(order[:clips])])
+            self._sides.append(some(recorded, clips, random_stream(Purpose.PROBE, seed, number)))
 
     def areas(self, summaries: Callable[[np.ndarray], np.ndarray]) -> dict[str, float]:
         """Return the areas under the ROC curve, of all held-out recordings and by source.

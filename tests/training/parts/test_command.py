@@ -32,11 +32,6 @@ WHISPER, LLAMA = whisper_part(), llama_part()
 REAL = os.environ.get('PARTS_DOWNLOAD')  # what to really fetch: names, separated by commas
 
 
-@pytest.fixture(scope='module')
-def whisper():
-    return network_of(WHISPER)
-
-
 @pytest.fixture
 def known(monkeypatch, tmp_path):
     """A registry of the miniatures, on a machine that reaches neither the hub nor an index."""

@@ -15,23 +15,12 @@ from tests.training.parts.miniature import (
     as_openai,
     as_safetensors,
     llama_part,
-    network_of,
     whisper_part,
 )
 from training.parts import PartsError, network
 from training.parts.layouts import ctranslate2, gguf_file, layout_of, openai, safetensors_files
 
 WHISPER, LLAMA = whisper_part(), llama_part()
-
-
-@pytest.fixture(scope='module')
-def whisper():
-    return network_of(WHISPER)
-
-
-@pytest.fixture(scope='module')
-def llama():
-    return network_of(LLAMA)
 
 
 def _whisper_in(layout: str, state, folder: Path):
