@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from audio_interaction_ros.audio.formats import MAX_CHANNELS, AudioFormatError, PcmFormat
+from audio_interaction_ros.audio.levels import power_dbfs
 
 _MIX = 'mix'
 _WINDOW_S = 0.5
@@ -16,7 +16,6 @@ _WINDOWS = 4  # with sound in them, one after the other, before anything is said
 _HEARD_DBFS = -60.0
 # Averaging takes 10 log10(n) dB from channels that have nothing in common; so much more is not chance.
 _CANCELLED_DB = 6.0
-_FLOOR_DBFS = -120.0
 
 
 @dataclass(frozen=True)
@@ -112,10 +111,10 @@ class ChannelPicker:
         self._pieces, self._frames = [], 0
         window -= window.mean(axis=0)  # DC is no sound
         powers = np.square(window).mean(axis=0)
-        each_dbfs = _dbfs(powers.mean())
+        each_dbfs = power_dbfs(float(powers.mean()))
         if each_dbfs < _HEARD_DBFS:
             return
-        average_dbfs = _dbfs(np.square(window.mean(axis=1)).mean())
+        average_dbfs = power_dbfs(float(np.square(window.mean(axis=1)).mean()))
         self.loss_db = each_dbfs - average_dbfs
         cancels = self.loss_db > 10.0 * np.log10(len(self._numbers)) + _CANCELLED_DB
         self._cancelling = min(self._cancelling + 1, _WINDOWS) if cancels else max(self._cancelling - 1, 0)
@@ -124,7 +123,3 @@ class ChannelPicker:
             self.cancellation = Cancellation(each_dbfs, average_dbfs, self._numbers[alone])
         elif not self._cancelling:
             self.cancellation = None
-
-
-def _dbfs(mean_square: Any) -> float:
-    return max(_FLOOR_DBFS, 10.0 * float(np.log10(max(float(mean_square), 1e-30))))

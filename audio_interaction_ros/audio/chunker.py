@@ -85,9 +85,3 @@ def chunk_waveform(samples: Samples | Iterable[Samples]) -> Iterator[AudioChunk]
     for piece in [samples] if isinstance(samples, np.ndarray) else samples:
         yield from chunker.push(piece)
     yield from chunker.pad_last()
-
-
-def level_dbfs(samples: Samples) -> float:
-    """Return the root-mean-square level in dB relative to full scale (1.0); −120 for digital silence."""
-    mean_square = float(np.mean(np.square(samples, dtype=np.float64))) if len(samples) else 0.0
-    return 10.0 * np.log10(max(mean_square, 1e-12))

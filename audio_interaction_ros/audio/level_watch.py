@@ -14,6 +14,7 @@ import numpy as np
 
 from audio_interaction_ros.audio.formats import PcmFormat, Samples
 from audio_interaction_ros.audio.high_pass import HighPass
+from audio_interaction_ros.audio.levels import power_dbfs
 
 # Root mean square of 100 ms. Measured on the demo scene (docs/reference.md): with its loudest sounds at −45 dBFS nearly
 # everything is answered, at −55 half, at −60 next to nothing.
@@ -31,7 +32,6 @@ _CLIPPED = 0.999
 _CLIPPED_SHARE = 0.005
 _CANCELLED_DB = 15.0  # unlike channels lose 9 dB when eight are mixed, 3 when two are
 _CANCELLED_FROM_DBFS = -75.0
-_FLOOR_DBFS = -120.0
 
 
 @dataclass(frozen=True)
@@ -122,12 +122,12 @@ class LevelWatch:
         samples = sum(block.samples for block in recent)
         powers = sorted(block.squares / block.samples for block in self._blocks)
         return Levels(
-            level_dbfs=_power_dbfs(sum(block.squares for block in recent) / samples),
-            loudest_dbfs=_power_dbfs(powers[-1]),
-            floor_dbfs=_power_dbfs(powers[len(powers) // 10]),
-            channels_dbfs=_power_dbfs(sum(block.channel_squares for block in recent) / samples),
-            dc_dbfs=_power_dbfs((sum(block.total for block in recent) / samples) ** 2),
-            peak_dbfs=_power_dbfs(max(max(block.high, -block.low) for block in recent) ** 2),
+            level_dbfs=power_dbfs(sum(block.squares for block in recent) / samples),
+            loudest_dbfs=power_dbfs(powers[-1]),
+            floor_dbfs=power_dbfs(powers[len(powers) // 10]),
+            channels_dbfs=power_dbfs(sum(block.channel_squares for block in recent) / samples),
+            dc_dbfs=power_dbfs((sum(block.total for block in recent) / samples) ** 2),
+            peak_dbfs=power_dbfs(max(max(block.high, -block.low) for block in recent) ** 2),
             clipped_share=sum(block.clipped for block in recent) / samples,
         )
 
@@ -179,7 +179,7 @@ def _dead(blocks: Sequence[_Block], levels: Levels, channels: int) -> LevelFault
             deaf=True,
         )
     if high - low <= _LOWEST_BITS:
-        level_dbfs = _power_dbfs(sum(block.squares for block in blocks) / sum(block.samples for block in blocks))
+        level_dbfs = power_dbfs(sum(block.squares for block in blocks) / sum(block.samples for block in blocks))
         return LevelFault(
             'lowest_bit',
             f'the microphone gives only its lowest bit, {level_dbfs:.0f} dBFS; it is dead or all but muted: '
@@ -212,7 +212,3 @@ def _worse(levels: Levels, long_enough: bool) -> LevelFault | None:
             '(`audio-interaction levels`)',
         )
     return None
-
-
-def _power_dbfs(mean_square: float) -> float:
-    return max(_FLOOR_DBFS, 10.0 * float(np.log10(max(mean_square, 1e-30))))

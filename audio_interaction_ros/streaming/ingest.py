@@ -10,9 +10,10 @@ import torch
 
 from audio_interaction_ros.audio import SAMPLE_RATE_HZ
 from audio_interaction_ros.audio.chunk_stream import ChunkStream, StreamChunk
-from audio_interaction_ros.audio.chunker import chunk_waveform, level_dbfs
+from audio_interaction_ros.audio.chunker import chunk_waveform
 from audio_interaction_ros.audio.formats import PcmFormat, Samples
 from audio_interaction_ros.audio.high_pass import HighPass
+from audio_interaction_ros.audio.levels import level_dbfs
 from audio_interaction_ros.audio.stamp_watch import StampFault
 from audio_interaction_ros.model.checkpoint import EncoderHalf
 from audio_interaction_ros.model.encoder import StreamingEncoder

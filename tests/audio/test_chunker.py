@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from audio_interaction_ros.audio import CHUNK_SAMPLES
-from audio_interaction_ros.audio.chunker import Chunker, level_dbfs
+from audio_interaction_ros.audio.chunker import Chunker
+from audio_interaction_ros.audio.levels import level_dbfs
 
 RAMP = np.arange(40_000, dtype=np.float32)
 

@@ -11,8 +11,8 @@ import numpy as np
 import torch
 
 from audio_interaction_ros.audio import CHUNK_S, CHUNK_SAMPLES, SAMPLE_RATE_HZ
-from audio_interaction_ros.audio.chunker import level_dbfs
 from audio_interaction_ros.audio.formats import Samples
+from audio_interaction_ros.audio.levels import level_dbfs
 from audio_interaction_ros.model.checkpoint import DecoderHalf, EncoderHalf
 from audio_interaction_ros.model.encoder import StreamingEncoder
 from audio_interaction_ros.model.precision import open_halves, require_device
