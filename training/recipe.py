@@ -61,7 +61,7 @@ class ListeningStage(_Section):
     mixed_share: float = Field(ge=0, le=1, description='share of between-class mixtures in a batch')
     learning_rate: float = Field(gt=0)
     tower_rate: float = Field(
-        default=1.0, ge=0, description="that of the tower's last layer, as a share of it; 0: the tower stays as it is"
+        default=1.0, ge=0, description='that of projection and last layer, as a share of it; 0: the tower stays as is'
     )
     layer_decay: float = Field(
         default=1.0, gt=0, le=1, description='learning rate of a layer, as a share of that of the one above'

@@ -113,8 +113,9 @@ class AudioTower(nn.Module):
     """An `AudioTower` is `Qwen2_5OmniAudioEncoder` with the chunks as the batch: no chunk sees another (paper §5.3).
 
     With `left_context_chunks`, a chunk also attends to so many before it, in every layer. Each chunk has positions of
-    its own, the same in all: the chunks that it sees are told apart by what is in them. With `layer_mix`, the softmax
-    of `layer_weights` weighs the outputs of the convolutions and of every layer, and their sum is what is projected.
+    its own, the same in all: the chunks that it sees are told apart by what is in them. With `layer_mix`, the outputs
+    of the convolutions and of every layer are normalised, without gains of their own, and projected side by side: the
+    projection weighs each dimension of each layer.
     """
 
     def __init__(self, config: AudioConfig) -> None:
@@ -126,11 +127,10 @@ class AudioTower(nn.Module):
         self.register_buffer('positions', positions, persistent=False)
         self.audio_bos_eos_token = nn.Embedding(2, config.output_dim)  # not used; part of the weights
         self.layers = nn.ModuleList(_AudioLayer(config) for _ in range(config.encoder_layers))
-        if config.layer_mix:
-            self.layer_weights = nn.Parameter(torch.zeros(1 + config.encoder_layers))
-        self.ln_post = nn.LayerNorm(config.d_model)
+        self.ln_post = nn.LayerNorm(config.d_model, elementwise_affine=not config.layer_mix)
         self.avg_pooler = nn.AvgPool1d(2, stride=2)
-        self.proj = nn.Linear(config.d_model, config.output_dim)
+        projected_layers = 1 + config.encoder_layers if config.layer_mix else 1
+        self.proj = nn.Linear(projected_layers * config.d_model, config.output_dim)
         for module in self.modules():
             if isinstance(module, nn.Linear | nn.Conv1d):
                 nn.init.normal_(module.weight, std=0.02)
@@ -190,15 +190,15 @@ class AudioTower(nn.Module):
         x = nn.functional.gelu(self.conv1(mel.to(self.dtype)))
         x = nn.functional.gelu(self.conv2(x)).transpose(1, 2)
         x = x + self.positions[: x.shape[1]].to(x.dtype)
-        shares = self.layer_weights.softmax(0) if self.config.layer_mix else None
-        mixed = x if shares is None else shares[0] * x
+        outputs = [x]
         for number, layer in enumerate(self.layers):
             x = layer(x, number, windows)
-            if hidden_states is not None:
-                hidden_states.append(x)
-            mixed = x if shares is None else mixed + shares[1 + number] * x
-        pooled = self.avg_pooler(mixed.transpose(1, 2)).transpose(1, 2)
-        projected: Tensor = self.proj(self.ln_post(pooled))
+            outputs.append(x)
+        if hidden_states is not None:
+            hidden_states += outputs[1:]
+        mixed = outputs if self.config.layer_mix else outputs[-1:]
+        pooled = [self.ln_post(self.avg_pooler(output.transpose(1, 2)).transpose(1, 2)) for output in mixed]
+        projected: Tensor = self.proj(torch.cat(pooled, dim=-1))
         return projected
 
 

@@ -10,9 +10,9 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 class AudioConfig(BaseModel):
     """An `AudioConfig` is what has an effect of `Qwen2_5OmniAudioEncoderConfig`, with transformers' defaults.
 
-    Two settings are this package's own. `layer_mix`: what is projected is a learned weighted sum of the outputs of the
-    convolutions and of all layers, not the last layer's alone. `left_context_chunks`: how many chunks before its own a
-    chunk attends to; 0 is the paper's.
+    Two settings are this package's own. `layer_mix`: the outputs of the convolutions and of all layers are projected,
+    side by side, not the last layer's alone. `left_context_chunks`: how many chunks before its own a chunk attends to;
+    0 is the paper's.
     """
 
     model_config = ConfigDict(frozen=True, extra='ignore')

@@ -35,11 +35,9 @@ def make(left: int, mix: bool, log_mel='fixed', layers: int = LAYERS) -> ChunkEn
     """An encoder with weights so large that it matters what is attended to."""
     torch.manual_seed(3)
     encoder = ChunkEncoder(config(left, mix, layers), log_mel).eval().requires_grad_(False)
-    for name, parameter in encoder.audio_tower.named_parameters():
+    for parameter in encoder.audio_tower.parameters():
         if parameter.ndim > 1:
             nn.init.normal_(parameter, std=0.3)
-        elif name == 'layer_weights':
-            nn.init.normal_(parameter)
     return encoder
 
 
@@ -92,9 +90,12 @@ def dense(tower: AudioTower, mel: torch.Tensor) -> torch.Tensor:
         x = x + attention.out_proj((scores.softmax(-1) @ value).movedim(0, 1).flatten(1))
         x = x + layer.fc2(nn.functional.gelu(layer.fc1(layer.final_layer_norm(x))))
         outputs.append(x)
-    if tower.config.layer_mix:
-        x = sum(share * output for share, output in zip(tower.layer_weights.softmax(0), outputs, strict=True))
-    return tower.proj(tower.ln_post(x.unflatten(0, (len(mel), 10, 2)).mean(2)))
+    if not tower.config.layer_mix:
+        return tower.proj(tower.ln_post(x.unflatten(0, (len(mel), 10, 2)).mean(2)))
+    weights = tower.proj.weight.split(16, dim=1)
+    pooled = [output.unflatten(0, (len(mel), 10, 2)).mean(2) for output in outputs]
+    normed = [(one - one.mean(-1, True)) / (one.var(-1, keepdim=True, correction=0) + 1e-5).sqrt() for one in pooled]
+    return tower.proj.bias + sum(one @ weight.T for one, weight in zip(normed, weights, strict=True))
 
 
 @pytest.mark.parametrize('mix', [False, True])
@@ -138,21 +139,22 @@ def test_no_more_is_kept_than_is_attended_to():
 
 
 def test_a_mix_that_weighs_the_last_layer_alone_is_what_no_mix_gives():
-    mixing, plain = make(1, mix=True), make(1, mix=False)
-    plain.load_state_dict({name: of for name, of in mixing.state_dict().items() if 'layer_weights' not in name})
-    mixing.audio_tower.layer_weights.copy_(torch.tensor([0.0] * LAYERS + [100.0]))
-    torch.testing.assert_close(mixing(sound(3)), plain(sound(3)), atol=1e-5, rtol=0)
-    mixing.audio_tower.layer_weights.copy_(torch.tensor([100.0] + [0.0] * LAYERS))  # of the convolutions
-    tower = mixing.audio_tower
-    tower.layers[0].fc2.weight.add_(1.0)
-    moved = mixing(sound(3))
-    tower.layers[0].fc2.weight.sub_(1.0)
-    torch.testing.assert_close(mixing(sound(3)), moved, atol=1e-5, rtol=0)
+    mixing, plain = make(1, mix=True).audio_tower, make(1, mix=False)
+    mixing.proj.weight[:, :-16] = 0.0
+    shared = {name: tensor for name, tensor in mixing.state_dict().items() if name != 'proj.weight'}
+    plain.audio_tower.load_state_dict(shared | {'proj.weight': mixing.proj.weight[:, -16:]}, strict=False)
+    mel = torch.randn(2, 3, 16, 40)
+    torch.testing.assert_close(mixing.encode_streams(mel), plain.audio_tower.encode_streams(mel), atol=1e-5, rtol=0)
+    mixing.proj.weight[:, :16] = mixing.proj.weight[:, -16:]
+    mixing.proj.weight[:, 16:] = 0.0  # of the convolutions, then
+    heard = mixing.encode_streams(mel)
+    mixing.layers[0].fc2.weight.add_(1.0)
+    torch.testing.assert_close(mixing.encode_streams(mel), heard, atol=1e-5, rtol=0)
 
 
-def test_a_new_mix_weighs_all_layers_alike_and_learns():
+def test_a_mix_learns_from_all_layers():
     tower = AudioTower(config(2, mix=True))
-    assert tower.layer_weights.softmax(0).tolist() == pytest.approx([1 / (1 + LAYERS)] * (1 + LAYERS))
+    assert tower.proj.weight.shape == (8, (1 + LAYERS) * 16)
     tower.encode_streams(torch.randn(2, 5, 16, 40)).square().sum().backward()
     gradients = {name: parameter.grad for name, parameter in tower.named_parameters() if 'bos_eos' not in name}
     assert all(gradient is not None and gradient.any() for gradient in gradients.values())

@@ -33,15 +33,16 @@ from training.stages.attention import short_sequences
 from training.stages.augmentation import spec_augment
 from training.stages.crops import NO_PHONE, UNLABELLED, Crops, CropSampler, CropSource, crop_samples, speech_crop
 from training.stages.distributed import Devices
+from training.stages.projection import project_components
 from training.stages.task import TrainingTask
 from training.stages.trainable import parameter_groups
 
 T = TypeVar('T')
 _HELD_OUT_CROPS, _HELD_OUT_SOUNDS = 192, 400  # at most
 _HELD_OUT_S, _HELD_OUT_BATCH, _GAIN = 3.2, 16, 0.3
+_COMPONENT_STEPS = 16  # so many steps' crops have the vectors that principal components are taken from
 _UNUSED = 'audio_tower.audio_bos_eos_token.'  # of the tower; nothing here calls it
-_NEW = ('audio_tower.proj.', 'audio_tower.layer_weights')  # where the tower is pretrained
-_LAST = 'audio_tower.ln_post.'  # after its last layer
+_LAST = ('audio_tower.ln_post.', 'audio_tower.proj.')  # after its last layer
 
 
 class ListeningModel(nn.Module):
@@ -68,9 +69,12 @@ class ListeningModel(nn.Module):
 
     def encode(self, mel: Tensor, hidden_states: list[Tensor] | None = None) -> Tensor:
         """Return the vectors of whole chunks, [batch, chunks, vectors, output_dim]."""
-        chunks = split_chunks(mel, 2 * self.audio_tower.config.n_window)
         with short_sequences(mel.device):
-            return self.audio_tower.encode_streams(chunks, hidden_states)
+            return self.audio_tower.encode_streams(self.chunks(mel), hidden_states)
+
+    def chunks(self, mel: Tensor) -> Tensor:
+        """Return log-mel [batch, mel_bins, frames] as the tower takes it, [batch, chunks, mel_bins, frames]."""
+        return split_chunks(mel, 2 * self.audio_tower.config.n_window)
 
 
 def summary(vectors: Tensor) -> Tensor:
@@ -84,11 +88,9 @@ class Teacher:
 
     def __init__(self, tower: AudioTower, frames: int) -> None:
         """Copy a tower, for crops of so many log-mel frames."""
-        settings = {'left_context_chunks': 0, 'layer_mix': False, 'max_source_positions': frames // 2}
+        settings = {'left_context_chunks': 0, 'max_source_positions': frames // 2}
         self._tower = AudioTower(AudioConfig(**(tower.config.model_dump() | settings)))
-        self._tower.load_state_dict(
-            {name: tensor for name, tensor in tower.state_dict().items() if name != 'layer_weights'}
-        )
+        self._tower.load_state_dict(tower.state_dict())
         self._tower.to(tower.device).requires_grad_(False).eval()
 
     @torch.no_grad()
@@ -142,6 +144,17 @@ class ListeningTask(TrainingTask[Crops]):
         torch.manual_seed(torch_seed(Purpose.INITIAL_WEIGHTS, recipe.seed, 1))
         self.module = ListeningModel(audio_tower, self._categories, self._phones).to(devices.device)
         self._sampler = CropSampler(train, self._categories, self._phones, stage, recipe.seed, self._length)
+
+    def begin_projection(self) -> None:
+        """Have the projection begin with the principal components of the first crops, the same on every device."""
+
+        def streams() -> Iterator[Tensor]:
+            for step in range(_COMPONENT_STEPS):
+                crops = self._sampler.crops(step, 0, 1).to(self._devices.device)
+                yield self.module.chunks(self._logmel(crops.waveforms))
+
+        with self._devices.autocast(), short_sequences(self._devices.device):
+            project_components(self.module.audio_tower, streams())
 
     @contextlib.contextmanager
     def trainable(self) -> Iterator[Iterable[dict[str, object]]]:
@@ -253,13 +266,13 @@ class ListeningTask(TrainingTask[Crops]):
 def layer_rate(name: str, stage: ListeningStage, audio: AudioConfig) -> float:
     """Return the learning rate of a parameter of a `ListeningModel`, as a share of the stage's.
 
-    What is new, both heads and what leads out of the tower, has all of it.
+    The heads, which are new, have all of it.
     """
-    layers, is_last = audio.encoder_layers, name.startswith(_LAST)
-    if not name.startswith('audio_tower.') or name.startswith(_NEW) or (is_last and audio.layer_mix):
+    if not name.startswith('audio_tower.'):
         return 1.0
+    layers = audio.encoder_layers
     within = re.match(r'audio_tower\.layers\.(\d+)\.', name)
-    above = layers - 1 - int(within[1]) if within else (0 if is_last else layers)
+    above = layers - 1 - int(within[1]) if within else (0 if name.startswith(_LAST) else layers)
     return stage.tower_rate * stage.layer_decay**above
 
 

@@ -27,7 +27,7 @@ _WHISPER_PREFIXES = ('encoder.', 'model.encoder.')
 _OMNI_PREFIXES = ('thinker.audio_tower.', 'audio_tower.')  # as Hugging Face has it, and in a checkpoint of this package
 _POSITIONS, _WHISPERS_NORM, _NORM = 'embed_positions.weight', 'layer_norm.', 'ln_post.'
 # What leads into a language model begins anew with it; the tower's own begin and end of audio are never used.
-_FRESH = ('proj.', 'layer_weights', 'audio_bos_eos_token.')
+_FRESH = ('proj.', 'audio_bos_eos_token.')
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,8 @@ class PretrainedTower:
                 f"the tower in '{self.directory}' does not fit recipe '{recipe.name}': {wrong[0]} is "
                 f'{found.get(wrong[0], "missing")}, {expected[wrong[0]]} expected; correct audio, or give another init'
             )
-        if unknown := sorted(name for name in found.keys() - expected.keys() - {_POSITIONS} if not _is_fresh(name)):
+        spare = {name for name in found if _is_fresh(name) or name.startswith(_NORM)}  # a mixture takes no norm
+        if unknown := sorted(found.keys() - expected.keys() - {_POSITIONS} - spare):
             raise RecipeError(
                 f"the tower in '{self.directory}' has {unknown[0]}, which Whisper's and Qwen2.5-Omni's have not; "
                 'give another init'
@@ -102,13 +103,9 @@ class PretrainedTower:
 
     @torch.no_grad()
     def fill(self, tower: AudioTower) -> None:
-        """Copy the weights into a tower that fits; what leads into the language model keeps its own.
-
-        The norm after the last layer is part of that where layers are mixed: Whisper's makes a few dimensions of its
-        last layer large, and of a mixture those hide the others.
-        """
+        """Copy the weights into a tower that fits; what leads into the language model keeps its own."""
         for name, tensor in tower.state_dict().items():
-            if not (_is_fresh(name) or (tower.config.layer_mix and name.startswith(_NORM))):
+            if not _is_fresh(name):
                 tensor.copy_(self.weights[self.stored[name]])
 
 

@@ -297,7 +297,10 @@ def _listening_task(
     teacher = None
     if recipe.encoder.teacher_weight:  # the model's tower is as `init` has it, whatever state this goes on from
         teacher = Teacher(model.audio_tower, crop_samples(recipe.chunk_samples) // HOP_SAMPLES)
-    return ListeningTask(recipe, recipe.encoder, model.audio_tower, logmel, train, held_out, devices, teacher)
+    task = ListeningTask(recipe, recipe.encoder, model.audio_tower, logmel, train, held_out, devices, teacher)
+    if recipe.init is not None:
+        task.begin_projection()
+    return task
 
 
 def event_classes(names: Sequence[str]) -> EventClasses:

@@ -10,9 +10,8 @@ from torch import Tensor, nn
 from training.recipe import TrainablePart
 
 EMBEDDINGS = 'language_model.model.embed_tokens.weight'
-# The projection and the weights of the layers that it reads lie in the tower, but are the adapter.
-_ADAPTER = ('audio_tower.proj.', 'audio_tower.layer_weights')
-_NO_ENCODER = (*_ADAPTER, 'audio_tower.audio_bos_eos_token.')  # the tower's own begin and end of audio are never used
+_ADAPTER = 'audio_tower.proj.'  # lies in the tower
+_NO_ENCODER = (_ADAPTER, 'audio_tower.audio_bos_eos_token.')  # the tower's own begin and end of audio are never used
 _PREFIXES: dict[TrainablePart, str | tuple[str, ...]] = {
     'lm_head': 'language_model.lm_head.',
     'embeddings': EMBEDDINGS,
