@@ -104,6 +104,7 @@ def run(arguments: argparse.Namespace) -> int:
     from audio_interaction_ros.cli.processes import NodeProcesses, ros_environment
     from audio_interaction_ros.cli.scoring import count_chunks, scene_start_s, score, summary
     from audio_interaction_ros.cli.timeline_view import TimelineView, count
+    from audio_interaction_ros.nodes.joining import JoinError, join
     from audio_interaction_ros.safety.hazards import HazardTaxonomy, default_taxonomy_path
 
     sound = _microphone(arguments.mic) if arguments.mic is not None else _scene(arguments.scene)
@@ -118,7 +119,8 @@ def run(arguments: argparse.Namespace) -> int:
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, interrupt)
-    rclpy.init(args=[], signal_handler_options=rclpy.SignalHandlerOptions.NO)
+    with reported(JoinError):
+        join([])
     view = TimelineView()
     observer = Observer(view)
     interrupted = False

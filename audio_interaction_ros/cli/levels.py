@@ -8,7 +8,7 @@ import signal
 import time
 from typing import TYPE_CHECKING, Any
 
-from audio_interaction_ros.cli.errors import CommandError
+from audio_interaction_ros.cli.errors import CommandError, reported
 from audio_interaction_ros.cli.parsers import add_command
 
 if TYPE_CHECKING:
@@ -50,7 +50,10 @@ def run(arguments: argparse.Namespace) -> int:
     except ImportError as error:
         raise CommandError(f'levels needs ROS 2 ({error}); run `make setup` or source a ROS 2 setup file') from error
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    rclpy.init(args=[], signal_handler_options=rclpy.SignalHandlerOptions.NO)
+    from audio_interaction_ros.nodes.joining import JoinError, join
+
+    with reported(JoinError):
+        join([])
     meter = _Meter()
     try:
         meter.run(arguments.duration)

@@ -133,21 +133,13 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _join_ros(arguments: argparse.Namespace) -> None:
-    import rclpy
+    from audio_interaction_ros.nodes.joining import JoinError, join
 
     given = list(arguments.ros_args)
     if arguments.namespace:
         given += ['-r', f'__ns:=/{arguments.namespace.strip("/")}']
-    try:
-        rclpy.init(
-            args=['record', '--ros-args', *given] if given else [],
-            signal_handler_options=rclpy.SignalHandlerOptions.NO,
-        )
-    except RuntimeError as error:
-        raise CommandError(
-            f'--namespace or --ros-args found that ROS does not take ({error}); give a namespace as robot1 and '
-            'remappings as `-r audio_stamped:=/head/audio`'
-        ) from error
+    with reported(JoinError):
+        join(['record', '--ros-args', *given] if given else [])
 
 
 def _ended_by_signals() -> threading.Event:

@@ -17,12 +17,12 @@ from rclpy.publisher import Publisher
 from rclpy.qos import QoSProfile
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from rclpy.service import Service
-from rclpy.signals import SignalHandlerOptions
 from rclpy.subscription import Subscription
 from rclpy.timer import Timer
 
 from audio_interaction_ros.nodes.declare import DeclaredParameters
 from audio_interaction_ros.nodes.diagnostics import Diagnostics
+from audio_interaction_ros.nodes.joining import JoinError, join
 from audio_interaction_ros.nodes.parameters import NODES, NodeParameters
 from audio_interaction_ros.nodes.qos_events import QosEvents
 from audio_interaction_ros.nodes.signals import end_undisturbed, on_signals
@@ -320,14 +320,14 @@ class _Spinner:
 def run(args: list[str] | None, *classes: type[ManagedNode[Any]]) -> int:
     """Run nodes in this process until SIGINT or SIGTERM, once it is its turn (see standby.py).
 
-    Return the exit status: 0; 1 when a node could not start, or a callback or a worker failed; 2 for arguments that ROS
-    cannot read.
+    Return the exit status: 0; 1 when ROS or a node could not start, or a callback or a worker failed; 2 for arguments
+    that ROS cannot read.
     """
     try:
-        rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
-    except Exception as error:  # rclpy has no common class for these
-        print(f'ROS cannot read the arguments: {error}', file=sys.stderr)
-        return 2
+        join(args)
+    except JoinError as error:
+        print(error, file=sys.stderr)
+        return 2 if error.by_arguments else 1
     stop = threading.Event()
     also_known = sorted({name for cls in classes for name in NODES[cls.NAME].model_fields})
     with turn(classes[0].NAME):
