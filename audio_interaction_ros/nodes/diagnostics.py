@@ -145,6 +145,12 @@ class Diagnostics:
             else:  # rclpy allows one severity at each place
                 logger.warning(words)
 
+    @property
+    def conditions(self) -> list[str]:
+        """Return what is wrong now, a sentence each."""
+        with self._lock:
+            return [each.sentence for each in self._conditions.values()]
+
     def computed(self, duration_s: float) -> None:
         """Note that the model took so long for one piece of work."""
         with self._lock:

@@ -32,6 +32,9 @@ class Health:
     def publish(self, on: bool, begun: bool, deaf: str | None) -> None:
         """Publish the state now, from the off switch, whether decisions have come, and why nothing is heard, if so."""
         reasons = [*([deaf] if deaf else []), *self._nodes.reasons(self._now_s())]
+        # What another node says of the same topic too is said once.
+        own = [words for words in self._node.diagnostics.conditions if not any(words in reason for reason in reasons)]
+        reasons += [f'{self._node.get_name()}: {words}' for words in own]
         if not on:
             state = HealthMessage.SWITCHED_OFF
         elif deaf:

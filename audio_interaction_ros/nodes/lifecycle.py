@@ -15,11 +15,11 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.publisher import Publisher
 from rclpy.qos import QoSProfile
-from rclpy.qos_overriding_options import QoSOverridingOptions
 from rclpy.service import Service
 from rclpy.subscription import Subscription
 from rclpy.timer import Timer
 
+from audio_interaction_ros.nodes import qos_overrides
 from audio_interaction_ros.nodes.declare import DeclaredParameters
 from audio_interaction_ros.nodes.diagnostics import Diagnostics
 from audio_interaction_ros.nodes.joining import JoinError, join
@@ -90,12 +90,13 @@ class ManagedNode(LifecycleNode, Generic[P]):
         """Create a publisher, as rclpy; one made in `setup` reports its QoS events and goes at clean-up."""
         if not self._in_setup:
             return super().create_publisher(msg_type, topic, qos_profile, **options)
+        profile = qos_overrides.own(qos_profile)
         publisher = super().create_publisher(
             msg_type,
             topic,
-            qos_profile,
-            event_callbacks=self._qos_events.of_publisher(topic, qos_profile),
-            qos_overriding_options=QoSOverridingOptions.with_default_policies(),
+            profile,
+            event_callbacks=self._qos_events.of_publisher(topic, profile),
+            qos_overriding_options=qos_overrides.options(),
             **options,
         )
         self._undo.append(lambda: self.destroy_publisher(publisher))
@@ -118,13 +119,14 @@ class ManagedNode(LifecycleNode, Generic[P]):
         """
         if not self._in_setup:
             return super().create_subscription(msg_type, topic, callback, qos_profile, **options)
+        profile = qos_overrides.own(qos_profile)
         subscription = super().create_subscription(
             msg_type,
             topic,
             lambda message: callback(message) if self.active or when_inactive else None,
-            qos_profile,
-            event_callbacks=self._qos_events.of_subscription(topic, qos_profile),
-            qos_overriding_options=QoSOverridingOptions.with_default_policies(),
+            profile,
+            event_callbacks=self._qos_events.of_subscription(topic, profile),
+            qos_overriding_options=qos_overrides.options(),
             **options,
         )
         self._undo.append(lambda: self.destroy_subscription(subscription))
@@ -227,12 +229,15 @@ class ManagedNode(LifecycleNode, Generic[P]):
 
     def _configure(self) -> None:
         self.parameters = self._declared.read()  # type: ignore[assignment]
+        qos_overrides.require_overrides(self)
         self._declared.changeable = False
         self._in_setup = True
         try:
             self.setup()
         finally:
             self._in_setup = False
+        for sentence in qos_overrides.without_effect(self):
+            self.get_logger().warning(sentence)
 
     def _apply(self) -> None:
         self.parameters = self._declared.read()  # type: ignore[assignment]
