@@ -95,18 +95,33 @@ def unfinished_files(path: Path) -> list[Path]:
     """Return the files of a bag that was not finished, in order; none for a finished one. Raises OSError."""
     if path.is_file():
         return [path] if not _is_whole(path) else []
-    files = sorted((file for file in path.iterdir() if file.suffix in _SUFFIXES), key=_order)
+    files = _files(path)
     try:
-        text = (path / 'metadata.yaml').read_text(encoding='utf-8')
+        metadata = _metadata(path)
     except FileNotFoundError:
         return files
-    with suppress(yaml.YAMLError, KeyError, TypeError):
-        metadata: dict[str, Any] = yaml.safe_load(text)['rosbag2_bagfile_information']
-        if metadata.get('compression_mode'):  # only the metadata says how
-            return []
-        if UNFINISHED not in (metadata.get('custom_data') or {}) and all(map(_is_whole, files)):
-            return []
+    if metadata.get('compression_mode'):  # only the metadata says how
+        return []
+    if metadata and UNFINISHED not in (metadata.get('custom_data') or {}) and all(map(_is_whole, files)):
+        return []
     return files
+
+
+def files_without_metadata(path: Path) -> list[Path]:
+    """Return the files of a finished bag that can be read without its metadata.yaml, in order. Raises OSError."""
+    return [] if not path.is_dir() or _metadata(path).get('compression_mode') else _files(path)
+
+
+def _files(path: Path) -> list[Path]:
+    return sorted((file for file in path.iterdir() if file.suffix in _SUFFIXES), key=_order)
+
+
+def _metadata(path: Path) -> dict[str, Any]:
+    """Return what metadata.yaml says; nothing where it is damaged. Raises OSError."""
+    with suppress(yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError):
+        metadata = yaml.safe_load((path / 'metadata.yaml').read_text(encoding='utf-8'))['rosbag2_bagfile_information']
+        return metadata if isinstance(metadata, dict) else {}
+    return {}
 
 
 def _order(file: Path) -> tuple[int, str]:

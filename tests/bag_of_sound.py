@@ -6,9 +6,20 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
+from rosbags.rosbag2 import StoragePlugin, Writer
 
 from audio_interaction_ros.audio.formats import PcmFormat, Samples, encode_s16le
-from audio_interaction_ros.bags import INFO, PLAIN, STAMPED, TYPES, BagWriter, Storage, TopicQos
+from audio_interaction_ros.bags import (
+    DESCRIBED,
+    DESCRIBED_TYPES,
+    INFO,
+    PLAIN,
+    STAMPED,
+    TYPES,
+    BagWriter,
+    Storage,
+    TopicQos,
+)
 
 START_NS = 1_700_000_000_000_000_000
 
@@ -66,3 +77,21 @@ def s16_messages(samples: Samples, sample_rate_hz: int, frames: int = 1_000) -> 
         (START_NS + begin * 10**9 // sample_rate_hz, encode_s16le(samples[begin : begin + frames]))
         for begin in range(0, len(samples), frames)
     ]
+
+
+def write_described_bag(path: Path, messages: Iterable[tuple[int, bytes]], code: int, field: str) -> Path:
+    """A bag of the other audio_common_msgs: 16 kHz, mono, in PortAudio's format `code`."""
+    kinds = DESCRIBED_TYPES.types
+    with Writer(path, version=9, storage_plugin=StoragePlugin.MCAP) as bag:
+        topic = bag.add_connection('/audio_stamped', DESCRIBED, typestore=DESCRIBED_TYPES)
+        for stamp_ns, data in messages:
+            stamp = kinds['builtin_interfaces/msg/Time'](sec=stamp_ns // 10**9, nanosec=stamp_ns % 10**9)
+            types = {'float32': '<f4', 'int32': '<i4', 'int16': '<i2', 'int8': 'i1', 'uint8': 'u1'}
+            fields = {f'{name}_data': np.zeros(0, dtype) for name, dtype in types.items()}
+            fields[field] = np.frombuffer(data, types[field.removesuffix('_data')])
+            audio = kinds['audio_common_msgs/msg/Audio'](
+                audio_data=kinds[PLAIN](**fields), info=kinds[INFO](format=code, channels=1, rate=16_000, chunk=0)
+            )
+            message = kinds[DESCRIBED](header=kinds['std_msgs/msg/Header'](stamp=stamp, frame_id=''), audio=audio)
+            bag.write(topic, stamp_ns, DESCRIBED_TYPES.serialize_cdr(message, DESCRIBED))
+    return path

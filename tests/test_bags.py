@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import yaml
+from rosbags.rosbag1 import Writer as Ros1Writer
 from rosbags.rosbag2 import Reader, StoragePlugin, Writer
-from rosbags.typesys import Stores, get_typestore
+from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
-from audio_interaction_ros.audio.formats import PcmFormat
+from audio_interaction_ros.audio.formats import PcmFormat, encode_s16le
 from audio_interaction_ros.bags import (
     INFO,
     PLAIN,
@@ -21,7 +25,7 @@ from audio_interaction_ros.bags import (
     BagWriter,
     TopicQos,
 )
-from tests.bag_of_sound import START_NS, audio_cdr, info_cdr, s16_messages, write_bag
+from tests.bag_of_sound import START_NS, audio_cdr, info_cdr, s16_messages, write_bag, write_described_bag
 
 PCM = PcmFormat(16_000, 1, 'S16LE')
 NOISE = np.random.default_rng(0).uniform(-0.5, 0.5, 16_000).astype(np.float32)
@@ -123,12 +127,86 @@ def test_a_bag_without_audio_is_refused_naming_what_it_holds(tmp_path):
         reading(tmp_path / 'bag')
 
 
-def test_audio_without_audio_info_is_refused(tmp_path):
-    with BagWriter(tmp_path / 'bag') as bag:
+def without_info(path: Path, first: int = 0, last: int | None = None) -> Path:
+    with BagWriter(path) as bag:
         bag.add_topic('/audio_stamped', STAMPED, TopicQos())
-        bag.write('/audio_stamped', START_NS, audio_cdr(START_NS, bytes(400)))
-    with pytest.raises(BagError, match='record audio_info beside it'):
-        reading(tmp_path / 'bag')
+        for stamp_ns, data in s16_messages(NOISE, 16_000)[first:last]:
+            bag.write('/audio_stamped', stamp_ns, audio_cdr(stamp_ns, data))
+    return path
+
+
+def test_one_file_of_a_bag_without_the_format_is_refused_naming_the_bag_that_has_it(tmp_path):
+    path = tmp_path / 'bag'
+    with BagWriter(path, max_s=0.5) as bag:
+        bag.add_topic('/audio_stamped', STAMPED, TopicQos())
+        for stamp_ns, data in s16_messages(NOISE, 16_000):
+            bag.write('/audio_stamped', stamp_ns, audio_cdr(stamp_ns, data))
+        bag.add_topic('/audio_info', INFO, TopicQos(latched=True))
+        bag.write('/audio_info', START_NS + 10**9, info_cdr(PCM))
+    with pytest.raises(BagError, match=r"no audio_common_msgs/msg/AudioInfo message .* give the whole bag '.*/bag'"):
+        reading(path / 'bag_0.mcap')
+    assert len(reading(path)) == 16
+
+
+def test_a_format_that_is_given_counts_whatever_the_bag_says(tmp_path):
+    path = write_bag(tmp_path / 'bag', s16_messages(NOISE, 16_000), PcmFormat(48_000, 2, 'S16LE'))
+    with AudioBagReader(path, pcm=PCM) as bag:
+        samples = np.concatenate([message.pcm.decode(message.data)[:, 0] for message in bag.read()])
+    np.testing.assert_allclose(samples, NOISE, atol=1 / 32_768)
+
+
+def test_alsas_names_of_sample_formats_are_understood():
+    assert PcmFormat.from_info(16_000, 1, 'S16_LE', 'wave') == PCM
+
+
+@pytest.mark.parametrize(
+    ('code', 'field', 'data'),
+    [(8, 'int16_data', encode_s16le(NOISE)), (1, 'float32_data', NOISE.astype('<f4').tobytes())],
+)
+def test_a_bag_of_the_other_audio_common_msgs_is_read_as_it_describes_itself(tmp_path, code, field, data):
+    path = write_described_bag(tmp_path / 'bag', [(START_NS + 7, data)], code, field)
+    (message,) = reading(path)
+    assert (message.stamp_ns, message.pcm.sample_rate_hz) == (START_NS + 7, 16_000)
+    np.testing.assert_allclose(message.pcm.decode(message.data)[:, 0], NOISE, atol=1 / 32_768)
+    with AudioBagReader(write_described_bag(tmp_path / 'odd', [(START_NS, data)], 4, field)) as bag:
+        assert list(bag.read()) == []
+        assert bag.complaints == ['PortAudio sample format 4 found, one of 1, 2, 8, 16, 32 expected']
+
+
+@pytest.mark.parametrize('storage', STORAGES)
+@pytest.mark.parametrize('fault', ['a renamed file', 'no storage', 'not YAML'])
+def test_a_bag_whose_metadata_does_not_fit_is_read_without_it_and_that_is_said(tmp_path, storage, fault):
+    path = write_bag(tmp_path / 'bag', s16_messages(NOISE, 16_000), PCM, storage)
+    metadata = path / 'metadata.yaml'
+    if fault == 'a renamed file':
+        (file,) = (entry for entry in path.iterdir() if entry.suffix in ('.mcap', '.db3'))
+        file.rename(file.with_stem('kitchen'))
+    elif fault == 'no storage':
+        metadata.write_text(metadata.read_text().replace(f'storage_identifier: {storage}', 'storage_identifier: ""'))
+    else:
+        metadata.write_bytes(b'\0\0: [')
+    with AudioBagReader(path) as bag:
+        assert len(list(bag.read())) == 16
+    assert bag.remarks and (fault == 'not YAML' or '`ros2 bag reindex` writes it anew' in bag.remarks[0])
+
+
+def test_a_bag_of_ros_1_is_refused_with_the_command_that_makes_a_readable_one(tmp_path):
+    """Of whose audio the format is then given, because ROS 1's driver tells it to nobody."""
+    types = get_typestore(Stores.ROS1_NOETIC)
+    types.register(get_types_from_msg('uint8[] data', PLAIN))
+    with Ros1Writer(tmp_path / 'old.bag') as bag:
+        topic = bag.add_connection('/audio', PLAIN, typestore=types)
+        for stamp_ns, data in s16_messages(NOISE, 16_000):
+            message = types.types[PLAIN](data=np.frombuffer(data, np.uint8))
+            bag.write(topic, stamp_ns, types.serialize_ros1(message, PLAIN))
+    with pytest.raises(BagError, match='convert the ROS 1 bag: `rosbags-convert') as refused:
+        reading(tmp_path / 'old.bag')
+    (command,) = re.findall(r'`rosbags-convert (.*)`', str(refused.value))
+    arguments = command.replace('NEW', str(tmp_path / 'new')).split()
+    convert = [sys.executable, '-c', 'from rosbags.convert.__main__ import main; main()', *arguments]
+    subprocess.run(convert, check=True, capture_output=True)
+    with AudioBagReader(tmp_path / 'new', pcm=PCM) as bag:
+        assert len(list(bag.read())) == 16
 
 
 def test_one_of_several_audio_topics_is_chosen_by_name(tmp_path):
@@ -143,7 +221,9 @@ def test_one_of_several_audio_topics_is_chosen_by_name(tmp_path):
 def test_what_is_no_bag_is_refused(tmp_path):
     with pytest.raises(BagError, match='no bag at'):
         reading(tmp_path / 'missing')
-    with pytest.raises(BagError, match='not a readable rosbag2 bag'):
+    with pytest.raises(
+        BagError, match=r'not a readable rosbag2 bag .*; give the directory that `ros2 bag record` wrote'
+    ):
         reading(tmp_path)
     (tmp_path / 'sound.mcap').write_bytes(b'RIFF not a bag at all' * 10)
     with pytest.raises(BagError, match='not a readable rosbag2 bag'):
@@ -157,9 +237,12 @@ def test_a_damaged_bag_ends_in_a_sentence(tmp_path, storage):
     whole = bytearray(file.read_bytes())
     middle = len(whole) // 2
     whole[middle : middle + 20_000] = bytes(20_000)
+    copy = file.read_bytes()
     file.write_bytes(whole)
     with pytest.raises(BagError, match=r'is damaged|not a readable rosbag2 bag'):
         reading(path)
+    file.write_bytes(copy)  # restored, as the sentence says
+    assert len(reading(path)) == 80
 
 
 def test_a_recording_is_never_overwritten(tmp_path):

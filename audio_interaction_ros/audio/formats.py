@@ -17,6 +17,11 @@ _DTYPES = {
     'S16LE': '<i2', 'S16BE': '>i2', 'F32LE': '<f4', 'F32': '<f4', 'F32BE': '>f4', 'S32LE': '<i4', 'S8': 'i1',
     'U8': 'u1',
 }  # fmt: skip
+# PortAudio's code of a sample format → field of that wrapper's AudioData, and our name for it.
+_PORTAUDIO = {
+    1: ('float32_data', 'F32LE'), 2: ('int32_data', 'S32LE'), 8: ('int16_data', 'S16LE'), 16: ('int8_data', 'S8'),
+    32: ('uint8_data', 'U8'),
+}  # fmt: skip
 MIN_SAMPLE_RATE_HZ, MAX_SAMPLE_RATE_HZ = 4_000, 384_000
 MAX_CHANNELS = 64
 
@@ -55,7 +60,20 @@ class PcmFormat:
             raise AudioFormatError(
                 f"the stream is coded as '{coding_format}'; set the audio driver to 'wave' (uncompressed)"
             )
-        return cls(sample_rate, channels, sample_format.upper())
+        return cls(sample_rate, channels, sample_format.upper().replace('_', ''))  # ALSA writes S16_LE
+
+    @classmethod
+    def from_portaudio(cls, code: int, channels: int, sample_rate: int) -> tuple[str, PcmFormat]:
+        """Make a format from the AudioInfo of the wrapper of PortAudio; return with it the field that has the samples.
+
+        Raises AudioFormatError.
+        """
+        if code not in _PORTAUDIO:
+            raise AudioFormatError(
+                f'PortAudio sample format {code} found, one of {", ".join(map(str, _PORTAUDIO))} expected'
+            )
+        field, sample_format = _PORTAUDIO[code]
+        return field, cls(sample_rate, channels, sample_format)
 
     @property
     def frame_bytes(self) -> int:

@@ -102,7 +102,8 @@ def run(arguments: argparse.Namespace) -> int:
 
     if DESCRIBES_ITSELF:
         raise CommandError(
-            "the installed audio_common_msgs is not ros-drivers', whose messages these bags hold; use `ros2 bag record`"
+            "the installed audio_common_msgs is not ros-drivers', whose messages record writes; use "
+            f'`ros2 bag record -o {arguments.out} {_topic(arguments)}`, whose bags replay reads too'
         )
     from audio_interaction_ros.bags import BagError, BagWriter
 
@@ -130,6 +131,10 @@ def run(arguments: argparse.Namespace) -> int:
     }
     show(json.dumps(summary))
     return 0
+
+
+def _topic(arguments: argparse.Namespace) -> str:
+    return f'/{arguments.namespace.strip("/")}/{AUDIO_TOPIC}' if arguments.namespace else f'/{AUDIO_TOPIC}'
 
 
 def _join_ros(arguments: argparse.Namespace) -> None:

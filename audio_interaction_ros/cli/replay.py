@@ -17,12 +17,13 @@ from audio_interaction_ros.cli.parsers import add_command
 from audio_interaction_ros.options import add_checkpoint_option
 
 if TYPE_CHECKING:
+    from audio_interaction_ros.audio.formats import PcmFormat
     from audio_interaction_ros.bags import AudioBagReader
     from audio_interaction_ros.model.checkpoint import DecoderHalf, EncoderHalf
 
 _EPILOG = """\
-Reads sqlite3 and MCAP bags with audio_common_msgs AudioDataStamped (or AudioData) and AudioInfo; needs no
-ROS.
+Reads sqlite3 and MCAP bags with audio_common_msgs AudioDataStamped (or AudioData) and AudioInfo, or with
+AudioStamped of the other audio_common_msgs, which describes itself; needs no ROS.
 Writes into DIR:
   decisions.csv   one row a decision
   responses.json  what was said, with the bag's stamps
@@ -38,6 +39,7 @@ Exit code 1 where the sound was not what the bag says of it, or where most of it
 examples:
   audio-interaction replay night --out night-decisions
   audio-interaction replay night --topic /head/audio_stamped --out head
+  audio-interaction replay old --sample-rate 16000 --out old-decisions  a bag without AudioInfo
 """
 
 
@@ -61,6 +63,20 @@ def add_parser(commands: Any) -> None:
         help='directory for decisions.csv and responses.json; made if missing',
     )
     parser.add_argument('--topic', help='audio topic to hear; needed when the bag has several')
+    parser.add_argument(
+        '--sample-rate',
+        type=int,
+        metavar='HZ',
+        help='sample rate of the sound, for a bag without AudioInfo, or with a wrong one',
+    )
+    parser.add_argument(
+        '--channels', type=int, metavar='N', help='number of channels; goes with --sample-rate (default: 1)'
+    )
+    parser.add_argument(
+        '--sample-format',
+        metavar='NAME',
+        help='sample format, as AudioInfo names it; goes with --sample-rate (default: S16LE)',
+    )
     add_checkpoint_option(parser)
     parser.set_defaults(run=run)
 
@@ -72,9 +88,23 @@ def run(arguments: argparse.Namespace) -> int:
     """
     from audio_interaction_ros.bags import AudioBagReader, BagError
 
-    with reported(BagError), AudioBagReader(arguments.bag, arguments.topic) as bag:
+    pcm = _format(arguments)
+    with reported(BagError), AudioBagReader(arguments.bag, arguments.topic, pcm) as bag:
         encoder, decoder = load_halves(arguments.checkpoint)
         return _replay(bag, encoder, decoder, arguments.out)
+
+
+def _format(arguments: argparse.Namespace) -> PcmFormat | None:
+    """Return the format that the options give, None where they give none."""
+    from audio_interaction_ros.audio.formats import AudioFormatError, PcmFormat
+
+    channels, sample_format = arguments.channels, arguments.sample_format
+    if arguments.sample_rate is None:
+        if channels is not None or sample_format is not None:
+            raise CommandError('--channels or --sample-format is given and --sample-rate is not; give that too')
+        return None
+    with reported(AudioFormatError):
+        return PcmFormat.from_info(arguments.sample_rate, channels or 1, sample_format or 'S16LE', '')
 
 
 def _replay(bag: AudioBagReader, encoder: EncoderHalf, decoder: DecoderHalf, out: Path) -> int:

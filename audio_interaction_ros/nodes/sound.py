@@ -27,11 +27,6 @@ from audio_interaction_ros.nodes.messages import bytes_array, nanoseconds_of
 
 SOUND_TOPIC, INFO_TOPIC = 'audio_stamped', 'audio_info'
 
-# PortAudio's code → field of AudioData, and our name for it.
-_PORTAUDIO = {
-    1: ('float32_data', 'F32LE'), 2: ('int32_data', 'S32LE'), 8: ('int16_data', 'S16LE'), 16: ('int8_data', 'S8'),
-    32: ('uint8_data', 'U8'),
-}  # fmt: skip
 _INT16 = 8
 _LOOK_EVERY_S = 1.0
 _ANOTHER_CLOCK_NS = 60 * NS_PER_S
@@ -130,7 +125,7 @@ class SoundSubscription:
         self.levels = LevelWatch()
         self._other_clock = ''
         if given.sample_rate:
-            self._pcm = PcmFormat(given.sample_rate, given.channels, given.sample_format.upper())
+            self._pcm = PcmFormat(given.sample_rate, given.channels, given.sample_format.upper().replace('_', ''))
         if DESCRIBES_ITSELF or self._pcm is not None:
             self.described.set()
         if not DESCRIBES_ITSELF:
@@ -243,12 +238,7 @@ def read_self_described(audio: Any) -> tuple[Samples, PcmFormat]:
 
     Raises AudioFormatError.
     """
-    if audio.info.format not in _PORTAUDIO:
-        raise AudioFormatError(
-            f'PortAudio sample format {audio.info.format} found, one of {", ".join(map(str, _PORTAUDIO))} expected'
-        )
-    field, sample_format = _PORTAUDIO[audio.info.format]
-    pcm = PcmFormat(audio.info.rate, audio.info.channels, sample_format)
+    field, pcm = PcmFormat.from_portaudio(audio.info.format, audio.info.channels, audio.info.rate)
     return pcm.decode(np.asarray(getattr(_data_of(audio), field)).view(np.uint8)), pcm
 
 

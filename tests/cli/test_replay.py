@@ -12,8 +12,9 @@ import pytest
 import soundfile
 
 from audio_interaction_ros.audio.formats import PcmFormat
+from audio_interaction_ros.bags import STAMPED, BagWriter, TopicQos
 from audio_interaction_ros.cli import main
-from tests.bag_of_sound import START_NS, s16_messages, write_bag
+from tests.bag_of_sound import START_NS, audio_cdr, s16_messages, write_bag
 
 PCM = PcmFormat(16_000, 1, 'S16LE')
 SOUND = np.random.default_rng(3).normal(0, 0.1, 12 * 6_400 + 500).astype(np.float32)
@@ -177,3 +178,19 @@ def test_a_missing_bag_fails_before_anything_is_written(tmp_path, capsys):
     assert main(['replay', str(tmp_path / 'none'), '--out', str(tmp_path / 'out')]) == 1
     assert 'no bag at' in capsys.readouterr().err
     assert not (tmp_path / 'out').exists()
+
+
+def test_a_bag_without_its_format_is_replayed_when_the_format_is_given_as_the_sentence_says(
+    tmp_path, capsys, tiny_checkpoint
+):
+    with BagWriter(tmp_path / 'bag') as bag:
+        bag.add_topic('/audio_stamped', STAMPED, TopicQos())
+        for stamp_ns, data in s16_messages(SOUND, 16_000):
+            bag.write('/audio_stamped', stamp_ns, audio_cdr(stamp_ns, data))
+    command = ['replay', str(tmp_path / 'bag'), '--out', str(tmp_path / 'out'), '--checkpoint', str(tiny_checkpoint)]
+    assert main(command) == 1
+    assert 'give its format by --sample-rate, --channels and --sample-format' in capsys.readouterr().err
+    assert main([*command, '--sample-format', 'S16LE']) == 1
+    assert '--sample-rate is not; give that too' in capsys.readouterr().err
+    assert main([*command, '--sample-rate', '16000', '--channels', '1', '--sample-format', 'S16LE']) == 0
+    assert json.loads(capsys.readouterr().out)['heard_s'] == round(len(SOUND) / 16_000, 3)
