@@ -2,7 +2,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo test chaos setup setup-dev setup-train clean
+.PHONY: help demo test fuzz chaos setup setup-dev setup-train clean
 
 # Only given on the command line or in the environment; tools/setup.sh has the default.
 export PYTHON
@@ -19,6 +19,7 @@ help:
 	@echo 'make setup        only the environment, in .venv'
 	@echo 'make setup-train  the same with what training needs'
 	@echo 'make chaos        half an hour of things breaking; MINUTES=30 SEED=1'
+	@echo 'make fuzz         ever new cases for what must always hold; MINUTES=60 SEED=1'
 	@echo 'make clean        remove the environment and everything built'
 	@echo 'PYTHON=python3.12 chooses the interpreter (3.10 to 3.13)'
 
@@ -32,10 +33,11 @@ test: setup-dev
 	.venv/bin/lint-imports
 	OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
-MINUTES ?= 30
-SEED ?= 1
 chaos: setup-dev
-	@.venv/bin/python -m tests.system.chaos --minutes $(MINUTES) --seed $(SEED)
+	@.venv/bin/python -m tests.system.chaos --minutes $(or $(MINUTES),30) --seed $(or $(SEED),1)
+
+fuzz: setup-dev
+	@OMP_NUM_THREADS=1 .venv/bin/python -m tests.fuzz --minutes $(or $(MINUTES),60) $(if $(SEED),--seed $(SEED))
 
 setup:
 	@tools/setup.sh

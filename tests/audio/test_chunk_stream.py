@@ -1,137 +1,20 @@
-"""No sound is lost uncounted: whatever comes is in a chunk, waits for one, or is counted as lost by its cause."""
+"""No sound is lost uncounted: whatever comes is in a chunk, waits for one, or is counted as lost by its cause.
+
+Any sequence of messages is tried in tests/fuzz/test_stamps.py.
+"""
 
 from __future__ import annotations
 
-import contextlib
-
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from audio_interaction_ros.audio import CHUNK_SAMPLES
 from audio_interaction_ros.audio.chunk_stream import INCOMPLETE, MISSING, PAUSE, REFUSED, TWICE, ChunkStream
-from audio_interaction_ros.audio.formats import AudioFormatError, PcmFormat
+from audio_interaction_ros.audio.formats import PcmFormat
 from audio_interaction_ros.audio.timeline import NS_PER_S
+from tests.sound_driver import BLOCK, MS, PCM, START_NS, Driver
 
-START_NS = 1_700_000_000 * NS_PER_S
-PCM = PcmFormat(16_000, 1, 'S16LE')
-BLOCK = 640
-MS = 1_000_000
 SOUND = np.random.default_rng(0).uniform(-0.5, 0.5, 200_000).astype(np.float32)
-
-
-class Driver:
-    """Sends every sample of a ramp in order, so that what is heard says where it was captured."""
-
-    def __init__(self, pcm=PCM):
-        self.pcm, self.stream, self.chunks = pcm, ChunkStream(1), []
-        self.captured = 0  # frames so far, those that never came included
-        self.came = 0
-
-    def send(self, frames=BLOCK, late_ns=0, stamp_ns=None):
-        first = self.captured
-        self.captured += frames
-        return self.send_again(first, frames, late_ns, stamp_ns)
-
-    def send_again(self, first, frames=BLOCK, late_ns=0, stamp_ns=None):
-        at_ns = START_NS + first * NS_PER_S // self.pcm.sample_rate_hz
-        # Positions as samples: exact in float32 up to 2 ** 24, and to_mono of equal channels keeps them.
-        samples = np.repeat(np.arange(first, first + frames, dtype=np.float32)[:, None], self.pcm.channels, 1)
-        self.came += frames
-        with contextlib.suppress(AudioFormatError):
-            self.chunks += self.stream.push(
-                samples, self.pcm, at_ns + late_ns if stamp_ns is None else stamp_ns, at_ns + late_ns
-            )
-
-    def lose(self, frames=BLOCK):
-        self.captured += frames
-
-    @property
-    def unheard(self):
-        return self.stream.pending + self.stream.lost.total()
-
-    def assert_every_sample_that_came_is_accounted_for(self):
-        lost = self.stream.lost
-        never_came = lost[MISSING] + lost[PAUSE]
-        assert self.stream.heard == CHUNK_SAMPLES * len(self.chunks)
-        assert self.stream.heard + self.unheard - never_came == self.came
-
-
-steps = st.one_of(
-    st.tuples(st.just('send'), st.integers(1, 3_000), st.integers(0, 60) | st.integers(0, 5_000)),
-    st.tuples(st.just('lose'), st.integers(1, 80_000), st.just(0)),
-    st.tuples(st.just('again'), st.integers(1, 3_000), st.just(0)),
-    st.tuples(st.just('unstamped'), st.integers(1, 3_000), st.just(0)),
-    st.tuples(st.just('stamped'), st.integers(1, 3_000), st.integers(1, 2**62)),
-    st.tuples(st.just('stopped'), st.integers(1, 3_000), st.just(0)),
-    st.tuples(st.just('unreadable'), st.integers(1, 3_000), st.just(0)),
-)
-
-
-@settings(max_examples=300, deadline=None)
-@given(st.lists(steps, max_size=60))
-def test_every_sample_that_comes_is_heard_or_counted_whatever_the_stamps_say(sequence):
-    driver = Driver()
-    for kind, frames, number in sequence:
-        if kind == 'send':
-            driver.send(frames, number * MS)
-        elif kind == 'lose':
-            driver.lose(frames)
-        elif kind == 'again' and driver.captured >= frames:
-            driver.send_again(driver.captured - frames, frames)
-        elif kind == 'unstamped':
-            driver.send(frames, stamp_ns=0)
-        elif kind == 'stamped':
-            driver.send(frames, stamp_ns=number)
-        elif kind == 'stopped':
-            driver.send(frames, stamp_ns=START_NS)
-        elif kind == 'unreadable':
-            driver.came += frames
-            driver.captured += frames
-            driver.stream.note_loss(frames / 16_000)
-        driver.assert_every_sample_that_came_is_accounted_for()
-    driver.chunks += driver.stream.finish()
-    lost = driver.stream.lost
-    assert driver.stream.heard + lost.total() - lost[MISSING] - lost[PAUSE] == driver.came
-    assert driver.stream.pending == 0
-
-
-@settings(max_examples=60, deadline=None)
-@given(
-    st.lists(st.sampled_from(['send'] * 8 + ['lose', 'again', 'unstamped', 'unreadable']), min_size=1, max_size=150),
-    st.sampled_from([0.0, 1.0, 20.0]),
-    st.integers(0, 2**32 - 1),
-)
-def test_heard_and_counted_as_lost_is_what_was_sent(sequence, jitter_ms, seed):
-    """Also of what never came, by the stamps of what did; none of the runs is long enough for a new stream."""
-    driver, rng = Driver(), np.random.default_rng(seed)
-    late_ns = lambda: int(rng.uniform(0, jitter_ms) * MS)  # noqa: E731
-    for _ in range(75):
-        driver.send(late_ns=late_ns())
-    run = again = 0
-    for kind in sequence:
-        run = run + 1 if kind in ('lose', 'unstamped', 'unreadable') else 0
-        if kind == 'lose' and run < 40:
-            driver.lose()
-        elif kind == 'unstamped' and run < 40:
-            driver.send(stamp_ns=0)
-        elif kind == 'unreadable' and run < 40:
-            driver.lose()
-            driver.stream.note_loss(BLOCK / 16_000)
-        elif kind == 'again':
-            at_ns = START_NS + driver.captured * 62_500
-            driver.send(stamp_ns=at_ns)
-            driver.send_again(driver.captured - BLOCK, stamp_ns=at_ns)
-            again += BLOCK
-        else:
-            driver.send(late_ns=late_ns())
-    for _ in range(200):
-        driver.send(late_ns=late_ns())
-    sent = driver.captured + again
-    assert driver.stream.streams == 1
-    assert driver.stream.lost[TWICE] == again
-    assert driver.stream.heard + driver.unheard == pytest.approx(sent, abs=1 + 3 * 16 * jitter_ms)
 
 
 @pytest.mark.parametrize(('rate_hz', 'channels'), [(44_100, 2), (48_000, 1), (8_000, 1)])
