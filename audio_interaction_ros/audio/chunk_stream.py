@@ -11,11 +11,11 @@ import numpy as np
 
 from audio_interaction_ros.audio import CHUNK_SAMPLES, SAMPLE_RATE_HZ
 from audio_interaction_ros.audio.chunker import AudioChunk, Chunker
-from audio_interaction_ros.audio.clock_model import Belief, ClockModel, Join, Placement
+from audio_interaction_ros.audio.clock_model import MAX_DRIFT, Belief, ClockModel, Join, Placement
 from audio_interaction_ros.audio.formats import AudioFormatError, PcmFormat, Samples
 from audio_interaction_ros.audio.resample import MonoResampler
 from audio_interaction_ros.audio.stamp_watch import StampFault, StampWatch
-from audio_interaction_ros.audio.timeline import NS_PER_SAMPLE
+from audio_interaction_ros.audio.timeline import NS_PER_S, NS_PER_SAMPLE
 
 MAX_PIECE_S = 10  # a longer message is a mistake, and would hold everything up
 _REMEMBERED = 64  # messages among which one is recognized that comes twice
@@ -60,7 +60,8 @@ class ChunkStream:
         self._waiting: list[Samples] = []
         self._known_lost = 0  # of what the next gap will turn out to be
         self._watch = StampWatch()
-        self._arrived_ns = 0
+        self._arrived_ns = self._duration_ns = 0  # of the last piece
+        self._silent_ns = 0  # by how much more time passed, by the arrivals, than there was sound
         self._before: deque[tuple[int, int]] = deque(maxlen=_REMEMBERED)
         self.gaps = 0
         self.streams = 0
@@ -109,14 +110,14 @@ class ChunkStream:
             yield from self._close()
             self._watch.forget()
         arrived_ns = stamp_ns if arrived_ns is None else arrived_ns
-        silent_ns, self._arrived_ns = arrived_ns - self._arrived_ns, arrived_ns
+        self._count_silence(arrived_ns, len(samples) * NS_PER_S // pcm.sample_rate_hz)
         self._watch.told(stamp_ns, arrived_ns, len(samples), pcm)
         clock = self._clock or self._begin(pcm, stamp_ns)
         clock.believe(self.fault.belief if self.fault else Belief.FULL)
         placement = clock.place(stamp_ns, len(samples))
         if placement.join is Join.BREAKS:
             # A clock that was set is no pause.
-            self.lost[PAUSE] += max(0, min(silent_ns, stamp_ns - clock.expected_ns)) // NS_PER_SAMPLE
+            self.lost[PAUSE] += max(0, min(self._silent_ns, stamp_ns - clock.expected_ns)) // NS_PER_SAMPLE
             yield from self._close()
             clock = self._begin(pcm, stamp_ns)
             placement = clock.place(stamp_ns, len(samples))
@@ -141,6 +142,12 @@ class ChunkStream:
             yield from self._placed(self._chunker.pad_last(), clock)
             self._clock = None
 
+    def _count_silence(self, arrived_ns: int, duration_ns: int) -> None:
+        """Silences add up until sound catches up, but a sound card's clock that drifts makes none."""
+        before_ns = max(0, self._silent_ns - round(MAX_DRIFT * self._duration_ns))
+        self._silent_ns = max(0, before_ns + arrived_ns - self._arrived_ns - self._duration_ns)
+        self._arrived_ns, self._duration_ns = arrived_ns, duration_ns
+
     def _has_come(self, samples: Samples, stamp_ns: int) -> bool:
         piece = stamp_ns, zlib.crc32(np.ascontiguousarray(samples).data)
         if piece in self._before:
@@ -155,6 +162,7 @@ class ChunkStream:
         self._chunker = Chunker()
         self._continues = False
         self._known_lost = 0
+        self._silent_ns = 0
         self._stream_id = self._next_stream_id
         self._next_stream_id += 1
         self.streams += 1

@@ -32,7 +32,7 @@ RESTART_NS = 2 * NS_PER_S  # a longer gap is a new stream
 BACK_NS = 100_000_000  # a stamp this far before the newest one: the clock was set back
 _DECIDE_NS = CHUNK_SAMPLES * NS_PER_SAMPLE
 _WINDOW_NS, _WINDOW_PIECES = 2 * NS_PER_S, 32  # over at least so much is the smallest difference looked for
-_MAX_DRIFT = 300e-6
+MAX_DRIFT = 300e-6
 _FOLLOW_NS = 4 * NS_PER_S  # a drift is corrected over so long
 _NEAR = 4  # the smallest difference is as sure as so many of the smallest agree,
 _FAR = 6  # and surer than this part of how far most of them spread
@@ -176,7 +176,7 @@ class ClockModel:
         if smallest_ns < -doubt_ns:
             self._move(smallest_ns)
         else:
-            most_ns = _MAX_DRIFT * duration_ns
+            most_ns = MAX_DRIFT * duration_ns
             self._move(round(max(-most_ns, min(most_ns, smallest_ns * min(1.0, duration_ns / _FOLLOW_NS)))))
         return 0
 

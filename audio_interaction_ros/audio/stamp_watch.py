@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 from itertools import pairwise
-from operator import truediv
 from statistics import median
 
 from audio_interaction_ros.audio.clock_model import BACK_NS, Belief
@@ -19,6 +18,7 @@ from audio_interaction_ros.audio.timeline import NS_PER_S
 _SOUND_NS = NS_PER_S  # of sound before anything is said, so that it is known within two seconds
 _LONGEST_NS = 4 * NS_PER_S  # and what is older is forgotten
 _LOOK_NS = 100_000_000  # of sound between two looks
+_BURST_NS, _LONGEST_BURST_NS = 300_000_000, 3 * NS_PER_S  # to send what sounds so long may take so little
 _MIN_PIECES, _MAX_PIECES = 4, 800
 _JUMPS = 3  # a clock that is set back so often in that time is two clocks
 _SLACK_NS = 50_000_000
@@ -27,6 +27,7 @@ _TYPICAL_OFF, _MOST = (
     0.05,
     0.6,
 )  # of a step that fits, jitter allowed, and of all steps: two drivers make half of them fit
+_APART = 0.25  # of the average step: what is nearer was sent at once
 _STALE_NS = 10 * NS_PER_S  # a pause: what was before it says nothing of now
 _RATES_HZ = (8_000, 11_025, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000, 88_200, 96_000, 192_000)
 
@@ -74,6 +75,8 @@ class StampWatch:
         if self._unseen_ns < _LOOK_NS:
             return
         self._unseen_ns = 0
+        if passed_ns < _BURST_NS and self._sound_ns < _LONGEST_BURST_NS:
+            return  # all of it may have been sent at once
         if len(self._pieces) >= _MIN_PIECES and max(self._sound_ns, passed_ns) >= _SOUND_NS:
             fault = self._look(pcm)
             if fault is None or self.fault is None or fault.kind != self.fault.kind:
@@ -103,10 +106,13 @@ class StampWatch:
             )
         if _fits(stamps, sound_ns):
             return None
-        ratios = sorted(map(truediv, steps, durations))
+        ratios = _ratios(steps, durations)
         fitting = sum(0.5 < ratio < 1.5 for ratio in ratios)
-        if abs(median(ratios) - 1.0) < _TYPICAL_OFF and (stamped_ns > sound_ns or fitting > _MOST * len(ratios)):
-            return None  # here and there sound was lost, or came late all at once, and the rest fits
+        typical = abs(median(ratios) - 1.0) < _TYPICAL_OFF
+        if stamped_ns > sound_ns and (typical or abs(ratios[len(ratios) // 4] - 1.0) < _TYPICAL_OFF):
+            return None  # sound was lost, even much of it, and the rest fits
+        if typical and fitting > _MOST * len(ratios):
+            return None  # here and there it came late all at once
         if _fits(arrivals, sound_ns):
             return StampFault(
                 'other_clock',
@@ -116,6 +122,21 @@ class StampWatch:
                 Belief.NONE,
             )
         return _wrong_format(pcm, sound_ns / len(steps), sound_ns / max(1, stamped_ns))
+
+
+def _ratios(steps_ns: list[int], durations_ns: list[int]) -> list[float]:
+    """How long it took, by the stamps, to send what was sent at once, by how long that sounds; sorted.
+
+    What is sent at once is one piece, or, of a driver that sends in bursts, all with about the same stamp.
+    """
+    apart_ns = sum(steps_ns) / len(steps_ns) * _APART
+    ratios, passed_ns, sound_ns = [], 0, 0
+    for step_ns, duration_ns in zip(steps_ns, durations_ns, strict=True):
+        passed_ns, sound_ns = passed_ns + step_ns, sound_ns + duration_ns
+        if step_ns > apart_ns:
+            ratios.append(passed_ns / sound_ns)
+            passed_ns = sound_ns = 0
+    return sorted(ratios)
 
 
 def _wrong_format(pcm: PcmFormat, piece_ns: float, factor: float) -> StampFault:

@@ -13,10 +13,11 @@ _TIMES_LONG = 5
 def cases(number: int) -> settings:
     """The settings of a property of which `number` cases are tried in `make test`."""
     if not LONG:
-        return settings(max_examples=number)
+        return settings(max_examples=number, deadline=None)
     return settings(
         max_examples=number * _TIMES_LONG,
         derandomize=False,
+        deadline=None,
         print_blob=True,
         suppress_health_check=[HealthCheck.too_slow],
     )
