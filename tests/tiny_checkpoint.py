@@ -10,7 +10,7 @@ import torch
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 
 from audio_interaction_ros.model.checkpoint import StreamingDefaults, save_checkpoint
-from audio_interaction_ros.model.deciding import EventClasses
+from audio_interaction_ros.model.deciding import EventClasses, Kind, Threshold
 from audio_interaction_ros.model.encoder import ChunkEncoder
 from audio_interaction_ros.model.network import LanguageModel
 from audio_interaction_ros.model.protocol import Protocol
@@ -81,6 +81,7 @@ def write_tiny_checkpoint(
     events: EventClasses | None = None,
     audio_settings: Mapping[str, Any] | None = None,
     matrices: torch.dtype | None = None,
+    thresholds: Mapping[Kind, Threshold] | None = None,
 ) -> Path:
     torch.manual_seed(seed)
     tokenizer = make_tokenizer()
@@ -98,6 +99,7 @@ def write_tiny_checkpoint(
             instruction='Warn of danger.',
             response_threshold=response_threshold,
             max_context_chunks=max_context_chunks,
+            thresholds=thresholds,
         ),
         recipe,
         (events, torch.nn.Linear(DIM, 1 + len(events.names))) if events else None,

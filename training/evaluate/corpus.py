@@ -20,7 +20,7 @@ from training.evaluate.language import bleu, word_error_rate
 from training.evaluate.replies import Comparison, compare, instructed_answers
 from training.evaluate.report import Evaluation, Example, rates_table, ten
 from training.evaluate.stability import MOST_STREAMS, self_contained, stability
-from training.evaluate.teacher_forced import response_probabilities
+from training.evaluate.teacher_forced import teacher_forced
 from training.evaluate.trials import Listened, Trial, by, share, summary
 from training.html import pages, plots
 from training.metrics import interval_of_sums, ratio, rounded
@@ -73,11 +73,7 @@ def evaluate_corpus(
     for number, (stream, samples) in tqdm(found, desc=f'{split} streams', total=len(wanted), unit='stream'):
         chunks = list(listener.encode(samples))
         heard = listener.hear(chunks, instruction=stream.instruction, aloud=stream.aloud)
-        triggers.append(
-            trigger_counts(
-                stream, heard, response_probabilities(listener.decoder, stream, chunks) >= listener.threshold
-            )
-        )
+        triggers.append(trigger_counts(stream, heard, teacher_forced(listener.decoder, stream, chunks).responds))
         comparisons.append(compare(stream, heard))
         if number in chained:
             kept.append((stream, samples))

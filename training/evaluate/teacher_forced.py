@@ -3,27 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 
 from audio_interaction_ros.model.checkpoint import DecoderHalf
+from audio_interaction_ros.model.deciding import Sounding
 from audio_interaction_ros.model.engine import Engine
 from audio_interaction_ros.streaming.fifo import EncodedChunk
+from audio_interaction_ros.streaming.loop import make_session
 from training.evaluate import EvaluationError
 from training.labels import MASK, tokenise
 from training.streams import Stream
 
 
-@torch.inference_mode()
-def response_probabilities(decoder: DecoderHalf, stream: Stream, chunks: Sequence[EncodedChunk]) -> np.ndarray:
-    """Return P(response) after each drain of the labels: float64 [drains].
+@dataclass(frozen=True)
+class Forced:
+    """A `Forced` is what a session computes after each drain of the labels, were every decision so far right.
 
-    The replies before a drain are those of the labels. One pass over the whole stream (Algorithm 2's sequence) gives
-    what a session computes, were every decision so far right. Raises EvaluationError for an emotion that the checkpoint
+    `probabilities`, float64 [drains], of `response`; `responds`, bool [drains], whether they are enough by the
+    checkpoint's thresholds. Whether an urgent warning agrees with what the event head hears is not asked.
+    """
+
+    probabilities: np.ndarray
+    responds: np.ndarray
+
+
+@torch.inference_mode()
+def teacher_forced(decoder: DecoderHalf, stream: Stream, chunks: Sequence[EncodedChunk]) -> Forced:
+    """Return the decisions after each drain of the labels, where the replies before it are those of the labels.
+
+    One pass over the whole stream (Algorithm 2's sequence). Raises EvaluationError for an emotion that the checkpoint
     has no token for.
     """
-    protocol, engine = decoder.protocol, Engine(decoder.language_model)
+    protocol, engine, events = decoder.protocol, Engine(decoder.language_model), decoder.config.events
     prefix = decoder.instruction_prefix(stream.instruction or decoder.config.streaming.instruction)
     if unknown := {reply.emotion for reply in stream.replies} - set(protocol.emotions):
         raise EvaluationError(
@@ -35,6 +49,16 @@ def response_probabilities(decoder: DecoderHalf, stream: Stream, chunks: Sequenc
     vectors = torch.cat([chunk.vectors for chunk in chunks]).to(embeddings)
     embeddings[torch.tensor(tokens.ids, device=engine.device) == protocol.audio] = vectors
     places = [place for place, target in enumerate(tokens.stream_targets) if target != MASK]
-    hidden = engine.read([engine.new_cache(len(tokens.ids))], embeddings[None])[0, places]
-    control = engine.logits(hidden)[:, [protocol.silent, protocol.response]]
-    return control.softmax(-1)[:, 1].double().cpu().numpy()
+    logits = engine.logits(engine.read([engine.new_cache(len(tokens.ids))], embeddings[None])[0, places])
+    probabilities = logits[:, [protocol.silent, protocol.response]].softmax(-1)[:, 1].double().cpu().numpy()
+    settings = make_session(decoder, instruction=stream.instruction or None, engine=engine).settings
+    responds, before = [], 0.0
+    for drain, probability, row in zip(stream.drains, probabilities, logits, strict=True):
+        sounding = None
+        if events is not None and engine.event_outputs:
+            sounding = Sounding(events, row[-engine.event_outputs :].softmax(0).cpu())
+        responds.append(
+            probability >= settings.at_once(sounding) or min(probability, before) >= settings.twice(sounding)
+        )
+        before = 0.0 if drain.reply is not None else probability
+    return Forced(probabilities, np.array(responds))

@@ -7,13 +7,15 @@ import pytest
 import torch
 
 from audio_interaction_ros.audio import CHUNK_SAMPLES
+from audio_interaction_ros.model.deciding import KINDS, Threshold
 from audio_interaction_ros.streaming.loop import Decision, Response, encode_waveform, listen
+from tests.tiny_checkpoint import EVENTS, write_tiny_checkpoint
 from tests.training.evaluate.conftest import SOUND
 from tests.training.evaluate.streams import heard as session_that_heard
 from tests.training.evaluate.streams import stream as make_stream
 from training.evaluate import EvaluationError
 from training.evaluate.hearing import NEVER, Listener, end_s
-from training.evaluate.teacher_forced import response_probabilities
+from training.evaluate.teacher_forced import teacher_forced
 from training.streams import Reply, schedule
 
 
@@ -74,9 +76,27 @@ def test_the_highest_probability_of_a_window_is_of_the_decisions_made_after_its_
 def test_teacher_forced_probabilities_are_those_of_a_session_that_never_erred(listener: Listener):
     """In silence the true history is the session's own."""
     chunks = list(listener.encode(SOUND[: 20 * CHUNK_SAMPLES]))
-    forced = response_probabilities(listener.decoder, make_stream([], [], 20), chunks)
+    forced = teacher_forced(listener.decoder, make_stream([], [], 20), chunks).probabilities
     heard = listener.hear(chunks, NEVER)
     assert forced == pytest.approx([d.probability for d in heard.decisions], abs=1e-5)
+
+
+def test_teacher_forced_decisions_are_those_of_a_session_by_the_thresholds_of_each_kind(tmp_path):
+    """Up to the first response, after which the session's history is another."""
+    folder = write_tiny_checkpoint(tmp_path / 'kinds', seed=2, max_context_chunks=24, events=EVENTS)
+    chunks = list(Listener.load(folder, 'cpu').encode(SOUND[: 20 * CHUNK_SAMPLES]))
+    silence = make_stream([], [], 20)
+    probabilities = teacher_forced(Listener.load(folder, 'cpu').decoder, silence, chunks).probabilities
+    both = np.minimum(probabilities[1:], probabilities[:-1])
+    table = {kind: Threshold(at_once=0.999, twice=float(np.quantile(both, 0.6))) for kind in KINDS}
+    table['warning'] = Threshold(at_once=0.999, twice=0.999)
+    write_tiny_checkpoint(folder, seed=2, max_context_chunks=24, events=EVENTS, thresholds=table)
+    listener = Listener.load(folder, 'cpu')
+    responds = teacher_forced(listener.decoder, silence, chunks).responds
+    said = [decision.respond for decision in listener.hear(chunks).decisions]
+    first = said.index(True)
+    assert responds[: first + 1].tolist() == said[: first + 1]
+    assert first > 0 and probabilities.max() < 0.999
 
 
 def test_after_a_reply_of_the_labels_the_probabilities_are_those_of_a_session_that_said_it(listener: Listener):
@@ -87,10 +107,10 @@ def test_after_a_reply_of_the_labels_the_probabilities_are_those_of_a_session_th
         Reply(onset=0, due=(r.decision.chunk.index + 1) * CHUNK_SAMPLES, text=r.text, emotion='normal') for r in spoken
     ]
     chunks = list(listener.encode(samples))
-    forced = response_probabilities(listener.decoder, make_stream([], replies, 20), chunks)
+    forced = teacher_forced(listener.decoder, make_stream([], replies, 20), chunks).probabilities
     first = spoken[0].decision.chunk.index
     assert forced[: first + 1] == pytest.approx([d.probability for d in heard.decisions[: first + 1]], abs=1e-5)
-    silent = response_probabilities(listener.decoder, make_stream([], [], 20), chunks)
+    silent = teacher_forced(listener.decoder, make_stream([], [], 20), chunks).probabilities
     assert not np.allclose(forced[first + 1 :], silent[first + 1 :], atol=1e-5)
 
 
@@ -105,6 +125,4 @@ def test_another_precision_is_another_ear_that_hears_nearly_the_same(listener: L
 def test_an_emotion_without_a_token_is_one_sentence(listener: Listener):
     reply = Reply(onset=0, due=CHUNK_SAMPLES, text='Oh!', emotion='surprise')
     with pytest.raises(EvaluationError, match='surprise'):
-        response_probabilities(
-            listener.decoder, make_stream([], [reply], 2), list(listener.encode(SOUND[: 2 * CHUNK_SAMPLES]))
-        )
+        teacher_forced(listener.decoder, make_stream([], [reply], 2), list(listener.encode(SOUND[: 2 * CHUNK_SAMPLES])))
