@@ -42,11 +42,12 @@ class Run:
     """What a scene set off; times in seconds of the scene.
 
     `decisions` have the end of their newest chunk and P(response), `responses` that of the chunk that triggered them.
+    `thresholds` have the P(response) that is enough by itself, by the kind of response, or one for all of them.
     `alerts` have every message on ai/safety_alert, `signatures` the moments at which a signature was heard.
     """
 
     samples: Samples
-    threshold: float
+    thresholds: dict[str, float]
     decisions: tuple[tuple[float, float], ...]
     responses: tuple[tuple[float, Response], ...]
     alerts: tuple[tuple[float, Alert], ...]
@@ -82,8 +83,10 @@ def hear(checkpoint: Path, scene: Path, longest_s: float | None = None) -> Run:
         elif event.final:
             responses.append(((event.decision.chunk.index + 1) * CHUNK_S, event))
     alerts, signatures = _alerts(samples, responses)
-    threshold = decoder.config.streaming.response_threshold
-    return Run(samples, threshold, tuple(decisions), tuple(responses), tuple(alerts), tuple(signatures))
+    defaults = decoder.config.streaming
+    thresholds: dict[str, float] = {kind: threshold.at_once for kind, threshold in (defaults.thresholds or {}).items()}
+    thresholds = thresholds or {'threshold': defaults.response_threshold}
+    return Run(samples, thresholds, tuple(decisions), tuple(responses), tuple(alerts), tuple(signatures))
 
 
 def _alerts(samples: Samples, responses: list[tuple[float, Response]]) -> tuple[list[tuple[float, Alert]], list[float]]:
@@ -186,9 +189,11 @@ def _sounds(axes: Axes, sounds: list[SceneEvent], outcomes: dict[SceneEvent, Haz
 def _probability(axes: Axes, run: Run, kinds: list[str]) -> None:
     times_s, values = zip(*run.decisions, strict=True)
     axes.plot(times_s, values, color=canvas.BLUE, linewidth=1.1, drawstyle='steps-post')
-    axes.axhline(run.threshold, color=canvas.INK, linewidth=0.9, linestyle=(0, (5, 4)))
+    for threshold in run.thresholds.values():
+        axes.axhline(threshold, color=canvas.INK, linewidth=0.9, linestyle=(0, (5, 4)))
     _, place_s = max((after - before, before) for before, after in itertools.pairwise((0.0, *_peaks(run), times_s[-1])))
-    axes.text(place_s + 1.5, run.threshold + 0.03, f'threshold {run.threshold:.3f}', fontsize=8.5, va='bottom')
+    names = ', '.join(f'{name} {threshold:.3f}' for name, threshold in run.thresholds.items())
+    axes.text(place_s + 1.5, max(run.thresholds.values()) + 0.03, names, fontsize=8.5, va='bottom')
     for number, (at_s, response) in enumerate(run.responses):
         axes.plot(at_s, response.decision.probability, 'o', color=_COLOURS[kinds[number]], markersize=5)
     axes.set(ylim=(-0.03, 1.12), yticks=(0.0, 1.0))
@@ -196,8 +201,9 @@ def _probability(axes: Axes, run: Run, kinds: list[str]) -> None:
 
 
 def _peaks(run: Run) -> list[float]:
-    """The moments at which the curve is near the threshold or above: no room for words there."""
-    return [at_s for at_s, probability in run.decisions if probability > 0.8 * run.threshold]
+    """The moments at which the curve is near a threshold or above: no room for words there."""
+    least = 0.8 * min(run.thresholds.values())
+    return [at_s for at_s, probability in run.decisions if probability > least]
 
 
 def _responses(axes: Axes, run: Run, kinds: list[str]) -> None:
