@@ -18,6 +18,7 @@ from training.speech.asr import FasterWhisper, Pocketsphinx, Recogniser, Transfo
 from training.speech.casting import utterance_id
 from training.speech.chain import ChainSettings, SpeechChain, SpeechDecision, Utterance
 from training.speech.espeak import Speaker
+from training.speech.kokoro import KokoroTts
 from training.speech.normalise.spoken_form import Language
 from training.speech.tts import CosyVoiceTts, EspeakTts, PiperTts, TextToSpeech
 
@@ -28,7 +29,9 @@ SPEECH, DECISIONS = 'library/speech', 'library/speech-decisions'  # folders of a
 class SpeechSettings(ChainSettings):
     """These settings say who speaks, who listens, and how strict the check is (B.4)."""
 
-    engine: Literal['espeak', 'piper', 'cosyvoice'] = 'espeak'
+    engine: Literal['espeak', 'kokoro', 'piper', 'cosyvoice'] = 'espeak'
+    kokoro: Path = Field(default=Path('parts/kokoro-82m'), description='what `training parts kokoro-82m` wrote')
+    kokoro_voices: int = Field(default=300, ge=30, description='speakers of Kokoro, a tenth for each held-out side')
     piper_voices: tuple[Path, ...] = Field(
         default=(), description='voices of Piper: .onnx files, each with its .onnx.json beside it'
     )
@@ -100,6 +103,8 @@ class SpeechPart:
 
 def make_tts(settings: SpeechSettings, speaker: Speaker) -> TextToSpeech:
     """Return the engine of a recipe; `speaker` is what espeak-ng speaks through. Raises SpeechError."""
+    if settings.engine == 'kokoro':
+        return KokoroTts(settings.kokoro, settings.kokoro_voices)
     if settings.engine == 'piper':
         return PiperTts(settings.piper_voices, settings.piper_program)
     if settings.engine == 'cosyvoice':
@@ -164,8 +169,7 @@ def _spoken(part: SpeechPart) -> Iterator[tuple[Sentence, Utterance]]:
 
 
 def _clip(sentence: Sentence, utterance: Utterance, settings: SpeechSettings) -> StoredClip:
-    espeak = settings.engine == 'espeak'
-    name = 'espeak-ng' if espeak else settings.engine
+    name = 'espeak-ng' if settings.engine == 'espeak' else settings.engine
     return StoredClip(
         id=sentence.id,
         kind='speech',
@@ -176,7 +180,7 @@ def _clip(sentence: Sentence, utterance: Utterance, settings: SpeechSettings) ->
         recording=f'{settings.engine}:{sentence.voice}',
         source=name,
         source_id=sentence.voice,
-        licence='Apache-2.0' if espeak else 'that of the voice',
+        licence='Apache-2.0' if settings.engine in ('espeak', 'kokoro') else 'that of the voice',
         attribution=f'{name} text-to-speech',
         words=utterance.words,
         phones=utterance.phones,

@@ -1,0 +1,163 @@
+"""Kokoro, a neural text-to-speech of 82 million parameters, through ONNX Runtime, with espeak-ng's pronunciation.
+
+`python -m training parts kokoro-82m` gives model, symbols and five style vectors. A mixture of style vectors is the
+style of another speaker, and a vocal tract that is a little longer or shorter makes him another one still: so there are
+as many voices as are asked for, and those of the test side are never heard in training. English only.
+
+The network predicts how long each symbol lasts, so the time of every word is known.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import shutil
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import soxr
+from safetensors.numpy import load_file
+
+from audio_interaction_ros.audio import SAMPLE_RATE_HZ
+from training.speech.tts import one_side
+from training.speech.voices import Phone, Said, SpeechError, Word, one_line
+
+# espeak-ng's way to write English on the left, Kokoro's on the right; the longer come first.
+_SYMBOLS = (
+    ('eɪ', 'A'), ('aɪ', 'I'), ('oʊ', 'O'), ('əʊ', 'Q'), ('aʊ', 'W'), ('ɔɪ', 'Y'), ('tʃ', 'ʧ'), ('dʒ', 'ʤ'), ('ɚ', 'əɹ'),
+    ('r', 'ɹ'), ('g', 'ɡ'), ('ː', ''),
+)  # fmt: skip
+_PAUSES = '.,!?;:'
+_STRESS = 'ˈˌ'
+_DURATIONS = '/encoder/Clip_output_0'  # of the published export: frames of 25 ms for each symbol
+_FRAME_S = 0.025
+_TRACT = (0.88, 1.14)  # of how many times the frequency its formants and its pitch are
+_TEMPO = (0.85, 1.2)
+_PART = 'python -m training parts kokoro-82m --out parts'
+
+
+@dataclass(frozen=True)
+class _Pronounced:
+    """A word between spaces and its symbols, with the mark that follows it."""
+
+    word: str
+    symbols: str
+
+
+class KokoroTts:
+    """A `KokoroTts` engine speaks English in as many voices as it is made with; the seed draws the tempo.
+
+    The same text, voice and seed give the same samples on one machine.
+    """
+
+    name = 'kokoro'
+
+    def __init__(self, part: Path, voices: int) -> None:
+        """Open what `parts` wrote. Raises SpeechError where it, or a program that is needed, is missing."""
+        self._part, self._count = part, voices
+        if not all((part / name).is_file() for name in ('model.onnx', 'vocab.json', 'voices.safetensors')):
+            raise SpeechError(f"there is no Kokoro in '{part}'; write it with: {_PART}")
+        if shutil.which('espeak-ng') is None:
+            raise SpeechError("Kokoro takes its pronunciation from espeak-ng, which isn't installed; apt install it")
+        self._ids: dict[str, int] = json.loads((part / 'vocab.json').read_text())['vocab']
+
+    def voices(self, language: str, split: str = 'train') -> tuple[str, ...]:
+        """Return names such as 'kokoro-007'; there are none but for English."""
+        names = [f'kokoro-{number:03d}' for number in range(self._count)] if language == 'en' else []
+        return one_side(names, split)
+
+    def speak(self, text: str, voice: str, seed: int) -> Said:
+        """Return the speech of `text`, with its words and phonemes. Raises SpeechError for text that is too long."""
+        pronounced = [_Pronounced(*pair) for pair in zip(*self._pronounced(one_line(text)), strict=True)]
+        symbols = ' '.join(one.symbols for one in pronounced)
+        styles = _styles(self._part)
+        if not symbols.strip(f' {_PAUSES}') or len(symbols) >= len(styles[0]):
+            raise SpeechError(
+                f'{text[:40]!r} is {len(symbols)} symbols for Kokoro, 1 to {len(styles[0]) - 1} expected; '
+                'leave it out or say it in parts'
+            )
+        drawn = np.random.default_rng(int(voice.rpartition('-')[2]))
+        mixture = drawn.dirichlet(np.full(len(styles), 0.7))
+        tract = drawn.uniform(*_TRACT)
+        style = np.tensordot(mixture, styles[:, len(symbols)], axes=1)
+        tempo = np.random.default_rng(seed).uniform(*_TEMPO)
+        ids = [0, *(self._ids[symbol] for symbol in symbols), 0]
+        audio, durations = _session(self._part).run(
+            ['audio', _DURATIONS],
+            {
+                'tokens': np.array([ids], np.int64),
+                'style': style[None].astype(np.float32),
+                'speed': np.array([tempo / tract], np.float32),
+            },
+        )
+        rate_hz = len(audio.ravel()) / (durations.sum() * _FRAME_S)
+        samples = soxr.resample(audio.ravel().astype(np.float32), rate_hz * tract, SAMPLE_RATE_HZ)
+        ends_s = np.cumsum(durations.ravel()) * _FRAME_S / tract  # of each symbol, the zeros around them too
+        return Said(np.clip(samples, -1.0, 1.0), *_times(pronounced, ends_s))
+
+    def _pronounced(self, text: str) -> tuple[list[str], list[str]]:
+        """Return the words between spaces, and the symbols of each with the mark that follows it."""
+        words, spoken = text.split(), _pronunciation(text).split()
+        if len(spoken) != len(words):  # espeak-ng runs short words into one, "of the", and makes two of a number
+            spoken = [_pronunciation(word) for word in words]
+        return words, [self._symbols_of(*pair) for pair in zip(words, spoken, strict=True)]
+
+    def _symbols_of(self, word: str, spoken: str) -> str:
+        marks = ''.join(mark for mark in word[len(word.rstrip(_PAUSES)) :] if mark in self._ids)[:1]
+        for theirs, ours in _SYMBOLS:
+            spoken = spoken.replace(theirs, ours)
+        return ''.join(symbol for symbol in spoken if symbol in self._ids) + marks
+
+
+@functools.lru_cache(maxsize=65_536)
+def _pronunciation(text: str) -> str:
+    """Return espeak-ng's IPA, a space between words."""
+    command = ['espeak-ng', '-q', '--ipa', '-v', 'en-us', '--stdin']
+    done = subprocess.run(command, input=text.encode(), capture_output=True, timeout=30.0)
+    if done.returncode:
+        raise SpeechError(f'espeak-ng could not pronounce {text[:40]!r}; try it on the command line')
+    return ' '.join(done.stdout.decode().split())
+
+
+def _times(
+    pronounced: Sequence[_Pronounced], ends_s: npt.NDArray[np.float64]
+) -> tuple[tuple[Word, ...], tuple[Phone, ...]]:
+    """Return words and phonemes, each until the next begins; the first symbol is a zero, a space follows each word."""
+    words: list[Word] = []
+    phones: list[Phone] = []
+    at = 1
+    for one in pronounced:
+        first, at = at, at + len(one.symbols)
+        for place, symbol in enumerate(one.symbols, first):
+            start_s, end_s = round(float(ends_s[place - 1]), 3), round(float(ends_s[place]), 3)
+            if symbol not in f' {_STRESS}{_PAUSES}' and start_s < end_s:
+                phones.append((symbol, start_s, end_s))
+        words.append((one.word, round(float(ends_s[first - 1]), 3), round(float(ends_s[at - 1]), 3)))
+        at += 1
+    return tuple(words), tuple(phones)
+
+
+@functools.cache
+def _styles(part: Path) -> npt.NDArray[np.float32]:
+    """Return the style vectors, float32 [speakers, symbols, 256]: a row for every number of symbols."""
+    return np.stack([tensor[:, 0] for _, tensor in sorted(load_file(part / 'voices.safetensors').items())])
+
+
+@functools.lru_cache(maxsize=1)
+def _session(part: Path) -> Any:
+    """Open the network, once a process, so that it gives the durations which it computes too."""
+    try:
+        import onnx
+        import onnxruntime
+    except ImportError:
+        raise SpeechError("Kokoro needs onnx and onnxruntime; pip install 'audio_interaction_ros[kokoro]'") from None
+    network = onnx.load(part / 'model.onnx')
+    network.graph.output.append(onnx.ValueInfoProto(name=_DURATIONS))
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1  # a corpus is built by one process a core
+    return onnxruntime.InferenceSession(network.SerializeToString(), options, providers=['CPUExecutionProvider'])
