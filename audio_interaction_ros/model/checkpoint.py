@@ -131,9 +131,10 @@ class CheckpointConfig(BaseModel):
         """Read config.json; raise CheckpointError, which names the file and what to do."""
         path = directory / CONFIG
         if not path.is_file():
+            below = sorted(str(config.parent) for config in directory.glob(f'*/{CONFIG}'))
             raise CheckpointError(
-                f"no checkpoint at '{directory}' ({CONFIG} is missing); give a checkpoint directory, "
-                "or 'embedded' for the one that ships with the package"
+                f"no checkpoint at '{directory}' ({CONFIG} is missing); give a checkpoint directory"
+                f"{f' such as {below[0]!r}' if below else ''}, or 'embedded' for the one that ships with the package"
             )
         try:
             said = json.loads(path.read_text())
@@ -228,6 +229,8 @@ def find_checkpoint(name: str) -> Path:
         return path
     if Path(name).name == name and (shipped := shared_path(f'checkpoints/{name}')) and shipped.is_dir():
         return shipped
+    if path.is_file() and (path.parent / CONFIG).is_file():
+        raise CheckpointError(f"'{name}' is one file of a checkpoint; give its directory, '{path.parent}'")
     raise CheckpointError(
         f"checkpoint '{name}' is neither a directory nor one that ships with the package; "
         "give a checkpoint directory or 'embedded'"

@@ -52,7 +52,15 @@ def require_readable(config: Any, where: str) -> None:
     """
     number = config.get('format_version') if isinstance(config, dict) else None
     if not isinstance(number, int) or isinstance(number, bool):
-        raise CheckpointError(f"'{where}' is damaged or of another format (no format_version is in it); restore it")
+        if isinstance(config, dict) and (kind := config.get('model_type')):
+            raise CheckpointError(
+                f"'{where}' is of another kind of model ({kind}), a checkpoint of this package expected; convert one "
+                'of Qwen2.5-Omni or Audio-Interaction by `audio-interaction checkpoint convert`, or give another'
+            )
+        raise CheckpointError(
+            f"'{where}' is damaged or of another format (no format_version is in it); copy or download the checkpoint "
+            'again'
+        )
     if number in PACKAGE_OF_FORMAT:
         return
     needs = config.get('needs_package')

@@ -30,7 +30,10 @@ class EventClasses(BaseModel):
         if twice := sorted({name for name in self.names if self.names.count(name) > 1}):
             raise ValueError(f'the event classes name {twice[0]} twice; give each class once')
         if unknown := sorted({*self.warnings, *self.remarks} - set(self.names)):
-            raise ValueError(f'the event classes have no {unknown[0]}, which is among their warnings or remarks')
+            raise ValueError(
+                f'the event classes have no {unknown[0]}, which is among their warnings or remarks; '
+                'name it there, or take it out here'
+            )
         if both := sorted(set(self.warnings) & set(self.remarks)):
             raise ValueError(f'{both[0]} is among the warnings and among the remarks; give it one kind')
         return self

@@ -70,7 +70,9 @@ class Protocol(BaseModel):
         try:
             return cls.model_validate_json(path.read_text())
         except (OSError, UnicodeDecodeError, ValidationError) as error:
-            raise ProtocolError(f"'{path}' is not a token protocol: {error}") from error
+            raise ProtocolError(
+                f"'{path}' is not a token protocol; copy or download the checkpoint again: {error}"
+            ) from error
 
     def save(self, path: Path) -> None:
         """Write protocol.json. Raises OSError."""

@@ -20,6 +20,9 @@ ENCODER_PREFIX, LANGUAGE_PREFIX = 'audio_tower.', 'language_model.'
 
 _DTYPES = {'F64': torch.float64, 'F32': torch.float32, 'F16': torch.float16, 'BF16': torch.bfloat16}
 
+_PICKLES = ('.bin', '.pt', '.pth', '.ckpt')
+_TAKE_SAFETENSORS = 'take the same weights as .safetensors'
+
 
 class CheckpointError(ValueError):
     """A `CheckpointError` says that a checkpoint is missing, damaged, or does not fit together."""
@@ -43,7 +46,7 @@ class Weights(Mapping[str, Tensor]):
                 tensor: Tensor = file.get_tensor(stored)
                 return tensor
         except (OSError, RuntimeError, SafetensorError) as error:  # RuntimeError: PyTorch cannot map the file
-            raise CheckpointError(f"'{path}' cannot be read; restore the checkpoint: {error}") from error
+            raise CheckpointError(unreadable(path, error)) from error
 
     def stamps(self) -> frozenset[tuple[str, int, int, int]]:
         """Return path, inode, size and time of change of every file: they differ where one was written again."""
@@ -109,7 +112,29 @@ def _outlines(path: Path) -> dict[str, Tensor]:
             f"'{path}' holds numbers of type {error}, one of {', '.join(_DTYPES)} expected; take unquantised weights"
         ) from error
     except (OSError, SafetensorError) as error:
-        raise CheckpointError(f"'{path}' cannot be read; restore the checkpoint: {error}") from error
+        raise CheckpointError(unreadable(path, error)) from error
+
+
+def unreadable(path: Path, error: Exception) -> str:
+    """Return what a file is that should hold weights in safetensors and does not, and what to do."""
+    try:
+        with path.open('rb') as file:
+            head = file.read(64)
+    except FileNotFoundError:
+        if pickles := sorted(other.name for other in path.parent.glob('*') if other.suffix in _PICKLES):
+            return f"'{path}' is not there, but {pickles[0]}: pickles are not loaded; {_TAKE_SAFETENSORS}"
+        return f"'{path}' is not there; copy or download the whole checkpoint again"
+    except OSError:
+        return f"'{path}' cannot be read ({error}); give it to this user to read"
+    if head.startswith(b'version https://git-lfs'):
+        return f"'{path}' is a Git LFS pointer, which stands for the weights; run `git lfs pull` in its repository"
+    if head.startswith((b'PK', b'\x80')):
+        return f"'{path}' is a pickle of PyTorch under another name, and pickles are not loaded; {_TAKE_SAFETENSORS}"
+    if head.startswith(b'GGUF'):
+        return f"'{path}' holds weights in the format GGUF; {_TAKE_SAFETENSORS}"
+    if head.lstrip()[:1] == b'<':
+        return f"'{path}' is a web page, as a download that failed leaves it; download the checkpoint again"
+    return f"'{path}' is damaged ({error}); copy or download the checkpoint again"
 
 
 def write_weights(directory: Path, tensors: Iterable[tuple[str, Tensor]], shard_bytes: int) -> None:

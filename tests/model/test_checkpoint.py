@@ -106,13 +106,6 @@ def test_a_damaged_file_is_named(copy, name):
         load_both(copy)
 
 
-def test_a_truncated_weight_file_is_refused(copy):
-    path = copy / 'model.safetensors'
-    path.write_bytes(path.read_bytes()[:-100])
-    with pytest.raises(CheckpointError, match='cannot be read'):
-        load_both(copy)
-
-
 def test_weights_of_another_encoder_are_refused(copy):
     path = copy / 'model.safetensors'
     tensors = load_file(path)
@@ -284,3 +277,74 @@ def test_matrices_may_be_stored_in_sixteen_bits_and_are_computed_with_in_as_many
             exact = of_both[1][name]
             torch.testing.assert_close(tensor, exact.half().float() if exact.ndim > 1 else exact, rtol=0, atol=0)
     assert verify(half) == []
+
+
+def as_git_leaves_it(weights):
+    weights.write_text('version https://git-lfs.github.com/spec/v1\noid sha256:0123\nsize 14\n')
+
+
+def as_a_failed_download_leaves_it(weights):
+    weights.write_text('<!DOCTYPE html><title>Not found</title>')
+
+
+def as_a_pickle(weights):
+    torch.save({'weight': torch.ones(1)}, weights)
+
+
+def as_a_pickle_beside(weights):
+    torch.save({'weight': torch.ones(1)}, weights.with_name('pytorch_model.bin'))
+    weights.unlink()
+
+
+def cut(weights):
+    weights.write_bytes(weights.read_bytes()[:1_000])
+
+
+@pytest.mark.cures(
+    'is a Git LFS pointer',
+    'is a web page',
+    'is a pickle of PyTorch under another name',
+    'pickles are not loaded; take the same weights',
+    'is not there; copy or download the whole checkpoint',
+    'is damaged ({error}); copy or download',
+)
+@pytest.mark.parametrize(
+    ('replaced', 'sentence'),
+    [
+        (as_git_leaves_it, 'is a Git LFS pointer, which stands for the weights; run `git lfs pull`'),
+        (as_a_failed_download_leaves_it, 'is a web page, as a download that failed leaves it; download'),
+        (
+            as_a_pickle,
+            'is a pickle of PyTorch under another name, and pickles are not loaded; take the same weights as',
+        ),
+        (as_a_pickle_beside, 'is not there, but pytorch_model.bin: pickles are not loaded; take the same weights as'),
+        (lambda weights: weights.unlink(), 'is not there; copy or download the whole checkpoint again'),
+        (cut, r'is damaged \(.*\); copy or download the checkpoint again'),
+    ],
+)
+def test_what_is_no_weights_is_called_by_its_name_and_with_the_weights_it_loads(copy, replaced, sentence):
+    weights = copy / 'model.safetensors'
+    safe = weights.read_bytes()
+    replaced(weights)
+    with pytest.raises(CheckpointError, match=sentence):
+        load_encoder(copy)
+    weights.write_bytes(safe)
+    assert load_encoder(copy).digest
+
+
+@pytest.mark.cures('is one file of a checkpoint', 'no checkpoint at')
+def test_a_path_beside_the_checkpoint_is_corrected(copy):
+    with pytest.raises(CheckpointError, match='is one file of a checkpoint; give its directory') as refused:
+        find_checkpoint(str(copy / 'model.safetensors'))
+    assert load_encoder(find_checkpoint(str(refused.value).split("'")[-2])).digest
+    with pytest.raises(CheckpointError, match='give a checkpoint directory such as') as refused:
+        CheckpointConfig.load(copy.parent)
+    assert load_encoder(find_checkpoint(str(refused.value).split("'")[3])).digest
+
+
+def test_the_configuration_of_another_model_is_called_by_its_kind(copy):
+    (copy / 'config.json').write_text('{"model_type": "bert"}')
+    with pytest.raises(
+        CheckpointError, match=r'another kind of model \(bert\), .*audio-interaction checkpoint convert'
+    ):
+        CheckpointConfig.load(copy)
