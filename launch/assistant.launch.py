@@ -36,13 +36,13 @@ ARGUMENTS = {
     'use_respawn': ('false', 'Start a node again when its process ends.'),
     'use_standby': ('false', 'A second process for every node, loaded and waiting, takes over when the first ends.'),
     'log_level': ('info', 'debug, info, warn, error or fatal.'),
-    'checkpoint': ('', 'Checkpoint directory or name.'),
+    'checkpoint': ('', 'Checkpoint directory, or the name of one that ships; empty takes that of params_file.'),
     'mic': ('', 'Microphone: its name, a part of it or its index (audio-interaction devices).'),
     'file': ('', 'A WAV or FLAC file to play in place of the microphone.'),
-    'listening': ('', 'true or false: listen from the start, or only when ai/set_listening says so.'),
+    'listening': ('', 'true listens from the start, false only when the service ai/set_listening says so.'),
     'event_log': ('', 'An SQLite file that keeps what was said and why; empty keeps nothing.'),
-    'profile': ('', 'Of safety alerts: home, industrial, vehicle, tutoring or care.'),
-    'enclave': ('', 'Of a secured graph (docs/deploy.md).'),
+    'profile': ('', 'Profile of safety alerts: home, industrial, vehicle, tutoring or care; empty takes none.'),
+    'enclave': ('', 'Enclave of a secured graph, SROS 2 (docs/deploy.md); empty where it is not secured.'),
     'composed': ('false', 'One process for the five nodes.'),
 }
 FLAGS = ('autostart', 'use_sim_time', 'use_respawn', 'use_standby', 'composed')

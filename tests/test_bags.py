@@ -135,6 +135,7 @@ def without_info(path: Path, first: int = 0, last: int | None = None) -> Path:
     return path
 
 
+@pytest.mark.cures('with its sample rate and format')
 def test_one_file_of_a_bag_without_the_format_is_refused_naming_the_bag_that_has_it(tmp_path):
     path = tmp_path / 'bag'
     with BagWriter(path, max_s=0.5) as bag:
@@ -159,6 +160,7 @@ def test_alsas_names_of_sample_formats_are_understood():
     assert PcmFormat.from_info(16_000, 1, 'S16_LE', 'wave') == PCM
 
 
+@pytest.mark.cures('whose bags replay reads too')
 @pytest.mark.parametrize(
     ('code', 'field', 'data'),
     [(8, 'int16_data', encode_s16le(NOISE)), (1, 'float32_data', NOISE.astype('<f4').tobytes())],
@@ -170,9 +172,12 @@ def test_a_bag_of_the_other_audio_common_msgs_is_read_as_it_describes_itself(tmp
     np.testing.assert_allclose(message.pcm.decode(message.data)[:, 0], NOISE, atol=1 / 32_768)
     with AudioBagReader(write_described_bag(tmp_path / 'odd', [(START_NS, data)], 4, field)) as bag:
         assert list(bag.read()) == []
-        assert bag.complaints == ['PortAudio sample format 4 found, one of 1, 2, 8, 16, 32 expected']
+        assert bag.complaints == [
+            'PortAudio sample format 4 found, one of 1, 2, 8, 16, 32 expected; set the audio driver to one of them'
+        ]
 
 
+@pytest.mark.cures('writes it anew')
 @pytest.mark.parametrize('storage', STORAGES)
 @pytest.mark.parametrize('fault', ['a renamed file', 'no storage', 'not YAML'])
 def test_a_bag_whose_metadata_does_not_fit_is_read_without_it_and_that_is_said(tmp_path, storage, fault):
@@ -190,6 +195,7 @@ def test_a_bag_whose_metadata_does_not_fit_is_read_without_it_and_that_is_said(t
     assert bag.remarks and (fault == 'not YAML' or '`ros2 bag reindex` writes it anew' in bag.remarks[0])
 
 
+@pytest.mark.cures('is not a readable rosbag2 bag')
 def test_a_bag_of_ros_1_is_refused_with_the_command_that_makes_a_readable_one(tmp_path):
     """Of whose audio the format is then given, because ROS 1's driver tells it to nobody."""
     types = get_typestore(Stores.ROS1_NOETIC)
@@ -209,6 +215,7 @@ def test_a_bag_of_ros_1_is_refused_with_the_command_that_makes_a_readable_one(tm
         assert len(list(bag.read())) == 16
 
 
+@pytest.mark.cures('choose with --topic one of')
 def test_one_of_several_audio_topics_is_chosen_by_name(tmp_path):
     path = write_bag(tmp_path / 'bag', s16_messages(NOISE, 16_000), PCM, topics=('/left', '/right'))
     with pytest.raises(BagError, match='choose with --topic one of /left, /right'):
@@ -230,6 +237,7 @@ def test_what_is_no_bag_is_refused(tmp_path):
         reading(tmp_path / 'sound.mcap')
 
 
+@pytest.mark.cures('is damaged ({error}); restore it from a copy')
 @pytest.mark.parametrize('storage', STORAGES)
 def test_a_damaged_bag_ends_in_a_sentence(tmp_path, storage):
     path = write_bag(tmp_path / 'bag', s16_messages(np.tile(NOISE, 5), 16_000), PCM, storage)

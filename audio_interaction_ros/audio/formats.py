@@ -44,10 +44,13 @@ class PcmFormat:
                 f"sample format '{self.sample_format}' is not readable here; publish one of {', '.join(_DTYPES)}"
             )
         if not 1 <= self.channels <= MAX_CHANNELS:
-            raise AudioFormatError(f'{self.channels} channels found, 1 to {MAX_CHANNELS} expected')
+            raise AudioFormatError(
+                f'{self.channels} channels found, 1 to {MAX_CHANNELS} expected; correct channels, or audio_info'
+            )
         if not MIN_SAMPLE_RATE_HZ <= self.sample_rate_hz <= MAX_SAMPLE_RATE_HZ:
             raise AudioFormatError(
                 f'sample rate {self.sample_rate_hz} Hz found, {MIN_SAMPLE_RATE_HZ} to {MAX_SAMPLE_RATE_HZ} Hz expected'
+                '; correct sample_rate, or audio_info'
             )
 
     @classmethod
@@ -70,7 +73,8 @@ class PcmFormat:
         """
         if code not in _PORTAUDIO:
             raise AudioFormatError(
-                f'PortAudio sample format {code} found, one of {", ".join(map(str, _PORTAUDIO))} expected'
+                f'PortAudio sample format {code} found, one of {", ".join(map(str, _PORTAUDIO))} expected; set the '
+                'audio driver to one of them'
             )
         field, sample_format = _PORTAUDIO[code]
         return field, cls(sample_rate, channels, sample_format)

@@ -193,22 +193,21 @@ def _worse(levels: Levels, long_enough: bool) -> LevelFault | None:
     if levels.clipped_share > _CLIPPED_SHARE:
         return LevelFault(
             'clipping',
-            f'the sound is clipped, {levels.clipped_share:.1%} of the samples are at full scale: lower the '
+            f'the sound is clipped, {levels.clipped_share:.1%} of the samples are at full scale; lower the '
             "microphone's gain (alsamixer, pavucontrol), by 10 dB to begin with",
         )
     if levels.dc_dbfs > _DC_DBFS:
         return LevelFault(
             'dc',
-            f'the microphone adds a constant (DC) of {levels.dc_dbfs:.0f} dBFS, which makes the model mistake sounds: '
+            f'the microphone adds a constant (DC) of {levels.dc_dbfs:.0f} dBFS, which makes the model mistake sounds; '
             'set high_pass_hz of chunk_encoder to 2, or use another sound card',
         )
     if long_enough and levels.loudest_dbfs < QUIET_DBFS and levels.floor_dbfs < QUIET_FLOOR_DBFS:
         return LevelFault(
             'quiet',
             f'the microphone is too quiet: nothing above {levels.loudest_dbfs:.0f} dBFS in the last half minute, a '
-            f'floor of {levels.floor_dbfs:.0f} dBFS, and loud sounds should reach {USABLE_DBFS[0]:.0f} dBFS: raise its '
+            f'floor of {levels.floor_dbfs:.0f} dBFS, and loud sounds should reach {USABLE_DBFS[0]:.0f} dBFS; raise its '
             f'gain (alsamixer, pavucontrol), by {_AIM_DBFS - levels.loudest_dbfs:.0f} dB to begin with, or clap '
-            'and look again '
-            '(`audio-interaction levels`)',
+            'and look again (`audio-interaction levels`)',
         )
     return None

@@ -82,7 +82,9 @@ class FileSource:
                         return
                     yield block
         except soundfile.LibsndfileError as error:
-            raise AudioFormatError(f"'{self._path}' is damaged after {frames / rate_hz:.1f} s ({error})") from error
+            raise AudioFormatError(
+                f"'{self._path}' is damaged after {frames / rate_hz:.1f} s ({error}); copy it again"
+            ) from error
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,7 @@ def add_parser(commands: Any) -> None:
         commands,
         'bench',
         'how fast does it listen here?',
-        'How fast this machine runs a checkpoint, each figure beside its floor.',
+        'How fast this machine runs a checkpoint, each figure beside the least that it could be.',
         _EPILOG,
     )
     actions = parser.add_subparsers(metavar='ACTION', required=True)
@@ -111,7 +111,10 @@ def run_fifo(arguments: argparse.Namespace) -> int:
     from audio_interaction_ros.bench import fifo
 
     if arguments.pairs < 1 or arguments.seconds < 20 or arguments.pass_ms < 0:
-        raise CommandError('give at least one pair, 20 seconds, and a --pass-ms of 0 or more')
+        raise CommandError(
+            f'--pairs is {arguments.pairs}, --seconds {arguments.seconds} and --pass-ms {arguments.pass_ms}; '
+            'give at least 1, 20 and 0'
+        )
     encoder, decoder = load_halves(arguments.checkpoint, arguments.device, arguments.precision)
     samples = _looped(_audio(arguments.audio), int(arguments.seconds * SAMPLE_RATE_HZ))
     with tqdm(total=2 * arguments.pairs, desc='runs', unit='run') as progress:
@@ -170,7 +173,7 @@ def run_sessions(arguments: argparse.Namespace) -> int:
     from audio_interaction_ros.bench import sessions
 
     if arguments.periods < 2 or arguments.threads < 1:
-        raise CommandError('give --periods of at least 2 and --threads of at least 1')
+        raise CommandError(f'--periods is {arguments.periods} and --threads {arguments.threads}; give at least 2 and 1')
     encoder, decoder = load_halves(arguments.checkpoint, arguments.device, arguments.precision)
     torch.set_num_threads(arguments.threads)
     result = sessions.run(encoder, decoder, _audio(arguments.audio), arguments.periods)

@@ -65,7 +65,7 @@ def add_parser(commands: Any) -> None:
     parser: argparse.ArgumentParser = commands.add_parser(
         'demo',
         help='the four nodes live, on a scene or the microphone',
-        description='Run the whole loop on real ROS 2 and watch it listen.',
+        description='Run the four nodes on a recorded scene, or on a microphone, and show each decision as it is made.',
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -181,19 +181,19 @@ def _scene(path: Path | None) -> _Sound:
     import soundfile
 
     from audio_interaction_ros.audio import CHUNK_S
+    from audio_interaction_ros.audio.file_reader import AudioFile
+    from audio_interaction_ros.audio.formats import AudioFormatError
     from audio_interaction_ros.cli.scoring import DemoScene
 
     found = path or shared_path('demo/scene.flac')
     if found is None:
         raise CommandError("the demo scene 'demo/scene.flac' is not installed; give a recording with --scene FILE")
-    try:
-        info = soundfile.info(str(found))
-    except (soundfile.LibsndfileError, OSError) as error:
-        raise CommandError(f"'{found}' cannot be read as audio ({error}); give a WAV or FLAC file") from error
+    with reported(AudioFormatError), AudioFile(found):
+        duration_s = soundfile.info(str(found)).duration
     description = found.with_suffix('.json')
     scene = DemoScene.load(description) if description.exists() else None
-    chunks = int(info.frames / info.samplerate / CHUNK_S + 1e-6)
-    title = f'{found.name}, {info.frames / info.samplerate:.0f} s'
+    chunks = int(duration_s / CHUNK_S + 1e-6)
+    title = f'{found.name}, {duration_s:.0f} s'
     if scene:
         title += f', {len(scene.hazards)} hazards among {len(scene.events)} sounds'
     return _Sound({'file': str(found.resolve())}, title, chunks, scene)

@@ -27,6 +27,7 @@ sounds should lie between -45 and -10 dBFS. Ends on Ctrl-C or after --duration; 
 examples:
   audio-interaction levels
   audio-interaction levels --duration 20
+  audio-interaction levels --namespace robot1
 """
 
 
@@ -39,6 +40,9 @@ def add_parser(commands: Any) -> None:
         'Show how loud the sound on audio_stamped is, and what to do about it.',
         _EPILOG,
     )
+    parser.add_argument(
+        '--namespace', metavar='NS', help='namespace of the topics, as given to the launch file (default: none)'
+    )
     parser.add_argument('--duration', type=float, metavar='S', help='end after S seconds (default: on Ctrl-C)')
     parser.set_defaults(run=run)
 
@@ -50,10 +54,10 @@ def run(arguments: argparse.Namespace) -> int:
     except ImportError as error:
         raise CommandError(f'levels needs ROS 2 ({error}); run `make setup` or source a ROS 2 setup file') from error
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    from audio_interaction_ros.nodes.joining import JoinError, join
+    from audio_interaction_ros.nodes.joining import JoinError, in_namespace, join
 
     with reported(JoinError):
-        join([])
+        join(['levels', '--ros-args', *in_namespace(arguments.namespace)])
     meter = _Meter()
     try:
         meter.run(arguments.duration)
@@ -175,7 +179,10 @@ class _Meter:
                 f'no sound could be read from {topic}: no audio_info describes it; start the audio driver again, or '
                 'let it publish audio_info'
             )
-        return f'no sound comes on {topic}; start audio_capture or an audio driver with the same ROS_DOMAIN_ID'
+        return (
+            f'no sound comes on {topic}; start audio_capture or an audio driver with the same ROS_DOMAIN_ID, '
+            'or give its --namespace'
+        )
 
     def _print(self) -> None:
         levels = self._watch.levels

@@ -95,7 +95,9 @@ class Observer:
                     return
         finally:
             self._node.destroy_client(client)
-        raise CommandError(f'{name} is {state} after {timeout_s:.0f} s, active expected')
+        raise CommandError(
+            f'{name} is {state} after {timeout_s:.0f} s, active expected; end what else keeps this machine busy'
+        )
 
     def hold(self) -> None:
         """Show nothing until `release`, which shows what came meanwhile."""

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import signal
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -81,15 +83,16 @@ def add_parser(commands: Any) -> None:
 
 
 def _bytes(text: str) -> int:
-    if (number := int(text)) <= 0:
-        raise argparse.ArgumentTypeError(f'{text} found, a number of bytes above 0 expected')
-    return number
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f"'{text}' found; give a whole number of bytes above 0")
+    return int(text)
 
 
 def _seconds(text: str) -> float:
-    if not (seconds := float(text)) > 0:
-        raise argparse.ArgumentTypeError(f'{text} found, a number of seconds above 0 expected')
-    return seconds
+    with suppress(ValueError):
+        if 0 < (seconds := float(text)) < math.inf:
+            return seconds
+    raise argparse.ArgumentTypeError(f"'{text}' found; give a number of seconds above 0")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -138,13 +141,10 @@ def _topic(arguments: argparse.Namespace) -> str:
 
 
 def _join_ros(arguments: argparse.Namespace) -> None:
-    from audio_interaction_ros.nodes.joining import JoinError, join
+    from audio_interaction_ros.nodes.joining import JoinError, in_namespace, join
 
-    given = list(arguments.ros_args)
-    if arguments.namespace:
-        given += ['-r', f'__ns:=/{arguments.namespace.strip("/")}']
     with reported(JoinError):
-        join(['record', '--ros-args', *given] if given else [])
+        join(['record', '--ros-args', *arguments.ros_args, *in_namespace(arguments.namespace)])
 
 
 def _ended_by_signals() -> threading.Event:

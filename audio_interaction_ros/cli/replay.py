@@ -49,7 +49,7 @@ def add_parser(commands: Any) -> None:
         commands,
         'replay',
         'a rosbag2 bag; decisions and responses as CSV and JSON',
-        'Hear the audio of a rosbag2 bag as the robot would have, always keeping up.',
+        'Hear the audio of a rosbag2 bag as a robot would have that is never late.',
         _EPILOG,
     )
     parser.add_argument(
@@ -62,7 +62,7 @@ def add_parser(commands: Any) -> None:
         metavar='DIR',
         help='directory for decisions.csv and responses.json; made if missing',
     )
-    parser.add_argument('--topic', help='audio topic to hear; needed when the bag has several')
+    parser.add_argument('--topic', metavar='NAME', help='audio topic to hear; needed when the bag has several')
     parser.add_argument(
         '--sample-rate',
         type=int,

@@ -32,7 +32,9 @@ class DemoScene(BaseModel):
         try:
             return cls.model_validate_json(path.read_text())
         except (OSError, ValidationError) as error:
-            raise CommandError(f"'{path}' does not describe a scene: {error}") from error
+            raise CommandError(
+                f"'{path}' does not describe a scene; correct it, or play a scene without such a file: {error}"
+            ) from error
 
     @property
     def hazards(self) -> list[SceneEvent]:

@@ -175,7 +175,9 @@ class EventLog:
         events = self._select('WHERE id = ? OR ? = 0 ORDER BY id DESC LIMIT 1', (_number(id_), _number(id_)))
         if not events:
             raise EventLogError(
-                f'there is no event {id_}; list the events to see their numbers' if id_ else 'the event log is empty'
+                f'there is no event {id_}; list the events to see their numbers'
+                if id_
+                else 'the event log is empty; ask again when something was said'
             )
         return events[0]
 

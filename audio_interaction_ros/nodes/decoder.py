@@ -101,7 +101,8 @@ class DecoderNode(ManagedNode[DecoderParameters]):
                 emitted = failure.emitted
                 self.diagnostics.trouble(
                     'model_failures',
-                    f'the model failed, context dropped: {traceback.format_exc()}',
+                    f'the model failed, and goes on without what it heard before; if it fails again, try another '
+                    f'device or precision, and report this: {traceback.format_exc()}',
                     len(failure.failed),
                 )
             for name, event in emitted.items():

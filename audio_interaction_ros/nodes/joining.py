@@ -38,6 +38,11 @@ def join(args: Sequence[str] | None) -> None:
         ) from error
 
 
+def in_namespace(namespace: str | None) -> list[str]:
+    """Return the arguments after --ros-args that put a process into a namespace, with or without its first slash."""
+    return ['-r', f'__ns:=/{namespace.strip("/")}'] if namespace else []
+
+
 def _log_problem() -> str | None:
     """Return why ROS cannot write its log, without which it does not start; None where it can."""
     given = os.environ.get('ROS_LOG_DIR')

@@ -67,7 +67,7 @@ class _Entry(BaseModel):
     @classmethod
     def _are_known(cls, names: list[str]) -> list[str]:
         if unknown := sorted(set(names) - set(SIGNATURES)):
-            raise ValueError(f'signatures {unknown} found, some of {", ".join(SIGNATURES)} expected')
+            raise ValueError(f'signatures {unknown} found; give some of {", ".join(SIGNATURES)}')
         return names
 
 
@@ -96,7 +96,10 @@ class _File(BaseModel):
     def _profiles_know_the_hazards(self) -> _File:
         for name, profile in self.profiles.items():
             if unknown := sorted({*profile.severities, *profile.ignored} - set(self.hazards)):
-                raise ValueError(f"profile '{name}' names hazards that the file does not have: {unknown}")
+                raise ValueError(
+                    f"profile '{name}' names hazards that the file does not have: {unknown}; "
+                    'correct the names, or add the hazards'
+                )
         return self
 
     def hazard(self, name: str, profile: _Profile) -> Hazard:

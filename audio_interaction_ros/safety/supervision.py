@@ -56,16 +56,20 @@ class Supervisor:
         if self._over:
             return None
         if not self._expected:
-            late = now_s - self._began_s > _BEGIN_WITHIN_S
-            return 'The assistant has not begun to listen.' if late else None
+            if now_s - self._began_s <= _BEGIN_WITHIN_S:
+                return None
+            return 'The assistant has not begun to listen; see which node is not active, and what its log says.'
         if now_s - self._sound_s > _SILENT_FOR_S:
-            return 'The assistant cannot hear: no sound comes from the microphone.'
+            return (
+                'The assistant cannot hear: no sound comes from the microphone; is it plugged in, and audio_capture '
+                'running?'
+            )
         if self._dead:
             return f'The assistant cannot hear: {self._dead}.'
         if now_s - self._sound_s > _FLOWS_S:
             return None  # the stages behind may have nothing to do: wait until it is clear that no sound comes
         if now_s - self._encoded_s > _SILENT_FOR_S:
-            return 'The assistant cannot hear: sound comes in, but is not encoded.'
+            return 'The assistant cannot hear: sound comes in, but is not encoded; is chunk_encoder running?'
         if now_s - self._decided_s > _SILENT_FOR_S:
-            return 'The assistant cannot hear: sound comes in, but nothing is decided on it.'
+            return 'The assistant cannot hear: sound comes in, but nothing is decided on it; is decoder running?'
         return None

@@ -16,6 +16,7 @@ import pytest
 import soundfile
 
 from audio_interaction_ros.bags import AudioBagReader
+from audio_interaction_ros.cli import main
 from audio_interaction_ros.cli.domain import RosDomain
 from tests.alarm_sounds import hi_lo
 
@@ -179,12 +180,13 @@ def test_a_demo_ended_in_the_middle_of_its_scene_says_what_was_heard_up_to_then(
     assert node_processes(environment['ROS_DOMAIN_ID']) == []
 
 
+@pytest.mark.cures('or give its --namespace')
 def test_levels_are_shown_live_with_advice_and_summed_up(tmp_path, environment):
     soundfile.write(tmp_path / 'opposite.wav', np.stack([SOUND, -SOUND], 1), 16_000)
-    file = f'file:={tmp_path / "opposite.wav"}'
-    capture = start(environment, 'audio_interaction_ros.nodes.audio_capture', '--ros-args', '-p', file)
+    given = ('--ros-args', '-p', f'file:={tmp_path / "opposite.wav"}', '-r', '__ns:=/robot1')
+    capture = start(environment, 'audio_interaction_ros.nodes.audio_capture', *given)
     try:
-        levels = start(environment, 'audio_interaction_ros.cli', 'levels', '--duration', '3')
+        levels = start(environment, 'audio_interaction_ros.cli', 'levels', '--duration', '3', '--namespace', 'robot1')
         out, err = levels.communicate()
     finally:
         capture.send_signal(signal.SIGINT)
@@ -195,3 +197,10 @@ def test_levels_are_shown_live_with_advice_and_summed_up(tmp_path, environment):
     measured = json.loads(summary)
     assert measured['faults'] == ['channels_cancel']
     assert measured['channels_dbfs'] == pytest.approx(-20.0, abs=0.5)
+
+
+def test_a_scene_that_cannot_be_played_is_said_before_anything_starts(tmp_path, capsys):
+    (tmp_path / 'notes.txt').write_text('no sound')
+    for scene, sentence in (('none.wav', 'is not there; check the path'), ('notes.txt', 'give a WAV or FLAC file')):
+        assert main(['demo', '--scene', str(tmp_path / scene)]) == 1
+        assert sentence in capsys.readouterr().err

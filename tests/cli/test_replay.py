@@ -141,16 +141,20 @@ def test_bursts_one_stamp_for_all_and_messages_twice_are_heard_whole(tmp_path, c
         assert summary['lost_s'] == round(twice_s, 3)
 
 
+@pytest.mark.cures('of sound each by their description')
 @pytest.mark.parametrize(('said_hz', 'real_hz'), [(16_000, 48_000), (48_000, 16_000)])
 def test_sound_that_is_not_what_its_description_says_fails_naming_what_would_fit(
     tmp_path, capsys, tiny_checkpoint, said_hz, real_hz
 ):
     sound = np.tile(SOUND[:32_000], real_hz // 16_000)
     bag = write_bag(tmp_path / 'bag', s16_messages(sound, real_hz, real_hz // 25), PcmFormat(said_hz, 1, 'S16LE'))
-    assert main(['replay', str(bag), '--out', str(tmp_path / 'out'), '--checkpoint', str(tiny_checkpoint)]) == 1
+    command = ['replay', str(bag), '--out', str(tmp_path / 'out'), '--checkpoint', str(tiny_checkpoint)]
+    assert main(command) == 1
     printed = capsys.readouterr()
     assert json.loads(printed.out)['stamp_faults'] == ['wrong_format']
     assert f'{real_hz} Hz' in printed.err
+    assert main([*command, '--sample-rate', str(real_hz)]) == 0
+    assert json.loads(capsys.readouterr().out)['stamp_faults'] == []
 
 
 def test_a_bag_of_which_most_is_lost_fails(tmp_path, capsys, tiny_checkpoint):
@@ -180,6 +184,7 @@ def test_a_missing_bag_fails_before_anything_is_written(tmp_path, capsys):
     assert not (tmp_path / 'out').exists()
 
 
+@pytest.mark.cures('with its sample rate and format', '--sample-rate is not; give that too')
 def test_a_bag_without_its_format_is_replayed_when_the_format_is_given_as_the_sentence_says(
     tmp_path, capsys, tiny_checkpoint
 ):

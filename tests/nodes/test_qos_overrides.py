@@ -54,6 +54,7 @@ def test_an_override_that_no_topic_could_have_keeps_the_node_from_starting_and_s
     assert sentence in capfd.readouterr().err
 
 
+@pytest.mark.cures('changes nothing in this node')
 def test_an_override_of_a_topic_that_the_node_does_not_have_is_said_with_those_it_has(in_process, capfd):
     _, done = configured(in_process, **{'/robot/one.subscription.depth': 3})
     assert done

@@ -65,6 +65,7 @@ def devices_of(environment):
     return {row['name']: row for row in map(json.loads, done.stdout.splitlines())}
 
 
+@pytest.mark.cures('is not there; plug it in')
 def test_a_microphone_of_an_index_comes_back_after_unplugging_and_no_other_is_heard(tmp_path, null_sink):
     microphones = Microphones(null_sink, 'usb_front', 'usb_back')
     microphones.make_default('usb_back')

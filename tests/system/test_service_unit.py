@@ -82,6 +82,7 @@ def test_nodes_start_where_the_unit_lets_them_write_and_keep_what_they_are_told_
             assert process.end() == 0, process.log
 
 
+@pytest.mark.cures('set ROS_LOG_DIR to a folder that this user may write to')
 def test_without_a_folder_for_its_log_a_node_says_what_to_set_and_starts_with_it(ros, tmp_path, unit):
     logs = f'{PLACES["%L"]}/{unit["LogsDirectory"][0]}'
     for home, found in (('/var/empty-home', 'cannot write its log'), ('', 'neither ROS_LOG_DIR nor HOME is set')):
