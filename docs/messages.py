@@ -123,8 +123,8 @@ def _expressions(node: ast.AST) -> Iterator[ast.expr]:
     if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call) and node.exc.args:
         if _name(node.exc.func) not in _BUGS:
             yield node.exc.args[0]
-    elif isinstance(node, ast.Return) and node.value is not None:
-        # A function that words a message for its caller.
+    elif (isinstance(node, ast.Return) and node.value is not None) or _words_a_message(node):
+        # What is worded here, and said elsewhere.
         words = node.value.elt if isinstance(node.value, ast.ListComp) else node.value
         yield from (text for text in _branches(words) if _is_text(text) and '; ' in ast.unparse(text))
     elif isinstance(node, ast.Call):
@@ -136,6 +136,12 @@ def _expressions(node: ast.AST) -> Iterator[ast.expr]:
             place = 0
         if place is not None and len(node.args) > place:
             yield node.args[place]
+
+
+def _words_a_message(node: ast.AST) -> bool:
+    """Whether a statement gives a name to a text that is neither a constant, such as a help text, nor an answer."""
+    names = [_name(target) for target in node.targets] if isinstance(node, ast.Assign) else []
+    return bool(names) and not any(name.isupper() or name == 'message' for name in names)
 
 
 def _name(expression: ast.expr) -> str:

@@ -25,7 +25,7 @@ from audio_interaction_ros.audio.devices import (
     load_portaudio,
     word_for,
 )
-from audio_interaction_ros.audio.formats import MAX_CHANNELS, AudioFormatError, PcmFormat, encode_s16le
+from audio_interaction_ros.audio.formats import MAX_CHANNELS, AudioFormatError, PcmFormat, encode_s16le, not_opened
 from audio_interaction_ros.audio.sound_server import ServerSource, ServerStream
 from audio_interaction_ros.audio.timeline import NS_PER_S, CaptureClock
 
@@ -57,7 +57,7 @@ class FileSource:
         try:
             info = soundfile.info(str(Path(path).expanduser()))
         except (soundfile.LibsndfileError, OSError) as error:
-            raise AudioFormatError(f"'{path}' cannot be read as audio ({error}); give a WAV or FLAC file") from error
+            raise AudioFormatError(not_opened(path, error)) from error
         if not info.frames:
             raise AudioFormatError(f"'{path}' holds no samples; give a file with at least some sound in it")
         self._path = str(Path(path).expanduser())

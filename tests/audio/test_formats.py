@@ -17,6 +17,7 @@ from audio_interaction_ros.audio.formats import (
     to_int16,
 )
 from audio_interaction_ros.audio.resample import MonoResampler, to_mono_16k
+from audio_interaction_ros.audio.sources import FileSource
 
 
 @given(st.lists(st.integers(-32_768, 32_767), min_size=2, max_size=64).filter(lambda values: len(values) % 2 == 0))
@@ -105,3 +106,18 @@ def test_resampling_piece_by_piece_equals_resampling_the_whole(rate, cuts):
     joined = np.concatenate(pieces)
     assert abs(len(whole) - 20_000 * 16_000 / rate) <= 1
     np.testing.assert_allclose(joined, whole, atol=1e-5)
+
+
+@pytest.mark.cures("'{path}' is not there; check the path", 'give an audio file in it')
+def test_a_file_that_is_not_there_is_said_so_and_read_when_it_is(tmp_path):
+    path = tmp_path / 'sound.wav'
+    for wrong, sentence in (
+        (path, 'is not there; check the path'),
+        (tmp_path, 'is a folder; give an audio file in it'),
+    ):
+        for reader in (read_audio_file, lambda path: FileSource(str(path), 40)):
+            with pytest.raises(AudioFormatError, match=sentence):
+                reader(wrong)
+    soundfile.write(path, np.zeros(16_000), 16_000)
+    assert len(read_audio_file(path)[0]) == 16_000
+    assert FileSource(str(path), 40).duration_s == 1.0

@@ -57,9 +57,7 @@ def test_a_node_reports_its_state_and_how_often_it_publishes(in_process, tmp_pat
     assert 0 < int(values['Events in window']) <= int(values['Events since startup'])
     it.node.trigger_deactivate()
     it.node.trigger_cleanup()
-    count = len(reports)
-    it.until(lambda: len(reports) > count)
-    assert [one.name for one in reports[-1].status] == ['/audio_capture: status']
+    it.until(lambda: [one.name for one in reports[-1].status] == ['/audio_capture: status'])  # one may be on its way
 
 
 def test_a_condition_is_logged_when_it_begins_and_ends_and_is_reported_while_it_lasts(in_process, tmp_path):

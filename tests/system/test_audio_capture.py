@@ -51,7 +51,7 @@ def test_a_file_is_played_whole_and_in_real_time(ros, tmp_path):
 @pytest.mark.parametrize(
     ('parameters', 'sentence'),
     [
-        ({'file': '/no/such/file.wav'}, "'/no/such/file.wav' cannot be read as audio"),
+        ({'file': '/no/such/file.wav'}, "'/no/such/file.wav' is not there; check the path"),
         ({'device': 'no such microphone'}, "no microphone matches 'no such microphone'; there are:"),
         ({'device': 4321}, "no microphone matches '4321'"),
     ],
