@@ -33,7 +33,7 @@ def join(args: Sequence[str] | None) -> None:
             raise JoinError(f'{problem}; set ROS_LOG_DIR to a folder that this user may write to') from error
         raise JoinError(
             f'ROS cannot read the arguments ({error}); give values as `--ros-args -p NAME:=VALUE`, other names as '
-            '`--ros-args -r FROM:=TO`',
+            '`--ros-args -r FROM:=TO`, a namespace as robot1',
             by_arguments=True,
         ) from error
 

@@ -152,5 +152,5 @@ def test_a_namespace_that_ros_does_not_take_ends_in_a_sentence(tmp_path, environ
     recorder = record(environment, '--out', str(tmp_path / 'bag'), '--namespace', 'my robot')
     _, err = recorder.communicate()
     assert recorder.returncode == 1
-    assert 'give a namespace as robot1' in err
+    assert 'a namespace as robot1' in err
     assert 'Traceback' not in err
