@@ -10,6 +10,7 @@ import os
 import sys
 from pathlib import Path
 
+from audio_interaction_ros.output import quietly
 from training.ablate import command as ablate_command
 from training.card import command as card_command
 from training.corpus import command as corpus_command
@@ -23,7 +24,15 @@ _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run one command; return its exit code: 0, or 2 after one sentence on stderr about what is wrong."""
+    """Run one command; return its exit code: 0, or 2 after one sentence on stderr about what is wrong.
+
+    3 (PARTLY) is that of a command that did its work, but for recordings that it could not read. Where the pipe or the
+    terminal that the output goes to is closed, it is 141, and nothing is said.
+    """
+    return quietly(lambda: _run(argv))
+
+
+def _run(argv: list[str] | None) -> int:
     parser = argparse.ArgumentParser(
         prog='python -m training',
         description=__doc__,
@@ -38,7 +47,10 @@ def main(argv: list[str] | None = None) -> int:
         '  python -m training corpus build --clips ~/clips --hours 2 --out corpus\n'
         '  python -m training parts whisper-base --out parts\n'
         '  python -m training card checkpoints/mine --clips ~/clips --corpus corpus\n'
-        "A clip library is a folder with audio files and a manifest.csv; see 'Clip libraries' in docs/training.md.",
+        "A clip library is a folder with audio files and a manifest.csv; see 'Clip libraries' in docs/training.md.\n"
+        'Exit code: 0; 2 where something is to be mended, which one sentence says; 3 where all was done, but for\n'
+        'recordings that cannot be read or are damaged, one line each (evaluate clips, evaluate psb, corpus build);\n'
+        '1 where `corpus verify` finds anything.',
     )
     commands = parser.add_subparsers(dest='command', required=True)
     train_parser = commands.add_parser('train', help='make a checkpoint; run again to resume')

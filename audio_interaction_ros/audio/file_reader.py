@@ -7,6 +7,8 @@ import os
 import re
 import stat
 from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 from types import TracebackType
 
@@ -14,6 +16,7 @@ import numpy as np
 import soundfile
 
 from audio_interaction_ros.audio.formats import AudioFormatError, PcmFormat, Samples
+from audio_interaction_ros.audio.resample import pieces_at_16k
 
 _BLOCK_S = 1.0
 _SMALL_FRAMES = 256  # a block near the damage: so little is lost beside what cannot be decoded
@@ -54,6 +57,12 @@ class AudioFile:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._file.close()
+
+    @property
+    def promised_s(self) -> float | None:
+        """Return how long the file is by its header; None where that does not say."""
+        frames: int = self._file.frames
+        return frames / self.pcm.sample_rate_hz if frames < _NO_LENGTH else None
 
     def blocks(self) -> Iterator[Samples]:
         """Yield float32 [frames, channels] until the end of the file or to where it is damaged; `damage` says so then.
@@ -135,7 +144,7 @@ class AudioFile:
         try:
             mode = os.stat(path).st_mode
             if stat.S_ISDIR(mode):
-                raise AudioFormatError(f"'{self._path}' is a folder; give the audio files in it")
+                raise AudioFormatError(f"'{self._path}' is a folder; give an audio file in it")
             if not stat.S_ISREG(mode):
                 return _Forward(path)  # a pipe is read once, by the decoder
             return _Forward(self._completed(path))
@@ -164,6 +173,31 @@ class AudioFile:
             'used as sound'
         )
         return _Patched(path, patches)
+
+
+@dataclass(frozen=True)
+class Recording:
+    """A `Recording` is the sound of an audio file: float32 [n] at 16 kHz mono.
+
+    `problem` is one sentence on what is wrong with the file although its sound could be used, as up to where it is
+    damaged; None where nothing is.
+    """
+
+    samples: Samples
+    problem: str | None = None
+
+
+def read_recording(path: Path | str, longest_s: float | None = None) -> Recording:
+    """Return the sound of a file, or about its first `longest_s` seconds where it is longer.
+
+    It is read block by block, so that memory holds only what is returned. Raises AudioFormatError, as `AudioFile` does.
+    """
+    with AudioFile(path) as file:
+        rate_hz = file.pcm.sample_rate_hz
+        longest = None if longest_s is None else round(longest_s * rate_hz)
+        blocks = takewhile(lambda _: longest is None or file.frames <= longest, file.blocks())
+        samples = np.concatenate(list(pieces_at_16k(blocks, rate_hz)))
+    return Recording(samples, file.damage or file.unfinished)
 
 
 class _Forward(soundfile.SoundFile):

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import soundfile
 
 Samples = npt.NDArray[np.float32]
 
@@ -126,29 +124,3 @@ def from_integers(samples: npt.NDArray[np.signedinteger[Any]]) -> Samples:
 def encode_s16le(samples: Samples) -> bytes:
     """Return float samples in −1 … 1, of any shape, as little-endian 16-bit bytes; louder ones are clipped."""
     return to_int16(samples).astype('<i2').tobytes()
-
-
-def not_opened(path: Path | str, error: Exception) -> str:
-    """Return why a file could not be opened as audio, and what to do: libsndfile calls most of it a system error."""
-    found = Path(path).expanduser()
-    if not found.exists():
-        return f"'{path}' is not there; check the path"
-    if found.is_dir():
-        return f"'{path}' is a folder; give an audio file in it"
-    return f"'{path}' cannot be read as audio ({error}); give a WAV or FLAC file"
-
-
-def read_audio_file(path: Path | str) -> tuple[Samples, int]:
-    """Read a WAV, FLAC, OGG … file: float32 [frames, channels], and its sample rate in Hz.
-
-    Raises AudioFormatError when the file is missing, empty, not audio, or holds NaN samples.
-    """
-    try:
-        samples, sample_rate_hz = soundfile.read(str(path), dtype='float32', always_2d=True)
-    except (soundfile.LibsndfileError, OSError) as error:
-        raise AudioFormatError(not_opened(path, error)) from error
-    if not len(samples):
-        raise AudioFormatError(f"'{path}' holds no samples; give a file with at least some sound in it")
-    if not np.isfinite(samples).all():
-        raise AudioFormatError(f"'{path}' holds NaN or infinite samples; write the file again from its source")
-    return samples, int(sample_rate_hz)

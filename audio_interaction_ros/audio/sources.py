@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from threading import Event
 from typing import Any
 
 import numpy as np
-import soundfile
 
 from audio_interaction_ros.audio import SAMPLE_RATE_HZ
 from audio_interaction_ros.audio.bounded import BoundedQueue
@@ -25,7 +23,8 @@ from audio_interaction_ros.audio.devices import (
     load_portaudio,
     word_for,
 )
-from audio_interaction_ros.audio.formats import MAX_CHANNELS, AudioFormatError, PcmFormat, encode_s16le, not_opened
+from audio_interaction_ros.audio.file_reader import AudioFile
+from audio_interaction_ros.audio.formats import MAX_CHANNELS, AudioFormatError, PcmFormat, Samples, encode_s16le
 from audio_interaction_ros.audio.sound_server import ServerSource, ServerStream
 from audio_interaction_ros.audio.timeline import NS_PER_S, CaptureClock
 
@@ -54,37 +53,44 @@ class FileSource:
 
     def __init__(self, path: str, block_ms: int, channels: ChannelChoice = _ALL) -> None:
         """Look at the file; raise AudioFormatError when it cannot be read, is empty or lacks a channel."""
-        try:
-            info = soundfile.info(str(Path(path).expanduser()))
-        except (soundfile.LibsndfileError, OSError) as error:
-            raise AudioFormatError(not_opened(path, error)) from error
-        if not info.frames:
-            raise AudioFormatError(f"'{path}' holds no samples; give a file with at least some sound in it")
-        self._path = str(Path(path).expanduser())
-        self.picker = ChannelPicker(channels, PcmFormat(int(info.samplerate), int(info.channels), SAMPLE_FORMAT))
+        with AudioFile(path) as file:
+            next(file.blocks())
+            self.duration_s = file.promised_s  # None where the file does not say
+            own = PcmFormat(file.pcm.sample_rate_hz, file.pcm.channels, SAMPLE_FORMAT)
+        self._path = path
+        self.picker = ChannelPicker(channels, own)
         self.pcm = self.picker.pcm
-        self.duration_s = info.frames / info.samplerate
         self._block_frames = self.pcm.sample_rate_hz * block_ms // 1000
 
     def blocks(self, stop: Event) -> Iterator[Block]:
-        """Yield blocks until the end of the file or `stop`; raise AudioFormatError when the file turns out damaged."""
+        """Yield blocks until the end of the file, to where it is damaged, or until `stop`.
+
+        Raises AudioFormatError at the end of a file that is damaged, or that its writer never finished.
+        """
         rate_hz, frames = self.pcm.sample_rate_hz, 0
         start_ns, start_s = time.time_ns(), time.monotonic()
-        try:
-            with soundfile.SoundFile(self._path) as file:
-                while len(samples := file.read(self._block_frames, dtype='float32', always_2d=True)):
-                    if not np.isfinite(samples).all():
-                        raise AudioFormatError(f"'{self._path}' holds NaN or infinite samples; write it again")
-                    data = self.picker.pick(encode_s16le(samples))
-                    block = Block(data, start_ns + frames * NS_PER_S // rate_hz)
-                    frames += len(samples)
-                    if stop.wait(max(0.0, start_s + frames / rate_hz - time.monotonic())):
-                        return
-                    yield block
-        except soundfile.LibsndfileError as error:
-            raise AudioFormatError(
-                f"'{self._path}' is damaged after {frames / rate_hz:.1f} s ({error}); copy it again"
-            ) from error
+        with AudioFile(self._path) as file:
+            for samples in _of_length(self._block_frames, file.blocks()):
+                data = self.picker.pick(encode_s16le(samples))
+                block = Block(data, start_ns + frames * NS_PER_S // rate_hz)
+                frames += len(samples)
+                if stop.wait(max(0.0, start_s + frames / rate_hz - time.monotonic())):
+                    return
+                yield block
+            if problem := file.damage or file.unfinished:
+                raise AudioFormatError(problem)
+
+
+def _of_length(frames: int, blocks: Iterable[Samples]) -> Iterator[Samples]:
+    """Yield blocks of so many frames, the last with what is left."""
+    rest: Samples | None = None
+    for block in blocks:
+        samples = block if rest is None else np.concatenate([rest, block])
+        whole = len(samples) - len(samples) % frames
+        yield from (samples[first : first + frames] for first in range(0, whole, frames))
+        rest = samples[whole:]
+    if rest is not None and len(rest):
+        yield rest
 
 
 @dataclass(frozen=True)

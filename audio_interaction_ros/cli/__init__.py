@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from audio_interaction_ros.cli import bench, checkpoint, demo, devices, events, levels, listen, record, replay
 from audio_interaction_ros.cli.errors import CommandError
-from audio_interaction_ros.cli.output import NOBODY_READS, discard_output
+from audio_interaction_ros.output import OutputError, quietly
 
 _DESCRIPTION = """\
 An always-on ear and judgement for robots: after every 400 ms of sound it stays silent or responds.
@@ -35,6 +35,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     It is that of SIGPIPE, 141, where the pipe or the terminal was closed that the output went to; nothing is said then.
     """
+    return quietly(lambda: _run(argv))
+
+
+def _run(argv: Sequence[str] | None) -> int:
     parser = argparse.ArgumentParser(
         'audio-interaction',
         description=_DESCRIPTION,
@@ -47,13 +51,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     try:
         code: int = arguments.run(arguments)
-        sys.stdout.flush()
-    except CommandError as error:
+    except (CommandError, OutputError) as error:
         print(f'audio-interaction: {error}', file=sys.stderr)
         return 1
-    except BrokenPipeError:
-        discard_output()
-        return NOBODY_READS
     except KeyboardInterrupt:
         return 130
     return code

@@ -206,15 +206,15 @@ def run_soak(arguments: argparse.Namespace) -> int:
 
 def _audio(file: str | None) -> Samples:
     """Return the recording, float32 [n] at 16 kHz. Raises CommandError."""
-    from audio_interaction_ros.audio.formats import AudioFormatError, read_audio_file
-    from audio_interaction_ros.audio.resample import to_mono_16k
+    from audio_interaction_ros.audio.file_reader import read_recording
+    from audio_interaction_ros.audio.formats import AudioFormatError
     from audio_interaction_ros.resources import shared_path
 
     path = file or shared_path('demo/scene.flac')
     if path is None:
         raise CommandError('the demo scene is not installed; give a recording with --audio')
     with reported(AudioFormatError):
-        return to_mono_16k(*read_audio_file(str(path)))
+        return read_recording(path).samples
 
 
 def _looped(samples: Samples, length: int) -> Samples:

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from audio_interaction_ros.cli.models import load_halves
-from audio_interaction_ros.cli.output import print_line
 from audio_interaction_ros.cli.parsers import add_command
 from audio_interaction_ros.options import add_checkpoint_option
+from audio_interaction_ros.output import print_line
 
 if TYPE_CHECKING:
     from audio_interaction_ros.model.checkpoint import DecoderHalf, EncoderHalf

@@ -243,7 +243,8 @@ class AudioCaptureNode(ManagedNode[AudioCaptureParameters]):
             waited_s += _POLL_S if self._audio.listeners else 0.0
         if stop.wait(_SETTLE_S):
             return
-        self.get_logger().info(f"playing '{self.parameters.file}', {file.duration_s:.1f} s")
+        length = '' if file.duration_s is None else f', {file.duration_s:.1f} s'
+        self.get_logger().info(f"playing '{self.parameters.file}'{length}")
         try:
             for block in file.blocks(stop):
                 self._publish(block)

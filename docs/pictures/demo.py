@@ -16,9 +16,9 @@ import torch
 from matplotlib.axes import Axes
 
 from audio_interaction_ros.audio import CHUNK_S, CHUNK_SAMPLES, SAMPLE_RATE_HZ
-from audio_interaction_ros.audio.formats import PcmFormat, Samples, read_audio_file
+from audio_interaction_ros.audio.file_reader import read_recording
+from audio_interaction_ros.audio.formats import PcmFormat, Samples
 from audio_interaction_ros.audio.logmel import CausalLogMel
-from audio_interaction_ros.audio.resample import to_mono_16k
 from audio_interaction_ros.audio.timeline import NS_PER_SAMPLE
 from audio_interaction_ros.cli.scoring import DemoScene, HazardOutcome, HeardAlert, HeardResponse, Score, score
 from audio_interaction_ros.matching import SceneEvent, answer_window
@@ -71,7 +71,7 @@ class Run:
 
 def hear(checkpoint: Path, scene: Path, longest_s: float | None = None) -> Run:
     """Play a scene, or its first `longest_s` seconds, to a checkpoint and to the alarm signatures."""
-    samples = to_mono_16k(*read_audio_file(str(scene)))
+    samples = read_recording(scene).samples
     if longest_s is not None:
         samples = samples[: int(longest_s * SAMPLE_RATE_HZ)]
     encoder, decoder = load_encoder(checkpoint), load_decoder(checkpoint)

@@ -16,8 +16,8 @@ from matplotlib.axes import Axes
 from torch import Tensor
 
 from audio_interaction_ros.audio import CHUNK_S, SAMPLE_RATE_HZ
-from audio_interaction_ros.audio.formats import Samples, read_audio_file
-from audio_interaction_ros.audio.resample import to_mono_16k
+from audio_interaction_ros.audio.file_reader import read_recording
+from audio_interaction_ros.audio.formats import Samples
 from audio_interaction_ros.model.checkpoint import DecoderHalf, EncoderHalf, load_decoder, load_encoder
 from audio_interaction_ros.model.engine import Engine, KvCache
 from audio_interaction_ros.model.network import LanguageModel
@@ -100,7 +100,7 @@ def record(encoder: EncoderHalf, decoder: DecoderHalf, samples: Samples, thresho
 
 def pieces_of(scene: Path) -> Samples:
     """Return the pieces of the scene that the picture is about, in a row. float32 [n] at 16 kHz."""
-    samples = to_mono_16k(*read_audio_file(str(scene)))
+    samples = read_recording(scene).samples
     return np.concatenate([samples[int(a * SAMPLE_RATE_HZ) : int(b * SAMPLE_RATE_HZ)] for a, b in _PIECES_S])
 
 

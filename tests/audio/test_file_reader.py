@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from audio_interaction_ros.audio.file_reader import AudioFile
+from audio_interaction_ros.audio.file_reader import AudioFile, read_recording
 from audio_interaction_ros.audio.formats import AudioFormatError
+from audio_interaction_ros.audio.resample import to_mono_16k
 
 RATE_HZ = 16_000
 NOISE = (np.random.default_rng(1).normal(0, 0.1, 72_000) * 32_767).astype(np.int16)
@@ -153,7 +154,7 @@ def test_what_is_no_recording_is_told_in_a_sentence_that_fits(tmp_path):
     soundfile.write(tmp_path / 'slow.wav', NOISE, 2_000)
     for name, sentence in {
         'none.wav': 'is not there; check the path',
-        '.': 'is a folder; give the audio files in it',
+        '.': 'is a folder; give an audio file in it',
         'text.wav': 'Format not recognised',
         'nothing.wav': 'is empty',
         'slow.wav': 'sample rate 2000 Hz found',
@@ -181,6 +182,20 @@ def test_a_pipe_is_read_as_it_comes(tmp_path):
     writer.join(10)
     np.testing.assert_array_equal(samples, NOISE)
     assert file.damage is None
+
+
+@pytest.mark.parametrize(('rate_hz', 'channels'), [(16_000, 1), (44_100, 2)])
+def test_a_recording_is_read_whole_at_16_khz_or_as_much_of_it_as_is_wanted(tmp_path, rate_hz, channels):
+    sound = np.repeat(NOISE[:, None], channels, 1).astype(np.float32) / 32_768
+    soundfile.write(tmp_path / 'a.flac', sound, rate_hz)
+    recording = read_recording(tmp_path / 'a.flac')
+    assert recording.problem is None
+    np.testing.assert_allclose(recording.samples, to_mono_16k(sound, rate_hz), atol=1e-5)
+    first = read_recording(tmp_path / 'a.flac', longest_s=1.0)
+    assert len(first.samples) == pytest.approx(16_000, abs=1)
+    content = (tmp_path / 'a.flac').read_bytes()
+    (tmp_path / 'a.flac').write_bytes(content[: len(content) // 2])
+    assert 'cannot be decoded any further' in (read_recording(tmp_path / 'a.flac').problem or '')
 
 
 def test_half_an_hour_of_stereo_is_read_in_flat_memory(tmp_path):

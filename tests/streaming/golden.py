@@ -11,8 +11,7 @@ from typing import Any
 
 import torch
 
-from audio_interaction_ros.audio.formats import read_audio_file
-from audio_interaction_ros.audio.resample import to_mono_16k
+from audio_interaction_ros.audio.file_reader import read_recording
 from audio_interaction_ros.model.checkpoint import find_checkpoint, load_decoder, load_encoder
 from audio_interaction_ros.resources import shared_path
 from audio_interaction_ros.streaming.loop import Decision, listen
@@ -27,7 +26,7 @@ def hear_demo_scene() -> dict[str, Any]:
     assert scene is not None
     encoder, decoder = load_encoder(directory), load_decoder(directory)
     probabilities, responses = [], []
-    for event in listen(encoder, decoder, to_mono_16k(*read_audio_file(scene))):
+    for event in listen(encoder, decoder, read_recording(scene).samples):
         if isinstance(event, Decision):
             assert event.chunk.index == len(probabilities)
             probabilities.append(round(event.probability, 6))

@@ -17,7 +17,8 @@ import soundfile
 import torch
 from std_srvs.srv import SetBool
 
-from audio_interaction_ros.audio.formats import AudioFormatError, read_audio_file
+from audio_interaction_ros.audio.file_reader import read_recording
+from audio_interaction_ros.audio.formats import AudioFormatError
 from audio_interaction_ros.msg import AudioEmbedding
 from audio_interaction_ros.nodes import qos
 from audio_interaction_ros.nodes.embeddings import EmbeddingSpec, chunk_of
@@ -75,7 +76,7 @@ def test_every_node_speaks_the_other_family(other_family, tmp_path, tiny_checkpo
         assert process.end() == 0
         assert 'Traceback' not in process.log and 'refused' not in process.log, process.log
     heard = [chunk_of(message, EmbeddingSpec(encoder_half.digest, DIM)) for message in embeddings]
-    offline = list(encode_waveform(encoder_half, read_audio_file(tmp_path / 'sound.wav')[0][:, 0]))
+    offline = list(encode_waveform(encoder_half, read_recording(tmp_path / 'sound.wav').samples))
     for chunk, other in zip(heard, offline, strict=False):
         torch.testing.assert_close(chunk.vectors, other.vectors, atol=1e-4, rtol=0)
 

@@ -20,6 +20,7 @@ from typing import Any
 
 from training import provenance
 from training.card import CardError
+from training.errors import PARTLY
 from training.files import write_whole
 
 TRAINING, ROBOT = 'training', 'audio_interaction_ros.cli'
@@ -161,7 +162,7 @@ def run_for_json(measurement: Measurement, page: Path) -> dict[str, Any]:
         except BaseException:
             process.terminate()
             raise
-    if process.returncode:
+    if process.returncode not in (0, PARTLY):  # what could not be read was said, and is left out
         raise CardError(
             f"'{measurement.command}' ended with exit code {process.returncode}, for the reason above; mend it and run "
             'the same again, what was measured is kept'

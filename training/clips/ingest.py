@@ -11,7 +11,6 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-from lhotse.audio import AudioLoadingError
 from lhotse.cut import Cut
 from lhotse.utils import fastcopy
 
@@ -87,7 +86,7 @@ class ManifestPart:
     @property
     def failures(self) -> Path:
         """Return the path of what could not be read, one JSON line each with the reason."""
-        return self.source.corpus / 'failures' / f'library-{self.source.name}-{self.piece:06d}.jsonl'
+        return unreadable_files(self.source.corpus) / f'library-{self.source.name}-{self.piece:06d}.jsonl'
 
 
 def prepare_source(source: SourceFolder) -> int:
@@ -98,8 +97,11 @@ def prepare_source(source: SourceFolder) -> int:
     if isinstance(found, TextSource):
         write_dialogues(found.prepare(source.folder), source.manifest)
     else:
-        cuts = found.prepare(source.folder)
+        failures: list[dict[str, str]] = []
+        cuts = found.prepare(source.folder, lambda item, reason: _fail(failures, item, found.title, reason))
         write_manifest((piece for cut in cuts for piece in pieces(cut)), source.manifest)
+        if failures:
+            write_whole(unreadable_files(source.corpus) / f'manifest-{source.name}.jsonl', json_lines(failures))
     return 1
 
 
@@ -163,7 +165,7 @@ def recorded(part: ManifestPart) -> Iterator[tuple[StoredClip, Samples]]:
     """
     family = find_source(part.source.name).family
     shared = _shared(part.source.corpus)
-    failures = []
+    failures: list[dict[str, str]] = []
     left_out: Counter[str] = Counter()
     for cut in read_piece(part.source.manifest, part.piece):
         facts = Facts.of(cut.supervisions[0])
@@ -174,9 +176,8 @@ def recorded(part: ManifestPart) -> Iterator[tuple[StoredClip, Samples]]:
             continue
         try:
             samples = read_samples(cut)
-        except (AudioLoadingError, OSError, ValueError) as error:
-            reason = ' '.join(f'{type(error).__name__}: {error}'.split())[:200]
-            failures.append({'item': cut.id, 'reason': f'a clip of {facts.source} cannot be read ({reason})'})
+        except Exception as error:  # whatever a file does to its reader, the others are used
+            _fail(failures, cut.id, facts.source, ' '.join(f'{type(error).__name__}: {error}'.split())[:200])
             continue
         if activity(samples).any() and float(np.abs(samples).max()) >= SILENT:
             clip, samples = _clip(cut, facts, family, samples)
@@ -186,6 +187,23 @@ def recorded(part: ManifestPart) -> Iterator[tuple[StoredClip, Samples]]:
     write_left_out(part.source.corpus, part.out.name, left_out)
     if failures:
         write_whole(part.failures, json_lines(failures))
+
+
+def _fail(failures: list[dict[str, str]], item: str, source: str, reason: str) -> None:
+    failures.append({'item': item, 'reason': f'a clip of {source} cannot be read ({reason})'})
+    _log.warning('%s: a clip of %s cannot be read (%s); it is left out', item, source, reason)
+
+
+def unreadable_files(corpus: Path) -> Path:
+    """Return the folder with what could not be made; files of recordings begin with 'library-' or 'manifest-'."""
+    return corpus / 'failures'
+
+
+def count_unreadable(corpus: Path) -> int:
+    """Return how many recordings of a corpus's sources could not be read."""
+    folder = unreadable_files(corpus)
+    files = (file for kind in ('library', 'manifest') for file in folder.glob(f'{kind}-*.jsonl'))
+    return sum(len(file.read_text(encoding='utf-8').splitlines()) for file in files)
 
 
 def _variants(clip: StoredClip, samples: Samples, part: ManifestPart) -> Iterator[tuple[StoredClip, Samples]]:

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from audio_interaction_ros.audio import CHUNK_SAMPLES, SAMPLE_RATE_HZ
+from training.clips.ingest import count_unreadable
 from training.clips.licences import count_left_out
 from training.clips.prepare import ClipsPart, clips_parts, locate_sources, make_clips, prepare_sources
 from training.corpus.jobs import Workers
@@ -59,7 +60,11 @@ def build(
     with Workers(workers) as crew:
         seconds = _make(recipe, sources, hours, seed, crew, out)
     summary = index(out)
-    return summary | {'workers': workers, 'seconds': {name: round(value, 1) for name, value in seconds.items()}}
+    return summary | {
+        'unreadable': count_unreadable(out),
+        'workers': workers,
+        'seconds': {name: round(value, 1) for name, value in seconds.items()},
+    }
 
 
 def _make(

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from training.errors import CorpusError
+from training.errors import PARTLY, CorpusError
 from training.recipe_file import check_section, recipe_path
 
 if TYPE_CHECKING:
@@ -124,8 +124,9 @@ def run(options: argparse.Namespace) -> int:
         hours = recipe.hours if options.hours is None else options.hours
         if hours <= 0 or options.workers < 1:
             raise CorpusError(f'--hours {hours:g} --workers {options.workers}: give more than nothing of both')
-        print(json.dumps(build(recipe, sources_of(options), hours, options.seed, options.workers, options.out)))
-        return 0
+        summary = build(recipe, sources_of(options), hours, options.seed, options.workers, options.out)
+        print(json.dumps(summary))
+        return PARTLY if summary['unreadable'] else 0
     if options.corpus_command == 'sources':
         print(json.dumps({'sources': list_sources()}))
         return 0

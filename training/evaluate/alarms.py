@@ -63,7 +63,7 @@ def ordinary_sound(clips: Iterable[Clip], choosing: bool, seed: int) -> Samples:
     if not kept:
         raise EvaluationError('the clip library holds no recordings for this half; give one with more recordings')
     order = random_stream(Purpose.ORDINARY_RECORDINGS, seed).permutation(len(kept))
-    return np.concatenate([kept[number].read() for number in order])
+    return np.concatenate([kept[number].read().samples for number in order])
 
 
 def hear(sound: Samples) -> list[tuple[float, str]]:

@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from training.clips.categories import canonical, decision
 from training.clips.sounds import SoundClip
-from training.evaluate import EvaluationError
+from training.evaluate import EvaluationError, sentence_on, tell
 from training.procedural.registry import SOUND_TYPES, render
 from training.random_streams import Purpose, random_stream
 from training.sources.clip_library import NO_EVENT, Clip, load_library, manifest_of
@@ -22,6 +22,7 @@ NEEDED = frozenset({'path', 'category'})
 HELD_OUT_RENDERS = 3
 _TRAINING_RENDERS = 2  # other ones than those: what a probe beside the checkpoint learns from
 _TAKES_A_FAMILY = 3  # likewise
+UNREADABLE = 'its file cannot be read'  # a reason to leave a clip out
 _CREDITS = 'ATTRIBUTIONS.csv'
 
 
@@ -30,13 +31,15 @@ class Scored:
     """A `Scored` sound is one that is put to the checkpoint.
 
     `recording`: the family of takes it belongs to, which stays on one side of every split. `file` and `label` are its
-    path and its category as the manifest has them; the category of `sound` is our name for it.
+    path and its category as the manifest has them; the category of `sound` is our name for it. `problem`: what is wrong
+    with the file although its sound can be used; None where nothing is.
     """
 
     sound: SoundClip
     recording: str
     file: str
     label: str
+    problem: str | None = None
 
 
 @dataclass(frozen=True)
@@ -77,7 +80,8 @@ class Library:
 
     def file_of(self, clip: Clip) -> str:
         """Return the path of a clip as the manifest has it."""
-        return clip.path.relative_to(manifest_of(self.path).parent).as_posix()
+        folder = manifest_of(self.path).parent
+        return (clip.path.relative_to(folder) if clip.path.is_relative_to(folder) else clip.path).as_posix()
 
 
 def open_libraries(paths: Sequence[Path], needed: frozenset[str] = NEEDED) -> list[Library]:
@@ -94,7 +98,7 @@ def open_libraries(paths: Sequence[Path], needed: frozenset[str] = NEEDED) -> li
         stem = manifest.stem if path.is_file() and manifest.name != 'manifest.csv' else manifest.parent.name
         taken = {library.name for library in libraries}
         name = next(n for n in (stem, *(f'{stem}-{k}' for k in range(2, len(paths) + 2))) if n not in taken)
-        with manifest.open(newline='') as file:
+        with manifest.open(newline='', encoding='utf-8') as file:
             says_respond = 'respond' in next(csv.reader(file), [])
         libraries.append(Library(name, path, says_respond, clips))
     return libraries
@@ -129,7 +133,10 @@ def _reason(clip: Clip, says_respond: bool) -> str:
 
 
 def scored_sounds(library: Library, clips: Iterable[Clip]) -> tuple[list[Scored], list[LeftOut]]:
-    """Return those clips of a library that can be scored, and the others with the reason."""
+    """Return those clips of a library that can be scored, and the others with the reason.
+
+    Of files that cannot be read, or not to their end, it is told on stderr why.
+    """
     sounds: list[Scored] = []
     left_out: list[LeftOut] = []
     for clip in tqdm(list(clips), desc=f'recordings of {library.name}', unit='clip'):
@@ -137,9 +144,18 @@ def scored_sounds(library: Library, clips: Iterable[Clip]) -> tuple[list[Scored]
         if respond is None:
             left_out.append(library.without(clip, _reason(clip, library.says_respond)))
             continue
-        sound = SoundClip.of(canonical(clip.category), respond, clip.source_id, clip.read())
+        try:
+            recording = clip.read()
+        except Exception as error:  # whatever a file does to its reader, the others are scored
+            tell(sentence_on(clip.path, error))
+            left_out.append(library.without(clip, UNREADABLE))
+            continue
+        if recording.problem:
+            tell(recording.problem)
+        sound = SoundClip.of(canonical(clip.category), respond, clip.source_id, recording.samples)
         if sound.audible:
-            sounds.append(Scored(sound, clip.recording, library.file_of(clip), clip.category))
+            scored = Scored(sound, clip.recording, library.file_of(clip), clip.category, recording.problem)
+            sounds.append(scored)
         else:
             left_out.append(library.without(clip, 'nothing is heard in it'))
     return sounds, left_out

@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from audio_interaction_ros.audio import CHUNK_SAMPLES, SAMPLE_RATE_HZ
 from training.evaluate import EvaluationError
-from training.evaluate.clip_sets import ClipSet, LeftOut, Scored, count_left_out
+from training.evaluate.clip_sets import UNREADABLE, ClipSet, LeftOut, Scored, count_left_out
 from training.evaluate.clip_table import write_table
 from training.evaluate.false_responses import write_false_responses
 from training.evaluate.hearing import NEVER, Listener, end_s
@@ -237,6 +237,8 @@ def evaluate_clips(
         beside = {library: found.yardstick for library, found in hours.items() if found.yardstick}
         figures['against'] = against(yardstick, judged, noisy, beside, seed)
     figures |= {'left_out': count_left_out(left_out), 'ordinary_audio_s': ordinary_s, 'seed': seed}
+    figures['unreadable'] = sum(one.reason == UNREADABLE for one in left_out)
+    figures['damaged'] = sum(scored.problem is not None for one in sets for scored in one.sounds)
     everything = [*judged, *(j for found in noisy.values() for j in found)]
     false = [(library, one) for library, found in hours.items() for one in found.false]
     shown = ten([j for j in judged if j.set is headline], lambda j: not j.trial.well_decided)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from audio_interaction_ros.options import add_checkpoint_option, add_device_options
+from training.errors import PARTLY
 from training.evaluate import EvaluationError
 from training.files import require_writable
 from training.splits import SPLITS
@@ -153,6 +154,8 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 def run(options: argparse.Namespace) -> int:
     """Evaluate, write the page and return the exit code; the last line printed is JSON.
 
+    The code is PARTLY where recordings could not be read, or not to their end; the others were evaluated.
+
     Raises EvaluationError, and CheckpointError for a checkpoint that cannot be used.
     """
     name = options.evaluate_command
@@ -188,7 +191,7 @@ def run(options: argparse.Namespace) -> int:
             ensure_ascii=False,
         )
     )
-    return 0
+    return PARTLY if evaluation.figures.get('unreadable') or evaluation.figures.get('damaged') else 0
 
 
 def _beside(page: Path, end: str) -> Path:

@@ -18,11 +18,11 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from tqdm import tqdm
 
 from audio_interaction_ros.audio import SAMPLE_RATE_HZ
-from audio_interaction_ros.audio.formats import Samples, read_audio_file
-from audio_interaction_ros.audio.resample import to_mono_16k
+from audio_interaction_ros.audio.file_reader import Recording, read_recording
+from audio_interaction_ros.audio.formats import Samples
 from audio_interaction_ros.streaming.loop import Response
 from training.dsp.noise_beds import noise_bed
-from training.evaluate import EvaluationError
+from training.evaluate import EvaluationError, sentence_on, tell
 from training.evaluate.hearing import Heard, Listener, end_s
 from training.evaluate.judge import Judge
 from training.evaluate.report import Evaluation, Example, rates_table, ten
@@ -30,6 +30,7 @@ from training.evaluate.trials import Listened, Trial, by, rates, summary
 from training.html import pages
 from training.random_streams import Purpose, random_stream
 from training.render.one_clip import AFTER_S
+from training.sources.clip_library import LONGEST_S
 
 EVENTS_A_STREAM = 4  # of the Multiple tier; the paper does not give a number
 _LEAD_S = 0.8  # heard before an event
@@ -76,15 +77,17 @@ class PlacedSample:
 def load_rows(manifest: Path) -> list[Row]:
     """Return every row of the benchmark's manifest. Raises EvaluationError where it is not one."""
     try:
-        rows = [Row.model_validate_json(line) for line in manifest.read_text(encoding='utf-8').splitlines() if line]
+        lines = manifest.read_text(encoding='utf-8').split('\n')
+        rows = [Row.model_validate_json(line) for line in lines if line.strip()]
         if not rows:
             raise EvaluationError(f"'{manifest}' is empty; give the benchmark's public manifest (--manifest)")
         for row in rows:
             row.domain  # noqa: B018 (raises where the path is of another kind)
         return rows
     except (OSError, UnicodeDecodeError, ValidationError, IndexError) as error:
+        told = ' '.join(str(error).split())
         raise EvaluationError(
-            f"'{manifest}' is not the benchmark's manifest ({error}); give its JSON lines with id, path, description "
+            f"'{manifest}' is not the benchmark's manifest ({told}); give its JSON lines with id, path, description "
             'and decision (--manifest)'
         ) from error
 
@@ -172,7 +175,10 @@ def evaluate_psb(
     """
     rows = load_rows(manifest)
     files = find_audio(rows, audio)
+    problems = find_problems(files)
     present = [row for row in rows if row.id in files]
+    if not present:
+        raise EvaluationError(f"none of the {len(problems)} files in '{audio}' can be read; download them again")
     trials: list[Trial] = []
     listened: list[Listened] = []
     for row in tqdm(present, desc='single', unit='event'):
@@ -195,6 +201,8 @@ def evaluate_psb(
     figures |= {
         'rows': len(rows),
         'rows_without_audio': len(rows) - len(present),
+        'unreadable': sum(not usable for usable in problems.values()),
+        'damaged': sum(problems.values()),
         'accuracy_of_all_rows': round(float(np.mean([answered.get(row.id, False) == row.respond for row in rows])), 4),
         'accuracy_if_always_silent': round(float(np.mean([not row.respond for row in rows])), 4),
         'predictions': str(out),
@@ -212,11 +220,30 @@ def evaluate_psb(
     return Evaluation(figures, trials, examples, tables)
 
 
+def find_problems(files: dict[str, Path]) -> dict[Path, bool]:
+    """Take the files that cannot be read out of `files`, and tell of each, and of those that are damaged, on stderr.
+
+    Returns whether each of these can be used nevertheless, up to the damage.
+    """
+    problems: dict[Path, bool] = {}
+    for id, path in list(files.items()):
+        try:
+            problem = _recording(path).problem
+        except Exception as error:  # whatever a file does to its reader, the others are heard
+            problem = sentence_on(path, error)
+            del files[id]
+        if problem and path not in problems:
+            tell(problem)
+            problems[path] = id in files
+    return problems
+
+
+def _recording(path: Path) -> Recording:
+    return read_recording(path, LONGEST_S)
+
+
 def _read(path: Path) -> Samples:
-    samples = to_mono_16k(*read_audio_file(path))
-    if not len(samples):
-        raise EvaluationError(f"'{path}' holds no sound; download it again")
-    return samples
+    return _recording(path).samples
 
 
 def write_predictions(rows: Sequence[Row], trials: dict[str, Trial], out: Path) -> None:

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from training import provenance
+from training.errors import PARTLY
 from training.make import MakeError
 from training.make.work import Work, alone_in, stop
 from training.recipe import WHISPER_PARTS, TrainingRecipe, load_training_recipe
@@ -146,7 +147,7 @@ def _run(step: Step, wanted: Wanted, recipe: TrainingRecipe, left_s: float | Non
         finally:
             if process.poll() is None:
                 stop(process)
-    if process.returncode:
+    if process.returncode not in (0, PARTLY):  # what could not be read was said, and is left out
         raise MakeError(
             f'{step.name} ended with exit code {process.returncode}, for the reason above; mend it and run the same '
             'again'

@@ -117,7 +117,7 @@ def make_living_room(library: Path, out: Path, seed: int) -> dict[str, object]:
                 f'{", ".join(_LIVING_ROOM)}, and with {hazards}'
             )
         used.add(clip.recording)
-        sound = SoundClip.of(canonical(clip.category), hazard, clip.source_id, clip.read())
+        sound = SoundClip.of(canonical(clip.category), hazard, clip.source_id, clip.read().samples)
         if not sound.audible:
             continue
         piece, frames = sound.excerpt(sound.onset, _LONGEST_LIVING_S)
@@ -187,5 +187,5 @@ def _pick(category: str | None, held_out: list[Clip], rng: np.random.Generator) 
     # ESC-10 clips first: the other held-out ones are often a single short take.
     clips = [clip for clip in clips if clip.fold] or clips
     clip = clips[int(rng.integers(len(clips)))]
-    sound = SoundClip.of(category, bool(clip.respond), clip.source_id, clip.read())
+    sound = SoundClip.of(category, bool(clip.respond), clip.source_id, clip.read().samples)
     return sound, f'{clip.attribution} ({clip.licence})'

@@ -144,14 +144,15 @@ class ClipSource(Source):
 
     read: Callable[[Path], Iterable[Item]]
 
-    def prepare(self, folder: Path) -> CutSet:
+    def prepare(self, folder: Path, tell: Callable[[str, str], None] | None = None) -> CutSet:
         """Return a lazy CutSet, one cut and one supervision (with `Facts`) a clip, in the publisher's order.
 
         Files that are listed and not there, or cannot be read, are left out and counted in one warning: of corpora such
-        as AudioSet nobody has every file. Raises SourceError if the folder is not this corpus, and on iteration if a
-        row is not as expected or no file at all can be read.
+        as AudioSet nobody has every file. `tell` gets the name of each that cannot be read, and the
+        reason. Raises SourceError if the folder is not this corpus, and on iteration if a row is not as expected or no
+        file at all can be read.
         """
-        return CutSet(_Cuts(self, self.locate(folder)))
+        return CutSet(_Cuts(self, self.locate(folder), tell))
 
 
 @dataclass(frozen=True)
@@ -160,6 +161,7 @@ class _Cuts:
 
     source: ClipSource
     root: Path
+    tell: Callable[[str, str], None] | None
 
     def __iter__(self) -> Iterator[Cut]:
         listed, absent, unreadable = 0, 0, []
@@ -169,8 +171,10 @@ class _Cuts:
                 cut = make_cut(self.source, item, _open(item))
             except FileNotFoundError:
                 absent += 1
-            except (AudioLoadingError, AssertionError, ValueError) as error:
+            except Exception as error:  # whatever a file does to its reader, the others are used
                 unreadable.append(f'{item.source_id} ({_line(error)})')
+                if self.tell is not None:
+                    self.tell(item.source_id, _line(error))
             else:
                 yield cut
         if absent + len(unreadable) == listed:

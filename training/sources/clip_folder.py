@@ -59,6 +59,11 @@ def _split(clip: Clip) -> Split | None:
     return 'validation' if hashlib.sha256(clip.recording.encode()).digest()[0] % 2 else 'test'
 
 
+def _id(path: Path, folder: Path) -> str:
+    """Its path as the manifest has it: one recording can give several clips."""
+    return (path.relative_to(folder) if path.is_relative_to(folder) else path).as_posix()
+
+
 def read_clip_folder(folder: Path) -> Iterator[Item]:
     """Yield the rows of a folder's manifest.csv, each with its own source, licence and attribution.
 
@@ -68,7 +73,7 @@ def read_clip_folder(folder: Path) -> Iterator[Item]:
         yield Item(
             audio=clip.path,
             source=clip.source,
-            id=clip.path.relative_to(folder).as_posix(),  # one recording can give several clips
+            id=_id(clip.path, folder),
             source_id=clip.source_id,
             recording=clip.recording,
             category=clip.category,

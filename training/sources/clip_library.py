@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from audio_interaction_ros.audio.formats import Samples, read_audio_file
-from audio_interaction_ros.audio.resample import to_mono_16k
+from audio_interaction_ros.audio.file_reader import Recording, read_recording
 from training.sources.families import families
 
 VALIDATION_FOLD = '4'
 
 
 VALIDATION_SHARE = 0.2  # of the recordings that carry no fold
+LONGEST_S = 600.0  # of a recording that is kept in memory
 
 
 NO_EVENT = frozenset({'rir'})  # impulse responses are for convolution
@@ -69,9 +69,9 @@ class Clip:
         digest = hashlib.sha256(self.recording.encode()).digest()
         return int.from_bytes(digest[:4], 'big') / 2**32 < VALIDATION_SHARE
 
-    def read(self) -> Samples:
-        """Return the sound of the clip as float32 [n] at 16 kHz mono."""
-        return to_mono_16k(*read_audio_file(self.path))
+    def read(self) -> Recording:
+        """Return the sound of the clip; of a very long one its first LONGEST_S. Raises AudioFormatError."""
+        return read_recording(self.path, LONGEST_S)
 
 
 _NEEDED = frozenset({'path', 'category', 'source_id', 'respond'})
@@ -91,8 +91,8 @@ def load_library(library: Path, needed: frozenset[str] = _NEEDED) -> list[Clip]:
     manifest = manifest_of(library)
     folder = manifest.parent
     try:
-        with manifest.open(newline='') as file:
-            rows = list(csv.DictReader(file))
+        with manifest.open(newline='', encoding='utf-8') as file:
+            rows = list(csv.DictReader(file, restval=''))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise ClipLibraryError(
             f"no clip library at '{library}' ({error}); give a folder with a manifest.csv"
@@ -101,6 +101,8 @@ def load_library(library: Path, needed: frozenset[str] = _NEEDED) -> list[Clip]:
         raise ClipLibraryError(
             f"'{manifest}' lacks the columns {sorted(missing)}; see 'Clip libraries' in docs/training.md"
         )
+    if nameless := [number for number, row in enumerate(rows, 1) if not row['path']]:
+        raise ClipLibraryError(f"'{manifest}' names no file in row {nameless[0]}; give its path, or remove the row")
     rows = [row | {'source_id': row.get('source_id') or row['path']} for row in rows]
     return [
         Clip(

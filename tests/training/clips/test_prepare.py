@@ -15,7 +15,7 @@ from tests.training.sources.miniature import lengthen, refuses, sound, text
 from tests.training.sources.test_audio import audioset, fma
 from tests.training.sources.test_noise import musan, wham
 from tests.training.sources.test_speech import aishell, commonvoice, covost, gigaspeech, librispeech, voxpopuli
-from training.clips.ingest import LONGEST_S, ManifestPart
+from training.clips.ingest import LONGEST_S, ManifestPart, count_unreadable
 from training.clips.licences import count_left_out
 from training.clips.manifest import RECORDS_A_PIECE
 from training.clips.prepare import clips_parts, locate_sources, make_clips, prepare_sources
@@ -68,6 +68,21 @@ def test_sounds_to_train_on_are_also_heard_through_other_microphones_and_no_othe
             (varied[id_].recording, varied[id_].category, 'train')
         }
         assert len({varied.samples(clip.id).tobytes() for clip in [varied[id_], *copies]}) == 1 + len(copies)
+
+
+def test_files_that_cannot_be_read_end_nothing_and_are_told_in_a_line_each(tmp_path: Path, caplog) -> None:
+    folder = clip_folder(tmp_path / 'clips', *(f'{name}.flac,wind,{name},0' for name in ('whole', 'cut', 'text')))
+    noise = np.random.default_rng(0).uniform(-0.5, 0.5, 2 * RATE_HZ)
+    for name in ('whole', 'cut'):
+        soundfile.write(folder / f'{name}.flac', noise, RATE_HZ)
+    cut = folder / 'cut.flac'
+    cut.write_bytes(cut.read_bytes()[: cut.stat().st_size // 2])
+    (folder / 'text.flac').write_text('no sound')
+    found = by_source_id(library(tmp_path / 'corpus', clips=folder))
+    assert set(found) == {'whole'}
+    assert count_unreadable(tmp_path / 'corpus') == 2
+    told = [record.getMessage() for record in caplog.records if 'it is left out' in record.getMessage()]
+    assert len(told) == 2 and 'text' in told[0] and 'cut' in told[1]
 
 
 def test_speech_keeps_words_language_and_speaker_in_everyday_spelling(tmp_path: Path) -> None:

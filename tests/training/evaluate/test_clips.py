@@ -170,6 +170,27 @@ def test_the_file_that_is_given_is_what_is_scored(folder: Path, listener_folder:
     assert figures['false_alarms_per_hour'] is None and figures['hours_listened'] == 0.0
 
 
+def test_files_that_cannot_be_read_end_nothing_and_are_told_in_a_line_each(
+    folder: Path, listener_folder: str, tmp_path: Path, capsys
+):
+    names = ('rain-0.wav', 'siren_wail-0.wav', 'text.wav', 'cut.wav', 'missing.wav')
+    for name in names[:2]:
+        shutil.copy(folder / name, tmp_path / name)
+    (tmp_path / 'text.wav').write_text('no sound')
+    whole = (folder / 'rain-1.wav').read_bytes()
+    (tmp_path / 'cut.wav').write_bytes(whole[: len(whole) // 2])
+    rows = [f'{name},{"siren" if "siren" in name else "rain"},{int("siren" in name)}' for name in names]
+    (tmp_path / 'manifest.csv').write_text('\n'.join(['path,category,respond', *rows]))
+    arguments = ['evaluate', 'clips', str(tmp_path), '--checkpoint', listener_folder, '--snr', '--ordinary-s', '0']
+    assert main([*arguments, '--report', str(tmp_path / 'page.html')]) == 3
+    said, told = capsys.readouterr()
+    figures = json.loads(said.splitlines()[-1])
+    assert (figures['trials'], figures['unreadable'], figures['damaged']) == (3, 2, 1)
+    lines = [line for line in told.splitlines() if 'python -m training: ' in line]
+    assert [next(name for name in names if name in line) for line in lines] == list(names[2:])
+    assert 'is damaged after 1.5 s' in lines[1]
+
+
 def test_a_page_that_cannot_be_written_is_said_before_anything_is_heard(folder: Path, tmp_path: Path, capsys):
     (tmp_path / 'file').write_text('in the way')
     arguments = ['evaluate', 'clips', str(folder), '--checkpoint', str(tmp_path / 'no checkpoint'), '--report']

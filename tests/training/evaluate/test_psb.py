@@ -63,6 +63,24 @@ def test_all_rows_are_written_and_those_without_audio_as_ignore(tmp_path, manife
     assert list(figures['per_category']) == ['Vehicle'] and page.read_text().count('<audio') == 6
 
 
+def test_files_that_cannot_be_read_count_as_rows_without_audio_and_are_told_in_a_line_each(
+    tmp_path, manifest, listener_folder, capsys
+):
+    audio = give(tmp_path / 'audio', ROWS[:4])
+    (audio / ROWS[0]['path']).write_text('no sound')
+    cut = audio / ROWS[1]['path']
+    cut.write_bytes(cut.read_bytes()[:20_000])
+    arguments = ['--audio', str(audio), '--manifest', str(manifest), '--out', str(tmp_path / 'out.jsonl')]
+    arguments += ['--report', str(tmp_path / 'page.html'), '--checkpoint', listener_folder]
+    assert main(['evaluate', 'psb', *arguments]) == 3
+    said, told = capsys.readouterr()
+    figures = json.loads(said.splitlines()[-1])
+    assert (figures['trials'], figures['rows_without_audio']) == (3, 8)
+    assert (figures['unreadable'], figures['damaged']) == (1, 1)
+    lines = [line for line in told.splitlines() if 'python -m training: ' in line]
+    assert 'cannot be read as audio' in lines[0] and 'is damaged after 0.6 s' in lines[1] and len(lines) == 2
+
+
 def test_audio_is_found_under_its_path_or_by_its_name(tmp_path, manifest):
     rows = load_rows(manifest)
     assert set(find_audio(rows, give(tmp_path / 'a', ROWS))) == {r['id'] for r in ROWS}
