@@ -118,9 +118,11 @@ def _files(path: Path) -> list[Path]:
 
 def _metadata(path: Path) -> dict[str, Any]:
     """Return what metadata.yaml says; nothing where it is damaged. Raises OSError."""
-    with suppress(yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError):
-        metadata = yaml.safe_load((path / 'metadata.yaml').read_text(encoding='utf-8'))['rosbag2_bagfile_information']
-        return metadata if isinstance(metadata, dict) else {}
+    content = (path / 'metadata.yaml').read_bytes()
+    with suppress(Exception):  # what a YAML reader makes of a file that is none is anything
+        metadata = yaml.safe_load(content.decode())['rosbag2_bagfile_information']
+        if isinstance(metadata, dict) and isinstance(metadata.get('custom_data'), dict | None):
+            return metadata
     return {}
 
 

@@ -27,11 +27,11 @@ def recipe_path(name: str) -> Path:
 def read_recipe_file(path: Path) -> dict[str, Any]:
     """Return what a recipe file says, unchecked. Raises RecipeError where it is no YAML mapping."""
     try:
-        said = yaml.safe_load(path.read_text())
+        said = yaml.safe_load(path.read_text(encoding='utf-8'))
     except OSError as error:
         known = sorted(file.stem for file in _RECIPES.glob('*.yaml'))
         raise RecipeError(f"no recipe at '{path}'; give a YAML file or one of {known}") from error
-    except yaml.YAMLError as error:
+    except Exception as error:  # what a YAML reader makes of a file that is none is anything
         raise RecipeError(f"'{path}' is not YAML ({' '.join(str(error).split())}); correct it") from error
     if not isinstance(said, dict):
         raise RecipeError(f"'{path}' holds no settings; give a recipe such as those in training/recipes")
@@ -63,10 +63,14 @@ def check_section(model: type[M], section: str, path: Path) -> M:
     A section whose name is almost this one is a mistake and not another one.
     """
     said = read_recipe_file(path)
-    if section not in said and (mistyped := get_close_matches(section, said, n=1, cutoff=0.8)):
+    if section not in said and (mistyped := get_close_matches(section, filter(_is_text, said), n=1, cutoff=0.8)):
         problem = f"it has no setting '{mistyped[0]}'; the nearest that it has is '{section}'"
         raise RecipeError(f"'{path}' is not a usable recipe: {problem}")
     return check_recipe(model, said.get(section) or {}, path, (section,))
+
+
+def _is_text(key: object) -> bool:
+    return isinstance(key, str)
 
 
 def _unknown(model: type[BaseModel], named: Sequence[str], loc: Sequence[int | str]) -> str:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from typing import Any, overload
 
+from audio_interaction_ros.audio.chunk_stream import ChunkStream, StreamChunk
 from audio_interaction_ros.audio.formats import AudioFormatError
 from audio_interaction_ros.audio.stamp_watch import StampFault
 from audio_interaction_ros.bags import AudioBagReader
@@ -46,24 +48,36 @@ class BagListener:
             yield from loop.run_until_idle()
 
     def _encode(self) -> Iterator[EncodedChunk]:
-        malformed = 0
-        for message in self._bag.read():
-            if self._bag.malformed > malformed:
-                self._ingest.note_loss()
+        return chunks_of(self._bag, self._ingest, self.faults)
+
+
+@overload
+def chunks_of(bag: AudioBagReader, ingest: AudioIngest, faults: dict[str, StampFault]) -> Iterator[EncodedChunk]: ...
+@overload
+def chunks_of(bag: AudioBagReader, ingest: ChunkStream, faults: dict[str, StampFault]) -> Iterator[StreamChunk]: ...
+def chunks_of(bag: AudioBagReader, ingest: Any, faults: dict[str, StampFault]) -> Iterator[Any]:
+    """Yield the chunks of a bag's messages, the last filled up with zeros, and keep the first fault of each kind.
+
+    What cannot be read is counted by `ingest`, and by the bag, which knows why. Raises BagError for a damaged bag.
+    """
+    malformed = 0
+    for message in bag.read():
+        if bag.malformed > malformed:
+            ingest.note_loss()
+        try:
+            samples = message.pcm.decode(message.data)
+        except AudioFormatError as error:
+            ingest.note_loss(message.pcm.seconds_of(len(message.data)))
+            bag.reject(str(error))
+        else:
             try:
-                samples = message.pcm.decode(message.data)
-            except AudioFormatError as error:
-                self._ingest.note_loss(message.pcm.seconds_of(len(message.data)))
-                self._bag.reject(str(error))
-            else:
-                try:
-                    yield from self._ingest.push(samples, message.pcm, message.stamp_ns, message.recorded_ns)
-                except AudioFormatError as error:  # the ingest has counted it
-                    self._bag.reject(str(error))
-            if (fault := self._ingest.fault) is not None:
-                self.faults.setdefault(fault.kind, fault)
-            malformed = self._bag.malformed
-        yield from self._ingest.finish()
+                yield from ingest.push(samples, message.pcm, message.stamp_ns, message.recorded_ns)
+            except AudioFormatError as error:  # the ingest has counted it
+                bag.reject(str(error))
+        if (fault := ingest.fault) is not None:
+            faults.setdefault(fault.kind, fault)
+        malformed = bag.malformed
+    yield from ingest.finish()
 
 
 def hear_bag(bag: AudioBagReader, encoder: EncoderHalf, decoder: DecoderHalf) -> Iterator[Decision | Response]:

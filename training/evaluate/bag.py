@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -45,7 +46,7 @@ def read_labels(path: Path) -> list[SceneEvent]:
     """
     try:
         with path.open(newline='', encoding='utf-8') as file:
-            rows = list(csv.DictReader(file))
+            rows = list(csv.DictReader(file, restval=''))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise EvaluationError(f"'{path}' is not a readable CSV file ({error}); give the labels of the bag") from error
     events = []
@@ -59,7 +60,7 @@ def read_labels(path: Path) -> list[SceneEvent]:
             raise EvaluationError(
                 f"'{path}', line {number}: {error!r}; give onset_s, end_s (seconds), category and respond (1 or 0)"
             ) from error
-        if not 0 <= event.onset_s < event.end_s:
+        if not 0 <= event.onset_s < event.end_s < math.inf:
             raise EvaluationError(
                 f"'{path}', line {number}: from {event.onset_s:g} to {event.end_s:g} s; end after onset"
             )

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from training.evaluate import EvaluationError
 from training.evaluate.trials import share
-from training.llm import LlmClient, LlmSettings
+from training.llm import LlmClient, LlmError, LlmSettings
 from training.scenes.prompts import fill
 
 
@@ -63,7 +63,9 @@ def load_judge(path: Path) -> Judge:
     """
     try:
         return Judge(LlmClient(LlmSettings.model_validate(yaml.safe_load(path.read_text()))))
-    except (OSError, yaml.YAMLError, ValidationError) as error:
+    except LlmError:
+        raise
+    except Exception as error:  # what a YAML reader makes of a file that is none is anything
         raise EvaluationError(
-            f"'{path}' does not describe a language model ({error}); see docs/evaluation.md"
+            f"'{path}' does not describe a language model ({' '.join(str(error).split())}); see docs/evaluation.md"
         ) from error
