@@ -94,7 +94,7 @@ def test_resampling_piece_by_piece_equals_resampling_the_whole(rate, cuts):
     np.testing.assert_allclose(joined, whole, atol=1e-5)
 
 
-@pytest.mark.cures("'{path}' is not there; check the path", 'give an audio file in it')
+@pytest.mark.cures("'{_path}' is not there; check the path", 'give an audio file in it')
 def test_a_file_that_is_not_there_is_said_so_and_read_when_it_is(tmp_path):
     path = tmp_path / 'sound.wav'
     for wrong, sentence in (
