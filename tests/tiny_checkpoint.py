@@ -20,6 +20,14 @@ SPECIAL = (
     'online', 'system', 'chunk_begin', 'chunk_end', 'audio', 'silent', 'response', 'eos', 'english', 'normal', 'urgent',
 )  # fmt: skip
 DIM = 32
+# Of other families than the shipped one's, tied and with heads of another size than their share.
+OTHER_FAMILIES: dict[str, dict[str, Any]] = {
+    'llama': {'model_type': 'llama', 'num_key_value_heads': 1, 'tie_word_embeddings': True},
+    'qwen3': {
+        'model_type': 'qwen3', 'num_hidden_layers': 2, 'head_dim': 24, 'attention_bias': True, 'sliding_window': 30,
+        'max_window_layers': 1,
+    },
+}  # fmt: skip
 EVENTS = EventClasses(names=('alarm', 'doorbell', 'rain', 'siren'), warnings=('alarm', 'siren'), remarks=('doorbell',))
 MAX_CONTEXT_CHUNKS = 8
 
@@ -56,16 +64,17 @@ def make_encoder(**settings: Any) -> ChunkEncoder:
     return ChunkEncoder(config).eval()
 
 
-def make_language_model(vocabulary_size: int) -> LanguageModel:
-    config = TextConfig(
-        hidden_size=DIM,
-        intermediate_size=64,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        num_key_value_heads=2,
-        vocab_size=vocabulary_size + 5,  # padded, as real ones are
-        max_position_embeddings=2048,
-    )
+def make_language_model(vocabulary_size: int, **settings: Any) -> LanguageModel:
+    shape = {
+        'hidden_size': DIM,
+        'intermediate_size': 64,
+        'num_hidden_layers': 1,
+        'num_attention_heads': 2,
+        'num_key_value_heads': 2,
+        'vocab_size': vocabulary_size + 5,  # padded, as real ones are
+        'max_position_embeddings': 2048,
+    }
+    config = TextConfig(**(shape | settings))
     model = LanguageModel(config)
     for name, parameter in model.named_parameters():
         if 'norm' not in name:  # wide, so that different inputs give clearly different outputs
@@ -80,12 +89,13 @@ def write_tiny_checkpoint(
     max_context_chunks: int = MAX_CONTEXT_CHUNKS,
     events: EventClasses | None = None,
     audio_settings: Mapping[str, Any] | None = None,
+    text_settings: Mapping[str, Any] | None = None,
     matrices: torch.dtype | None = None,
     thresholds: Mapping[Kind, Threshold] | None = None,
 ) -> Path:
     torch.manual_seed(seed)
     tokenizer = make_tokenizer()
-    language_model = make_language_model(tokenizer.get_vocab_size())
+    language_model = make_language_model(tokenizer.get_vocab_size(), **(text_settings or {}))
     recipe = directory.parent / f'{directory.name}.yaml'
     recipe.write_text('recipe: tiny\n')
     save_checkpoint(

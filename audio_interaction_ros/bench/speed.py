@@ -54,8 +54,9 @@ def run(encoder: EncoderHalf, decoder: DecoderHalf, samples: Samples, repeats: i
     context = _CONTEXT_CHUNKS * a_chunk
     cache = engine.new_cache(context + 9 * a_chunk)
     engine.forward([cache], torch.zeros(1, context, engine.config.hidden_size, device=device, dtype=dtype))
-    # The embedding table is looked up, not read.
-    weights = _bytes(model) - model.model.embed_tokens.weight.numel() * itemsize
+    weights = _bytes(model)
+    if not model.config.tie_word_embeddings:  # then the embedding table is looked up, not read
+        weights -= model.model.embed_tokens.weight.numel() * itemsize
     cached = cache.keys[:, :, :context].numel() * 2 * itemsize
 
     def step(positions: int) -> Callable[[], object]:

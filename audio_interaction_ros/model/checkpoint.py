@@ -349,6 +349,8 @@ def save_checkpoint(
         }
 
     audio, language = stored(encoder.audio_tower), stored(language_model)
+    if text.tie_word_embeddings:
+        language.pop('lm_head.weight', None)  # which the table of embeddings is
     if events is not None:
         language |= {f'event_head.{name}': tensor for name, tensor in stored(events[1]).items()}
     config = CheckpointConfig(

@@ -12,9 +12,9 @@ from typing import Any
 from audio_interaction_ros.model.weights import CheckpointError
 
 # The first version of the package that reads each format.
-PACKAGE_OF_FORMAT = {1: '0.1.0', 2: '0.1.0'}
-# What each format brought. A setting that is off (0, false, null or empty) needs no format, and is not written for it:
-# readers of the formats before would pass over it without a word, or refuse it.
+PACKAGE_OF_FORMAT = {1: '0.1.0', 2: '0.1.0', 3: '0.1.0'}
+# What each format brought. A setting that is off (0, false, null, empty, or as OFF has it) needs no format, and is not
+# written for it: readers of the formats before would pass over it without a word, or refuse it.
 SETTINGS_OF_FORMAT = {
     2: (
         'audio_config.layer_mix',
@@ -23,20 +23,30 @@ SETTINGS_OF_FORMAT = {
         'needs_package',
         'streaming.thresholds',
         'streaming.warning_agreement',
-    )
+    ),
+    3: (
+        'text_config.attention_bias',
+        'text_config.head_dim',
+        'text_config.model_type',
+        'text_config.rope_scaling',
+        'text_config.tie_word_embeddings',
+    ),
 }
+OFF = {'text_config.model_type': 'qwen2'}  # the family of all checkpoints of the formats before
+_ALWAYS_WRITTEN = {'text_config.tie_word_embeddings'}  # which those formats have too, as false
 
 
 def needed_format(config: Mapping[str, Any]) -> int:
     """Return the oldest format that holds every setting which a config.json, as parsed JSON, uses."""
-    needed = [number for number, names in SETTINGS_OF_FORMAT.items() if any(_value(config, name) for name in names)]
+    needed = [number for number, names in SETTINGS_OF_FORMAT.items() if any(_is_on(config, name) for name in names)]
     return max(needed, default=1)
 
 
 def settings_after(number: int) -> dict[str, Any]:
     """Return the settings that formats after `number` brought, nested as pydantic's `exclude` has them."""
     nested: dict[str, Any] = {}
-    for name in (name for later, names in SETTINGS_OF_FORMAT.items() if later > number for name in names):
+    later = [name for format_, names in SETTINGS_OF_FORMAT.items() if format_ > number for name in names]
+    for name in sorted({*later} - _ALWAYS_WRITTEN):
         *sections, key = name.split('.')
         place = nested
         for section in sections:
@@ -84,8 +94,8 @@ def require_known(given: Iterable[str], known: Iterable[str], section: str, wher
         )
 
 
-def _value(config: Mapping[str, Any], name: str) -> Any:
+def _is_on(config: Mapping[str, Any], name: str) -> bool:
     value: Any = config
     for key in name.split('.'):
         value = value.get(key) if isinstance(value, Mapping) else None
-    return value
+    return bool(value) and value != OFF.get(name)

@@ -18,13 +18,14 @@ from audio_interaction_ros.model.checkpoint import (
 from audio_interaction_ros.model.convert import is_checkpoint, open_source
 from audio_interaction_ros.model.convert_source import RELEASED_PROTOCOL
 from audio_interaction_ros.model.protocol import Protocol, ProtocolError
-from audio_interaction_ros.model.shapes import AudioConfig
+from audio_interaction_ros.model.shapes import AudioConfig, TextConfig
 from audio_interaction_ros.model.weights import ENCODER_PREFIX, LANGUAGE_PREFIX, open_weights
 
 OURS = 'audio_interaction_ros'
 _ENCODER_SHAPE = ('encoder_layers', 'd_model', 'encoder_attention_heads', 'num_mel_bins', 'output_dim')
 # Settings of this package's own, with what they are where a checkpoint, older or foreign, does not name them.
 _ENCODER_SETTINGS = {name: AudioConfig.model_fields[name].default for name in ('layer_mix', 'left_context_chunks')}
+_LANGUAGE_SETTINGS = {name: TextConfig.model_fields[name].default for name in ('model_type', 'tie_word_embeddings')}
 _LANGUAGE_SHAPE = (
     'num_hidden_layers',
     'hidden_size',
@@ -47,7 +48,7 @@ def describe(directory: Path) -> dict[str, Any]:
     return {
         'layout': source.layout,
         'encoder': _encoder(source.audio_config.to_dict(), outlines),
-        'language_model': _half(source.text_config.to_dict(), _LANGUAGE_SHAPE, outlines, LANGUAGE_PREFIX),
+        'language_model': _language_model(source.text_config.to_dict(), outlines),
         'bytes_on_disk': _bytes_on_disk(directory),
         'protocol': RELEASED_PROTOCOL.model_dump(),
         'control_tokens': source.control_tokens,
@@ -67,7 +68,7 @@ def _describe_ours(directory: Path) -> dict[str, Any]:
         'layout': OURS,
         'format_version': config.format_version,
         'encoder': _encoder(config.audio_config, outlines),
-        'language_model': _half(config.text_config, _LANGUAGE_SHAPE, outlines, LANGUAGE_PREFIX),
+        'language_model': _language_model(config.text_config, outlines),
         'bytes_on_disk': _bytes_on_disk(directory),
         'encoder_digest': config.encoder_digest,
         'language_digest': config.language_digest,
@@ -82,6 +83,11 @@ def _describe_ours(directory: Path) -> dict[str, Any]:
 def _encoder(config: Mapping[str, Any], outlines: Mapping[str, Tensor]) -> dict[str, Any]:
     settings = {name: config.get(name, usual) for name, usual in _ENCODER_SETTINGS.items()}
     return _half(config, _ENCODER_SHAPE, outlines, ENCODER_PREFIX) | settings
+
+
+def _language_model(config: Mapping[str, Any], outlines: Mapping[str, Tensor]) -> dict[str, Any]:
+    settings = {name: config.get(name, usual) for name, usual in _LANGUAGE_SETTINGS.items()}
+    return _half(config, _LANGUAGE_SHAPE, outlines, LANGUAGE_PREFIX) | settings
 
 
 def _half(

@@ -1,6 +1,6 @@
 """The language model with memory: new positions in, logits after the last of them out, nothing computed twice.
 
-The numbers are those of transformers' `Qwen2ForCausalLM` (a test holds them equal), with a cache that is allocated once
+The numbers are those of transformers' classes (tests hold them equal), with a cache that is allocated once
 and cut back at will, and without the work that a step of one token does not need.
 """
 
@@ -55,7 +55,7 @@ class Engine:
 
     def cache_shape(self, capacity: int) -> tuple[int, int, int, int]:
         """Return the shape of a cache's keys, and of its values."""
-        return self.config.num_hidden_layers, self.config.num_key_value_heads, capacity, self.config.head_dim
+        return self.config.num_hidden_layers, self.config.num_key_value_heads, capacity, self.config.head_size
 
     @torch.inference_mode()
     def embed(self, tokens: Sequence[int]) -> Tensor:

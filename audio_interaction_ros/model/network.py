@@ -1,8 +1,8 @@
 """The two networks, as modules under the parameter names that checkpoints have.
 
-They are Qwen2.5-Omni's audio tower and Qwen2's language model, with the numbers of transformers' classes (tests hold
-them equal), in which training sees the language model. Here they stand alone because a node that was killed must hear
-again within seconds, and importing those classes takes six.
+They are Qwen2.5-Omni's audio tower and a language model of the Llama and Qwen families, with the numbers of
+transformers' classes (tests hold them equal), in which training sees the language model. Here they stand alone because
+a node that was killed must hear again within seconds, and importing those classes takes six.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from audio_interaction_ros.model.shapes import AudioConfig, TextConfig
+from audio_interaction_ros.model.shapes import AudioConfig, RopeScaling, TextConfig
+from audio_interaction_ros.model.tied import tie
 
 
 @dataclass(frozen=True)
@@ -238,11 +239,15 @@ class _Attention(nn.Module):
 
     def __init__(self, config: TextConfig) -> None:
         super().__init__()
-        keys = config.num_key_value_heads * config.head_dim
-        self.q_proj = nn.Linear(config.hidden_size, config.hidden_size)
-        self.k_proj = nn.Linear(config.hidden_size, keys)
-        self.v_proj = nn.Linear(config.hidden_size, keys)
-        self.o_proj = nn.Linear(config.hidden_size, config.hidden_size, bias=False)
+        queries, keys = (heads * config.head_size for heads in (config.num_attention_heads, config.num_key_value_heads))
+        bias = config.model_type == 'qwen2' or config.attention_bias
+        self.q_proj = nn.Linear(config.hidden_size, queries, bias)
+        self.k_proj = nn.Linear(config.hidden_size, keys, bias)
+        self.v_proj = nn.Linear(config.hidden_size, keys, bias)
+        self.o_proj = nn.Linear(queries, config.hidden_size, config.attention_bias)
+        of_heads = config.model_type == 'qwen3'
+        self.q_norm = RmsNorm(config.head_size, config.rms_norm_eps) if of_heads else None
+        self.k_norm = RmsNorm(config.head_size, config.rms_norm_eps) if of_heads else None
 
 
 class _Mlp(nn.Module):
@@ -271,6 +276,8 @@ class _Layer(nn.Module):
             projection(normed).unflatten(-1, (-1, cos.shape[-1]))
             for projection in (attention.q_proj, attention.k_proj, attention.v_proj)
         )
+        if attention.q_norm is not None and attention.k_norm is not None:
+            query, key = attention.q_norm(query), attention.k_norm(key)
         x = x + attention.o_proj(attend(rotate(query, cos, sin), rotate(key, cos, sin), value))
         widened: Tensor = x + self.mlp(self.post_attention_layernorm(x))
         return widened
@@ -285,8 +292,9 @@ class _Body(nn.Module):
 
 
 class LanguageModel(nn.Module):
-    """A `LanguageModel` has the parameters and shapes of `Qwen2ForCausalLM`; `model/engine.py` computes with them.
+    """A `LanguageModel` has the parameters and shapes of transformers' class for its family (`TextConfig`).
 
+    `model/engine.py` computes with them. A tied `lm_head` is the table of embeddings, and stored as that.
     Where there are `event_classes`, it has an event head as well, which tells them and nothing (its output 0) apart.
     """
 
@@ -296,9 +304,11 @@ class LanguageModel(nn.Module):
         self.model = _Body(config)
         self.lm_head = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
         self.event_head = nn.Linear(config.hidden_size, 1 + event_classes) if event_classes else None
+        if config.tie_word_embeddings:
+            tie(self)
 
     def stock_state(self) -> dict[str, Tensor]:
-        """Return the parameters that `Qwen2ForCausalLM` has too, by name."""
+        """Return the parameters that transformers' class has too, by name."""
         return {name: tensor for name, tensor in self.state_dict().items() if not name.startswith('event_head.')}
 
     @property
@@ -313,14 +323,28 @@ class LanguageModel(nn.Module):
 
 
 def rotate(states: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Turn `states` to their rotary positions (Su et al., 2021), halves as Qwen2 pairs them."""
+    """Turn `states` to their rotary positions (Su et al., 2021), halves as Llama pairs them."""
     first, second = states.chunk(2, dim=-1)
     return states * cos + torch.cat((-second, first), dim=-1) * sin
 
 
 def rotary(config: TextConfig, device: torch.device, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
     """Return cosines and sines of every position (Su et al., 2021), each [positions, head_dim]."""
-    falling = 1.0 / config.rope_theta ** (torch.arange(0, config.head_dim, 2, device=device).float() / config.head_dim)
+    half = torch.arange(0, config.head_size, 2, device=device).float()
+    falling = 1.0 / config.rope_theta ** (half / config.head_size)
+    if config.rope_scaling is not None:
+        falling = _slowed(falling, config.rope_scaling)
     angles = torch.arange(config.max_position_embeddings, device=device).float()[:, None] * falling[None]
     both = torch.cat([angles, angles], dim=-1)
     return both.cos().to(dtype), both.sin().to(dtype)
+
+
+def _slowed(falling: Tensor, scaling: RopeScaling) -> Tensor:
+    """Return the frequencies, radians a position, as `scaling` has them."""
+    if scaling.rope_type == 'linear':
+        return falling / scaling.factor
+    low, high, positions = scaling.low_freq_factor, scaling.high_freq_factor, scaling.original_max_position_embeddings
+    assert low is not None and high is not None and positions is not None  # of llama3
+    turns = positions * falling / (2 * math.pi)
+    kept = ((turns - low) / (high - low)).clamp(0, 1)
+    return (1 - kept) * falling / scaling.factor + kept * falling

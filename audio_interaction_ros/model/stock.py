@@ -2,29 +2,61 @@
 
 from __future__ import annotations
 
-from transformers import Qwen2Config, Qwen2ForCausalLM
+from transformers import (
+    LlamaConfig,
+    LlamaForCausalLM,
+    PretrainedConfig,
+    PreTrainedModel,
+    Qwen2Config,
+    Qwen2ForCausalLM,
+    Qwen3Config,
+    Qwen3ForCausalLM,
+)
 
 from audio_interaction_ros.model.network import LanguageModel
-from audio_interaction_ros.model.shapes import TextConfig
+from audio_interaction_ros.model.shapes import Family, TextConfig
+from audio_interaction_ros.model.tied import tie
+
+_CLASSES: dict[Family, tuple[type[PretrainedConfig], type[PreTrainedModel]]] = {
+    'qwen2': (Qwen2Config, Qwen2ForCausalLM),
+    'llama': (LlamaConfig, LlamaForCausalLM),
+    'qwen3': (Qwen3Config, Qwen3ForCausalLM),
+}
+# What only some of the classes have, or have under other names.
+_OWN = {'model_type', 'rope_theta', 'rope_scaling', 'head_dim', 'attention_bias', 'sliding_window', 'layer_types'}
 
 
-def stock_config(text: TextConfig) -> Qwen2Config:
+def stock_config(text: TextConfig) -> PretrainedConfig:
     """Return the same shape as transformers describes it."""
-    given = text.model_dump(mode='json', exclude={'rope_theta', 'sliding_window'})
-    window = {'use_sliding_window': text.sliding_window is not None, 'sliding_window': text.sliding_window}
-    rope = {'rope_theta': text.rope_theta, 'rope_type': 'default'}
-    return Qwen2Config(**given, **window, rope_parameters=rope)
+    given = text.model_dump(mode='json', exclude=_OWN)
+    scaling = text.rope_scaling.model_dump(exclude_none=True) if text.rope_scaling else {'rope_type': 'default'}
+    given['rope_parameters'] = {'rope_theta': text.rope_theta} | scaling
+    if text.model_type != 'qwen2':
+        given |= {'attention_bias': text.attention_bias, 'head_dim': text.head_size}
+    elif text.head_dim is not None:
+        given['head_dim'] = text.head_dim
+    if text.model_type != 'llama':
+        given |= {'use_sliding_window': text.sliding_window is not None, 'sliding_window': text.sliding_window}
+        given['layer_types'] = list(text.layer_types)
+    return _CLASSES[text.model_type][0](**given)
 
 
-def stock_model(ours: LanguageModel) -> Qwen2ForCausalLM:
+def stock_network(text: TextConfig) -> PreTrainedModel:
+    """Return a new network of this shape, on the default device, which stores a tied head as ours does."""
+    network = _CLASSES[text.model_type][1](stock_config(text))
+    if text.tie_word_embeddings:
+        tie(network)
+    return network
+
+
+def stock_model(ours: LanguageModel) -> PreTrainedModel:
     """Return a copy of the weights in transformers' class, which has no event head."""
-    model = Qwen2ForCausalLM(stock_config(ours.config))
+    model = stock_network(ours.config)
     model.load_state_dict(ours.stock_state())
-    stock: Qwen2ForCausalLM = model.to(ours.device, ours.dtype).eval().requires_grad_(False)
-    return stock
+    return model.to(ours.device, ours.dtype).eval().requires_grad_(False)
 
 
-def lean_model(stock: Qwen2ForCausalLM) -> LanguageModel:
+def lean_model(stock: PreTrainedModel) -> LanguageModel:
     """Return a copy of the weights of transformers' class in ours."""
     model = LanguageModel(TextConfig(**stock.config.to_diff_dict()))
     model.load_state_dict(stock.state_dict())

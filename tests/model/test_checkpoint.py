@@ -21,9 +21,13 @@ from audio_interaction_ros.model.checkpoint import (
     load_encoder,
 )
 from audio_interaction_ros.model.checkpoint_format import PACKAGE_OF_FORMAT
+from audio_interaction_ros.model.describe import describe
+from audio_interaction_ros.model.engine import Engine
+from audio_interaction_ros.model.precision import open_decoder
 from audio_interaction_ros.model.protocol import Protocol, ProtocolError
+from audio_interaction_ros.model.shapes import TextConfig
 from audio_interaction_ros.model.verify import verify
-from tests.tiny_checkpoint import DIM, EVENTS, make_protocol, make_tokenizer, write_tiny_checkpoint
+from tests.tiny_checkpoint import DIM, EVENTS, OTHER_FAMILIES, make_protocol, make_tokenizer, write_tiny_checkpoint
 
 FILES = ('config.json', 'protocol.json', 'tokenizer.json', 'model.safetensors')
 
@@ -230,6 +234,28 @@ def test_a_setting_that_older_packages_would_pass_over_makes_a_checkpoint_of_for
     assert used['format_version'] == 2 and used['needs_package'] == PACKAGE_OF_FORMAT[2]
     config = load_encoder(tmp_path / 'used').encoder.audio_tower.config
     assert config.model_dump().items() >= setting.items()
+
+
+@pytest.mark.parametrize('family', OTHER_FAMILIES)
+def test_a_language_model_of_another_family_makes_a_checkpoint_of_format_three(tmp_path, family):
+    """One table is stored once, and is one again when it is loaded, in eight bits and whole."""
+    directory = write_tiny_checkpoint(tmp_path / 'other', text_settings=OTHER_FAMILIES[family])
+    config = json.loads((directory / 'config.json').read_text())
+    assert config['format_version'] == 3 and config['needs_package'] == PACKAGE_OF_FORMAT[3]
+    assert verify(directory) == []
+    tied = config['text_config']['tie_word_embeddings']
+    assert ('language_model.lm_head.weight' in load_file(directory / 'model.safetensors')) != tied
+    model, stored = (load_decoder(directory, dtype=dtype).language_model for dtype in (torch.bfloat16, None))
+    assert (model.lm_head.weight is model.model.embed_tokens.weight) == tied
+    assert model.config == TextConfig(**config['text_config'])
+    shown = describe(directory)['language_model']
+    assert (shown['model_type'], shown['tie_word_embeddings']) == (family, tied)
+    assert shown['parameters'] == sum(parameter.numel() for parameter in stored.parameters())
+    low = open_decoder(str(directory), precision='int8').language_model
+    assert low.lm_head.weight.dtype == torch.int8 and low.model.embed_tokens.weight.dtype == torch.float32
+    read = torch.randn(1, 12, DIM, generator=torch.Generator().manual_seed(0))
+    exact, near = (engine.forward([engine.new_cache(12)], read) for engine in (Engine(stored), Engine(low)))
+    assert torch.allclose(near, exact, atol=0.05 * float(exact.abs().max()))
 
 
 def test_the_format_and_every_byte_of_the_shipped_configuration_stay(tmp_path):

@@ -4,25 +4,18 @@ from __future__ import annotations
 
 import pytest
 import torch
-from transformers import DynamicCache, Qwen2Config, Qwen2ForCausalLM
+from transformers import DynamicCache
 
 from audio_interaction_ros.model.engine import Engine
 from audio_interaction_ros.model.graphs import GraphEngine
 from audio_interaction_ros.model.network import LanguageModel
 from audio_interaction_ros.model.stock import lean_model
+from tests.model.families import FAMILIES, stock_of
 
-WINDOW = 7
 
-
-@pytest.fixture(scope='module')
-def model():
-    torch.manual_seed(3)
-    config = Qwen2Config(
-        hidden_size=48, intermediate_size=96, num_hidden_layers=3, num_attention_heads=6, num_key_value_heads=2,
-        vocab_size=50, max_position_embeddings=256, initializer_range=0.3, use_sliding_window=True,
-        sliding_window=WINDOW, layer_types=['sliding_attention', 'full_attention', 'sliding_attention'],
-    )  # fmt: skip
-    return Qwen2ForCausalLM(config).eval()
+@pytest.fixture(scope='module', params=FAMILIES)
+def model(request):
+    return stock_of(request.param)
 
 
 def pieces(lengths, seed=0):

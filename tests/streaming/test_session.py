@@ -9,10 +9,11 @@ from dataclasses import replace
 import pytest
 import torch
 
+from audio_interaction_ros.model.checkpoint import load_decoder
 from audio_interaction_ros.model.engine import Engine
 from audio_interaction_ros.model.stock import stock_model
 from audio_interaction_ros.streaming.session import Session, SessionSettings, is_decoding_loop
-from tests.tiny_checkpoint import DIM, EVENTS, MAX_CONTEXT_CHUNKS
+from tests.tiny_checkpoint import DIM, EVENTS, MAX_CONTEXT_CHUNKS, OTHER_FAMILIES, write_tiny_checkpoint
 
 ALWAYS, NEVER = 1e-9, 1.0 - 1e-9
 
@@ -26,6 +27,15 @@ def make_session(half, threshold=0.5, max_response_tokens=6, events=None, **sett
         SessionSettings(threshold, MAX_CONTEXT_CHUNKS, max_response_tokens, **settings),
         events,
     )
+
+
+@pytest.fixture(scope='module', params=['qwen2', *OTHER_FAMILIES])
+def any_half(request, decoder_half, tmp_path_factory):
+    """A checkpoint of each family of language models."""
+    if request.param == 'qwen2':
+        return decoder_half
+    directory = tmp_path_factory.mktemp('checkpoints') / request.param
+    return load_decoder(write_tiny_checkpoint(directory, text_settings=OTHER_FAMILIES[request.param]))
 
 
 @pytest.fixture
@@ -64,14 +74,14 @@ class Reference:
         return float(self.logits()[[protocol.silent, protocol.response]].softmax(0)[1])
 
 
-def test_drains_of_any_size_agree_with_a_full_forward_pass(decoder_half, vectors):
-    session, reference = make_session(decoder_half, NEVER), Reference(decoder_half)
+def test_drains_of_any_size_agree_with_a_full_forward_pass(any_half, vectors):
+    session, reference = make_session(any_half, NEVER), Reference(any_half)
     for start, end in ((0, 1), (1, 2), (2, 5), (5, 6)):
         respond, probability = session.drain(vectors[start:end])
         reference.add_chunks(vectors[start:end])
         assert not respond
         assert probability == pytest.approx(reference.p_response(), abs=1e-5)
-        reference.add_tokens([decoder_half.protocol.silent])
+        reference.add_tokens([any_half.protocol.silent])
 
 
 def test_with_forced_silence_a_drain_of_many_is_as_many_drains_of_one(decoder_half, vectors):
@@ -87,25 +97,25 @@ def test_with_forced_silence_a_drain_of_many_is_as_many_drains_of_one(decoder_ha
             assert plain.drain(vectors[start:end])[1] != pytest.approx(together, abs=1e-4)
 
 
-def test_a_response_and_what_follows_agree_with_a_full_forward_pass(decoder_half, vectors):
-    session, reference = make_session(decoder_half, ALWAYS), Reference(decoder_half)
+def test_a_response_and_what_follows_agree_with_a_full_forward_pass(any_half, vectors):
+    session, reference = make_session(any_half, ALWAYS), Reference(any_half)
     for chunks in (vectors[:2], vectors[2:3]):
         _, probability = session.drain(chunks)
         reference.add_chunks(chunks)
         assert probability == pytest.approx(reference.p_response(), abs=1e-5)
-        reference.add_tokens([decoder_half.protocol.response])
+        reference.add_tokens([any_half.protocol.response])
         tokens = []
         while session.responding:
             token = session.next_token()
             if len(tokens) < 6:  # the seventh is the forced eos
                 logits = reference.logits()
-                allowed = set(range(decoder_half.tokenizer.get_vocab_size()))
-                allowed -= set(decoder_half.protocol.special_ids())
-                allowed |= set(decoder_half.protocol.emotions.values()) if not tokens else {decoder_half.protocol.eos}
+                allowed = set(range(any_half.tokenizer.get_vocab_size()))
+                allowed -= set(any_half.protocol.special_ids())
+                allowed |= set(any_half.protocol.emotions.values()) if not tokens else {any_half.protocol.eos}
                 assert token == max(allowed, key=lambda id_: float(logits[id_]))
             tokens.append(token)
             reference.add_tokens([token])
-        assert tokens[-1] == decoder_half.protocol.eos
+        assert tokens[-1] == any_half.protocol.eos
         assert 2 <= len(tokens) <= 7
 
 
@@ -169,17 +179,17 @@ def test_a_cancelled_response_leaves_the_cache_consistent(decoder_half, vectors)
     assert session.drain(vectors[1:2])[1] == pytest.approx(reference.p_response(), abs=1e-5)
 
 
-def test_past_its_limit_the_context_is_the_newest_half(decoder_half, vectors):
-    session = make_session(decoder_half, NEVER)
+def test_past_its_limit_the_context_is_the_newest_half(any_half, vectors):
+    session = make_session(any_half, NEVER)
     for i in range(MAX_CONTEXT_CHUNKS):
         session.drain(vectors[i : i + 1])
     assert session.context_chunks == MAX_CONTEXT_CHUNKS
     _, probability = session.drain(vectors[MAX_CONTEXT_CHUNKS : MAX_CONTEXT_CHUNKS + 1])
     assert session.context_chunks == MAX_CONTEXT_CHUNKS // 2
-    reference = Reference(decoder_half)
+    reference = Reference(any_half)
     for chunk in vectors[MAX_CONTEXT_CHUNKS // 2 + 1 : MAX_CONTEXT_CHUNKS]:
         reference.add_chunks([chunk])
-        reference.add_tokens([decoder_half.protocol.silent])
+        reference.add_tokens([any_half.protocol.silent])
     reference.add_chunks(vectors[MAX_CONTEXT_CHUNKS : MAX_CONTEXT_CHUNKS + 1])
     assert probability == pytest.approx(reference.p_response(), abs=1e-5)
 
@@ -193,12 +203,12 @@ def test_the_context_stays_bounded_whatever_comes(decoder_half, vectors):
         assert session.context_chunks <= MAX_CONTEXT_CHUNKS
 
 
-def test_a_full_context_keeps_the_newest_chunks_and_what_was_said(decoder_half, vectors):
+def test_a_full_context_keeps_the_newest_chunks_and_what_was_said(any_half, vectors):
     """A response, then silence until the context is full: the exchange stays, the silence in between goes."""
-    settings = make_session(decoder_half, ALWAYS), Reference(decoder_half)
+    settings = make_session(any_half, ALWAYS), Reference(any_half)
     session, reference = settings
     session.drain(vectors[:1])
-    said = [decoder_half.protocol.response]
+    said = [any_half.protocol.response]
     while session.responding:
         said.append(session.next_token())
     session.settings = replace(session.settings, response_threshold=NEVER)  # silent from here on
@@ -210,7 +220,7 @@ def test_a_full_context_keeps_the_newest_chunks_and_what_was_said(decoder_half, 
     # Half of eight chunks: the new one, one of the newest by right, the exchange, and the newest of what is left.
     for i in (MAX_CONTEXT_CHUNKS - 2, MAX_CONTEXT_CHUNKS - 1):
         reference.add_chunks(vectors[i : i + 1])
-        reference.add_tokens([decoder_half.protocol.silent])
+        reference.add_tokens([any_half.protocol.silent])
     reference.add_chunks(vectors[MAX_CONTEXT_CHUNKS : MAX_CONTEXT_CHUNKS + 1])
     assert session.compactions == 1
     assert probability == pytest.approx(reference.p_response(), abs=1e-5)
