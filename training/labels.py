@@ -104,7 +104,8 @@ def tokenise(
             extend([protocol.silent])
             continue
         reply = replies[drain.reply]
-        words = [protocol.emotions[reply.emotion], *tokenizer.encode(reply.text).ids, protocol.eos]
+        text = tokenizer.encode(reply.text, add_special_tokens=False).ids
+        words = [protocol.emotions[reply.emotion], *text, protocol.eos]
         learnt = drain.reply not in slips
         stream_targets[-1] = protocol.response if learnt else MASK
         said_from = len(ids)

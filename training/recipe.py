@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
 from audio_interaction_ros.audio import SAMPLE_RATE_HZ
 from audio_interaction_ros.model.deciding import KINDS, Kind
@@ -15,6 +15,7 @@ from training.recipe_file import RecipeError, check_recipe, read_recipe_file
 
 STAGE_0 = 'encoder'  # the name of the stage that the paper does not have
 WHISPER_PARTS = ('whisper-tiny', 'whisper-tiny.en', 'whisper-base', 'whisper-small')
+TEXT_PARTS = ('smollm2-135m',)
 
 
 class _Section(BaseModel):
@@ -40,12 +41,10 @@ class TextShapes(TextConfig):
 
     vocab_size: int | None = Field(default=None, ge=1, description="null: the tokenizer's")  # type: ignore[assignment]
 
-    @field_validator('tie_word_embeddings', mode='before')
+    @model_validator(mode='before')
     @classmethod
-    def _is_not_tied(cls, tied: Any) -> Any:
-        if tied:
-            raise ValueError('the LM head and the embeddings train apart; set tie_word_embeddings to false')
-        return tied
+    def _has_the_tokenizers_vocabulary(cls, data: Any) -> Any:
+        return {'vocab_size': None} | data if isinstance(data, dict) else data
 
     def config(self, tokens: int) -> TextConfig:
         """Return the same as a checkpoint has it, for a tokenizer of so many tokens where no `vocab_size` is given."""
@@ -189,6 +188,10 @@ class TrainingRecipe(_Section):
     init: str | None = Field(
         default=None, description='the audio tower to start from: a name of WHISPER_PARTS, or a directory'
     )
+    text_init: str | None = Field(
+        default=None,
+        description='the language model to start from, tokenizer and all: a name of TEXT_PARTS, or a directory',
+    )
     log_mel: Literal['fixed', 'running_maximum'] = Field(
         default='fixed', description="running_maximum for an encoder that was trained on Whisper's spectrogram"
     )
@@ -244,6 +247,16 @@ class TrainingRecipe(_Section):
             raise ValueError(
                 f"init is '{self.init}' and log_mel is {self.log_mel}; such towers were trained on Whisper's log-mel, "
                 'give log_mel: running_maximum'
+            )
+        if self.text_init is not None and self.vocabulary_size is not None:
+            raise ValueError(
+                f"text_init is '{self.text_init}', which has a tokenizer, and vocabulary_size asks for another; "
+                'take one of them out'
+            )
+        if self.text.tie_word_embeddings and any('lm_head' in stage.trainable for stage in self.stages):
+            raise ValueError(
+                'text.tie_word_embeddings makes LM head and embeddings one, and a stage trains lm_head; name '
+                'embeddings or new_token_embeddings there, or set it to false'
             )
         if self.init is None and self.encoder is not None and self.encoder.teacher_weight:
             raise ValueError('encoder.teacher_weight needs a teacher, the tower that init names; give init, or 0')

@@ -1,10 +1,11 @@
-"""The embedded checkpoint's own small vocabulary: byte-level, so that any text can be written with it."""
+"""Vocabularies: the embedded checkpoint's own, byte-level, so that any text can be written with it, or a given one."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from audio_interaction_ros.model.protocol import Protocol
 
@@ -13,12 +14,16 @@ _LANGUAGES = ('english', 'chinese')
 _EMOTIONS = ('happy', 'sad', 'angry', 'surprise', 'normal', 'urgent')  # the released model's
 
 
+_ALL_ROLES = (*_ROLES, *_LANGUAGES, *_EMOTIONS)
+_UNUSED = re.compile(r'<.*(reserved|unused|extra_id|dummy|placeholder).*>', re.IGNORECASE)  # the names of spare tokens
+
+
 def make_tokenizer(texts: Iterable[str], vocabulary_size: int) -> tuple[Tokenizer, Protocol]:
     """Learn byte-pair encoding from `texts`, with the protocol's tokens first.
 
     Merges are learnt until there are `vocabulary_size` tokens. Returns the tokenizer, and the protocol with their ids.
     """
-    special = [f'<|{name}|>' for name in (*_ROLES, *_LANGUAGES, *_EMOTIONS)]
+    special = [f'<|{name}|>' for name in _ALL_ROLES]
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
@@ -30,14 +35,36 @@ def make_tokenizer(texts: Iterable[str], vocabulary_size: int) -> tuple[Tokenize
     )
     tokenizer.train_from_iterator(list(texts), trainer)
 
-    def id_of(name: str) -> int:
-        token = tokenizer.token_to_id(f'<|{name}|>')
-        assert token is not None  # the trainer puts every special token in
-        return token
+    return tokenizer, _protocol({name: _id_of(tokenizer, f'<|{name}|>') for name in _ALL_ROLES})
 
-    protocol = Protocol(
-        **{role: id_of(role) for role in _ROLES},
-        languages={name: id_of(name) for name in _LANGUAGES},
-        emotions={name: id_of(name) for name in _EMOTIONS},
+
+def add_control_tokens(tokenizer: Tokenizer, eos: int | None) -> Protocol:
+    """Give ids of a tokenizer to the protocol's roles: those that it keeps spare, then new ones after its own.
+
+    `eos`: the id that ends a text already, None where there is none.
+    """
+    added = sorted(tokenizer.get_added_tokens_decoder().items())
+    spare = [id_ for id_, token in added if token.special and _UNUSED.fullmatch(token.content)]
+    ids = {} if eos is None else {'eos': eos}
+    for name in (name for name in _ALL_ROLES if name not in ids):
+        if spare:
+            ids[name] = spare.pop(0)
+        else:
+            token = AddedToken(f'<|{name}|>', special=True, normalized=False)
+            tokenizer.add_special_tokens([token])
+            ids[name] = _id_of(tokenizer, token.content)
+    return _protocol(ids)
+
+
+def _id_of(tokenizer: Tokenizer, token: str) -> int:
+    id_ = tokenizer.token_to_id(token)
+    assert id_ is not None  # it was put in
+    return id_
+
+
+def _protocol(ids: dict[str, int]) -> Protocol:
+    return Protocol(
+        **{role: ids[role] for role in _ROLES},
+        languages={name: ids[name] for name in _LANGUAGES},
+        emotions={name: ids[name] for name in _EMOTIONS},
     )
-    return tokenizer, protocol

@@ -12,11 +12,11 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from tokenizers import Tokenizer
 from torch import Tensor
 from transformers import Qwen2Config
 
 from audio_interaction_ros.model.checks import read_tokenizer
+from audio_interaction_ros.model.control_tokens import with_control_rows, words_of_roles
 from audio_interaction_ros.model.convert_source import (
     RELEASED_PROTOCOL,
     Tensors,
@@ -27,20 +27,7 @@ from audio_interaction_ros.model.convert_source import (
 from audio_interaction_ros.model.weights import open_weights
 
 _EMBEDDINGS, _OUTPUT = 'model.embed_tokens.weight', 'lm_head.weight'
-_WORDS = {
-    'online': 'online',
-    'offline': 'offline',
-    'chunk_end': 'assistant',
-    'audio': 'audio',
-    'silent': 'silent',
-    'english': 'English',
-    'happy': 'happy',
-    'sad': 'sad',
-    'angry': 'angry',
-    'surprise': 'surprise',
-    'normal': 'normal',
-    'urgent': 'urgent',
-}
+_MARKS = (RELEASED_PROTOCOL.system, RELEASED_PROTOCOL.response, RELEASED_PROTOCOL.eos, RELEASED_PROTOCOL.chunk_begin)
 
 
 def is_omni(directory: Path) -> bool:
@@ -57,7 +44,7 @@ def open_omni(directory: Path) -> WeightsSource:
     thinker = read_omni_config(directory).thinker_config
     text = thinker.text_config
     tokenizer = directory / 'tokenizer.json'
-    words = _control_words(read_tokenizer(tokenizer))
+    words = words_of_roles(RELEASED_PROTOCOL, read_tokenizer(tokenizer), _MARKS)
 
     def rename(tensors: Mapping[str, Tensor]) -> Tensors:
         for name in tensors:
@@ -94,18 +81,8 @@ def open_omni(directory: Path) -> WeightsSource:
     )
 
 
-def _control_words(tokenizer: Tokenizer) -> dict[int, list[int]]:
-    """Return for each control id those of the words whose mean it begins with; Qwen's own marks are not among them."""
-    protocol = RELEASED_PROTOCOL
-    ids = protocol.model_dump(exclude={'languages', 'emotions'}) | protocol.languages | protocol.emotions
-    return {ids[role]: tokenizer.encode(word, add_special_tokens=False).ids for role, word in _WORDS.items()}
-
-
 def _with_control_rows(table: Tensor, words: Mapping[int, list[int]]) -> Tensor:
     """Return a copy of [vocabulary, width] with the rows of the control tokens set."""
     if len(table) <= max(words):
         return table  # too small for the protocol, which is said where control tokens are checked
-    started = table.clone()
-    for id_, ids in words.items():
-        started[id_] = table[ids].float().mean(0).to(table.dtype)
-    return started
+    return with_control_rows(table, words)

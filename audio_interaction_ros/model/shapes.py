@@ -125,7 +125,8 @@ class TextConfig(BaseModel):
         heads = data.get('num_attention_heads', 32)
         if data.get('num_key_value_heads', 32) is None:
             data['num_key_value_heads'] = heads
-        if isinstance(heads, int) and data.get('head_dim') == data.get('hidden_size', 4_096) / max(heads, 1):
+        width, head_dim = data.get('hidden_size', 4_096), data.get('head_dim')
+        if isinstance(heads, int) and isinstance(head_dim, int) and heads * head_dim == width:
             data['head_dim'] = None
         if not data.pop('use_sliding_window', data.get('sliding_window') is not None):
             data['sliding_window'] = None

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
 from transformers import (
     LlamaConfig,
     LlamaForCausalLM,
-    PretrainedConfig,
-    PreTrainedModel,
     Qwen2Config,
     Qwen2ForCausalLM,
     Qwen3Config,
@@ -17,7 +17,9 @@ from audio_interaction_ros.model.network import LanguageModel
 from audio_interaction_ros.model.shapes import Family, TextConfig
 from audio_interaction_ros.model.tied import tie
 
-_CLASSES: dict[Family, tuple[type[PretrainedConfig], type[PreTrainedModel]]] = {
+StockConfig: TypeAlias = Qwen2Config | LlamaConfig | Qwen3Config
+StockModel: TypeAlias = Qwen2ForCausalLM | LlamaForCausalLM | Qwen3ForCausalLM
+_CLASSES: dict[Family, tuple[type[StockConfig], type[StockModel]]] = {
     'qwen2': (Qwen2Config, Qwen2ForCausalLM),
     'llama': (LlamaConfig, LlamaForCausalLM),
     'qwen3': (Qwen3Config, Qwen3ForCausalLM),
@@ -26,7 +28,7 @@ _CLASSES: dict[Family, tuple[type[PretrainedConfig], type[PreTrainedModel]]] = {
 _OWN = {'model_type', 'rope_theta', 'rope_scaling', 'head_dim', 'attention_bias', 'sliding_window', 'layer_types'}
 
 
-def stock_config(text: TextConfig) -> PretrainedConfig:
+def stock_config(text: TextConfig) -> StockConfig:
     """Return the same shape as transformers describes it."""
     given = text.model_dump(mode='json', exclude=_OWN)
     scaling = text.rope_scaling.model_dump(exclude_none=True) if text.rope_scaling else {'rope_type': 'default'}
@@ -41,7 +43,7 @@ def stock_config(text: TextConfig) -> PretrainedConfig:
     return _CLASSES[text.model_type][0](**given)
 
 
-def stock_network(text: TextConfig) -> PreTrainedModel:
+def stock_network(text: TextConfig) -> StockModel:
     """Return a new network of this shape, on the default device, which stores a tied head as ours does."""
     network = _CLASSES[text.model_type][1](stock_config(text))
     if text.tie_word_embeddings:
@@ -49,14 +51,14 @@ def stock_network(text: TextConfig) -> PreTrainedModel:
     return network
 
 
-def stock_model(ours: LanguageModel) -> PreTrainedModel:
+def stock_model(ours: LanguageModel) -> StockModel:
     """Return a copy of the weights in transformers' class, which has no event head."""
     model = stock_network(ours.config)
     model.load_state_dict(ours.stock_state())
     return model.to(ours.device, ours.dtype).eval().requires_grad_(False)
 
 
-def lean_model(stock: PreTrainedModel) -> LanguageModel:
+def lean_model(stock: StockModel) -> LanguageModel:
     """Return a copy of the weights of transformers' class in ours."""
     model = LanguageModel(TextConfig(**stock.config.to_diff_dict()))
     model.load_state_dict(stock.state_dict())

@@ -85,7 +85,7 @@ def test_all_unknown_settings_are_named_at_once(tmp_path):
         (('audio',), {'dropout': 0.1}, 'audio.dropout: Input should be less than or equal to 0'),
         (('stages', 0), {'name': 'encoder'}, "give each a name of its own, and none 'encoder', which is stage 0"),
         (('streams_corpus',), {'renders': 1}, 'streams_corpus.renders: Input should be greater than or equal to 10'),
-        (('text',), {'tie_word_embeddings': True}, 'set tie_word_embeddings to false'),
+        (('text',), {'tie_word_embeddings': True}, 'a stage trains lm_head; name embeddings or new_token_embed'),
     ],
 )
 def test_a_value_that_does_not_fit_is_named_with_its_place(tmp_path, keys, new, problem):

@@ -73,7 +73,7 @@ class HeadScores:
 
 @contextlib.contextmanager
 def without_head(attention: nn.Module, head: int) -> Iterator[None]:
-    """Set what one head of a Qwen2 attention hands to the output projection to zero while the context lasts."""
+    """Set what one head of an attention hands to the output projection to zero while the context lasts."""
 
     def zero(_: nn.Module, inputs: tuple[Tensor]) -> Tensor:
         mixed = inputs[0].unflatten(-1, (-1, attention.head_dim)).clone()

@@ -23,7 +23,7 @@ from training import provenance
 from training.errors import PARTLY
 from training.make import MakeError
 from training.make.work import Work, alone_in, stop
-from training.recipe import WHISPER_PARTS, TrainingRecipe, load_training_recipe
+from training.recipe import TEXT_PARTS, WHISPER_PARTS, TrainingRecipe, load_training_recipe
 from training.stages.pretrained import PARTS
 from training.stages.run_log import stages_of
 
@@ -78,6 +78,8 @@ def steps_of(wanted: Wanted, recipe: TrainingRecipe) -> Iterator[Step]:
     if recipe.init in WHISPER_PARTS:
         named = recipe.init if wanted.part is None else f'{recipe.init}={wanted.part}'
         yield Step('parts', ('parts', named, '--out', str(PARTS)), PARTS / recipe.init)
+    if recipe.text_init in TEXT_PARTS:
+        yield Step('text part', ('parts', recipe.text_init, '--out', str(PARTS)), PARTS / recipe.text_init)
     if wanted.corpus is None:
         built = ('corpus', 'build', *of_recipe, *wanted.sources, *wanted.building, '--out', str(wanted.streams))
         yield Step('corpus', built, wanted.streams / 'index.json')
@@ -190,7 +192,8 @@ def _end_with_parent() -> None:
 
 
 def _provenance(wanted: Wanted, recipe: TrainingRecipe, work: Work) -> dict[str, object]:
-    parts = [provenance.part(PARTS / recipe.init)] if recipe.init in WHISPER_PARTS else []
+    known = (recipe.init in WHISPER_PARTS and recipe.init, recipe.text_init in TEXT_PARTS and recipe.text_init)
+    parts = [provenance.part(PARTS / name) for name in known if name]
     return {
         'code': work.code,
         'recipe': recipe.name,

@@ -38,6 +38,7 @@ class ForwardOperations:
     per_target: float  # of the LM head
     per_chunk: float  # of the encoder without the projection
     adapter_per_chunk: float
+    trains_head: frozenset[TrainablePart]  # each of these does
 
     @classmethod
     def of(cls, model: StreamModel) -> ForwardOperations:
@@ -54,6 +55,7 @@ class ForwardOperations:
             per_target=2.0 * text.hidden_size * text.vocab_size,
             per_chunk=convolutions + attention + 2.0 * frames * _count(model.audio_tower.layers),
             adapter_per_chunk=2.0 * (frames // 2) * audio.d_model * audio.output_dim,
+            trains_head=frozenset(('embeddings', 'new_token_embeddings') if text.tie_word_embeddings else ('lm_head',)),
         )
 
     def of_step(self, stage: Stage, positions: float, squares: float, chunks: float, targets: float) -> float:
@@ -72,7 +74,7 @@ class ForwardOperations:
         head = targets * self.per_target
         return (
             layers * (1 + down + lm)
-            + head * (1 + down + (lm or 'lm_head' in parts))
+            + head * (1 + down + (lm or bool(parts & self.trains_head)))
             + chunks * self.adapter_per_chunk * (1 + encoder + ('adapter' in parts))
             + chunks * self.per_chunk * (3 if encoder else 1)
         )
@@ -197,9 +199,11 @@ def bytes_on_each(
     text, audio = recipe.text, recipe.audio
     positions = stage.batch * recipe.max_positions
     hidden, ffn, layers = text.hidden_size, text.intermediate_size, text.num_hidden_layers
-    keys = hidden * text.num_key_value_heads // text.num_attention_heads
-    # Two norms (in float32 inside), q, attention's and the output's input, two residual sums; k and v; the gated MLP.
-    layer = positions * 2 * (12 * hidden + 2 * keys + 4 * ffn)
+    queries, keys = (text.head_size * heads for heads in (text.num_attention_heads, text.num_key_value_heads))
+    # Two norms (in float32 inside), two residual sums; q, and attention's output; k and v; the gated MLP.
+    layer = positions * 2 * (10 * hidden + 2 * queries + 2 * keys + 4 * ffn)
+    if text.model_type == 'qwen3':  # a norm of each head, in float32 inside
+        layer += positions * 2 * 4 * (queries + keys)
     # With checkpointing a layer keeps its input, and one at a time has all its values and their gradients.
     kept = layers * positions * 2 * hidden + 2 * layer if recipe.optimiser.gradient_checkpointing else layers * layer
     audio_positions = tokens_a_chunk(recipe.chunk_samples) * _max_chunks(recipe)

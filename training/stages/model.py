@@ -6,11 +6,10 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from transformers import Qwen2ForCausalLM
 
 from audio_interaction_ros.audio.logmel import CausalLogMel
 from audio_interaction_ros.model.network import AudioTower
-from audio_interaction_ros.model.stock import stock_config
+from audio_interaction_ros.model.stock import StockModel, stock_network
 from training.recipe import Stage, TrainingRecipe
 from training.stages import attention
 from training.stages.attention import short_sequences
@@ -26,7 +25,7 @@ class StreamModel(nn.Module):
     where nothing is pretrained, and goes along with the checkpoint.
     """
 
-    def __init__(self, audio_tower: AudioTower, language_model: Qwen2ForCausalLM, event_classes: int) -> None:
+    def __init__(self, audio_tower: AudioTower, language_model: StockModel, event_classes: int) -> None:
         super().__init__()
         self.audio_tower = audio_tower
         self.language_model = language_model
@@ -55,8 +54,7 @@ class StreamModel(nn.Module):
 def build(recipe: TrainingRecipe, tokens: int, event_classes: int) -> StreamModel:
     """Return a new network of the recipe's shapes, on the default device, for a tokenizer of so many tokens."""
     tower = AudioTower(recipe.audio.config())
-    text = stock_config(recipe.text.config(tokens))
-    model = StreamModel(tower, Qwen2ForCausalLM(text), event_classes)
+    model = StreamModel(tower, stock_network(recipe.text.config(tokens)), event_classes)
     model.language_model.set_attn_implementation(attention.NAME)
     if recipe.optimiser.gradient_checkpointing:
         text_model = model.language_model

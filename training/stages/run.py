@@ -53,6 +53,7 @@ from training.stages.listening import ListeningTask, Teacher
 from training.stages.loop import StageRun, run_stage, validate
 from training.stages.model import StreamModel, build
 from training.stages.pretrained import PretrainedTower
+from training.stages.pretrained_text import PretrainedText
 from training.stages.stream_task import StreamTask
 from training.stages.task import TrainingTask
 from training.streams import Role, read_streams
@@ -96,7 +97,7 @@ def train(files: Files, stop_after_s: float | None = None) -> dict[str, object]:
     recipe = load_training_recipe(files.recipe)
     if files.out is not None and recipe.chunk_samples != CHUNK_SAMPLES:
         raise RecipeError(f'chunk_ms is {recipe.chunk_ms}; this package streams {1_000 * CHUNK_S:g} ms, give that')
-    pretrained = _pretrained(recipe, files)
+    tower, text = _pretrained(recipe, files)
     devices = Devices.join()
     check_numbers(recipe, devices.world)
     deadline = time.monotonic() + stop_after_s if stop_after_s is not None else None
@@ -105,7 +106,7 @@ def train(files: Files, stop_after_s: float | None = None) -> dict[str, object]:
         return deadline is not None and time.monotonic() > deadline
 
     if devices.is_main:
-        _prepare(recipe, files)
+        _prepare(recipe, files, text)
     devices.barrier()
     tokenizer, protocol = Tokenizer.from_file(str(files.run / TOKENIZER)), Protocol.load(files.run / PROTOCOL)
     classes = json.loads((files.run / CLASSES).read_text())
@@ -116,8 +117,10 @@ def train(files: Files, stop_after_s: float | None = None) -> dict[str, object]:
     for collator in collators:  # before hours are lost
         dataset.select(collator.data, 'train', recipe.max_positions)
     model, logmel = _network(recipe, files, tokenizer, classes)
-    if pretrained is not None:
-        pretrained.fill(model.audio_tower)
+    if tower is not None:
+        tower.fill(model.audio_tower)
+    if text is not None:
+        text.fill(model.language_model)
     model.to(devices.device)
     logmel.to(devices.device)
 
@@ -153,20 +156,23 @@ def train(files: Files, stop_after_s: float | None = None) -> dict[str, object]:
     return {'finished': True, 'checkpoint': str(files.out)} | deciding.model_dump(exclude_none=True) | summary
 
 
-def _pretrained(recipe: TrainingRecipe, files: Files) -> PretrainedTower | None:
-    """What the audio tower starts from; None where nothing, or where a stage was finished and what it made goes on."""
-    if recipe.init is None:
-        return None
-    if files.start is not None:
-        raise RecipeError(
-            f"recipe '{recipe.name}' starts its audio tower from '{recipe.init}' and --start names '{files.start}'; "
-            'take init out of the recipe, or leave --start out'
-        )
-    if (stage_folder(files.run, recipe, 0 if recipe.encoder else 1) / WEIGHTS).exists():
-        return None
-    pretrained = PretrainedTower.open(recipe.init)
-    pretrained.require_fit(recipe)
-    return pretrained
+def _pretrained(recipe: TrainingRecipe, files: Files) -> tuple[PretrainedTower | None, PretrainedText | None]:
+    """What audio tower and language model start from; None where nothing, or what a finished stage made goes on."""
+    for key, part, named in (('init', 'audio tower', recipe.init), ('text_init', 'language model', recipe.text_init)):
+        if named is not None and files.start is not None:
+            raise RecipeError(
+                f"recipe '{recipe.name}' starts its {part} from '{named}' and --start names '{files.start}'; "
+                f'take {key} out of the recipe, or leave --start out'
+            )
+    tower, text = None, None
+    if recipe.init is not None and not (stage_folder(files.run, recipe, 0 if recipe.encoder else 1) / WEIGHTS).exists():
+        tower = PretrainedTower.open(recipe.init)
+        tower.require_fit(recipe)
+    # Stage 0 keeps the tower alone.
+    if recipe.text_init is not None and not (stage_folder(files.run, recipe, 1) / WEIGHTS).exists():
+        text = PretrainedText.open(recipe.text_init)
+        text.require_fit(recipe)
+    return tower, text
 
 
 def stage_folder(run: Path, recipe: TrainingRecipe, number: int) -> Path:
@@ -193,7 +199,7 @@ def take_encoder(run: Path, recipe: TrainingRecipe, start: Path) -> None:
         _write_tensors(load_encoder(start, dtype=torch.float32).encoder.audio_tower.state_dict(), weights)
 
 
-def _prepare(recipe: TrainingRecipe, files: Files) -> None:
+def _prepare(recipe: TrainingRecipe, files: Files, text: PretrainedText | None) -> None:
     """Settings, tokenizer, event classes and index, each unless it is there. Raises TrainingError for another run's."""
     names = shard_names(files.corpus)
     sizes = [(files.corpus / 'shar' / f'recording.{name}.tar').stat().st_size for name in names]
@@ -213,7 +219,7 @@ def _prepare(recipe: TrainingRecipe, files: Files) -> None:
         )
     if not (files.run / CLASSES).exists():
         texts, classes = _texts_and_classes(recipe, files.corpus)
-        _write_tokenizer(recipe, files, texts)
+        _write_tokenizer(recipe, files, texts, text)
         write_whole(files.run / CLASSES, json.dumps(classes).encode())
     index_corpus(
         files.corpus,
@@ -244,16 +250,19 @@ def _texts_and_classes(recipe: TrainingRecipe, corpus: Path) -> tuple[list[str],
     return texts, sorted(classes)
 
 
-def _write_tokenizer(recipe: TrainingRecipe, files: Files, texts: list[str]) -> None:
+def _write_tokenizer(recipe: TrainingRecipe, files: Files, texts: list[str], text: PretrainedText | None) -> None:
     if files.start is not None:
         shutil.copyfile(files.start / TOKENIZER, files.run / TOKENIZER)
         shutil.copyfile(files.start / PROTOCOL, files.run / PROTOCOL)
         return
-    if recipe.vocabulary_size is None:
+    if text is not None:
+        tokenizer, protocol = text.tokenizer, text.protocol
+    elif recipe.vocabulary_size is None:
         raise TrainingError(
             f"recipe '{recipe.name}' does not learn a tokenizer; give the checkpoint to start from with --start DIR"
         )
-    tokenizer, protocol = make_tokenizer(texts, recipe.vocabulary_size)
+    else:
+        tokenizer, protocol = make_tokenizer(texts, recipe.vocabulary_size)
     tokenizer.save(str(files.run / TOKENIZER))
     protocol.save(files.run / PROTOCOL)
 

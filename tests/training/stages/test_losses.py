@@ -108,9 +108,13 @@ def test_the_loss_reaches_encoder_adapter_language_model_and_event_head(model, c
 
 
 @pytest.mark.parametrize('length', [7, 40, 41, 133])
-def test_training_attends_as_the_runtime_does(length):
+@pytest.mark.parametrize('family', ['qwen2', 'llama', 'qwen3'])
+def test_training_attends_as_the_runtime_does(length, family):
     torch.manual_seed(1)
-    runtime = LanguageModel(TextConfig(**micro.RECIPE['text'], vocab_size=50)).eval()
+    text = micro.RECIPE['text'] | {'model_type': family, 'vocab_size': 50}
+    if family == 'llama':  # which has no windows
+        text |= {'use_sliding_window': False, 'layer_types': ['full_attention'] * 2}
+    runtime = LanguageModel(TextConfig(**text)).eval()
     training = stock_model(runtime)
     training.set_attn_implementation(attention.NAME)
     engine = Engine(runtime)
