@@ -22,6 +22,7 @@ class Purpose(IntEnum):
     # Whatever the seed: the same in every corpus and every run.
     RECOGNISER_DITHER = 0
     NOISE_BED = 4  # number of the bed
+    KOKORO_VOICE = 74  # number of the voice
 
     # Building a corpus, by the seed of `corpus build`.
     CONTACT_SHEET = 32  # name of the sound

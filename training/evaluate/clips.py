@@ -186,9 +186,10 @@ def evaluate_clips(
     where there is nothing to score.
     """
     if not sets:
+        why = f': {left_out[0].file} for one, because {left_out[0].reason}' if left_out else ''
         raise EvaluationError(
-            f'no clip can be scored ({len(left_out)} left out: {count_left_out(left_out)}); '
-            'say respond = 1 or 0 in the manifest'
+            f'no clip can be scored ({len(left_out)} left out, {count_left_out(left_out)}{why}); mend the manifest or '
+            'its files, or give another library'
         )
     judged = judge_sounds(listener, sets, seed, yardstick=yardstick)
     headline = sets[0]

@@ -24,6 +24,7 @@ import soxr
 from safetensors.numpy import load_file
 
 from audio_interaction_ros.audio import SAMPLE_RATE_HZ
+from training.random_streams import Purpose, random_stream
 from training.speech.tts import one_side
 from training.speech.voices import Phone, Said, SpeechError, Word, one_line
 
@@ -81,7 +82,7 @@ class KokoroTts:
                 f'{text[:40]!r} is {len(symbols)} symbols for Kokoro, 1 to {len(styles[0]) - 1} expected; '
                 'leave it out or say it in parts'
             )
-        drawn = np.random.default_rng(int(voice.rpartition('-')[2]))
+        drawn = random_stream(Purpose.KOKORO_VOICE, None, int(voice.rpartition('-')[2]))
         mixture = drawn.dirichlet(np.full(len(styles), 0.7))
         tract = drawn.uniform(*_TRACT)
         style = np.tensordot(mixture, styles[:, len(symbols)], axes=1)

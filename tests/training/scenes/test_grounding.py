@@ -68,7 +68,7 @@ def library():
 
 
 def read(info):
-    return library()[0][info.clip_id].read()
+    return library()[0][info.clip_id].read().samples
 
 
 def shorten(samples):

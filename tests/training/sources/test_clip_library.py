@@ -63,7 +63,7 @@ def test_a_missing_manifest_or_column_is_one_sentence(tmp_path):
 def test_a_clip_is_read_at_16_khz_mono(tmp_path):
     soundfile.write(tmp_path / 'a.wav', np.zeros((44_100, 2), np.float32), 44_100)
     (clip,) = load_library(library(tmp_path, [row('a.wav')]))
-    assert clip.read().shape == (16_000,)
+    assert clip.read().samples.shape == (16_000,)
 
 
 def test_padding_is_not_activity():
