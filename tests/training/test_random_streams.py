@@ -43,10 +43,6 @@ def test_pytorchs_seed_is_drawn_like_all_others():
 
 def test_nothing_in_training_draws_by_a_key_of_its_own():
     drawn_already = {'random_streams.py', 'tts.py', 'kokoro.py'}  # a voice is given a seed drawn for one utterance
-        'random_streams.py',
-        'tts.py',
-        'kokoro.py',
-    }  # a voice is given a seed that was drawn for the one utterance
     found = [
         f'{path.relative_to(TRAINING)}:{call.lineno}'
         for path in sorted(TRAINING.rglob('*.py'))
