@@ -9,17 +9,8 @@ import numpy as np
 from rosbags.rosbag2 import StoragePlugin, Writer
 
 from audio_interaction_ros.audio.formats import PcmFormat, Samples, encode_s16le
-from audio_interaction_ros.bags import (
-    DESCRIBED,
-    DESCRIBED_TYPES,
-    INFO,
-    PLAIN,
-    STAMPED,
-    TYPES,
-    BagWriter,
-    Storage,
-    TopicQos,
-)
+from audio_interaction_ros.bag_writer import BagWriter, Storage, TopicQos
+from audio_interaction_ros.bags import DESCRIBED, DESCRIBED_TYPES, INFO, PLAIN, STAMPED, TYPES
 
 START_NS = 1_700_000_000_000_000_000
 

@@ -15,16 +15,8 @@ from rosbags.rosbag2 import Reader, StoragePlugin, Writer
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
 from audio_interaction_ros.audio.formats import PcmFormat, encode_s16le
-from audio_interaction_ros.bags import (
-    INFO,
-    PLAIN,
-    STAMPED,
-    TYPES,
-    AudioBagReader,
-    BagError,
-    BagWriter,
-    TopicQos,
-)
+from audio_interaction_ros.bag_writer import BagWriter, TopicQos
+from audio_interaction_ros.bags import INFO, PLAIN, STAMPED, TYPES, AudioBagReader, BagError
 from tests.bag_of_sound import START_NS, audio_cdr, info_cdr, s16_messages, write_bag, write_described_bag
 
 PCM = PcmFormat(16_000, 1, 'S16LE')

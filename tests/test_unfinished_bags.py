@@ -19,7 +19,8 @@ from rosbags.rosbag2 import Reader, StoragePlugin, Writer
 
 from audio_interaction_ros.audio.formats import PcmFormat
 from audio_interaction_ros.bag_repair import CutMcap
-from audio_interaction_ros.bags import INFO, STAMPED, TYPES, AudioBagReader, BagError, BagWriter, TopicQos
+from audio_interaction_ros.bag_writer import BagWriter, TopicQos
+from audio_interaction_ros.bags import INFO, STAMPED, TYPES, AudioBagReader, BagError
 from tests.bag_of_sound import START_NS, audio_cdr, info_cdr
 
 PCM = PcmFormat(16_000, 1, 'S16LE')

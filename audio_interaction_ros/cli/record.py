@@ -17,7 +17,7 @@ from audio_interaction_ros.cli.parsers import add_command
 from audio_interaction_ros.cli.record_progress import Progress, say, show
 
 if TYPE_CHECKING:
-    from audio_interaction_ros.bags import BagWriter, TopicQos
+    from audio_interaction_ros.bag_writer import BagWriter, TopicQos
 
 AUDIO_TOPIC, INFO_TOPIC = 'audio_stamped', 'audio_info'
 _PATIENCE_S = 5.0
@@ -108,7 +108,8 @@ def run(arguments: argparse.Namespace) -> int:
             "the installed audio_common_msgs is not ros-drivers', whose messages record writes; use "
             f'`ros2 bag record -o {arguments.out} {_topic(arguments)}`, whose bags replay reads too'
         )
-    from audio_interaction_ros.bags import BagError, BagWriter
+    from audio_interaction_ros.bag_writer import BagWriter
+    from audio_interaction_ros.bags import BagError
 
     with reported(BagError):
         writer = BagWriter(
@@ -244,7 +245,7 @@ class _Recorder:
         from audio_common_msgs.msg import AudioDataStamped, AudioInfo
         from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 
-        from audio_interaction_ros.bags import TopicQos
+        from audio_interaction_ros.bag_writer import TopicQos
 
         offers = [publisher.qos_profile for publisher in self._node.get_publishers_info_by_topic(self._names[topic])]
         if not offers:
@@ -280,7 +281,8 @@ class _Recorder:
             self._write(INFO_TOPIC, raw)
 
     def _open(self) -> None:
-        from audio_interaction_ros.bags import INFO, STAMPED, TopicQos
+        from audio_interaction_ros.bag_writer import TopicQos
+        from audio_interaction_ros.bags import INFO, STAMPED
 
         self._writer.open()
         for topic, kind in ((AUDIO_TOPIC, STAMPED), (INFO_TOPIC, INFO)):

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import sys
 import time
 from typing import TYPE_CHECKING, Any
 
+from audio_interaction_ros.output import discard_output
+
 if TYPE_CHECKING:
     from audio_interaction_ros.audio.formats import PcmFormat
-    from audio_interaction_ros.bags import BagWriter
+    from audio_interaction_ros.bag_writer import BagWriter
 
 _ON_TERMINAL_EVERY_S = 1.0
 _ELSEWHERE_EVERY_S = 60.0  # a log of a night stays short
@@ -23,7 +24,7 @@ def show(text: str, end: str = '\n') -> None:
     try:
         print(text, end=end, flush=True)
     except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        discard_output()
 
 
 def say(text: str) -> None:
@@ -51,23 +52,18 @@ class Progress:
 
     def described(self, info: bytes) -> None:
         """Take a serialized AudioInfo."""
-        from rosbags.serde import SerdeError
-
-        from audio_interaction_ros.audio.formats import AudioFormatError, PcmFormat
+        from audio_interaction_ros.audio.formats import PcmFormat
         from audio_interaction_ros.bags import INFO, TYPES
 
         try:
             found: Any = TYPES.deserialize_cdr(info, INFO)
             self._pcm = PcmFormat.from_info(found.sample_rate, found.channels, found.sample_format, found.coding_format)
-        except (AudioFormatError, SerdeError, IndexError, MemoryError) as error:
+        except Exception as error:  # each kind of nonsense raises its own
             self._pcm = None
             self._say_once('format', f'{error}; it is recorded all the same, but replay cannot read it')
 
     def heard(self, sound: bytes) -> None:
         """Take a serialized AudioDataStamped."""
-        from rosbags.serde import SerdeError
-
-        from audio_interaction_ros.audio.formats import AudioFormatError
         from audio_interaction_ros.bags import STAMPED, TYPES
 
         if self._pcm is None:
@@ -75,7 +71,7 @@ class Progress:
         try:
             message: Any = TYPES.deserialize_cdr(sound, STAMPED)
             samples = self._pcm.decode(message.audio.data)
-        except (AudioFormatError, SerdeError, IndexError, MemoryError) as error:
+        except Exception as error:  # likewise
             self._say_once('audio', f'{error}; it is recorded all the same, but replay leaves it out')
             return
         self._watch.told(samples, self._pcm)

@@ -12,7 +12,8 @@ import pytest
 import soundfile
 
 from audio_interaction_ros.audio.formats import PcmFormat
-from audio_interaction_ros.bags import STAMPED, BagWriter, TopicQos
+from audio_interaction_ros.bag_writer import BagWriter, TopicQos
+from audio_interaction_ros.bags import STAMPED
 from audio_interaction_ros.cli import main
 from tests.bag_of_sound import START_NS, audio_cdr, s16_messages, write_bag
 

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from audio_interaction_ros.audio.chunk_stream import MISSING, PAUSE, ChunkStream
 from audio_interaction_ros.audio.formats import PcmFormat
-from audio_interaction_ros.bags import INFO, STAMPED, AudioBagReader, BagError, BagWriter, TopicQos
+from audio_interaction_ros.bag_writer import BagWriter, TopicQos
+from audio_interaction_ros.bags import INFO, STAMPED, AudioBagReader, BagError
 from audio_interaction_ros.streaming.replay import chunks_of
 from tests.bag_of_sound import START_NS, audio_cdr, info_cdr, s16_messages, write_bag
 from tests.fuzz.cases import cases
