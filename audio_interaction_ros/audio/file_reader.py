@@ -59,6 +59,11 @@ class AudioFile:
         self._file.close()
 
     @property
+    def problem(self) -> str | None:
+        """Return what is wrong with the file although its sound could be used, so far; None where nothing is."""
+        return self.damage or self.unfinished
+
+    @property
     def promised_s(self) -> float | None:
         """Return how long the file is by its header; None where that does not say."""
         frames: int = self._file.frames
@@ -197,7 +202,7 @@ def read_recording(path: Path | str, longest_s: float | None = None) -> Recordin
         longest = None if longest_s is None else round(longest_s * rate_hz)
         blocks = takewhile(lambda _: longest is None or file.frames <= longest, file.blocks())
         samples = np.concatenate(list(pieces_at_16k(blocks, rate_hz)))
-    return Recording(samples, file.damage or file.unfinished)
+    return Recording(samples, file.problem)
 
 
 class _Forward(soundfile.SoundFile):

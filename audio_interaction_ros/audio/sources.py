@@ -77,8 +77,8 @@ class FileSource:
                 if stop.wait(max(0.0, start_s + frames / rate_hz - time.monotonic())):
                     return
                 yield block
-            if problem := file.damage or file.unfinished:
-                raise AudioFormatError(problem)
+            if file.problem:
+                raise AudioFormatError(file.problem)
 
 
 def _of_length(frames: int, blocks: Iterable[Samples]) -> Iterator[Samples]:

@@ -68,6 +68,11 @@ class Sounding:
         """Take the probabilities, float32 [1 + classes], that of nothing first."""
         self._classes, self.probabilities = classes, probabilities
 
+    @classmethod
+    def of_logits(cls, classes: EventClasses, logits: Tensor) -> Sounding:
+        """Return what is heard by an engine's logits at one position, of which the event head's are the last."""
+        return cls(classes, logits[-1 - len(classes.names) :].softmax(0).cpu())
+
     @property
     def likeliest(self) -> str | None:
         """Return the most probable class, None where that is nothing."""

@@ -184,6 +184,25 @@ class Limits(TypedDict, total=False):
     seed: int
 
 
+def session_settings(
+    decoder: DecoderHalf,
+    response_threshold: float | None = None,
+    instruction: str | None = None,
+    **limits: Unpack[Limits],
+) -> SessionSettings:
+    """Return the settings of the session that `make_session` makes."""
+    defaults = decoder.config.streaming
+    return SessionSettings(
+        response_threshold or None,
+        defaults.max_context_chunks,
+        silent_between_chunks=defaults.silent_between_chunks,
+        thresholds=defaults.table,
+        warning_agreement=defaults.warning_agreement,
+        instructed=bool(instruction) and instruction != defaults.instruction,
+        **limits,
+    )
+
+
 def make_session(
     decoder: DecoderHalf,
     response_threshold: float | None = None,
@@ -196,21 +215,12 @@ def make_session(
     `response_threshold`, unless it is None or 0, takes the place of all thresholds. Whether an urgent warning agrees
     with what the event head hears is asked as the checkpoint says in any case.
     """
-    defaults = decoder.config.streaming
     return Session(
         engine or Engine(decoder.language_model),
         decoder.protocol,
-        decoder.instruction_prefix(instruction or defaults.instruction),
+        decoder.instruction_prefix(instruction or decoder.config.streaming.instruction),
         decoder.tokenizer.get_vocab_size(),
-        SessionSettings(
-            response_threshold or None,
-            defaults.max_context_chunks,
-            silent_between_chunks=defaults.silent_between_chunks,
-            thresholds=defaults.table,
-            warning_agreement=defaults.warning_agreement,
-            instructed=bool(instruction) and instruction != defaults.instruction,
-            **limits,
-        ),
+        session_settings(decoder, response_threshold, instruction, **limits),
         decoder.config.events,
     )
 

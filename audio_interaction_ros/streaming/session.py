@@ -51,13 +51,15 @@ class SessionSettings:
     warning_agreement: float = 0.0
     instructed: bool = False
 
-    def at_once(self, sounding: Sounding | None) -> float:
-        """Return the P(response) that is enough by itself, given what sounds."""
-        return self.response_threshold or self._threshold(sounding).at_once
+    def is_enough(self, probability: float, before: float, sounding: Sounding | None) -> bool:
+        """Return whether a P(response) is, given what sounds: by itself, or with that of the decision before.
 
-    def twice(self, sounding: Sounding | None) -> float:
-        """Return the P(response) that is enough where the decision before reached it too, given what sounds."""
-        return self.response_threshold or self._threshold(sounding).twice
+        `before` is 0 where that was for a response.
+        """
+        if self.response_threshold:
+            return probability >= self.response_threshold
+        threshold = self._threshold(sounding)
+        return probability >= threshold.at_once or min(probability, before) >= threshold.twice
 
     def _threshold(self, sounding: Sounding | None) -> Threshold:
         return self.thresholds[kind_of_response(sounding, self.instructed)]
@@ -229,7 +231,7 @@ class Session:
         ended = self._engine.embed([*self._unread, self._protocol.eos])
         logits = yield torch.cat([ended, *self._chunk_embeddings(turn)])
         sounding = self._sounding(logits)
-        enough = self._p_response(logits) >= self.settings.at_once(sounding) and self._agrees(sounding)
+        enough = self.settings.is_enough(self._p_response(logits), 0.0, sounding) and self._agrees(sounding)
         urgent = enough and (yield from self._begins_urgent())
         self._cache.truncate(length)
         return urgent
@@ -321,8 +323,7 @@ class Session:
         return fits and self.context_chunks + chunks <= self.settings.max_context_chunks
 
     def _responds(self, probability: float, sounding: Sounding | None) -> bool:
-        at_once, twice = self.settings.at_once(sounding), self.settings.twice(sounding)
-        return self._armed and (probability >= at_once or min(probability, self._before) >= twice)
+        return self._armed and self.settings.is_enough(probability, self._before, sounding)
 
     def _agrees(self, sounding: Sounding | None) -> bool:
         """Return whether what sounds may be warned of; only where it may not is a response's beginning looked at."""
@@ -348,9 +349,7 @@ class Session:
         return float(logits[[self._protocol.silent, self._protocol.response]].softmax(0)[1])
 
     def _sounding(self, logits: Tensor) -> Sounding | None:
-        if self._events is None:
-            return None
-        return Sounding(self._events, logits[-self._engine.event_outputs :].softmax(0).cpu())
+        return None if self._events is None else Sounding.of_logits(self._events, logits)
 
     def _chunk_embeddings(self, turn: _Turn) -> list[Tensor]:
         parts = [part for chunk in turn.vectors for part in (self._between, chunk)]

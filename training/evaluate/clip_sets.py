@@ -16,7 +16,7 @@ from training.clips.sounds import SoundClip
 from training.evaluate import EvaluationError, sentence_on, tell
 from training.procedural.registry import SOUND_TYPES, render
 from training.random_streams import Purpose, random_stream
-from training.sources.clip_library import NO_EVENT, Clip, load_library, manifest_of
+from training.sources.clip_library import NO_EVENT, Clip, load_library, manifest_of, named_in
 
 NEEDED = frozenset({'path', 'category'})
 HELD_OUT_RENDERS = 3
@@ -80,8 +80,7 @@ class Library:
 
     def file_of(self, clip: Clip) -> str:
         """Return the path of a clip as the manifest has it."""
-        folder = manifest_of(self.path).parent
-        return (clip.path.relative_to(folder) if clip.path.is_relative_to(folder) else clip.path).as_posix()
+        return named_in(manifest_of(self.path).parent, clip.path)
 
 
 def open_libraries(paths: Sequence[Path], needed: frozenset[str] = NEEDED) -> list[Library]:

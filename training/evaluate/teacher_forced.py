@@ -12,7 +12,7 @@ from audio_interaction_ros.model.checkpoint import DecoderHalf
 from audio_interaction_ros.model.deciding import Sounding
 from audio_interaction_ros.model.engine import Engine
 from audio_interaction_ros.streaming.fifo import EncodedChunk
-from audio_interaction_ros.streaming.loop import make_session
+from audio_interaction_ros.streaming.loop import session_settings
 from training.evaluate import EvaluationError
 from training.labels import MASK, tokenise
 from training.streams import Stream
@@ -51,14 +51,10 @@ def teacher_forced(decoder: DecoderHalf, stream: Stream, chunks: Sequence[Encode
     places = [place for place, target in enumerate(tokens.stream_targets) if target != MASK]
     logits = engine.logits(engine.read([engine.new_cache(len(tokens.ids))], embeddings[None])[0, places])
     probabilities = logits[:, [protocol.silent, protocol.response]].softmax(-1)[:, 1].double().cpu().numpy()
-    settings = make_session(decoder, instruction=stream.instruction or None, engine=engine).settings
+    settings = session_settings(decoder, instruction=stream.instruction or None)
     responds, before = [], 0.0
     for drain, probability, row in zip(stream.drains, probabilities, logits, strict=True):
-        sounding = None
-        if events is not None and engine.event_outputs:
-            sounding = Sounding(events, row[-engine.event_outputs :].softmax(0).cpu())
-        responds.append(
-            probability >= settings.at_once(sounding) or min(probability, before) >= settings.twice(sounding)
-        )
+        sounding = Sounding.of_logits(events, row) if events is not None and engine.event_outputs else None
+        responds.append(settings.is_enough(probability, before, sounding))
         before = 0.0 if drain.reply is not None else probability
     return Forced(probabilities, np.array(responds))

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from training.sources.base import ClipSource, Item, SourceError, split_of
-from training.sources.clip_library import Clip, ClipLibraryError, load_library
+from training.sources.clip_library import Clip, ClipLibraryError, load_library, named_in
 from training.splits import Split
 
 
@@ -59,11 +59,6 @@ def _split(clip: Clip) -> Split | None:
     return 'validation' if hashlib.sha256(clip.recording.encode()).digest()[0] % 2 else 'test'
 
 
-def _id(path: Path, folder: Path) -> str:
-    """Its path as the manifest has it: one recording can give several clips."""
-    return (path.relative_to(folder) if path.is_relative_to(folder) else path).as_posix()
-
-
 def read_clip_folder(folder: Path) -> Iterator[Item]:
     """Yield the rows of a folder's manifest.csv, each with its own source, licence and attribution.
 
@@ -73,7 +68,7 @@ def read_clip_folder(folder: Path) -> Iterator[Item]:
         yield Item(
             audio=clip.path,
             source=clip.source,
-            id=_id(clip.path, folder),
+            id=named_in(folder, clip.path),  # one recording can give several clips
             source_id=clip.source_id,
             recording=clip.recording,
             category=clip.category,

@@ -82,6 +82,11 @@ def manifest_of(library: Path) -> Path:
     return library if library.is_file() else library / 'manifest.csv'
 
 
+def named_in(folder: Path, path: Path) -> str:
+    """Return a clip's path as the manifest in `folder` has it: relative, or absolute where it lies elsewhere."""
+    return (path.relative_to(folder) if path.is_relative_to(folder) else path).as_posix()
+
+
 def load_library(library: Path, needed: frozenset[str] = _NEEDED) -> list[Clip]:
     """Return every row of a manifest as a clip; `library` is a folder with a manifest.csv, or any such file.
 

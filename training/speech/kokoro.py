@@ -74,7 +74,7 @@ class KokoroTts:
 
     def speak(self, text: str, voice: str, seed: int) -> Said:
         """Return the speech of `text`, with its words and phonemes. Raises SpeechError for text that is too long."""
-        pronounced = [_Pronounced(*pair) for pair in zip(*self._pronounced(one_line(text)), strict=True)]
+        pronounced = self._pronounced(one_line(text))
         symbols = ' '.join(one.symbols for one in pronounced)
         styles = _styles(self._part)
         if not symbols.strip(f' {_PAUSES}') or len(symbols) >= len(styles[0]):
@@ -101,12 +101,11 @@ class KokoroTts:
         ends_s = np.cumsum(durations.ravel()) * _FRAME_S / tract  # of each symbol, the zeros around them too
         return Said(np.clip(samples, -1.0, 1.0), *_times(pronounced, ends_s))
 
-    def _pronounced(self, text: str) -> tuple[list[str], list[str]]:
-        """Return the words between spaces, and the symbols of each with the mark that follows it."""
+    def _pronounced(self, text: str) -> list[_Pronounced]:
         words, spoken = text.split(), _pronunciation(text).split()
         if len(spoken) != len(words):  # espeak-ng runs short words into one, "of the", and makes two of a number
             spoken = [_pronunciation(word) for word in words]
-        return words, [self._symbols_of(*pair) for pair in zip(words, spoken, strict=True)]
+        return [_Pronounced(word, self._symbols_of(word, said)) for word, said in zip(words, spoken, strict=True)]
 
     def _symbols_of(self, word: str, spoken: str) -> str:
         marks = ''.join(mark for mark in word[len(word.rstrip(_PAUSES)) :] if mark in self._ids)[:1]

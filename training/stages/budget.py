@@ -54,7 +54,7 @@ class ForwardOperations:
             per_position_pair=text.num_hidden_layers * 2.0 * text.num_attention_heads * head_dim,
             per_target=2.0 * text.hidden_size * text.vocab_size,
             per_chunk=convolutions + attention + 2.0 * frames * _count(model.audio_tower.layers),
-            adapter_per_chunk=2.0 * (frames // 2) * audio.d_model * audio.output_dim,
+            adapter_per_chunk=2.0 * (frames // 2) * model.audio_tower.proj.weight.numel(),
             trains_head=frozenset(('embeddings', 'new_token_embeddings') if text.tie_word_embeddings else ('lm_head',)),
         )
 

@@ -127,12 +127,16 @@ def save(engine: DeepSpeedEngine, folder: Path, step: int, devices: Devices) -> 
                 shutil.rmtree(old)
 
 
+def is_under_way(folder: Path) -> bool:
+    """Return whether a stage's folder holds a state to go on from."""
+    return (folder / _LATEST).exists()
+
+
 def resume(engine: DeepSpeedEngine, folder: Path, devices: Devices) -> int:
     """Take back the latest state, if there is one; return how many steps it has behind it. Raises TrainingError."""
-    latest = folder / _LATEST
-    if not latest.exists():
+    if not is_under_way(folder):
         return 0
-    kept = json.loads(latest.read_text())
+    kept = json.loads((folder / _LATEST).read_text())
     if kept['processes'] != devices.world:
         raise TrainingError(
             f"'{folder}' was saved by {kept['processes']} processes and there are {devices.world}; start as many, or "

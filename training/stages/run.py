@@ -49,6 +49,7 @@ from training.stages.crops import CropSource, crop_samples
 from training.stages.dataset import ShardDataset, index_corpus, shard_names
 from training.stages.deciding import Deciding
 from training.stages.distributed import Devices
+from training.stages.engine import is_under_way
 from training.stages.listening import ListeningTask, Teacher
 from training.stages.loop import StageRun, run_stage, validate
 from training.stages.model import StreamModel, build
@@ -307,7 +308,7 @@ def _listening_task(
     if recipe.encoder.teacher_weight:  # the model's tower is as `init` has it, whatever state this goes on from
         teacher = Teacher(model.audio_tower, crop_samples(recipe.chunk_samples) // HOP_SAMPLES)
     task = ListeningTask(recipe, recipe.encoder, model.audio_tower, logmel, train, held_out, devices, teacher)
-    if recipe.init is not None:
+    if recipe.init is not None and not is_under_way(stage_folder(files.run, recipe, 0)):
         task.begin_projection()
     return task
 
