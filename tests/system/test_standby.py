@@ -16,6 +16,8 @@ def test_the_second_is_the_node_when_the_first_ends(ros, tmp_path, ended_by):
     ros.until(lambda: lock.exists() and lock.read_text(), pair[0], 60.0)
     first, second = sorted(pair, key=lambda process: lock.read_text() != f'{process.popen.pid}\n')
     ros.wait_state('safety_alert', 'active', first)
+    # A service can answer before the graph here has its node's name.
+    ros.until(lambda: 'safety_alert' in ros.node.get_node_names(), first)
     assert ros.node.get_node_names().count('safety_alert') == 1
     first.end(ended_by)
     ros.until(lambda: lock.read_text() == f'{second.popen.pid}\n', second)
