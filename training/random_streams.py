@@ -64,6 +64,7 @@ class Purpose(IntEnum):
     HELD_OUT_SOUNDS = 108
     HARD_SAMPLE = 109  # stage, step
     HARD_STREAMS = 110  # stage, bucket of steps
+    KEPT_CROPS = 111
 
 
 def random_stream(purpose: Purpose, seed: int | None, *which: int | str) -> np.random.Generator:

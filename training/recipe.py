@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -59,6 +60,14 @@ class ListeningStage(_Section):
     speech_batch: int = Field(ge=0, description='crops of speech a step, beside those')
     mixed_share: float = Field(ge=0, le=1, description='share of between-class mixtures in a batch')
     learning_rate: float = Field(gt=0)
+    head_steps: int = Field(
+        default=0, ge=0, description='before the first, in which projection and heads alone learn; needs init'
+    )
+    head_crops: int = Field(
+        default=0,
+        ge=0,
+        description='crops for those; what the projection is given of them is kept in memory, two bytes a number',
+    )
     tower_rate: float = Field(
         default=1.0, ge=0, description='that of projection and last layer, as a share of it; 0: the tower stays as is'
     )
@@ -155,6 +164,13 @@ class Optimiser(_Section):
     warm_up: float = Field(default=0.03, ge=0, lt=1, description='share of the steps')
     max_gradient_norm: float = Field(default=1.0, gt=0)
     gradient_checkpointing: bool = False
+
+    def rate(self, highest: float, steps: int, step: int) -> float:
+        """Return the learning rate of one of so many steps: linear warm-up, then cosine decay to nothing (Table 11)."""
+        warm_up = round(self.warm_up * steps)
+        if step < warm_up:
+            return highest * (step + 1) / warm_up
+        return highest * 0.5 * (1 + math.cos(math.pi * (step - warm_up) / (steps - warm_up)))
 
 
 class FalseResponses(_Section):
@@ -260,6 +276,11 @@ class TrainingRecipe(_Section):
             )
         if self.init is None and self.encoder is not None and self.encoder.teacher_weight:
             raise ValueError('encoder.teacher_weight needs a teacher, the tower that init names; give init, or 0')
+        if self.encoder is not None and self.encoder.head_steps and (self.init is None or not self.encoder.head_crops):
+            raise ValueError(
+                'encoder.head_steps needs a tower that knows something, and crops of which to keep what it gives; give '
+                'init and encoder.head_crops, or 0'
+            )
         by_events = isinstance(self.false_responses_per_hour, FalseResponses) or self.warnings_given_up
         if by_events and not any(stage.event_weight for stage in self.stages):
             raise ValueError(

@@ -209,8 +209,10 @@ class Robot(Talker):
     def is_said_within_s(self, words, samples, **options):
         """How long after the beginning of the sound it was said, less what the machine took."""
         starved, began_ns = Starvation(self.process), time.time_ns()
-        self.play(samples, **options)
-        self.ros.until(lambda: self.said(words), f'"{words}" was not said: {self.process.log}')
+        while not self.said(words):  # what a starved driver sends late and at once says nothing of its clock
+            assert time.time_ns() - began_ns < 60 * NS_PER_S, f'"{words}" was not said: {self.process.log}'
+            self.play(samples, **options)
+            self.ros.spin(0.2)  # until the next /diagnostics
         return (nanoseconds_of(self.said(words)[0]) - began_ns) * 1e-9 - starved.seconds
 
 

@@ -13,6 +13,8 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from transformers import AttentionInterface
 
+from audio_interaction_ros.model.network import AudioTower
+
 NAME = 'training'  # as transformers' configurations know it; without a mask function, so no mask is made
 
 
@@ -63,9 +65,10 @@ def _windowed(query: Tensor, key: Tensor, value: Tensor, window: int, repeats: i
     return mixed.flatten(2, 3)[:, :, :length]
 
 
-def short_sequences(device: torch.device) -> contextlib.AbstractContextManager:
-    """Choose the kernel that is fastest for the encoder's twenty frames a chunk, while it lasts."""
-    return sdpa_kernel(SDPBackend.MATH) if device.type == 'cpu' else contextlib.nullcontext()
+def short_sequences(tower: AudioTower) -> contextlib.AbstractContextManager:
+    """Choose the kernel that is fastest for the encoder's twenty frames a chunk: one for a tower that learns now."""
+    learns = torch.is_grad_enabled() and any(parameter.requires_grad for parameter in tower.layers.parameters())
+    return sdpa_kernel(SDPBackend.MATH) if learns and tower.device.type == 'cpu' else contextlib.nullcontext()
 
 
 AttentionInterface.register(NAME, attend)

@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 from torch import Tensor, nn
+from tqdm import tqdm
 
 from audio_interaction_ros.audio import CHUNK_SAMPLES, SAMPLE_RATE_HZ
 from audio_interaction_ros.audio.logmel import WHISPER_RANGE, CausalLogMel
@@ -33,7 +34,7 @@ from training.stages.attention import short_sequences
 from training.stages.augmentation import spec_augment
 from training.stages.crops import NO_PHONE, UNLABELLED, Crops, CropSampler, CropSource, crop_samples, speech_crop
 from training.stages.distributed import Devices
-from training.stages.projection import project_components
+from training.stages.projection import project_components, projected_inputs, train_kept
 from training.stages.task import TrainingTask
 from training.stages.trainable import parameter_groups
 
@@ -63,13 +64,16 @@ class ListeningModel(nn.Module):
         outputs of the tower's layers, [batch × chunks, frames / 2, d_model] each.
         """
         hidden_states: list[Tensor] = []
-        vectors = self.encode(mel, hidden_states)
+        return *self.named(self.encode(mel, hidden_states)), hidden_states
+
+    def named(self, vectors: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the logits of `forward` for the vectors of `encode`."""
         sounds, phones = self.sound_head(self.dropout(summary(vectors))), self.phone_head(vectors.flatten(1, 2))
-        return sounds.float(), phones.float(), hidden_states
+        return sounds.float(), phones.float()
 
     def encode(self, mel: Tensor, hidden_states: list[Tensor] | None = None) -> Tensor:
         """Return the vectors of whole chunks, [batch, chunks, vectors, output_dim]."""
-        with short_sequences(mel.device):
+        with short_sequences(self.audio_tower):
             return self.audio_tower.encode_streams(self.chunks(mel), hidden_states)
 
     def chunks(self, mel: Tensor) -> Tensor:
@@ -139,6 +143,7 @@ class ListeningTask(TrainingTask[Crops]):
         self.settings: ListeningStage = stage
         self._teacher, self._probe = teacher, LinearProbe(train, held_out, stage.probe_clips, recipe.seed)
         self._seed, self._logmel, self._held_out, self._devices = recipe.seed, logmel, held_out, devices
+        self._optimiser = recipe.optimiser
         self._chunk_samples, self._length = recipe.chunk_samples, crop_samples(recipe.chunk_samples)
         self._categories, self._phones = train.categories(), train.phones()
         torch.manual_seed(torch_seed(Purpose.INITIAL_WEIGHTS, recipe.seed, 1))
@@ -146,15 +151,60 @@ class ListeningTask(TrainingTask[Crops]):
         self._sampler = CropSampler(train, self._categories, self._phones, stage, recipe.seed, self._length)
 
     def begin_projection(self) -> None:
-        """Have the projection begin with the principal components of the first crops, the same on every device."""
+        """Have the projection begin with principal components, and then learn with the heads while the tower waits.
+
+        The crops are those of the first steps, as many as `head_crops`; the same on every device.
+        """
+        settings, kept, labels = self.settings, [], []
+        steps = max(_COMPONENT_STEPS, -(-settings.head_crops // self._sampler.rows))
 
         def streams() -> Iterator[Tensor]:
-            for step in range(_COMPONENT_STEPS):
-                crops = self._sampler.crops(step, 0, 1).to(self._devices.device)
-                yield self.module.chunks(self._logmel(crops.waveforms))
+            for step in self._bar(range(steps), steps, 'what the projection is given'):
+                crops = self._sampler.crops(step, 0, 1)
+                labels.append((crops.sounds, crops.phones))
+                yield self.module.chunks(self._logmel(crops.waveforms.to(self._devices.device)))
 
-        with self._devices.autocast(), short_sequences(self._devices.device):
-            project_components(self.module.audio_tower, streams())
+        self.module.eval()
+        tower = self.module.audio_tower
+        with self._devices.autocast():
+            for inputs in projected_inputs(tower, streams()):
+                kept.append(inputs.to('cpu', torch.bfloat16).clone())  # all of them have to fit
+        project_components(tower.proj, kept[:_COMPONENT_STEPS])
+        if settings.head_steps:
+            sounds, phones = (torch.cat(of_kind) for of_kind in zip(*labels, strict=True))
+            self._train_heads(torch.cat(kept), sounds, phones)
+
+    def _train_heads(self, inputs: Tensor, sounds: Tensor, phones: Tensor) -> None:
+        module, settings, device = self.module, self.settings, self._devices.device
+        rate, steps = self._optimiser.rate, settings.head_steps
+        heads = (module.audio_tower.proj, module.sound_head, module.phone_head)
+
+        def loss(places: Tensor) -> Tensor:
+            with self._devices.autocast():
+                named = module.named(module.audio_tower.proj(inputs[places].to(device).float()))
+            of_sounds, of_phones = _naming_losses(named, sounds[places].to(device), phones[places].to(device))
+            labelled = int((phones[places] != UNLABELLED).sum())
+            return of_sounds / len(places) + of_phones / max(labelled, 1)
+
+        module.train()
+        train_kept(
+            [parameter for head in heads for parameter in head.parameters()],
+            loss,
+            len(inputs),
+            self._sampler.rows,
+            self._bar(
+                (rate(settings.learning_rate, steps, step) for step in range(steps)), steps, 'projection and heads'
+            ),
+            settings.weight_decay,
+            torch_seed(Purpose.KEPT_CROPS, self._seed),
+        )
+        module.eval()
+        figures = ', '.join(f'{name} {value:.3f}' for name, value in self.validate().items() if '/' not in name)
+        if figures:
+            tqdm.write(f'{self.name} before the tower learns: {figures}')
+
+    def _bar(self, steps: Iterable[T], count: int, doing: str) -> Iterable[T]:
+        return tqdm(steps, total=count, desc=doing, unit='step', disable=not self._devices.is_main)
 
     @contextlib.contextmanager
     def trainable(self) -> Iterator[Iterable[dict[str, object]]]:
@@ -193,10 +243,7 @@ class ListeningTask(TrainingTask[Crops]):
         The parts are their sums.
         """
         crops, labelled = counts
-        cross_entropy = nn.functional.cross_entropy
-        sound = cross_entropy(outputs[0], batch.sounds, label_smoothing=0.05, reduction='sum')
-        phones = outputs[1].flatten(0, 1), batch.phones.flatten()
-        phone = cross_entropy(*phones, ignore_index=UNLABELLED, reduction='sum')
+        sound, phone = _naming_losses((outputs[0], outputs[1]), batch.sounds, batch.phones)
         total = sound / crops + (phone / labelled if labelled else 0.0)
         parts = [sound, phone]
         if self._teacher is not None:
@@ -261,6 +308,14 @@ class ListeningTask(TrainingTask[Crops]):
     def _mel(self, waveforms: np.ndarray) -> Tensor:
         mel: Tensor = self._logmel(torch.from_numpy(waveforms).to(self._devices.device))
         return mel
+
+
+def _naming_losses(named: tuple[Tensor, Tensor], shares: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """The sums of the losses of both heads' logits, over the crops and over the vectors that have a label."""
+    sounds, phones = named
+    cross_entropy = nn.functional.cross_entropy
+    sound = cross_entropy(sounds, shares, label_smoothing=0.05, reduction='sum')
+    return sound, cross_entropy(phones.flatten(0, 1), labels.flatten(), ignore_index=UNLABELLED, reduction='sum')
 
 
 def layer_rate(name: str, stage: ListeningStage, audio: AudioConfig) -> float:

@@ -17,7 +17,7 @@ from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
 from training.random_streams import Purpose, torch_seed
-from training.recipe import ListeningStage, Optimiser, Stage, TrainingRecipe
+from training.recipe import TrainingRecipe
 from training.stages import TrainingError
 from training.stages.distributed import Devices
 from training.stages.engine import DeepSpeedEngine, resume, save
@@ -39,14 +39,6 @@ class StageRun:
     devices: Devices
     folder: Path
     stop: Callable[[], bool]
-
-
-def learning_rate(settings: Stage | ListeningStage, optimiser: Optimiser, step: int) -> float:
-    """Return the rate of a step: linear warm-up, then cosine decay to nothing (Table 11)."""
-    warm_up = round(optimiser.warm_up * settings.steps)
-    if step < warm_up:
-        return settings.learning_rate * (step + 1) / warm_up
-    return settings.learning_rate * 0.5 * (1 + math.cos(math.pi * (step - warm_up) / (settings.steps - warm_up)))
 
 
 def run_stage(task: TrainingTask[B], run: StageRun) -> bool:
@@ -79,7 +71,9 @@ def _steps(task: TrainingTask[B], run: StageRun, engine: DeepSpeedEngine, first:
                     f"stage '{task.name}' step {step}: the loss is not finite; lower its learning_rate, remove "
                     f"'{run.folder}' if the state in it is spoilt, and start again"
                 )
-            norm = engine.step(rate := learning_rate(task.settings, run.recipe.optimiser, step))
+            norm = engine.step(
+                rate := run.recipe.optimiser.rate(task.settings.learning_rate, task.settings.steps, step)
+            )
             if not math.isfinite(norm):
                 raise TrainingError(
                     f"stage '{task.name}' step {step}: the gradient is not finite; lower its learning_rate and start "

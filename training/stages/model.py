@@ -38,7 +38,7 @@ class StreamModel(nn.Module):
         `mel` float32 [n, mel_bins, frames]. Control [targets, vocabulary], text [targets, vocabulary], and events
         [n, 1 + classes] or None.
         """
-        with short_sequences(mel.device):
+        with short_sequences(self.audio_tower):
             before = (batch.heard.cumsum(dim=1) - 1)[batch.heard]  # in its stream, every chunk is heard up to its end
             vectors = self.audio_tower.encode_chunks(mel, before)
         embedded = self.language_model.get_input_embeddings()(batch.ids)

@@ -18,7 +18,6 @@ from training.recipe import TrainingRecipe, load_training_recipe
 from training.recipe_file import RecipeError, recipe_path
 from training.render.mix import ROLE_GAIN_DB
 from training.stages.budget import ForwardOperations, bytes_on_each, check_numbers
-from training.stages.loop import learning_rate
 from training.stages.model import build, heard_chunks
 
 STAGE_0 = {'steps': 1, 'batch': 1, 'speech_batch': 9, 'learning_rate': 1.0, 'weight_decay': 0.0, 'mixed_share': 0.0}
@@ -67,7 +66,7 @@ def test_paper_yaml_has_the_values_of_all_stages():
 
 def test_the_rate_warms_up_over_three_hundredths_and_falls_to_nothing():
     stage = PAPER.stages[2]
-    rates = [learning_rate(stage, PAPER.optimiser, step) for step in range(stage.steps)]
+    rates = [PAPER.optimiser.rate(stage.learning_rate, stage.steps, step) for step in range(stage.steps)]
     assert rates[0] == pytest.approx(5e-5 / 2_400) and max(rates) == rates[2_399] == 5e-5
     assert rates[-1] < 1e-12 and rates[2_400 + 38_800] == pytest.approx(2.5e-5)
 

@@ -7,7 +7,7 @@ import torch
 
 from audio_interaction_ros.model.network import AudioTower
 from audio_interaction_ros.model.shapes import AudioConfig
-from training.stages.projection import project_components
+from training.stages.projection import project_components, projected_inputs
 
 
 def tower(output_dim: int) -> AudioTower:
@@ -27,7 +27,7 @@ def batches() -> list[torch.Tensor]:
 
 def test_the_vectors_are_uncorrelated_with_mean_0_and_variance_1():
     one = tower(6)
-    project_components(one, batches())
+    project_components(one.proj, projected_inputs(one, batches()))
     vectors = torch.cat([one.encode_streams(mel).flatten(0, -2) for mel in batches()]).double()
     assert vectors.mean(0).abs().max() < 1e-4
     torch.testing.assert_close(vectors.T @ vectors / len(vectors), torch.eye(6).double(), atol=1e-3, rtol=0)
@@ -35,7 +35,7 @@ def test_the_vectors_are_uncorrelated_with_mean_0_and_variance_1():
 
 def test_no_other_directions_of_as_many_hold_more_of_what_varies():
     one, given = tower(6), []
-    project_components(one, batches())
+    project_components(one.proj, projected_inputs(one, batches()))
     one.proj.register_forward_pre_hook(lambda _, inputs: given.append(inputs[0].flatten(0, -2)))
     for mel in batches():
         one.encode_streams(mel)
@@ -50,6 +50,6 @@ def test_no_other_directions_of_as_many_hold_more_of_what_varies():
 def test_rows_beyond_the_width_of_what_is_projected_keep_their_weights():
     one = tower(40)  # of 24
     before = one.proj.weight.clone()
-    project_components(one, batches())
+    project_components(one.proj, projected_inputs(one, batches()))
     assert torch.equal(one.proj.weight[24:], before[24:]) and not torch.equal(one.proj.weight[:24], before[:24])
     assert torch.isfinite(one.proj.weight).all()
