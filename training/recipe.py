@@ -61,12 +61,14 @@ class ListeningStage(_Section):
     mixed_share: float = Field(ge=0, le=1, description='share of between-class mixtures in a batch')
     learning_rate: float = Field(gt=0)
     head_steps: int = Field(
-        default=0, ge=0, description='before the first, in which projection and heads alone learn; needs init'
+        default=0,
+        ge=0,
+        description='before the first and after the last, in which projection and heads alone learn from `head_crops`',
     )
     head_crops: int = Field(
         default=0,
         ge=0,
-        description='crops for those; what the projection is given of them is kept in memory, two bytes a number',
+        description='for those; what the projection is given of them is kept in memory, two bytes a number',
     )
     tower_rate: float = Field(
         default=1.0, ge=0, description='that of projection and last layer, as a share of it; 0: the tower stays as is'
@@ -276,10 +278,10 @@ class TrainingRecipe(_Section):
             )
         if self.init is None and self.encoder is not None and self.encoder.teacher_weight:
             raise ValueError('encoder.teacher_weight needs a teacher, the tower that init names; give init, or 0')
-        if self.encoder is not None and self.encoder.head_steps and (self.init is None or not self.encoder.head_crops):
+        if self.encoder is not None and bool(self.encoder.head_steps) != bool(self.encoder.head_crops):
             raise ValueError(
-                'encoder.head_steps needs a tower that knows something, and crops of which to keep what it gives; give '
-                'init and encoder.head_crops, or 0'
+                'encoder.head_steps and encoder.head_crops go together; give both, or neither for heads that '
+                'learn with the tower alone'
             )
         by_events = isinstance(self.false_responses_per_hour, FalseResponses) or self.warnings_given_up
         if by_events and not any(stage.event_weight for stage in self.stages):

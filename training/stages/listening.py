@@ -151,12 +151,28 @@ class ListeningTask(TrainingTask[Crops]):
         self._sampler = CropSampler(train, self._categories, self._phones, stage, recipe.seed, self._length)
 
     def begin_projection(self) -> None:
-        """Have the projection begin with principal components, and then learn with the heads while the tower waits.
+        """Have the projection begin with the principal components of the first crops, and learn on with the heads.
 
-        The crops are those of the first steps, as many as `head_crops`; the same on every device.
+        A head that knows nothing sends a tower gradients that spoil what it knows (Kumar et al., 2022,
+        arXiv:2202.10054). The same on every device.
         """
-        settings, kept, labels = self.settings, [], []
-        steps = max(_COMPONENT_STEPS, -(-settings.head_crops // self._sampler.rows))
+        inputs, sounds, phones = self._kept(max(_COMPONENT_STEPS, self._head_batches))
+        rows = self._sampler.rows
+        project_components(self.module.audio_tower.proj, inputs[: _COMPONENT_STEPS * rows].split(rows))
+        self._train_heads(inputs, sounds, phones)
+
+    def finish(self) -> None:
+        """Have projection and heads learn on alone from what the tower gives now."""
+        if self.settings.head_steps:
+            self._train_heads(*self._kept(self._head_batches))
+
+    @property
+    def _head_batches(self) -> int:
+        return -(-self.settings.head_crops // self._sampler.rows)
+
+    def _kept(self, steps: int) -> tuple[Tensor, Tensor, Tensor]:
+        """What the projection is given of the crops of so many steps, in bfloat16; their sounds and their phonemes."""
+        labels: list[tuple[Tensor, Tensor]] = []
 
         def streams() -> Iterator[Tensor]:
             for step in self._bar(range(steps), steps, 'what the projection is given'):
@@ -164,20 +180,17 @@ class ListeningTask(TrainingTask[Crops]):
                 labels.append((crops.sounds, crops.phones))
                 yield self.module.chunks(self._logmel(crops.waveforms.to(self._devices.device)))
 
-        self.module.eval()
-        tower = self.module.audio_tower
         with self._devices.autocast():
-            for inputs in projected_inputs(tower, streams()):
-                kept.append(inputs.to('cpu', torch.bfloat16).clone())  # all of them have to fit
-        project_components(tower.proj, kept[:_COMPONENT_STEPS])
-        if settings.head_steps:
-            sounds, phones = (torch.cat(of_kind) for of_kind in zip(*labels, strict=True))
-            self._train_heads(torch.cat(kept), sounds, phones)
+            inputs = [given.to('cpu', torch.bfloat16) for given in projected_inputs(self.module.audio_tower, streams())]
+        sounds, phones = (torch.cat(of_kind) for of_kind in zip(*labels, strict=True))
+        return torch.cat(inputs), sounds, phones
 
     def _train_heads(self, inputs: Tensor, sounds: Tensor, phones: Tensor) -> None:
         module, settings, device = self.module, self.settings, self._devices.device
         rate, steps = self._optimiser.rate, settings.head_steps
-        heads = (module.audio_tower.proj, module.sound_head, module.phone_head)
+        heads = nn.ModuleList([module.audio_tower.proj, module.sound_head, module.phone_head])
+        before = module.audio_tower.proj.weight.dtype
+        heads.to(torch.float32)  # what DeepSpeed leaves in bfloat16 is too coarse for small steps
 
         def loss(places: Tensor) -> Tensor:
             with self._devices.autocast():
@@ -188,7 +201,7 @@ class ListeningTask(TrainingTask[Crops]):
 
         module.train()
         train_kept(
-            [parameter for head in heads for parameter in head.parameters()],
+            list(heads.parameters()),
             loss,
             len(inputs),
             self._sampler.rows,
@@ -198,10 +211,7 @@ class ListeningTask(TrainingTask[Crops]):
             settings.weight_decay,
             torch_seed(Purpose.KEPT_CROPS, self._seed),
         )
-        module.eval()
-        figures = ', '.join(f'{name} {value:.3f}' for name, value in self.validate().items() if '/' not in name)
-        if figures:
-            tqdm.write(f'{self.name} before the tower learns: {figures}')
+        heads.to(before)
 
     def _bar(self, steps: Iterable[T], count: int, doing: str) -> Iterable[T]:
         return tqdm(steps, total=count, desc=doing, unit='step', disable=not self._devices.is_main)

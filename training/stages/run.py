@@ -138,6 +138,7 @@ def train(files: Files, stop_after_s: float | None = None) -> dict[str, object]:
             )
             if not run_stage(task, StageRun(recipe, number, devices, folder, stop)):
                 return {'finished': False, 'stage': task.name, 'run': str(files.run)}
+            task.finish()
             figures = validate(task)
             if devices.is_main:
                 write_whole(folder / _FIGURES, json.dumps(figures, indent=1).encode())

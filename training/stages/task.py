@@ -50,6 +50,10 @@ class TrainingTask(ABC, Generic[B]):
         """
         return
 
+    def finish(self) -> None:
+        """Do what remains of the stage after its last step; called by every process."""
+        return
+
     @abstractmethod
     def read(self, step: int) -> list[B]:
         """Return this process's batches of a step, on the CPU."""

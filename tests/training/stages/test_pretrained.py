@@ -241,6 +241,28 @@ def test_stage_0_brings_a_pretrained_tower_nearer_to_its_teacher(tmp_path, corpu
     assert last < 0.8 * first
 
 
+def test_projection_and_heads_learn_on_when_the_tower_has_learnt(tmp_path, corpus):
+    whisper = write_whisper(tmp_path / 'tiny', micro_shape())
+    stage_0 = {
+        'steps': 1, 'batch': 6, 'speech_batch': 2, 'mixed_share': 0.5, 'learning_rate': 1e-2, 'weight_decay': 0.0,
+        'tower_rate': 1e-9, 'probe_clips': 20, 'head_steps': 100, 'head_crops': 80,
+    }  # fmt: skip
+    made = micro.write_recipe(
+        tmp_path / 'micro.yaml', init=str(tmp_path / 'tiny'), log_mel='running_maximum', steps=1, encoder=stage_0,
+        audio=micro.RECIPE['audio'] | {'layer_mix': True, 'left_context_chunks': 4},
+    )  # fmt: skip
+    files = Files(made, corpus, tmp_path / 'run', None, None)
+    assert train(files)['validation']['encoder']['sound_accuracy'] > 0.6  # by chance a quarter
+    tower = load_file(files.run / '0-encoder' / 'model.safetensors')
+    for name, tensor in whisper.encoder.layers.state_dict().items():
+        torch.testing.assert_close(tower[f'layers.{name}'], tensor, atol=1e-6, rtol=0)
+
+
+def test_heads_that_learn_alone_are_given_crops_to_learn_from():
+    with pytest.raises(ValueError, match='go together; give both, or neither'):
+        micro.recipe(encoder=STAGE_0 | {'learning_rate': 1e-3, 'head_steps': 10})
+
+
 def test_a_teacher_is_a_pretrained_tower():
     with pytest.raises(ValueError, match='needs a teacher, the tower that init names; give init, or 0'):
         micro.recipe(encoder=STAGE_0 | {'learning_rate': 1e-3, 'teacher_weight': 1.0})
