@@ -181,6 +181,7 @@ def streams(versions: Sequence[Version]) -> str:
         )
     rows.add('history questions answered right', lambda v: share(of(v), 'history_questions'))
     rows.add('word error rate of recognition', lambda v: _nested(of(v).get('asr', {}), 'wer', 2))
+    rows.add('character error rate of recognition, Chinese', lambda v: _nested(of(v).get('asr_chinese', {}), 'cer', 2))
     for language in dict.fromkeys(name for version in versions for name in of(version).get('translation', {})):
         rows.add(
             f'BLEU into {language}',

@@ -16,7 +16,7 @@ from training.corpus.report import timeline
 from training.evaluate import EvaluationError
 from training.evaluate.hearing import Heard, Listener
 from training.evaluate.judge import Judge
-from training.evaluate.language import bleu, word_error_rate
+from training.evaluate.language import bleu, character_error_rate, word_error_rate
 from training.evaluate.replies import Comparison, compare, instructed_answers
 from training.evaluate.report import Evaluation, Example, rates_table, ten
 from training.evaluate.stability import MOST_STREAMS, self_contained, stability
@@ -136,6 +136,7 @@ def _figures(
         for how in ('spoken', 'written')
     }
     figures['asr'] = word_error_rate(comparisons, seed)
+    figures['asr_chinese'] = character_error_rate(comparisons, seed)
     figures['translation'] = bleu(comparisons, seed)
     figures['repeats'] = sum(len(c.repeats) for c in comparisons)
     figures['by_task'] = by(trials, lambda trial: trial.task, seed)
@@ -185,8 +186,9 @@ def _sections(figures: dict[str, Any]) -> list[pages.Section]:
     rows += [
         (f'{how} instructions', f['share'], f['of'], f['confidence_95']) for how, f in figures['instructions'].items()
     ]
-    asr = figures['asr']
+    asr, chinese = figures['asr'], figures['asr_chinese']
     rows.append(('word error rate', asr['wer'], asr['words'], asr['confidence_95']))
+    rows.append(('character error rate of Chinese', chinese['cer'], chinese['characters'], chinese['confidence_95']))
     rows += [
         (f'BLEU into {k}', v['bleu'], v['segments'], v['confidence_95']) for k, v in figures['translation'].items()
     ]

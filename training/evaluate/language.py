@@ -1,14 +1,15 @@
-"""Word error rate of what was written down, and BLEU of what was translated."""
+"""Word and character error rate of what was written down, and BLEU of what was translated."""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jiwer
 import numpy as np
 from sacrebleu import BLEU
+from whisper_normalizer.basic import BasicTextNormalizer
 from whisper_normalizer.english import EnglishTextNormalizer
 
 from training.evaluate.hearing import end_s, language_of
@@ -21,28 +22,30 @@ _TOKENIZE = {'english': '13a', 'chinese': 'zh'}
 
 
 @functools.cache
-def _normaliser() -> EnglishTextNormalizer:
-    return EnglishTextNormalizer()
+def _normaliser(language: str) -> Callable[[str], str]:
+    """Whisper's published normaliser, so that the figure compares with others'; for Chinese with every sign a word."""
+    return BasicTextNormalizer(split_letters=True) if language == 'chinese' else EnglishTextNormalizer()
 
 
-def word_errors(comparison: Comparison) -> tuple[int, int] | None:
-    """Return (substitutions + deletions + insertions, words) of a stream that is transcribed, None for another.
+def recognition_errors(comparison: Comparison) -> tuple[str, int, int] | None:
+    """Return (language, substitutions + deletions + insertions, words) of a stream that is transcribed, else None.
 
-    Everything that was said counts but what answers something else, such as a warning. Both sides are normalised by
-    Whisper's published normaliser, so that the figure compares with others'.
+    Of Chinese, which has no spaces, the words are the characters. Everything that was said counts but what answers
+    something else, such as a warning.
     """
     if comparison.stream.task not in TRANSCRIBED:
         return None
     wanted = [a for a in comparison.answers if _of_the_task(a, comparison)]
     said = [a.response for a in wanted if a.response] + [*comparison.false, *comparison.repeats]
     said.sort(key=lambda response: end_s(response.decision))
-    normalised = _normaliser()
-    reference = normalised(' '.join(a.reply.text for a in wanted))
+    text = ' '.join(a.reply.text for a in wanted)
+    normalised = _normaliser(language := language_of(text))
+    reference = normalised(text).strip()
     if not reference:
         return None
     found = jiwer.process_words(reference, normalised(' '.join(response.text for response in said)))
     words = found.hits + found.substitutions + found.deletions
-    return found.substitutions + found.deletions + found.insertions, words
+    return language, found.substitutions + found.deletions + found.insertions, words
 
 
 def _of_the_task(answer: ReplyResult, comparison: Comparison) -> bool:
@@ -51,14 +54,23 @@ def _of_the_task(answer: ReplyResult, comparison: Comparison) -> bool:
 
 
 def word_error_rate(comparisons: Sequence[Comparison], seed: int) -> dict[str, Any]:
-    """Return {wer, words, confidence_95} over the sub-tasks that write down what is said (jiwer)."""
-    rows = [(c.stream.id, counts) for c in comparisons if (counts := word_errors(c)) is not None]
-    errors, words = [counts[0] for _, counts in rows], [counts[1] for _, counts in rows]
-    interval = interval_of_sums([unit for unit, _ in rows], [errors, words], ratio, seed)
+    """Return {wer, words, confidence_95} over the sub-tasks that write down what is said in English (jiwer)."""
+    return _error_rate(comparisons, 'english', 'wer', 'words', seed)
+
+
+def character_error_rate(comparisons: Sequence[Comparison], seed: int) -> dict[str, Any]:
+    """Return {cer, characters, confidence_95} over the sub-tasks that write down what is said in Chinese (jiwer)."""
+    return _error_rate(comparisons, 'chinese', 'cer', 'characters', seed)
+
+
+def _error_rate(comparisons: Sequence[Comparison], language: str, rate: str, unit: str, seed: int) -> dict[str, Any]:
+    counted = [(c.stream.id, *found) for c in comparisons if (found := recognition_errors(c)) is not None]
+    rows = [(stream, errors, of) for stream, which, errors, of in counted if which == language]
+    errors, of = [row[1] for row in rows], [row[2] for row in rows]
     return {
-        'wer': round(sum(errors) / sum(words), 4) if rows else None,
-        'words': sum(words),
-        'confidence_95': rounded(interval),
+        rate: round(sum(errors) / sum(of), 4) if rows else None,
+        unit: sum(of),
+        'confidence_95': rounded(interval_of_sums([row[0] for row in rows], [errors, of], ratio, seed)),
     }
 
 

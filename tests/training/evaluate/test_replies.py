@@ -6,7 +6,7 @@ import pytest
 
 from tests.training.evaluate.streams import event, heard, reply, stream
 from training.clips.answers import load_answers
-from training.evaluate.language import bleu, word_error_rate
+from training.evaluate.language import bleu, character_error_rate, word_error_rate
 from training.evaluate.replies import compare, instructed_answers
 from training.evaluate.rightness import category_named, same_words
 from training.evaluate.stability import self_contained
@@ -128,12 +128,13 @@ def dictated(said: dict[int, str], spoken: bool = True):
     return compare(stream(events, replies, category='real-time ASR', task='dictation', **changes), heard(said))
 
 
-def test_the_word_error_rate_counts_every_word_and_nothing_that_answers_something_else():
+def test_the_recognition_counts_every_word_and_nothing_that_answers_something_else():
     said = {3: 'I write down every word.', 6: 'The', 7: 'bread', 14: 'A siren! An emergency vehicle is near.'}
     rate = word_error_rate([dictated(said)], seed=1)
     assert (rate['wer'], rate['words']) == (pytest.approx(2 / 3, abs=1e-4), 3)  # one substituted, one missing
     noise = word_error_rate([dictated({6: 'the', 7: 'red', 9: 'house', 25: 'well'})], seed=1)
     assert noise['wer'] == pytest.approx(1 / 3, abs=1e-4)  # one inserted
+    assert character_error_rate([dictated(said)], seed=1)['cer'] is None  # nothing of it is Chinese
     # Whisper's normaliser, by which published figures are counted, does not count what is no word.
     assert word_error_rate([dictated({6: 'The', 7: 'um, red', 9: 'house.'})], seed=1)['wer'] == 0
 
