@@ -2,9 +2,9 @@
 
 The five nodes as processes, each with a standby, started again when they end as launch does it (use_respawn,
 use_standby; `--alone` for no standby), on real sound through a PulseAudio null sink. Every half a minute something
-breaks: a node is killed, frozen or restarted, the microphone is unplugged and plugged in again, the clock of the
-microphone's computer is set, messages are lost, repeated, come late or are nonsense by the hundred. The last line is
-JSON:
+breaks: a node is killed, frozen or restarted, the microphone is unplugged and plugged in again or swapped for another,
+the clock of the microphone's computer is set, its driver sends in bursts that are stamped on arrival, a second driver
+sends on the same topic, messages are lost, repeated, come late or are nonsense by the hundred. The last line is JSON:
 
   faults, recovered    how many there were, and after how many all was well again within a minute
   recovery_s           from the end of a fault until sound captured after it has been decided on and the node that
@@ -12,6 +12,7 @@ JSON:
   chunks_lost          chunks that are missing from the decisions without having been declared lost
   stale_responses      responses to sound that was more than 3 s old when they began
   alerts_missed        times without a decision for more than 2.5 s in which `listening_lost` was not raised
+  from_a_stranger      messages from another microphone than the one that audio_capture was told
   memory_slope_mb_per_h  of the node that grows fastest, over the time that it ran undisturbed for longest
 
 Run by hand, not by pytest: tests/system/test_chaos.py holds the bookkeeping.
@@ -27,23 +28,25 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from tests.system.chaos.faults import Faults, Microphone
+from tests.system.chaos.faults import MICROPHONE, Driver, Faults
 from tests.system.chaos.keeper import NODES, Keeper
 from tests.system.chaos.record import DEAF_S, Record, watch
-from tests.system.pulse import SINK, pulse_null_sink
+from tests.system.pulse import Microphones, pulse_null_sink, unplug
 from tests.system.ros import START_TIMEOUT_S, Ros
 
 _RECOVERS_WITHIN_S = 60.0
 
 
-def run(minutes: float, seed: int, faults: int, checkpoint: str, sound: Path, alone: bool) -> dict[str, Any]:
+def run(
+    minutes: float, seed: int, faults: int, checkpoint: str, sound: Path, alone: bool, only: Sequence[str] = ()
+) -> dict[str, Any]:
     """The whole day; see the module's docstring for what is returned."""
     record, recoveries_s, counts = Record(), list[float](), Counter[str]()
     excused: list[tuple[float, float]] = []
@@ -55,21 +58,24 @@ def run(minutes: float, seed: int, faults: int, checkpoint: str, sound: Path, al
     ):
         parameters: dict[str, dict[str, object]] = {
             'decoder': {'checkpoint': checkpoint}, 'chunk_encoder': {'checkpoint': checkpoint},
-            'audio_capture': {'device': 'pulse'}, 'event_log': {'path': f'{folder}/events.db'},
+            'audio_capture': {'device': MICROPHONE}, 'event_log': {'path': f'{folder}/events.db'},
         }  # fmt: skip
 
         def node_began(name: str) -> None:
             if name == 'decoder':
                 record.decoder_began()
 
-        microphone = Microphone(ros)
-        remapped = {'audio_capture': Microphone.REMAPPED}
+        unplug(environment)
+        microphones = Microphones(environment, MICROPHONE)
+        driver = Driver(ros)
+        remapped = {'audio_capture': Driver.REMAPPED}
         keeper = Keeper(ros, Path(folder), parameters, remapped, node_began, processes_each=1 if alone else 2)
         for name in NODES:
             ros.until(lambda name=name: keeper.node(name) is not None, f'{name} does not start', START_TIMEOUT_S)
             ros.wait_state(name, 'active', keeper.node(name))
         watch(ros, record)
-        possible = Faults(ros, keeper, microphone, environment).kinds
+        all_faults = Faults(ros, keeper, driver, microphones)
+        possible = {kind: fault for kind, fault in all_faults.kinds.items() if not only or kind.split()[0] in only}
 
         def live(until: Callable[[], bool], at_most_s: float) -> float:
             """Everything goes on until the condition holds; how long that was."""
@@ -90,8 +96,8 @@ def run(minutes: float, seed: int, faults: int, checkpoint: str, sound: Path, al
             counts[kind.split()[0]] += 1
             broken_s = time.monotonic()
             fault = possible[kind]()
-            live(lambda: False, next(fault))
-            next(fault, None)
+            for wait_s in fault:
+                live(lambda: False, wait_s)
             mended_s = time.monotonic()
 
             def recovered_s(kind=kind, broken_s=broken_s, mended_s=mended_s) -> float | None:
@@ -121,6 +127,7 @@ def run(minutes: float, seed: int, faults: int, checkpoint: str, sound: Path, al
         'chunks_lost': record.undeclared,
         'stale_responses': record.stale_responses,
         'alerts_missed': record.alerts_missed(excused),
+        'from_a_stranger': all_faults.from_a_stranger,
         'memory_slope_mb_per_h': round(slope, 2),
         'grows_most': grows_most,
         'responses': record.responses,
@@ -135,7 +142,7 @@ def _playing(sound: Path, environment: dict[str, str]) -> Iterator[Callable[[], 
 
     def keep_playing() -> None:
         if not player or player[-1].poll() is not None:
-            command = ['paplay', '-d', SINK, str(sound.resolve())]
+            command = ['paplay', '-d', MICROPHONE, str(sound.resolve())]
             player.append(subprocess.Popen(command, env={**os.environ, **environment}, stderr=subprocess.DEVNULL))
 
     try:
@@ -152,12 +159,14 @@ def main() -> None:
     parser.add_argument('--minutes', type=float, default=30.0)
     parser.add_argument('--seed', type=int, default=1)
     parser.add_argument('--faults', type=int, default=None, help='default: two a minute')
+    parser.add_argument('--only', nargs='+', default=(), metavar='KIND', help='such as: swap bursts second kill')
     parser.add_argument('--alone', action='store_true', help='no standbys')
     parser.add_argument('--checkpoint', default='embedded')
     parser.add_argument('--sound', type=Path, default=Path(__file__).parents[3] / 'demo' / 'scene.flac')
     options = parser.parse_args()
     faults = options.faults or max(1, round(2 * options.minutes))
-    print(json.dumps(run(options.minutes, options.seed, faults, options.checkpoint, options.sound, options.alone)))
+    found = run(options.minutes, options.seed, faults, options.checkpoint, options.sound, options.alone, options.only)
+    print(json.dumps(found))
 
 
 if __name__ == '__main__':
