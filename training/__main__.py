@@ -5,10 +5,9 @@ from __future__ import annotations
 import argparse
 import contextlib
 import ctypes
-import json
 import os
 import sys
-from pathlib import Path
+from typing import Any
 
 from audio_interaction_ros.output import quietly
 from training.ablate import command as ablate_command
@@ -18,8 +17,20 @@ from training.evaluate import command as evaluate_command
 from training.inspect import command as inspect_command
 from training.make import command as make_command
 from training.parts import command as parts_command
-from training.stages import command as stages_command
+from training.render import scene_command
+from training.stages import command as train_command
 
+_COMMANDS: dict[str, Any] = {  # as they are listed; each module has add_parser and run
+    'train': train_command,
+    'make': make_command,
+    'scene': scene_command,
+    'corpus': corpus_command,
+    'parts': parts_command,
+    'evaluate': evaluate_command,
+    'card': card_command,
+    'ablate': ablate_command,
+    'inspect': inspect_command,
+}
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
 
 
@@ -53,70 +64,16 @@ def _run(argv: list[str] | None) -> int:
         '1 where `corpus verify` finds anything.',
     )
     commands = parser.add_subparsers(dest='command', required=True)
-    train_parser = commands.add_parser('train', help='make a checkpoint; run again to resume')
-    stages_command.add_arguments(train_parser)
-    make_command.add_parser(commands)
-    scene_parser = commands.add_parser('scene', help='make a scene for the demo from held-out recordings')
-    scene_parser.add_argument(
-        '--programme',
-        choices=['hazards', 'living-room'],
-        default='hazards',
-        help='hazards: the scene that ships, a minute and a bit of eight hazards between ordinary sounds; living-room: '
-        'three minutes of a living room with two hazards in them (default: %(default)s)',
-    )
-    scene_parser.add_argument(
-        '--out',
-        type=Path,
-        help='folder for scene.flac and scene.json (default: demo, or demo-living-room)',
-    )
-    scene_parser.add_argument(
-        '--seed', type=int, default=1, help='seed of choices, levels and pauses (default: %(default)s)'
-    )
-    scene_parser.add_argument(
-        '--clips', type=Path, required=True, help='clip library whose held-out recordings are used'
-    )
-    corpus_command.add_parser(commands)
-    parts_command.add_parser(commands)
-    evaluate_command.add_parser(commands)
-    card_command.add_parser(commands)
-    ablate_parser = commands.add_parser(
-        'ablate', help='measure what each part of the method is worth; run again to resume'
-    )
-    ablate_command.add_arguments(ablate_parser)
-    inspect_parser = commands.add_parser(
-        'inspect', help='measure continuity across chunks, and which attention heads decide'
-    )
-    inspect_command.add_arguments(inspect_parser)
+    for command in _COMMANDS.values():
+        command.add_parser(commands)
     options = parser.parse_args(argv)
     try:
         if options.command in ('train', 'evaluate', 'inspect', 'ablate'):
             _share_cores(options.command)
-        if options.command == 'train':
-            return stages_command.run(options)
-        elif options.command == 'evaluate':
-            return evaluate_command.run(options)
-        elif options.command == 'inspect':
-            return inspect_command.run(options)
-        elif options.command == 'ablate':
-            return ablate_command.run(options)
-        elif options.command == 'corpus':
-            return corpus_command.run(options)
-        elif options.command == 'make':
-            return make_command.run(options)
-        elif options.command == 'card':
-            return card_command.run(options)
-        elif options.command == 'parts':
-            return parts_command.run(options)
-        else:
-            from training.render.demo_scene import make_living_room, make_scene
-
-            of_hazards = options.programme == 'hazards'
-            make, usual = (make_scene, 'demo') if of_hazards else (make_living_room, 'demo-living-room')
-            print(json.dumps(make(options.clips, options.out or Path(usual), options.seed)))
+        return _COMMANDS[options.command].run(options)
     except _mendable() as error:
         print(f'python -m training: {error}', file=sys.stderr)
         return 2
-    return 0
 
 
 def _share_cores(command: str) -> None:

@@ -178,8 +178,6 @@ def _microphone(name: str) -> _Sound:
 
 
 def _scene(path: Path | None) -> _Sound:
-    import soundfile
-
     from audio_interaction_ros.audio import CHUNK_S
     from audio_interaction_ros.audio.file_reader import AudioFile
     from audio_interaction_ros.audio.formats import AudioFormatError
@@ -188,8 +186,10 @@ def _scene(path: Path | None) -> _Sound:
     found = path or shared_path('demo/scene.flac')
     if found is None:
         raise CommandError("the demo scene 'demo/scene.flac' is not installed; give a recording with --scene FILE")
-    with reported(AudioFormatError), AudioFile(found):
-        duration_s = soundfile.info(str(found)).duration
+    with reported(AudioFormatError), AudioFile(found) as file:
+        duration_s = file.promised_s
+    if duration_s is None:
+        raise CommandError(f"the header of '{found}' does not say how long it is; write it again with a tool that does")
     description = found.with_suffix('.json')
     scene = DemoScene.load(description) if description.exists() else None
     chunks = int(duration_s / CHUNK_S + 1e-6)

@@ -19,6 +19,7 @@ from audio_interaction_ros.bags import AudioBagReader
 from audio_interaction_ros.cli import main
 from audio_interaction_ros.cli.domain import RosDomain
 from tests.alarm_sounds import hi_lo
+from tests.audio.test_file_reader import without_length
 
 pytest.importorskip('rclpy', reason='ROS 2 is not installed')
 pytest.importorskip('audio_interaction_ros.msg', reason='the messages are not built')
@@ -201,6 +202,13 @@ def test_levels_are_shown_live_with_advice_and_summed_up(tmp_path, environment):
 
 def test_a_scene_that_cannot_be_played_is_said_before_anything_starts(tmp_path, capsys):
     (tmp_path / 'notes.txt').write_text('no sound')
-    for scene, sentence in (('none.wav', 'is not there; check the path'), ('notes.txt', 'give a WAV or FLAC file')):
+    noise = np.random.default_rng(1).uniform(-0.1, 0.1, 16_000)
+    soundfile.write(tmp_path / 'streamed.flac', noise, 16_000)
+    (tmp_path / 'streamed.flac').write_bytes(without_length(bytearray((tmp_path / 'streamed.flac').read_bytes())))
+    for scene, sentence in (
+        ('none.wav', 'is not there; check the path'),
+        ('notes.txt', 'give a WAV or FLAC file'),
+        ('streamed.flac', 'does not say how long it is; write it again with a tool that does'),
+    ):
         assert main(['demo', '--scene', str(tmp_path / scene)]) == 1
         assert sentence in capsys.readouterr().err

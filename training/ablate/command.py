@@ -13,8 +13,9 @@ from training.recipe_file import recipe_path
 from training.stages import TrainingError
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of `ablate` to its parser."""
+def add_parser(commands: argparse._SubParsersAction) -> None:
+    """Add `ablate` to argparse's sub-parsers."""
+    parser = commands.add_parser('ablate', help='measure what each part of the method is worth; run again to resume')
     parser.add_argument(
         '--recipe',
         default='embedded',

@@ -13,8 +13,9 @@ from training.inspect import InspectionError
 _PAGE, _NUMBERS = 'inspection.html', 'inspection.json'
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of `inspect` to its parser."""
+def add_parser(commands: argparse._SubParsersAction) -> None:
+    """Add `inspect` to argparse's sub-parsers."""
+    parser = commands.add_parser('inspect', help='measure continuity across chunks, and which attention heads decide')
     add_checkpoint_option(parser)
     parser.add_argument('--corpus', type=Path, required=True, help="folder that 'corpus build' made")
     parser.add_argument(

@@ -13,8 +13,9 @@ from training.stages import TrainingError
 H100_GB = 80.0
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of `train`."""
+def add_parser(commands: argparse._SubParsersAction) -> None:
+    """Add `train` to argparse's sub-parsers."""
+    parser = commands.add_parser('train', help='make a checkpoint; run again to resume')
     parser.add_argument('--recipe', default='embedded', help='a YAML file, or a name in training/recipes')
     parser.add_argument('--corpus', type=Path, help="what 'corpus build' made; the stages read it")
     parser.add_argument('--start', type=Path, help='checkpoint directory to start from (weights, tokenizer, protocol)')
