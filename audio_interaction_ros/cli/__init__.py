@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from audio_interaction_ros.cli import bench, checkpoint, demo, devices, events, levels, listen, record, replay
+from audio_interaction_ros.cli import ask, bench, checkpoint, demo, devices, events, levels, listen, record, replay
 from audio_interaction_ros.cli.errors import CommandError
 from audio_interaction_ros.output import OutputError, quietly
 
@@ -19,6 +19,7 @@ examples:
   audio-interaction demo --mic                    the same with your microphone
   audio-interaction devices                       which microphones there are, and what to type for each
   audio-interaction listen kitchen.wav            what would it say to this recording?
+  audio-interaction ask kitchen.wav "What is it?" one question about this recording
   audio-interaction levels                        is the microphone loud enough?
   audio-interaction record --out night            audio topics into a rosbag2 bag
   audio-interaction replay night --out decisions  the bag through the model, faster than real time
@@ -46,7 +47,7 @@ def _run(argv: Sequence[str] | None) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(metavar='COMMAND', required=True)
-    for command in (demo, devices, listen, levels, record, replay, events, checkpoint, bench):
+    for command in (demo, devices, listen, ask, levels, record, replay, events, checkpoint, bench):
         command.add_parser(commands)
     arguments = parser.parse_args(argv)
     try:

@@ -110,6 +110,8 @@ class Session:
         forbidden[list(protocol.special_ids())] = True
         forbidden[protocol.eos] = False
         self._not_text = forbidden
+        self._not_spoken = forbidden.clone()
+        self._not_spoken[list(protocol.emotions.values())] = False
         # Right after `response` an emotion tag may come; an empty response may not.
         self._not_first = forbidden.clone()
         self._not_first[list(protocol.emotions.values())] = False
@@ -127,6 +129,7 @@ class Session:
         self._cache.truncate(0)
         self._unread: list[int] = list(self._prefix)
         self._armed = True
+        self.cut_short = False  # the last response: it was ended, and did not end by itself
         self._before = 0.0  # P(response) at the last decision, if it was for silence
         self.sounding: Sounding | None = None
 
@@ -186,7 +189,7 @@ class Session:
         self._before = 0.0 if respond else probability
         turn.tokens.append(self._protocol.response if respond else self._protocol.silent)
         self._turns.append(turn)
-        self._unread = turn.tokens[-1:]
+        self._unread, self.cut_short = turn.tokens[-1:], False
         return respond, probability
 
     def next_token(self) -> int:
@@ -208,11 +211,32 @@ class Session:
         self._unread = [token]
         return token
 
+    def log_probabilities(self, tokens: Sequence[int]) -> list[float]:
+        """Return ln P of each of these tokens as the response under way would go on with them, among text and tags.
+
+        Changes nothing. Raises ValueError where they do not fit into the context.
+        """
+        return self.run(self.log_probabilities_request(tokens))
+
+    def log_probabilities_request(self, tokens: Sequence[int]) -> ForwardRequest[list[float]]:
+        """Request what `log_probabilities` does."""
+        length, unread, found = self._cache.length, self._unread, list[float]()
+        if length + len(unread) + len(tokens) > self._cache.capacity:
+            room = self._cache.capacity - length - len(unread)
+            raise ValueError(f'{len(tokens)} tokens found, at most {room} fit into the context; give fewer')
+        for token in tokens:
+            logits = yield self._engine.embed(unread)
+            found.append(float(logits.masked_fill(self._not_spoken, -torch.inf).log_softmax(0)[token]))
+            unread = [token]
+        self._cache.truncate(length)
+        return found
+
     def cancel(self) -> int:
         """End the response under way and return `eos`; what was said stays in the context."""
         if self.responding:
             self._turns[-1].tokens.append(self._protocol.eos)
             self._unread = [*self._unread, self._protocol.eos]
+            self.cut_short = True
         return self._protocol.eos
 
     def would_interrupt(self, vectors: Sequence[Tensor]) -> bool:

@@ -1,0 +1,86 @@
+"""`audio-interaction ask`: one question about a recording, answered when all of it was heard."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import Any
+
+from audio_interaction_ros.cli.errors import CommandError, reported
+from audio_interaction_ros.cli.models import load_halves
+from audio_interaction_ros.cli.parsers import add_command
+from audio_interaction_ros.options import add_checkpoint_option
+from audio_interaction_ros.output import print_line
+
+_EPILOG = """\
+One JSON line:
+  {"file": "yard.wav", "question": "What is it?", "answer": "A dog barks.", "emotion": "normal", "complete": true}
+"complete" is false where the answer was cut off at --max-tokens, or went round in circles. With --option:
+  {"file": "yard.wav", "question": "…", "answer": "a dog",
+   "options": [{"option": "a dog", "log_likelihood": -2.1, "share": 0.93}, …]}
+the likeliest first: as the whole answer, in natural logarithms, and as a share of all that were given.
+All of the recording is heard before anything is said; `listen` is the other way, which decides as it hears. The
+embedded checkpoint knows the instructions that it was trained on, and no others.
+
+examples:
+  audio-interaction ask yard.wav "What do you hear?"
+  audio-interaction ask yard.wav --spoken question.wav
+  audio-interaction ask yard.wav "Which is it?" --option "a dog" --option "a cat"
+"""
+
+
+def add_parser(commands: Any) -> None:
+    """Add the sub-command to argparse's sub-parsers."""
+    parser = add_command(
+        commands,
+        'ask',
+        'one question about a recording',
+        'Hear a whole recording, and then answer a question about it.',
+        _EPILOG,
+    )
+    parser.add_argument(
+        'file', metavar='FILE', help='recording: WAV, FLAC, OGG …, of any sample rate and channel count'
+    )
+    parser.add_argument('question', nargs='?', default='', metavar='QUESTION', help='what is asked about it, in text')
+    parser.add_argument('--spoken', metavar='FILE', help='recording of the question, which is heard after the other')
+    parser.add_argument(
+        '--option', action='append', default=[], metavar='TEXT', help='an answer to choose from; again for each'
+    )
+    parser.add_argument('--language', default='english', help='in which to answer (default: %(default)s)')
+    parser.add_argument(
+        '--max-tokens', type=int, default=512, metavar='N', help='longest answer, in tokens (default: %(default)s)'
+    )
+    add_checkpoint_option(parser)
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print the answer; return 0."""
+    if bool(arguments.question) == bool(arguments.spoken):
+        raise CommandError('give the question in text, or with --spoken FILE, and one of the two only')
+    if arguments.max_tokens < 1:
+        raise CommandError(f'--max-tokens is {arguments.max_tokens}; give at least 1')
+    import numpy as np
+
+    from audio_interaction_ros.audio.file_reader import read_recording
+    from audio_interaction_ros.audio.formats import AudioFormatError
+    from audio_interaction_ros.streaming.question import Question, QuestionError
+
+    with reported(AudioFormatError):
+        heard = [read_recording(file).samples for file in (arguments.file, arguments.spoken) if file]
+    encoder, decoder = load_halves(arguments.checkpoint)
+    found: dict[str, Any] = {'file': arguments.file, 'question': arguments.question or arguments.spoken}
+    with reported(QuestionError):
+        question = Question(encoder, decoder, np.concatenate(heard), arguments.question, arguments.language)
+        if arguments.option:
+            options = question.choose(arguments.option)
+            found['answer'] = options[0].text
+            found['options'] = [
+                {'option': o.text, 'log_likelihood': round(o.log_likelihood, 4), 'share': round(o.share, 4)}
+                for o in options
+            ]
+        else:
+            answer = question.answer(arguments.max_tokens)
+            found |= {'answer': answer.text, 'emotion': answer.emotion, 'complete': answer.complete}
+    print_line(json.dumps(found, ensure_ascii=False))
+    return 0

@@ -1,0 +1,47 @@
+"""ask answers a question about a recording in one JSON line."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import soundfile
+
+from audio_interaction_ros.cli import main
+
+NOISE = (np.random.default_rng(1).normal(0, 0.1, 20_000) * 32_767).astype(np.int16)
+
+
+@pytest.fixture
+def files(tmp_path):
+    for name in ('yard.wav', 'question.wav'):
+        soundfile.write(tmp_path / name, NOISE, 16_000, 'PCM_16')
+    return [str(tmp_path / name) for name in ('yard.wav', 'question.wav')]
+
+
+def test_an_answer_or_the_likeliest_option_is_printed(files, capsys, tiny_checkpoint):
+    yard, spoken = files
+    use = ['--checkpoint', str(tiny_checkpoint)]
+    assert main(['ask', yard, 'What is it?', '--max-tokens', '4', *use]) == 0
+    assert main(['ask', yard, '--spoken', spoken, '--option', 'a dog', '--option', 'fire', *use]) == 0
+    free, chosen = map(json.loads, capsys.readouterr().out.splitlines())
+    assert set(free) == {'file', 'question', 'answer', 'emotion', 'complete'}
+    assert chosen['question'] == spoken
+    assert chosen['answer'] == chosen['options'][0]['option'] in ('a dog', 'fire')
+    assert sum(option['share'] for option in chosen['options']) == pytest.approx(1, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'sentence'),
+    [
+        ([], 'give the question in text, or with --spoken FILE'),
+        (['What?', '--spoken', 'q.wav'], 'one of the two only'),
+        (['What?', '--max-tokens', '0'], '--max-tokens is 0; give at least 1'),
+        (['What?', '--option', 'a dog'], 'give at least two, all different'),
+    ],
+)
+def test_what_cannot_be_asked_is_one_sentence(files, capsys, tiny_checkpoint, arguments, sentence):
+    assert main(['ask', files[0], *arguments, '--checkpoint', str(tiny_checkpoint)]) == 1
+    error = capsys.readouterr().err
+    assert sentence in error and 'Traceback' not in error
