@@ -26,6 +26,8 @@ _TITLES = {
 }
 
 
+BENCHMARK_NAMES = ('mmau', 'librispeech', 'covost2-en-zh', 'covost2-zh-en')
+
 # What is written beside the page: the end of its name, and its name in the JSON.
 _BESIDE = {'clips': {'.csv': 'table', '-false-responses.html': 'false_responses'}}
 
@@ -117,6 +119,35 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         '(1 or 0; without it every event deserves an answer)',
     )
     bag.add_argument('--topic', help='audio topic of the bag, needed when it has several (default: its only one)')
+    public = evaluate.add_parser(
+        'bench', help='score a public benchmark: MMAU, LibriSpeech, CoVoST 2; run again to go on'
+    )
+    public.add_argument('name', choices=BENCHMARK_NAMES, help='which')
+    public.add_argument(
+        '--data', type=Path, required=True, metavar='DIR', help='folder of the benchmark, as its publisher lays it out'
+    )
+    public.add_argument(
+        '--execution',
+        choices=['offline', 'streaming'],
+        default='offline',
+        help='offline: hear all of a recording, then answer; streaming: decide while it is heard, with the question as '
+        'the instruction (default: %(default)s)',
+    )
+    public.add_argument(
+        '--spoken', type=Path, metavar='DIR', help='ask aloud: folder of <id>.wav, heard after the recordings'
+    )
+    public.add_argument(
+        '--free', action='store_true', help='score what the model writes (default: the likeliest of the options)'
+    )
+    public.add_argument('--items', type=int, metavar='N', help='only the first so many (default: all)')
+    public.add_argument(
+        '--out',
+        type=Path,
+        help='file for the answers, from which the same command goes on (default: bench-<name>.jsonl)',
+    )
+    add_checkpoint_option(public)
+    add_device_options(public)
+    public.add_argument('--seed', type=int, default=1, help='seed of the bootstrap resamples (default: %(default)s)')
     alarms = evaluate.add_parser(
         'alarms', help='score the alarm signatures, without a checkpoint: recall and false alarms'
     )
@@ -161,6 +192,8 @@ def run(options: argparse.Namespace) -> int:
     name = options.evaluate_command
     if name == 'alarms':
         return _alarms(options)
+    if name == 'bench':
+        return _bench(options)
     page = options.report or (
         options.corpus / 'evaluation.html' if name == 'corpus' else Path(f'evaluation-{name}.html')
     )
@@ -209,6 +242,30 @@ def _alarms(options: argparse.Namespace) -> int:
     print(recall_table(figures))
     print(json.dumps(figures))
     return 0
+
+
+def _bench(options: argparse.Namespace) -> int:
+    from training.evaluate.benchmarks.run import BenchmarkRun, run_benchmark, table
+
+    out = options.out or Path(f'bench-{options.name}.jsonl')
+    try:
+        require_writable(out)
+    except OSError as error:
+        raise EvaluationError(_unwritable(out, error, '--out')) from error
+    run = BenchmarkRun(
+        options.name,
+        options.data,
+        out,
+        options.execution,
+        options.spoken,
+        not options.free,
+        options.items,
+        options.seed,
+    )
+    figures = run_benchmark(_listener(options), run)
+    print(table(figures))
+    print(json.dumps(figures | {'precision': options.precision}, ensure_ascii=False))
+    return PARTLY if figures['unreadable'] else 0
 
 
 def _clips(options: argparse.Namespace) -> Evaluation:

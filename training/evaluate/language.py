@@ -18,12 +18,12 @@ from training.metrics import interval_of_sums, interval_of_values, ratio, rounde
 
 TRANSCRIBED = ('dictation', 'captions', 'command words')
 _BLEU_RESAMPLES = 200  # each is a whole corpus score
-_TOKENIZE = {'english': '13a', 'chinese': 'zh'}
+TOKENIZERS = {'english': '13a', 'chinese': 'zh'}  # of sacrebleu
 
 
 @functools.cache
-def _normaliser(language: str) -> Callable[[str], str]:
-    """Whisper's published normaliser, so that the figure compares with others'; for Chinese with every sign a word."""
+def normaliser(language: str) -> Callable[[str], str]:
+    """Return Whisper's published normaliser, so that figures compare with others'; of Chinese every sign is a word."""
     return BasicTextNormalizer(split_letters=True) if language == 'chinese' else EnglishTextNormalizer()
 
 
@@ -39,7 +39,7 @@ def recognition_errors(comparison: Comparison) -> tuple[str, int, int] | None:
     said = [a.response for a in wanted if a.response] + [*comparison.false, *comparison.repeats]
     said.sort(key=lambda response: end_s(response.decision))
     text = ' '.join(a.reply.text for a in wanted)
-    normalised = _normaliser(language := language_of(text))
+    normalised = normaliser(language := language_of(text))
     reference = normalised(text).strip()
     if not reference:
         return None
@@ -95,13 +95,13 @@ def bleu(comparisons: Sequence[Comparison], seed: int) -> dict[str, Any]:
     BLEU is sacrebleu's, with its default tokenisation of the language.
     """
     rows = translations(comparisons)
-    return {language: _bleu([row for row in rows if row[1] == language], language, seed) for language in _TOKENIZE}
+    return {language: _bleu([row for row in rows if row[1] == language], language, seed) for language in TOKENIZERS}
 
 
 def _bleu(rows: Sequence[tuple[str, str, str, str]], language: str, seed: int) -> dict[str, Any]:
     if not rows:
         return {'bleu': None, 'segments': 0, 'confidence_95': None}
-    metric = BLEU(tokenize=_TOKENIZE[language])
+    metric = BLEU(tokenize=TOKENIZERS[language])
 
     def score(indices: np.ndarray) -> float:
         return metric.corpus_score([rows[i][3] for i in indices], [[rows[i][2] for i in indices]]).score
