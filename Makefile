@@ -11,6 +11,8 @@ export PYTHON
 # Python leaves to its children, would mix two sets of libraries.
 unexport PYTHONPATH PYTHONHOME LD_LIBRARY_PATH CMAKE_PREFIX_PATH COLCON_PREFIX_PATH _ROS_WHEELS_BOOTSTRAP_COMPLETE
 unexport ROS_DISTRO ROS_VERSION ROS_PYTHON_VERSION RMW_IMPLEMENTATION
+# Many containers set it, and then every process compiles PyTorch's thousand modules again: seconds each, in hundreds.
+unexport PYTHONDONTWRITEBYTECODE
 export AMENT_PREFIX_PATH := $(CURDIR)/.venv
 
 help:
