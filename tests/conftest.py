@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,9 +26,19 @@ if worker := os.environ.get('PYTEST_XDIST_WORKER'):
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files with slow tests come first, so that no worker begins the longest one when the other has nothing left."""
-    slow = {item.path for item in items if item.get_closest_marker('slow')}
-    items.sort(key=lambda item: item.path not in slow)
+    """Files with slow tests come first, so that no worker begins the longest one when the other has nothing left.
+
+    Among them, and among the others, one that starts nodes and one that does not take turns: nodes mostly wait for
+    sound in real time, which leaves a core to what computes.
+    """
+    slow, nodes = ({item.path for item in items if item.get_closest_marker(name)} for name in ('slow', 'system'))
+    places: dict[Path, int] = {}
+    before: Counter[tuple[bool, bool]] = Counter()
+    for path in dict.fromkeys(item.path for item in items):
+        kind = path in slow, path in nodes
+        places[path] = before[kind]
+        before[kind] += 1
+    items.sort(key=lambda item: (item.path not in slow, places[item.path], item.path not in nodes))
 
 
 @pytest.fixture(scope='session', autouse=True)
