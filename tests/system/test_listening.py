@@ -140,10 +140,9 @@ def test_a_file_is_silent_too_while_it_is_off(ros, tmp_path):
     assert switch(ros, True).success
     ros.until(lambda: audio, process)
     assert switch(ros, False).success
-    ros.spin(0.3)  # for what was sent before
-    audio.clear()
+    off_ns = time.time_ns()
     ros.spin(0.7)
-    assert not audio
+    assert nanoseconds_of(audio[-1].header.stamp) < off_ns  # what was sent before may come late
     assert process.end() == 0
 
 

@@ -7,6 +7,7 @@ import signal
 import pytest
 
 pytestmark = pytest.mark.system
+STANDBY = '_safety_alert_standby'  # what a process is called that is not the node yet
 
 
 @pytest.mark.parametrize('ended_by', [signal.SIGKILL, signal.SIGINT])
@@ -28,10 +29,12 @@ def test_the_second_is_the_node_when_the_first_ends(ros, tmp_path, ended_by):
 def test_the_one_that_waits_can_be_ended(ros, tmp_path):
     lock = tmp_path / 'safety_alert.lock'
     first = ros.start('safety_alert', lock=lock)
-    ros.until(lambda: lock.exists() and lock.read_text(), first, 60.0)
+    ros.wait_state('safety_alert', 'active', first)
+    ros.until(lambda: STANDBY not in ros.node.get_node_names(), first)
     second = ros.start('safety_alert', lock=lock)
-    ros.spin(3.0)
-    assert second.alive
+    ros.until(lambda: STANDBY in ros.node.get_node_names(), second)
+    ros.spin(0.5)
+    assert second.alive and lock.read_text() == f'{first.popen.pid}\n'
     second.popen.send_signal(signal.SIGINT)  # a terminal's, and then launch's
     ros.spin(0.02)
     assert second.end() == 0
