@@ -53,7 +53,7 @@ class Purpose(IntEnum):
     ECHOING_MINUTES = 99
 
     # Training, by the seed of the recipe.
-    INITIAL_WEIGHTS = 100  # number of the network: 0 for the stream model, 1 for the heads of stage 0
+    INITIAL_WEIGHTS = 100  # what: 0 the stream model, 1 the heads of stage 0, 2 the low-rank updates
     EPOCH_ORDER = 101  # stage, epoch
     STEP_ORDER = 102  # stage, bucket of steps
     STREAM_AUGMENTATION = 103  # stage, step, place of the stream in the corpus

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_val
 
 from audio_interaction_ros.audio import SAMPLE_RATE_HZ
 from audio_interaction_ros.model.deciding import KINDS, Kind
+from audio_interaction_ros.model.low_rank import LowRankSettings
 from audio_interaction_ros.model.shapes import AudioConfig, TextConfig
 from training.corpus.recipe import CorpusRecipe
 from training.recipe_file import RecipeError, check_recipe, read_recipe_file
@@ -85,7 +86,52 @@ class ListeningStage(_Section):
     )
 
 
-TrainablePart = Literal['lm_head', 'embeddings', 'new_token_embeddings', 'adapter', 'language_model', 'encoder']
+TrainablePart = Literal[
+    'lm_head', 'new_token_lm_head', 'embeddings', 'new_token_embeddings', 'adapter', 'language_model', 'encoder'
+]
+UpdatedPart = Literal['encoder', 'language_model']
+
+
+class _Updates(_Section):
+    rank: int = Field(ge=1)
+    alpha: int = Field(ge=1, description='what is added to a matrix is alpha / rank times the product of two')
+
+    def settings(self) -> LowRankSettings:
+        """Return the same under PEFT's names."""
+        return LowRankSettings(r=self.rank, lora_alpha=self.alpha, target_modules=self.matrices)  # type: ignore[attr-defined]
+
+
+class EncoderUpdates(_Updates):
+    """The encoder's updates are of all its layers."""
+
+    matrices: tuple[Literal['q_proj', 'k_proj', 'v_proj', 'out_proj', 'fc1', 'fc2'], ...] = Field(
+        default=('q_proj', 'k_proj', 'v_proj', 'out_proj', 'fc1', 'fc2'), min_length=1
+    )
+
+
+class LanguageUpdates(_Updates):
+    """The language model's updates are of all its layers."""
+
+    matrices: tuple[Literal['q_proj', 'k_proj', 'v_proj', 'o_proj', 'gate_proj', 'up_proj', 'down_proj'], ...] = Field(
+        default=('q_proj', 'k_proj', 'v_proj', 'o_proj', 'gate_proj', 'up_proj', 'down_proj'), min_length=1
+    )
+
+
+class LowRank(_Section):
+    """Low-rank updates learn in place of a part that stages name, which stays as it began (Hu et al., 2021)."""
+
+    encoder: EncoderUpdates | None = None
+    language_model: LanguageUpdates | None = None
+
+    @property
+    def parts(self) -> dict[UpdatedPart, EncoderUpdates | LanguageUpdates]:
+        """Return the parts that have updates."""
+        found: dict[UpdatedPart, EncoderUpdates | LanguageUpdates] = {}
+        if self.encoder is not None:
+            found['encoder'] = self.encoder
+        if self.language_model is not None:
+            found['language_model'] = self.language_model
+        return found
 
 
 class StageData(_Section):
@@ -151,8 +197,9 @@ class Stage(_Section):
 
     @model_validator(mode='after')
     def _one_kind_of_embeddings(self) -> Stage:
-        if 'new_token_embeddings' in self.trainable and {'embeddings', 'language_model'} & set(self.trainable):
-            raise ValueError(f"stage '{self.name}': new_token_embeddings are part of what else it trains; name one")
+        for rows, whole in (('new_token_embeddings', 'embeddings'), ('new_token_lm_head', 'lm_head')):
+            if rows in self.trainable and whole in self.trainable:
+                raise ValueError(f"stage '{self.name}': {rows} are part of what else it trains; name one")
         return self
 
 
@@ -213,6 +260,7 @@ class TrainingRecipe(_Section):
     log_mel: Literal['fixed', 'running_maximum'] = Field(
         default='fixed', description="running_maximum for an encoder that was trained on Whisper's spectrogram"
     )
+    low_rank: LowRank = Field(default=LowRank(), description='which parts learn by low-rank updates alone')
     chunk_ms: int = Field(
         default=400, gt=0, multiple_of=40, description="c; other lengths than the runtime's only where `ablate` asks"
     )
@@ -271,11 +319,20 @@ class TrainingRecipe(_Section):
                 f"text_init is '{self.text_init}', which has a tokenizer, and vocabulary_size asks for another; "
                 'take one of them out'
             )
-        if self.text.tie_word_embeddings and any('lm_head' in stage.trainable for stage in self.stages):
-            raise ValueError(
-                'text.tie_word_embeddings makes LM head and embeddings one, and a stage trains lm_head; name '
-                'embeddings or new_token_embeddings there, or set it to false'
-            )
+        for stage in self.stages:
+            heads = [part for part in ('lm_head', 'new_token_lm_head') if part in stage.trainable]
+            if self.text.tie_word_embeddings and heads:
+                raise ValueError(
+                    f'text.tie_word_embeddings makes LM head and embeddings one, and a stage trains {heads[0]}; name '
+                    'embeddings or new_token_embeddings there, or set it to false'
+                )
+            rows = [part for part in ('new_token_embeddings', 'new_token_lm_head') if part in stage.trainable]
+            if rows and 'language_model' in stage.trainable and self.low_rank.language_model is None:
+                raise ValueError(f"stage '{stage.name}': {rows[0]} are part of what else it trains; name one")
+        for part in self.low_rank.parts:
+            by_stage_0 = part == 'encoder' and self.encoder is not None
+            if not by_stage_0 and not any(part in stage.trainable for stage in self.stages):
+                raise ValueError(f'low_rank.{part}: no stage trains such updates; name {part} in one, or take it out')
         if self.init is None and self.encoder is not None and self.encoder.teacher_weight:
             raise ValueError('encoder.teacher_weight needs a teacher, the tower that init names; give init, or 0')
         if self.encoder is not None and bool(self.encoder.head_steps) != bool(self.encoder.head_crops):

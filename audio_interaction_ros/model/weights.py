@@ -82,6 +82,12 @@ def open_weights(directory: Path, prefix: str = '') -> Weights:
     return Weights(places, outlines)
 
 
+def open_weights_of(path: Path) -> Weights:
+    """Open the tensors of one file; raise CheckpointError where it is missing, cut off or otherwise damaged."""
+    outlines = _outlines(path)
+    return Weights({name: (path, name) for name in outlines}, outlines)
+
+
 def _files(directory: Path, prefix: str) -> dict[Path, list[str]]:
     """Return the files to open, and what the index, if there is one, says they hold."""
     index = directory / INDEX

@@ -14,11 +14,13 @@ import torch
 from torch import nn
 
 from audio_interaction_ros.audio import CHUNK_SAMPLES
+from audio_interaction_ros.model.low_rank import is_update
 from training.recipe import Stage, TrainablePart, TrainingRecipe
 from training.recipe_file import RecipeError
 from training.stages.dataset import tokens_a_chunk
 from training.stages.distributed import Devices
 from training.stages.engine import ZERO_BUCKET
+from training.stages.low_rank import add_updates
 from training.stages.model import StreamModel, build
 from training.stages.trainable import is_trainable
 
@@ -38,6 +40,8 @@ class ForwardOperations:
     per_target: float  # of the LM head
     per_chunk: float  # of the encoder without the projection
     adapter_per_chunk: float
+    learning: float  # share of the layers' weights that learns with the language model: all, or its updates
+    learning_encoder: float
     trains_head: frozenset[TrainablePart]  # each of these does
 
     @classmethod
@@ -55,7 +59,11 @@ class ForwardOperations:
             per_target=2.0 * text.hidden_size * text.vocab_size,
             per_chunk=convolutions + attention + 2.0 * frames * _count(model.audio_tower.layers),
             adapter_per_chunk=2.0 * (frames // 2) * model.audio_tower.proj.weight.numel(),
-            trains_head=frozenset(('embeddings', 'new_token_embeddings') if text.tie_word_embeddings else ('lm_head',)),
+            learning=_learning(model.language_model.model.layers),
+            learning_encoder=_learning(model.audio_tower.layers),
+            trains_head=frozenset(
+                ('embeddings', 'new_token_embeddings') if text.tie_word_embeddings else ('lm_head', 'new_token_lm_head')
+            ),
         )
 
     def of_step(self, stage: Stage, positions: float, squares: float, chunks: float, targets: float) -> float:
@@ -73,15 +81,20 @@ class ForwardOperations:
         down = lm or encoder or bool(parts & {'adapter', 'embeddings', 'new_token_embeddings'})
         head = targets * self.per_target
         return (
-            layers * (1 + down + lm)
-            + head * (1 + down + (lm or bool(parts & self.trains_head)))
+            layers * (1 + down + lm * self.learning)
+            + head * (1 + down + ((lm and self.learning == 1) or bool(parts & self.trains_head)))
             + chunks * self.adapter_per_chunk * (1 + encoder + ('adapter' in parts))
-            + chunks * self.per_chunk * (3 if encoder else 1)
+            + chunks * self.per_chunk * (2 + self.learning_encoder if encoder else 1)
         )
 
 
 def _count(module: nn.Module) -> int:
     return sum(parameter.numel() for parameter in module.parameters())
+
+
+def _learning(layers: nn.Module) -> float:
+    updates = sum(parameter.numel() for name, parameter in layers.named_parameters() if is_update(name))
+    return updates / _count(layers) if updates else 1.0
 
 
 def peak_flops(devices: Devices) -> float:
@@ -110,7 +123,9 @@ def outline(recipe: TrainingRecipe) -> StreamModel:
         raise RecipeError('give text.vocab_size, or vocabulary_size to learn a tokenizer from the corpus')
     try:
         with torch.device('meta'):
-            return build(recipe, size, event_classes=0)
+            model = build(recipe, size, event_classes=0)
+            add_updates(model, recipe.low_rank)
+            return model
     except Exception as error:  # whatever transformers and PyTorch raise for impossible shapes
         raise RecipeError(f'audio and text describe no network: {str(error).splitlines()[0]}; correct them') from error
 
@@ -152,7 +167,9 @@ def plan(recipe: TrainingRecipe, devices: int, memory_gb: float) -> dict[str, ob
     counted['language_model'] -= counted['embeddings'] + counted['lm_head']
     stages = []
     for stage in recipe.stages:
-        trained = sum(n for name, n in sizes.items() if is_trainable(name, stage.trainable, False))
+        trained = sum(
+            n for name, n in sizes.items() if is_trainable(name, stage.trainable, False, recipe.low_rank.parts)
+        )
         needed = bytes_on_each(recipe, stage, sum(sizes.values()), trained, devices)
         total = sum(needed.values())
         streams = recipe.streams_a_step(stage)

@@ -24,6 +24,7 @@ from tqdm import tqdm
 from audio_interaction_ros.audio import CHUNK_SAMPLES, SAMPLE_RATE_HZ
 from audio_interaction_ros.audio.logmel import WHISPER_RANGE, CausalLogMel
 from audio_interaction_ros.model.encoder import split_chunks
+from audio_interaction_ros.model.low_rank import is_update
 from audio_interaction_ros.model.network import AudioTower
 from audio_interaction_ros.model.shapes import AudioConfig
 from training.clips.sounds import MADE, SoundClip
@@ -36,13 +37,12 @@ from training.stages.crops import NO_PHONE, UNLABELLED, Crops, CropSampler, Crop
 from training.stages.distributed import Devices
 from training.stages.projection import project_components, projected_inputs, train_kept
 from training.stages.task import TrainingTask
-from training.stages.trainable import parameter_groups
+from training.stages.trainable import is_trainable, parameter_groups
 
 T = TypeVar('T')
 _HELD_OUT_CROPS, _HELD_OUT_SOUNDS = 192, 400  # at most
 _HELD_OUT_S, _HELD_OUT_BATCH, _GAIN = 3.2, 16, 0.3
 _COMPONENT_STEPS = 16  # so many steps' crops have the vectors that principal components are taken from
-_UNUSED = 'audio_tower.audio_bos_eos_token.'  # of the tower; nothing here calls it
 _LAST = ('audio_tower.ln_post.', 'audio_tower.proj.')  # after its last layer
 
 
@@ -94,7 +94,8 @@ class Teacher:
         """Copy a tower, for crops of so many log-mel frames."""
         settings = {'left_context_chunks': 0, 'max_source_positions': frames // 2}
         self._tower = AudioTower(AudioConfig(**(tower.config.model_dump() | settings)))
-        self._tower.load_state_dict(tower.state_dict())
+        # Updates of it begin as none.
+        self._tower.load_state_dict({name: kept for name, kept in tower.state_dict().items() if not is_update(name)})
         self._tower.to(tower.device).requires_grad_(False).eval()
 
     @torch.no_grad()
@@ -143,7 +144,7 @@ class ListeningTask(TrainingTask[Crops]):
         self.settings: ListeningStage = stage
         self._teacher, self._probe = teacher, LinearProbe(train, held_out, stage.probe_clips, recipe.seed)
         self._seed, self._logmel, self._held_out, self._devices = recipe.seed, logmel, held_out, devices
-        self._optimiser = recipe.optimiser
+        self._optimiser, self._updated = recipe.optimiser, recipe.low_rank.parts
         self._chunk_samples, self._length = recipe.chunk_samples, crop_samples(recipe.chunk_samples)
         self._categories, self._phones = train.categories(), train.phones()
         torch.manual_seed(torch_seed(Purpose.INITIAL_WEIGHTS, recipe.seed, 1))
@@ -221,7 +222,10 @@ class ListeningTask(TrainingTask[Crops]):
         """Give the tower and both heads, in groups: the weight decay is the stage's own, and layers differ in rate."""
         by_rate: dict[float, list[tuple[str, nn.Parameter]]] = {}
         for name, parameter in self.module.named_parameters():
-            idle = name.startswith(_UNUSED) or (name.startswith('phone_head.') and not self._phones)
+            of_tower = name.startswith('audio_tower.')
+            idle = (name.startswith('phone_head.') and not self._phones) or (
+                of_tower and not is_trainable(name, ('encoder', 'adapter'), False, self._updated)
+            )
             rate = 0.0 if idle else layer_rate(name, self.settings, self.module.audio_tower.config)
             parameter.requires_grad_(rate > 0)
             if rate:

@@ -52,6 +52,7 @@ from training.stages.distributed import Devices
 from training.stages.engine import is_under_way
 from training.stages.listening import ListeningTask, Teacher
 from training.stages.loop import StageRun, run_stage, validate
+from training.stages.low_rank import add_updates, merge_updates
 from training.stages.model import StreamModel, build
 from training.stages.pretrained import PretrainedTower
 from training.stages.pretrained_text import PretrainedText
@@ -122,6 +123,8 @@ def train(files: Files, stop_after_s: float | None = None) -> dict[str, object]:
         tower.fill(model.audio_tower)
     if text is not None:
         text.fill(model.language_model)
+    torch.manual_seed(torch_seed(Purpose.INITIAL_WEIGHTS, recipe.seed, 2))
+    add_updates(model, recipe.low_rank)
     model.to(devices.device)
     logmel.to(devices.device)
 
@@ -342,6 +345,7 @@ def _export(
     deciding: Deciding,
 ) -> None:
     """The runtime's directory; the event head goes along where a stage trained it."""
+    merge_updates(model)
     encoder = ChunkEncoder(recipe.audio.config(), logmel.normalisation)
     encoder.audio_tower = model.audio_tower
     defaults = StreamingDefaults(

@@ -27,7 +27,7 @@ from training.stages.distributed import Devices
 from training.stages.model import StreamModel, heard_chunks, losses, predict
 from training.stages.sampler import Hard, StreamSampler
 from training.stages.task import TrainingTask
-from training.stages.trainable import EMBEDDINGS, only_rows, parameter_groups, set_trainable
+from training.stages.trainable import NEW_TOKENS, only_rows, parameter_groups, set_trainable
 from training.stages.validation import Validation
 
 
@@ -64,17 +64,16 @@ class StreamTask(TrainingTask[Batch]):
 
     @contextlib.contextmanager
     def trainable(self) -> Iterator[Iterable[dict[str, object]]]:
-        """Give what the stage names; of the embeddings only the new tokens' rows where it says so."""
-        parts = self.settings.trainable
-        trained = set_trainable(self.module, parts, with_events=self.settings.event_weight > 0)
-        hook = None
-        if 'new_token_embeddings' in parts:
-            new = sorted(self._collator.protocol.special_ids())
-            hook = only_rows(dict(self.module.named_parameters())[EMBEDDINGS], new)
+        """Give what the stage names; of embeddings and LM head only the new tokens' rows where it says so."""
+        parts, with_events = self.settings.trainable, self.settings.event_weight > 0
+        trained = set_trainable(self.module, parts, with_events, self._recipe.low_rank.parts)
+        tables = [dict(trained)[name] for part, name in NEW_TOKENS.items() if part in parts]
+        new = sorted(self._collator.protocol.special_ids())
+        hooks = [only_rows(table, new) for table in tables]
         try:
             yield parameter_groups(trained, parts, self._recipe.optimiser.weight_decay)
         finally:
-            if hook is not None:
+            for hook in hooks:
                 hook.remove()
 
     def look(self, step: int, folder: Path) -> None:
