@@ -7,7 +7,7 @@ half opens only that half's files.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 import torch
@@ -47,6 +47,11 @@ class Weights(Mapping[str, Tensor]):
                 return tensor
         except (OSError, RuntimeError, SafetensorError) as error:  # RuntimeError: PyTorch cannot map the file
             raise CheckpointError(unreadable(path, error)) from error
+
+    def renamed(self, name_of: Callable[[str], str]) -> Weights:
+        """Return the same tensors under other names."""
+        places = {name_of(name): place for name, place in self._places.items()}
+        return Weights(places, {name_of(name): outline for name, outline in self.outlines.items()})
 
     def stamps(self) -> frozenset[tuple[str, int, int, int]]:
         """Return path, inode, size and time of change of every file: they differ where one was written again."""

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from audio_interaction_ros.model.base_weights import sha256_of as sha256_of_tensors
 from training.parts import PartsError, network
 from training.parts.find import KOKORO_FILES, Found, sha256_of
 from training.parts.layouts import (
@@ -71,7 +72,7 @@ def check(part: Part, found: Found) -> Checked:
         tokenizer = gguf_file.tokenizer_of(model.fields, weights)
     else:
         tensors = network.canonical(part, _READERS[layout](found), str(weights))
-    digest = network.digest(tensors)
+    digest = sha256_of_tensors(tensors)
     pinned = part.tensor_pins.get(layout)
     if pinned is not None and digest != pinned:
         raise PartsError(

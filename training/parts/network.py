@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,11 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from audio_interaction_ros.model.base_weights import WHISPER_POSITIONS
 from training.parts import PartsError
 from training.parts.registry import PARTS, Part
 
 Tensors = dict[str, Tensor]
-POSITIONS = 'encoder.embed_positions.weight'  # Whisper's sinusoids: a formula, which layouts round in their own ways
 _ENGLISH_ONLY = 51_864  # tokens of a Whisper that knows English alone
 _POSITION_TOLERANCE = 1e-3  # of float16 at 1, doubled
 
@@ -88,19 +87,8 @@ def canonical(part: Part, tensors: Mapping[str, Tensor], where: str) -> Tensors:
         if not bool(torch.isfinite(tensor).all()):
             raise PartsError(f"'{where}' holds values in {name} that are no finite float16 numbers; fetch it again")
     if part.kind == 'whisper':
-        _require_sinusoids(kept[POSITIONS], where)
+        _require_sinusoids(kept[WHISPER_POSITIONS], where)
     return kept
-
-
-def digest(tensors: Mapping[str, Tensor]) -> str:
-    """Return the SHA-256 of names, shapes and float16 values in the order of names, without Whisper's sinusoids."""
-    total = hashlib.sha256()
-    for name in sorted(tensors):
-        if name != POSITIONS:
-            tensor = tensors[name].to(torch.float16).contiguous()
-            total.update(f'{name} {list(tensor.shape)}\n'.encode())
-            total.update(tensor.numpy().tobytes())
-    return total.hexdigest()
 
 
 def _without_what_is_tied(part: Part, tensors: Mapping[str, Tensor]) -> Tensors:

@@ -38,7 +38,7 @@ class Part:
 
     `config` is what transformers' configuration of the kind is made with. `file_pins` are the SHA-256 of weight files
     that are known, with a word for each. `tensor_pins` are, for each layout, the SHA-256 of the tensors after reading
-    (`training.parts.network.digest`): Whisper's are the same in every layout, quantised weights have their own.
+    (`base_weights.sha256_of`): Whisper's are the same in every layout, quantised weights have their own.
     """
 
     name: str

@@ -16,30 +16,25 @@ from typing import Any
 
 import torch
 
+from audio_interaction_ros.model.base_weights import NORM, OMNI_PREFIXES, WHISPER_PREFIXES, open_tower
 from audio_interaction_ros.model.network import AudioTower, sinusoids
 from audio_interaction_ros.model.shapes import AudioConfig
-from audio_interaction_ros.model.weights import INDEX, WEIGHTS, Weights, open_weights
+from audio_interaction_ros.model.weights import INDEX, WEIGHTS, Weights
 from training.recipe import WHISPER_PARTS, TrainingRecipe
 from training.recipe_file import RecipeError
 
 PARTS = Path('parts')  # where parts named in a recipe are looked for, in the current directory
-_WHISPER_PREFIXES = ('encoder.', 'model.encoder.')
-_OMNI_PREFIXES = ('thinker.audio_tower.', 'audio_tower.')  # as Hugging Face has it, and in a checkpoint of this package
-_POSITIONS, _WHISPERS_NORM, _NORM = 'embed_positions.weight', 'layer_norm.', 'ln_post.'
+_POSITIONS = 'embed_positions.weight'
 # What leads into a language model begins anew with it; the tower's own begin and end of audio are never used.
 _FRESH = ('proj.', 'audio_bos_eos_token.')
 
 
 @dataclass(frozen=True)
 class PretrainedTower:
-    """A `PretrainedTower` is a tower on disk, opened; its weights are read when they are needed.
-
-    `stored` maps the tower's names to those in `weights`.
-    """
+    """A `PretrainedTower` is a tower on disk, opened; its weights, under our names, are read when they are needed."""
 
     directory: Path
     weights: Weights
-    stored: dict[str, str]
     heads: int
 
     @classmethod
@@ -49,22 +44,18 @@ class PretrainedTower:
         Raises RecipeError where there is none or of another kind, CheckpointError for files that are damaged.
         """
         directory = _directory(init)
-        for prefix in (*_WHISPER_PREFIXES, *_OMNI_PREFIXES):
-            weights = open_weights(directory, prefix)
-            if 'conv1.weight' in weights.outlines:
-                break
-        else:
+        weights = open_tower(directory)
+        if weights is None:
             raise RecipeError(
-                f"'{directory}' holds no audio tower: no tensor is called {_WHISPER_PREFIXES[0]}conv1.weight, as "
-                f"Whisper's is, or {_OMNI_PREFIXES[0]}conv1.weight, as Qwen2.5-Omni's; give a directory that has one"
+                f"'{directory}' holds no audio tower: no tensor is called {WHISPER_PREFIXES[0]}conv1.weight, as "
+                f"Whisper's is, or {OMNI_PREFIXES[0]}conv1.weight, as Qwen2.5-Omni's; give a directory that has one"
             )
-        stored = {_our_name(name): name for name in weights}
-        return cls(directory, weights, stored, _heads(directory))
+        return cls(directory, weights, _heads(directory))
 
     def require_fit(self, recipe: TrainingRecipe) -> None:
         """Raise RecipeError, one sentence, where the recipe's tower has other shapes, or the weights lack some."""
         audio = recipe.audio.config()
-        outlines = {name: self.weights.outlines[stored] for name, stored in self.stored.items()}
+        outlines = self.weights.outlines
         width, mel_bins = outlines['conv1.weight'].shape[:2]
         layers = 1 + max((int(name.split('.')[1]) for name in outlines if name.startswith('layers.')), default=-1)
         there = {
@@ -83,7 +74,7 @@ class PretrainedTower:
                 f"the tower in '{self.directory}' does not fit recipe '{recipe.name}': {wrong[0]} is "
                 f'{found.get(wrong[0], "missing")}, {expected[wrong[0]]} expected; correct audio, or give another init'
             )
-        spare = {name for name in found if _is_fresh(name) or name.startswith(_NORM)}  # a mixture takes no norm
+        spare = {name for name in found if is_fresh(name) or name.startswith(NORM)}  # a mixture takes no norm
         if unknown := sorted(found.keys() - expected.keys() - {_POSITIONS} - spare):
             raise RecipeError(
                 f"the tower in '{self.directory}' has {unknown[0]}, which Whisper's and Qwen2.5-Omni's have not; "
@@ -92,7 +83,7 @@ class PretrainedTower:
         self._require_sinusoids()
 
     def _require_sinusoids(self) -> None:
-        if _POSITIONS not in self.stored:
+        if _POSITIONS not in self.weights:
             return  # Qwen2.5-Omni computes them too
         positions = self.weights[_POSITIONS].float()
         if (positions - sinusoids(*positions.shape)).abs().max() > 1e-2:  # float16 is 5e-4 off
@@ -105,16 +96,13 @@ class PretrainedTower:
     def fill(self, tower: AudioTower) -> None:
         """Copy the weights into a tower that fits; what leads into the language model keeps its own."""
         for name, tensor in tower.state_dict().items():
-            if not _is_fresh(name):
-                tensor.copy_(self.weights[self.stored[name]])
+            if not is_fresh(name):
+                tensor.copy_(self.weights[name])
 
 
-def _is_fresh(name: str) -> bool:
+def is_fresh(name: str) -> bool:
+    """Return whether a tensor of the tower begins anew, whatever it starts from."""
     return name.startswith(_FRESH)
-
-
-def _our_name(stored: str) -> str:
-    return _NORM + stored.removeprefix(_WHISPERS_NORM) if stored.startswith(_WHISPERS_NORM) else stored
 
 
 def _directory(init: str) -> Path:
@@ -154,5 +142,5 @@ def _shapes(audio: AudioConfig) -> Iterator[tuple[str, torch.Size]]:
     with torch.device('meta'):
         tower = AudioTower(audio)
     for name, tensor in tower.state_dict().items():
-        if not _is_fresh(name):
+        if not is_fresh(name):
             yield name, tensor.shape

@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+from audio_interaction_ros.model.base_weights import WHISPER_POSITIONS
 from training.parts import network
 from training.parts.registry import Hub, Part, Wheel
 
@@ -86,7 +87,7 @@ def network_of(part: Part) -> torch.nn.Module:
     made = (WhisperModel if part.kind == 'whisper' else LlamaForCausalLM)(network.config_of(part)).eval()
     with torch.no_grad():
         for name, tensor in made.named_parameters():
-            if name != network.POSITIONS:
+            if name != WHISPER_POSITIONS:
                 tensor.copy_((torch.randn(tensor.shape) / 4).half())
             else:
                 tensor.copy_(tensor.half())

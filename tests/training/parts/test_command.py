@@ -16,6 +16,7 @@ from safetensors.torch import load_file
 from tokenizers import AddedToken, Tokenizer
 from tokenizers.models import BPE
 
+from audio_interaction_ros.model.base_weights import sha256_of
 from tests.training.parts.miniature import (
     WHEELS,
     as_ctranslate2,
@@ -27,7 +28,6 @@ from tests.training.parts.miniature import (
     whisper_part,
 )
 from training.__main__ import main
-from training.parts import network
 from training.parts.registry import PARTS, Part
 
 WHISPER, LLAMA = whisper_part(), llama_part()
@@ -74,7 +74,7 @@ def test_what_is_written_is_what_transformers_loads_and_the_same_from_every_layo
 
     state = whisper.state_dict()
     model = as_ctranslate2(state, tmp_path / 'model.bin')
-    digest = network.digest(state)
+    digest = sha256_of(state)
     known(
         whisper_part(
             file_pins={hashlib.sha256(model.read_bytes()).hexdigest(): 'a miniature'},
@@ -202,7 +202,7 @@ def test_a_wheel_that_is_cut_off_or_missing_is_refused(known, whisper, share, tm
 
 
 def test_weights_of_the_right_shape_and_other_values_are_refused(known, whisper, tmp_path, capsys):
-    known(whisper_part(tensor_pins={'openai': network.digest(whisper.state_dict())}))
+    known(whisper_part(tensor_pins={'openai': sha256_of(whisper.state_dict())}))
     state = {name: tensor.clone() for name, tensor in whisper.state_dict().items()}
     state['encoder.conv1.bias'][0] += 1
     file = as_openai(state, tmp_path / 'mini.pt')

@@ -9,6 +9,7 @@ import gguf
 import pytest
 import torch
 
+from audio_interaction_ros.model.base_weights import WHISPER_POSITIONS, sha256_of
 from tests.training.parts.miniature import (
     as_ctranslate2,
     as_gguf,
@@ -41,13 +42,13 @@ def test_whisper_has_the_same_tensors_and_one_digest_in_every_layout(layout, whi
     tensors = network.canonical(WHISPER, read, str(file))
     assert tensors.keys() == whisper.state_dict().keys()
     assert all(torch.equal(tensors[name].float(), tensor) for name, tensor in whisper.state_dict().items())
-    assert network.digest(tensors) == network.digest(whisper.state_dict())
+    assert sha256_of(tensors) == sha256_of(whisper.state_dict())
 
 
 def test_the_digest_sees_one_changed_value(whisper):
     changed = {name: tensor.clone() for name, tensor in whisper.state_dict().items()}
     changed['decoder.layers.0.fc1.bias'][3] += 0.01
-    assert network.digest(changed) != network.digest(whisper.state_dict())
+    assert sha256_of(changed) != sha256_of(whisper.state_dict())
 
 
 def test_a_llama_from_gguf_computes_what_it_was_written_from(llama, tmp_path):
@@ -140,7 +141,7 @@ def test_weights_of_another_size_say_which_tensor_differs(whisper):
 
 
 def test_positions_that_are_no_sinusoids_are_refused(whisper):
-    state = whisper.state_dict() | {network.POSITIONS: torch.zeros(20, 16)}
+    state = whisper.state_dict() | {WHISPER_POSITIONS: torch.zeros(20, 16)}
     with pytest.raises(PartsError, match='position embeddings'):
         network.canonical(WHISPER, state, 'mini')
 
