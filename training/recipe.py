@@ -261,6 +261,10 @@ class TrainingRecipe(_Section):
         default='fixed', description="running_maximum for an encoder that was trained on Whisper's spectrogram"
     )
     low_rank: LowRank = Field(default=LowRank(), description='which parts learn by low-rank updates alone')
+    change: bool = Field(
+        default=False,
+        description='write, in the folder change of the checkpoint, what the run changed of init and text_init',
+    )
     chunk_ms: int = Field(
         default=400, gt=0, multiple_of=40, description="c; other lengths than the runtime's only where `ablate` asks"
     )
@@ -314,6 +318,8 @@ class TrainingRecipe(_Section):
                 f"init is '{self.init}' and log_mel is {self.log_mel}; such towers were trained on Whisper's log-mel, "
                 'give log_mel: running_maximum'
             )
+        if self.change and (self.init is None or self.text_init is None):
+            raise ValueError('change is of base weights, and init and text_init name them; give both, or leave it out')
         if self.text_init is not None and self.vocabulary_size is not None:
             raise ValueError(
                 f"text_init is '{self.text_init}', which has a tokenizer, and vocabulary_size asks for another; "

@@ -1,4 +1,4 @@
-"""`audio-interaction checkpoint`: what a checkpoint is, whether it is in order, and foreign ones made into ours."""
+"""`audio-interaction checkpoint`: what a checkpoint is, whether it is in order, and how others become ours."""
 
 from __future__ import annotations
 
@@ -16,11 +16,12 @@ if TYPE_CHECKING:
 
 _DTYPES = {'bf16': 'bfloat16', 'fp16': 'float16', 'fp32': 'float32'}
 _EPILOG = """\
-The last line printed is JSON. verify and convert end with exit code 1 when something is wrong, and say what.
+The last line printed is JSON. All end with exit code 1 when something is wrong, and say what.
 
 examples:
   audio-interaction checkpoint info embedded
   audio-interaction checkpoint verify checkpoints/mine
+  audio-interaction checkpoint fetch runs/mine/checkpoint/change --parts parts --out checkpoints/mine
   audio-interaction checkpoint convert downloads/Audio-Interaction checkpoints/full --dtype bf16
   audio-interaction checkpoint convert downloads/Qwen2.5-Omni-3B checkpoints/untrained
 """
@@ -31,8 +32,8 @@ def add_parser(commands: Any) -> None:
     parser = add_command(
         commands,
         'checkpoint',
-        'look at a checkpoint, check it, or convert a foreign one',
-        'What a checkpoint is, whether it is in order, and foreign ones made into this package’s.',
+        'look at a checkpoint, check it, assemble it from a change, or convert a foreign one',
+        'What a checkpoint is, whether it is in order, and how changes and foreign ones become one of this package’s.',
         _EPILOG,
     )
     actions = parser.add_subparsers(metavar='ACTION', required=True)
@@ -52,6 +53,26 @@ def add_parser(commands: Any) -> None:
         'checkpoint', metavar='NAME_OR_DIR', help="directory or name of one of this package's checkpoints"
     )
     verify.set_defaults(run=run_verify)
+    fetch = add_action(
+        actions,
+        'fetch',
+        'assemble a checkpoint, once, from a change and the base weights that it stands on, and compare what it hears',
+    )
+    fetch.add_argument('change', metavar='NAME_OR_DIR', help='directory or name of a change, as training writes it')
+    fetch.add_argument(
+        '--parts',
+        type=Path,
+        default=Path('parts'),
+        metavar='DIR',
+        help='folder that has a directory of each base, as `python -m training parts` writes it (default: parts)',
+    )
+    fetch.add_argument(
+        '--out',
+        type=Path,
+        metavar='NEW_DIR',
+        help='new directory for the checkpoint, never overwritten (default: in the cache, where the name finds it)',
+    )
+    fetch.set_defaults(run=run_fetch)
     convert = add_action(
         actions,
         'convert',
@@ -94,6 +115,27 @@ def run_verify(arguments: argparse.Namespace) -> int:
     print('\n'.join(problems) if problems else f'{arguments.checkpoint}: in order')
     print(json.dumps({'checkpoint': arguments.checkpoint, 'problems': problems}, ensure_ascii=False))
     return 1 if problems else 0
+
+
+def run_fetch(arguments: argparse.Namespace) -> int:
+    """Assemble the checkpoint, unless it is in the cache already, and return 0."""
+    from audio_interaction_ros.model.assemble import assemble
+    from audio_interaction_ros.model.cache import assembled_at, is_change
+    from audio_interaction_ros.model.change import Change
+    from audio_interaction_ros.model.checkpoint import CheckpointConfig, CheckpointError, find_directory
+
+    with reported(CheckpointError):
+        directory = find_directory(arguments.change)
+        if not is_change(directory):
+            Change.load(directory)  # which says what it is instead
+        out = arguments.out or assembled_at(directory)
+        if arguments.out is None and out.is_dir():
+            config, found = CheckpointConfig.load(out), {'assembled': False}
+        else:
+            config, farthest = assemble(directory, arguments.parts, out, track=_with_progress)
+            found = {'assembled': True, 'farthest_log_probability': farthest}
+    print(json.dumps({'checkpoint': str(out), 'encoder_digest': config.encoder_digest} | found, ensure_ascii=False))
+    return 0
 
 
 def run_convert(arguments: argparse.Namespace) -> int:

@@ -26,6 +26,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from audio_interaction_ros.audio.logmel import Normalisation
+from audio_interaction_ros.model.cache import assembled_at, is_change
 from audio_interaction_ros.model.checkpoint_format import (
     PACKAGE_OF_FORMAT,
     needed_format,
@@ -223,8 +224,21 @@ class DecoderHalf:
 def find_checkpoint(name: str) -> Path:
     """Return a checkpoint's directory, given its path, or the name of one that ships with the package ('embedded').
 
-    Raises CheckpointError when there is none.
+    Of a change of base weights it is what was assembled of it. Raises CheckpointError when there is none.
     """
+    directory = find_directory(name)
+    if not is_change(directory):
+        return directory
+    if (assembled := assembled_at(directory)).is_dir():
+        return assembled
+    raise CheckpointError(
+        f"'{directory}' is a change of base weights, from which no checkpoint was assembled yet; do it once, with: "
+        f'audio-interaction checkpoint fetch {name}'
+    )
+
+
+def find_directory(name: str) -> Path:
+    """Return the directory of a checkpoint, or of a change, by its path or its name; raise as `find_checkpoint`."""
     if (path := Path(name).expanduser()).is_dir():
         return path
     if Path(name).name == name and (shipped := shared_path(f'checkpoints/{name}')) and shipped.is_dir():

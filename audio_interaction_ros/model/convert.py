@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -26,6 +25,7 @@ from audio_interaction_ros.model.checks import read_tokenizer, require_control_t
 from audio_interaction_ros.model.convert_omni import is_omni, open_omni
 from audio_interaction_ros.model.convert_release import is_release, open_release
 from audio_interaction_ros.model.convert_source import RELEASED_PROTOCOL, WeightsSource
+from audio_interaction_ros.model.new_directory import require_new, whole_or_not_at_all
 from audio_interaction_ros.model.weights import ENCODER_PREFIX, LANGUAGE_PREFIX, open_weights, write_weights
 
 SHARD_BYTES = 2 * 2**30
@@ -76,8 +76,7 @@ def convert(
     `track` may show progress. Raises CheckpointError: an unknown or damaged source, shapes that do not fit, a tokenizer
     without the control tokens, all before anything is written; `out` taken; no room.
     """
-    if out.exists():
-        raise CheckpointError(f"'{out}' exists and is never overwritten; give a new directory, or remove it first")
+    require_new(out)
     source = open_source(directory)
     config = CheckpointConfig(
         audio_config=source.audio_config.to_diff_dict(),
@@ -93,7 +92,7 @@ def convert(
     )
     outlines = source.outlines()
     require_source_fits(source, config, outlines, directory)
-    with _whole_or_not_at_all(out) as unfinished:
+    with whole_or_not_at_all(out) as unfinished:
         cast = ((name, tensor.to(dtype or tensor.dtype, copy=True)) for name, tensor in source.tensors())
         write_weights(unfinished, track(cast, len(outlines)), shard_bytes)
         RELEASED_PROTOCOL.save(unfinished / PROTOCOL)
@@ -106,28 +105,6 @@ def convert(
         config = config.model_copy(update=digests)
         config.save(unfinished)
     return config
-
-
-@contextmanager
-def _whole_or_not_at_all(out: Path) -> Iterator[Path]:
-    """Make a new folder to fill, which becomes `out` if all goes well and else is removed."""
-    unfinished = out.with_name(f'{out.name}.unfinished')
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            unfinished.mkdir()
-        except FileExistsError as error:
-            raise CheckpointError(
-                f"'{unfinished}' is what another conversion has in hand or a killed one left; wait for it, or remove it"
-            ) from error
-        try:
-            yield unfinished
-            unfinished.rename(out)
-        except BaseException:
-            shutil.rmtree(unfinished)
-            raise
-    except OSError as error:
-        raise CheckpointError(f"'{out}' cannot be written; make room or give another directory: {error}") from error
 
 
 def require_source_fits(

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from audio_interaction_ros.audio import CHUNK_S, CHUNK_SAMPLES
 from audio_interaction_ros.audio.logmel import HOP_SAMPLES, CausalLogMel
+from audio_interaction_ros.model.change import GOLDEN
 from audio_interaction_ros.model.checkpoint import (
     PROTOCOL,
     TOKENIZER,
@@ -33,6 +34,7 @@ from audio_interaction_ros.model.checkpoint import (
 )
 from audio_interaction_ros.model.deciding import EventClasses
 from audio_interaction_ros.model.encoder import ChunkEncoder
+from audio_interaction_ros.model.golden import Golden
 from audio_interaction_ros.model.protocol import Protocol
 from training.clips.answers import load_answers
 from training.clips.store import ClipStore, of_split
@@ -44,6 +46,7 @@ from training.sources.clip_library import write_attributions
 from training.speech.spoken import SPEECH
 from training.stages import TrainingError
 from training.stages.budget import check_numbers
+from training.stages.change import Bases, Changed, take_assembled, write_change
 from training.stages.collator import StreamCollator
 from training.stages.crops import CropSource, crop_samples
 from training.stages.dataset import ShardDataset, index_corpus, shard_names
@@ -69,6 +72,7 @@ _MAY_CHANGE: dict[str, Any] = {
     'second_look': True,
     'warnings_given_up': True,
     'weights': True,
+    'change': True,
     'streams_corpus': {'hours'},  # the corpus' own affair
 }
 _RUN, CLASSES, INDEX = 'run.json', 'event-classes.json', 'index'  # of a run
@@ -100,6 +104,7 @@ def train(files: Files, stop_after_s: float | None = None) -> dict[str, object]:
     if files.out is not None and recipe.chunk_samples != CHUNK_SAMPLES:
         raise RecipeError(f'chunk_ms is {recipe.chunk_ms}; this package streams {1_000 * CHUNK_S:g} ms, give that')
     tower, text = _pretrained(recipe, files)
+    bases = Bases.open(recipe) if recipe.change else None
     devices = Devices.join()
     check_numbers(recipe, devices.world)
     deadline = time.monotonic() + stop_after_s if stop_after_s is not None else None
@@ -125,6 +130,8 @@ def train(files: Files, stop_after_s: float | None = None) -> dict[str, object]:
         text.fill(model.language_model)
     torch.manual_seed(torch_seed(Purpose.INITIAL_WEIGHTS, recipe.seed, 2))
     add_updates(model, recipe.low_rank)
+    if bases is not None:  # before hours are lost
+        Changed.by(recipe, model, bases).require_small(recipe, (files.run / TOKENIZER).stat().st_size)
     model.to(devices.device)
     logmel.to(devices.device)
 
@@ -156,7 +163,7 @@ def train(files: Files, stop_after_s: float | None = None) -> dict[str, object]:
     events = event_classes(classes)
     deciding = stream_task(len(recipe.stages)).deciding(events)
     if devices.is_main:
-        _export(recipe, files, files.out, model, logmel, tokenizer, protocol, dataset, events, deciding)
+        _export(recipe, files, files.out, model, logmel, tokenizer, protocol, dataset, events, deciding, bases)
     devices.barrier()
     return {'finished': True, 'checkpoint': str(files.out)} | deciding.model_dump(exclude_none=True) | summary
 
@@ -343,9 +350,9 @@ def _export(
     dataset: ShardDataset,
     events: EventClasses,
     deciding: Deciding,
+    bases: Bases | None,
 ) -> None:
     """The runtime's directory; the event head goes along where a stage trained it."""
-    merge_updates(model)
     encoder = ChunkEncoder(recipe.audio.config(), logmel.normalisation)
     encoder.audio_tower = model.audio_tower
     defaults = StreamingDefaults(
@@ -356,9 +363,23 @@ def _export(
     text = recipe.text.config(tokenizer.get_vocab_size())
     head = (events, model.event_head) if any(stage.event_weight for stage in recipe.stages) else None
     matrices = torch.float16 if recipe.weights == 'float16' else None
+    change = None if bases is None else out / 'change'
+    if bases is not None and change is not None:
+        of_head = None if head is None else events
+        assembly = write_change(
+            change, recipe, files.recipe, model, bases, logmel.normalisation, tokenizer, protocol, defaults, of_head
+        )
+        merge_updates(model)
+        take_assembled(model, assembly)
+    else:
+        merge_updates(model)
     save_checkpoint(
         out, encoder, model.language_model, text, tokenizer, protocol, defaults, files.recipe, head, matrices
     )
+    folders = [out]
+    if change is not None:
+        Golden.of(out).save(change / GOLDEN)
+        folders.append(change)
     library = files.corpus / 'library' / 'clips'
-    if library.is_dir():
-        write_attributions(of_split(ClipStore(library).clips, 'train'), out / 'ATTRIBUTIONS.csv')
+    for folder in folders if library.is_dir() else []:
+        write_attributions(of_split(ClipStore(library).clips, 'train'), folder / 'ATTRIBUTIONS.csv')
