@@ -336,7 +336,7 @@ class TrainingRecipe(_Section):
             if rows and 'language_model' in stage.trainable and self.low_rank.language_model is None:
                 raise ValueError(f"stage '{stage.name}': {rows[0]} are part of what else it trains; name one")
         for part in self.low_rank.parts:
-            by_stage_0 = part == 'encoder' and self.encoder is not None
+            by_stage_0 = part == 'encoder' and self.encoder is not None and self.encoder.tower_rate > 0
             if not by_stage_0 and not any(part in stage.trainable for stage in self.stages):
                 raise ValueError(f'low_rank.{part}: no stage trains such updates; name {part} in one, or take it out')
         if self.init is None and self.encoder is not None and self.encoder.teacher_weight:

@@ -129,12 +129,12 @@ def run_fetch(arguments: argparse.Namespace) -> int:
         if not is_change(directory):
             Change.load(directory)  # which says what it is instead
         out = arguments.out or assembled_at(directory)
-        if arguments.out is None and out.is_dir():
-            config, found = CheckpointConfig.load(out), {'assembled': False}
+        said: dict[str, object] = {'checkpoint': str(out), 'assembled': arguments.out is not None or not out.is_dir()}
+        if said['assembled']:
+            config, said['farthest_log_probability'] = assemble(directory, arguments.parts, out, _with_progress)
         else:
-            config, farthest = assemble(directory, arguments.parts, out, track=_with_progress)
-            found = {'assembled': True, 'farthest_log_probability': farthest}
-    print(json.dumps({'checkpoint': str(out), 'encoder_digest': config.encoder_digest} | found, ensure_ascii=False))
+            config = CheckpointConfig.load(out)
+    print(json.dumps(said | {'encoder_digest': config.encoder_digest}, ensure_ascii=False))
     return 0
 
 

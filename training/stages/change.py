@@ -68,7 +68,7 @@ class Changed:
     def by(cls, recipe: TrainingRecipe, model: StreamModel, bases: Bases) -> Changed:
         """Say it for a network that has its updates: by what the stages train, and by what no base has."""
         parts: set[TrainablePart] = {part for stage in recipe.stages for part in stage.trainable} - NEW_TOKENS.keys()
-        if recipe.encoder is not None:
+        if recipe.encoder is not None and recipe.encoder.tower_rate:
             parts |= {'encoder', 'adapter'}
         with_events = any(stage.event_weight for stage in recipe.stages)
         control_tokens = bases.text.protocol.special_ids()
