@@ -17,14 +17,16 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-import openai
 import tenacity
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from tqdm import tqdm
 
 from training.errors import CorpusError
+
+if TYPE_CHECKING:
+    import openai
 
 M = TypeVar('M', bound=BaseModel)
 Job = TypeVar('Job')

@@ -17,7 +17,6 @@ import httpx
 import numpy as np
 import soundfile
 import tenacity
-from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS, TfidfVectorizer
 
 from audio_interaction_ros.audio import SAMPLE_RATE_HZ
 from audio_interaction_ros.audio.formats import Samples
@@ -68,6 +67,8 @@ class ProceduralGenerator:
         self._types = list(types.values())
         self._least = least_similarity
         texts = [f'{kind.caption} {kind.category} {kind.name.replace("_", " ")}' for kind in self._types]
+        from sklearn.feature_extraction.text import TfidfVectorizer  # a second to import
+
         self._vectorizer = TfidfVectorizer(analyzer=_stems, sublinear_tf=True)
         self._index = self._vectorizer.fit_transform(texts)
 
@@ -161,6 +162,8 @@ class AudioXGenerator:
 
 def _stems(text: str) -> list[str]:
     """Lower-case words without their common endings, so that 'hissing' meets 'hisses'; no function words."""
+    from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
+
     words = [word for word in re.findall('[a-z]+', text.lower()) if word not in ENGLISH_STOP_WORDS]
     cut = [re.sub(r'(?<=[a-z]{2})(?:ing|ed|es|s|e)$', '', word) for word in words]
     return [re.sub(r'([b-df-hj-np-tv-z])\1$', r'\1', word) for word in cut]

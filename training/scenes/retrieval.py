@@ -12,7 +12,6 @@ from typing import Any, Protocol
 
 import numpy as np
 import soxr
-from sklearn.feature_extraction.text import TfidfVectorizer
 
 from audio_interaction_ros.audio import SAMPLE_RATE_HZ
 from audio_interaction_ros.audio.formats import Samples
@@ -43,6 +42,8 @@ class TextIndex:
         if not clips:
             raise ValueError('no clips to search; give at least one')
         self._clips = list(clips)
+        from sklearn.feature_extraction.text import TfidfVectorizer  # a second to import
+
         self._vectoriser = TfidfVectorizer(analyzer='char_wb', ngram_range=(3, 5), sublinear_tf=True, dtype=np.float32)
         # The category counts twice: it says what the clip is, the caption also what it is like.
         self._index = self._vectoriser.fit_transform(f'{c.category} {c.category} {c.caption}' for c in clips)
