@@ -245,7 +245,9 @@ def test_a_damaged_bag_ends_in_a_sentence(tmp_path, storage):
     assert len(reading(path)) == 80
 
 
+@pytest.mark.cures('give a new path, recordings are never overwritten')
 def test_a_recording_is_never_overwritten(tmp_path):
     path = write_bag(tmp_path / 'bag', [], PCM)
-    with pytest.raises(BagError, match='recordings are never overwritten'):
+    with pytest.raises(BagError, match='give a new path, recordings are never overwritten'):
         BagWriter(path)
+    assert len(reading(write_bag(tmp_path / 'new', s16_messages(NOISE, 16_000), PCM))) == 16

@@ -6,10 +6,11 @@ import errno
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-from audio_interaction_ros.output import NOBODY_READS, quietly
+from audio_interaction_ros.output import NOBODY_READS, OutputError, print_line, quietly
 
 
 def ends(error: BaseException) -> int:
@@ -42,3 +43,15 @@ def test_help_into_a_pipe_that_closes_is_quiet(module):
         process.stdout.close()
         _, told = process.communicate()
     assert (process.returncode, told) == (NOBODY_READS, '')
+
+
+@pytest.mark.cures('make room, or send it somewhere else')
+def test_what_a_full_disk_does_not_take_is_sent_somewhere_else(tmp_path, monkeypatch):
+    with Path('/dev/full').open('w') as full, monkeypatch.context() as there:
+        there.setattr(sys, 'stdout', full)
+        with pytest.raises(OutputError, match=r'No space left on device.*; make room, or send it somewhere else'):
+            print_line('a line')
+    with (tmp_path / 'elsewhere').open('w') as elsewhere, monkeypatch.context() as there:
+        there.setattr(sys, 'stdout', elsewhere)
+        print_line('a line')
+    assert (tmp_path / 'elsewhere').read_text() == 'a line\n'

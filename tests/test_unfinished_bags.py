@@ -65,6 +65,7 @@ def the_file(path: Path) -> Path:
     return file
 
 
+@pytest.mark.cures('its {count} messages are read')
 @pytest.mark.parametrize('storage', STORAGES)
 def test_a_killed_writer_leaves_what_it_flushed_to_every_reader(tmp_path, storage):
     path = tmp_path / 'bag'
@@ -100,6 +101,7 @@ def test_a_flush_is_on_disk_while_the_bag_is_written(tmp_path, storage):
     assert numbers_read(tmp_path / 'bag') == (list(range(10)), [])
 
 
+@pytest.mark.cures('make room, and record to a new path')
 @pytest.mark.parametrize('storage', STORAGES)
 def test_a_full_disk_ends_the_recording_in_a_sentence_and_leaves_it_whole(tmp_path, storage):
     path = tmp_path / 'bag'
@@ -118,6 +120,10 @@ def test_a_full_disk_ends_the_recording_in_a_sentence_and_leaves_it_whole(tmp_pa
     read, _ = numbers_read(path)
     assert read == list(range(len(read)))
     assert len(read) >= (30 if storage == 'mcap' else 20)
+    bag = begin(tmp_path / 'new', storage)  # now that there is room
+    message(bag, 0)
+    bag.close()
+    assert numbers_read(tmp_path / 'new') == ([0], [])
     with Reader(the_file(path)) as reader:
         assert sum(1 for _ in reader.messages()) == len(read) + 1
 
@@ -135,6 +141,7 @@ def finished(tmp_path_factory) -> bytes:
     return the_file(path).read_bytes()
 
 
+@pytest.mark.cures('it is read up to there')
 @pytest.mark.parametrize('fraction', [0.1, 0.35, 0.5, 0.77, 0.9, 0.99])
 @pytest.mark.parametrize('blank', [0, 5_000])
 def test_a_file_cut_anywhere_is_read_up_to_the_cut_and_that_is_said(tmp_path, finished, fraction, blank):

@@ -215,7 +215,7 @@ def _complaint(samples: Samples, pcm: PcmFormat, stamp_ns: int) -> str | None:
     duration_s = len(samples) / pcm.sample_rate_hz
     if duration_s > MAX_PIECE_S:
         return (
-            f'{duration_s:.0f} s of sound in one message, at most {MAX_PIECE_S} s expected; '
-            'does audio_info describe this stream?'
+            f'{duration_s:.0f} s of sound in one message by its description, at most {MAX_PIECE_S} s expected; correct '
+            'sample_rate, channels and sample_format of audio_info, or send shorter messages'
         )
     return None

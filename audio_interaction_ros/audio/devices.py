@@ -114,7 +114,12 @@ def load_portaudio() -> Any:
     # Imported here: files play, and every other node runs, on machines without PortAudio.
     try:
         import sounddevice
-    except (ImportError, OSError) as error:
+    except ImportError as error:
+        raise DeviceError(
+            f'microphones need the Python module of PortAudio ({error}); install it (pip install sounddevice), or play '
+            'a file'
+        ) from error
+    except OSError as error:
         raise DeviceError(
             f'microphones need PortAudio ({error}); install it (apt install libportaudio2), or play a file'
         ) from error
@@ -183,14 +188,14 @@ def why_none(folder: Path = Path('/dev/snd')) -> str:
     cards = sorted(folder.glob('pcm*c'))  # c: they capture
     if any(not os.access(card, os.R_OK | os.W_OK) for card in cards):
         return (
-            f"a sound card is there, '{cards[0]}', but your user may not open it: add it to the group audio "
+            f"a sound card is there, '{cards[0]}', but your user may not open it; add it to the group audio "
             '(sudo usermod -aG audio $USER), and log in anew'
         )
     if cards:
-        return 'a sound card is there, but does not open: is another program using it (fuser -v /dev/snd/*)?'
+        return 'a sound card is there, but does not open; end what uses it (fuser -v /dev/snd/* tells which)'
     return (
-        'the system knows no sound card that records: plug one in (a container needs --device /dev/snd), or start the '
-        "sound server and install its plugin for ALSA (libasound2-plugins, or PipeWire's pipewire-alsa)"
+        'the system knows no sound card that records; plug one in (a container needs --device /dev/snd), or start '
+        "the sound server and install its plugin for ALSA (libasound2-plugins, or PipeWire's pipewire-alsa)"
     )
 
 

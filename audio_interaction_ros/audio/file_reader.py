@@ -82,7 +82,7 @@ class AudioFile:
             if len(sound):
                 yield sound
             if len(sound) < len(block):
-                what = 'holds NaN or infinite samples'
+                what = 'holds NaN or infinite samples, finite ones expected'
                 if not self.frames:
                     raise AudioFormatError(f"'{self._path}' {what}; write the file again from its source")
                 self._damaged(what)
@@ -156,7 +156,9 @@ class AudioFile:
         except FileNotFoundError as error:
             raise AudioFormatError(f"'{self._path}' is not there; check the path") from error
         except PermissionError as error:
-            raise AudioFormatError(f"'{self._path}' may not be read by you; check its permissions") from error
+            raise AudioFormatError(
+                f"'{self._path}' may not be read by you; give your user the right to read it"
+            ) from error
         except AudioFormatError:
             raise
         except Exception as error:  # whatever a library makes of a file that is none

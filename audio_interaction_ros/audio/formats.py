@@ -95,7 +95,8 @@ class PcmFormat:
         if buffer.size % self.frame_bytes:
             raise AudioFormatError(
                 f'{buffer.size} bytes found, a multiple of {self.frame_bytes} expected for '
-                f'{self.channels} × {self.sample_format}; does audio_info describe this stream?'
+                f'{self.channels} × {self.sample_format}; correct channels and sample_format of audio_info, or send '
+                'every channel of every sample'
             )
         samples = buffer.view(_DTYPES[self.sample_format]).reshape(-1, self.channels)
         if samples.dtype.kind == 'i':
@@ -104,7 +105,9 @@ class PcmFormat:
             return (samples.astype(np.float32) - 128.0) / 128.0
         # Full scale is 1; the clip keeps a broken driver's huge floats from overflowing the mel energies.
         if not np.isfinite(samples).all():
-            raise AudioFormatError('NaN or infinite samples found, finite ones expected; check the audio driver')
+            raise AudioFormatError(
+                'NaN or infinite samples found, finite ones expected; set the audio driver to S16LE, which has none'
+            )
         return np.clip(samples.astype(np.float32), -8.0, 8.0)
 
 

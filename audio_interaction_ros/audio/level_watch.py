@@ -162,13 +162,15 @@ def _dead(blocks: Sequence[_Block], levels: Levels, channels: int) -> LevelFault
         return LevelFault(
             'channels_cancel',
             f'the {channels} channels cancel when they are mixed: {levels.channels_dbfs:.0f} dBFS before, '
-            f'{levels.level_dbfs:.0f} dBFS after; one has its poles swapped: use another cable, or one channel alone',
+            f'{levels.level_dbfs:.0f} dBFS after; one has its poles swapped: set channels of audio_capture to one of '
+            'them, such as 0, or mend the cable',
             deaf=True,
         )
     if low == high == 0.0:
         return LevelFault(
             'digital_silence',
-            'the microphone gives digital silence; is it muted, by a switch or in the mixer?',
+            'the microphone gives digital silence; unmute it, by its switch or in the mixer (alsamixer, pavucontrol), '
+            'or try another',
             deaf=True,
         )
     if low == high:

@@ -187,7 +187,8 @@ class Microphone:
         except self._portaudio.PortAudioError as error:
             self.close()
             raise DeviceError(
-                f'microphone {self.device} cannot be opened ({error}); is another program using it?'
+                f'microphone {self.device} cannot be opened ({error}); end the program that uses it (fuser -v '
+                '/dev/snd/* tells which), or set device to another'
             ) from error
         if self.device.may_be_served:
             with contextlib.suppress(OSError):  # nobody to ask
@@ -221,7 +222,10 @@ class Microphone:
                 yield Block(self.picker.pick(captured.data), stamp_ns)
                 dead_s = time.monotonic() + _DEAD_AFTER_S
             elif time.monotonic() > dead_s:
-                raise DeviceLost(f'microphone {self.device} delivers no sound; is it still plugged in?')
+                raise DeviceLost(
+                    f'microphone {self.device} delivers no sound; plug it in again, or let the sound server resume it, '
+                    'and it is used again'
+                )
 
     def _check_source(self) -> None:
         """Raises DeviceError."""
@@ -242,7 +246,7 @@ class Microphone:
         if source is not None and not self.device.is_systems_choice:
             raise DeviceLost(
                 f"microphone {self.device} is gone, and the sound server gives '{source.name}' in its place, which is "
-                'not used; is it still plugged in?'
+                'not used; plug it in again, and it is used again'
             )
 
     def _on_block(self, data: Any, frames: int, times: Any, status: Any) -> None:

@@ -243,10 +243,13 @@ def _watch(nodes: NodeProcesses, observer: Observer, sound: _Sound) -> None:
 
     Raises CommandError when no decision arrived.
     """
+    from audio_interaction_ros.audio import CHUNK_S
+
     _listen(nodes, observer, sound)
     if not observer.decisions:
         raise CommandError(
-            'no chunk of sound arrived; is the file or the microphone the right one? audio_capture wrote last:\n'
+            f'not one chunk of sound, {CHUNK_S} s, arrived; give a longer file or another microphone; audio_capture '
+            'wrote last:\n'
             f'{nodes.log_tail("audio_capture")}'
         )
 

@@ -86,7 +86,9 @@ class NodeProcesses:
         """Raise CommandError, with its last log lines, when a node has ended by itself."""
         for name, process in self._processes.items():
             if (code := process.poll()) is not None:
-                raise CommandError(f'{name} ended with exit code {code}; its last lines:\n{self.log_tail(name)}')
+                raise CommandError(
+                    f'{name} ended with exit code {code}; do what its last lines say:\n{self.log_tail(name)}'
+                )
 
     def ended_well(self, name: str) -> bool:
         """Return whether the node has ended by itself without an error."""

@@ -140,9 +140,10 @@ def _replay(bag: AudioBagReader, encoder: EncoderHalf, decoder: DecoderHalf, out
     for fault in listener.faults.values():
         _warn(f"'{bag.path}', {bag.topic}: {fault.sentence}")
     if not chunks:
+        cure = 'mend the driver as is said of them' if bag.malformed else 'let the driver send more than empty messages'
         raise CommandError(
             f"'{bag.path}', {bag.topic}: not one 400 ms chunk of readable sound "
-            f'({bag.malformed} messages left out); check what was recorded'
+            f'({bag.malformed} messages left out); {cure}, and record again'
         )
     lost = listener.lost.copy()
     pause = lost.pop(PAUSE, 0)
@@ -179,7 +180,8 @@ def _mostly_lost(bag: AudioBagReader, heard: int, lost: Mapping[str, int]) -> bo
     )
     _warn(
         f"'{bag.path}', {bag.topic}: only {heard / SAMPLE_RATE_HZ:.1f} s of sound were heard, and more was lost "
-        f'({causes}); check what was recorded'
+        f'({causes}); record again, for what is missing was lost before it came into the bag, and '
+        'mend what else is said'
     )
     return True
 

@@ -31,7 +31,7 @@ def export_folder(log: EventLog, name: str) -> Path:
     """
     if not _NAME.fullmatch(name):
         raise EventLogError(
-            f"the export is to be called '{printable(name[:80])}'; at most 64 letters, digits, '-', '_', '.' expected"
+            f"the export is to be called '{printable(name[:80])}'; give at most 64 letters, digits, '-', '_', '.'"
         )
     return log.path.with_name(f'{log.path.name}.exports') / name
 

@@ -200,7 +200,9 @@ class AudioCaptureNode(ManagedNode[AudioCaptureParameters]):
                 if self._silent_since_s is None:
                     self._silent_since_s = time.monotonic()
                 self._report_losses(self._source)
-                self.diagnostics.trouble('device_losses', f'{error} Trying again, at least every {_MAX_RETRY_S:.0f} s.')
+                self.diagnostics.trouble(
+                    'device_losses', f'{error}. Trying again, at least every {_MAX_RETRY_S:.0f} s.'
+                )
                 self._reopen(self._source, stop)
 
     def _say_that_sound_comes(self, microphone: Microphone, block: Block) -> None:
@@ -288,7 +290,8 @@ class AudioCaptureNode(ManagedNode[AudioCaptureParameters]):
         if overflows:
             self.diagnostics.trouble('overflows', 'the sound card lost sound; use a larger block_ms', overflows)
         if dropped:
-            self.diagnostics.trouble('dropped_blocks', 'captured sound was dropped; the machine is overloaded', dropped)
+            sentence = 'captured sound was dropped; end what else keeps this machine busy, or raise queue_max_blocks'
+            self.diagnostics.trouble('dropped_blocks', sentence, dropped)
 
 
 def _index(device: str | int) -> int | None:

@@ -150,7 +150,8 @@ class EmbeddingSource:
         lost = self.gaps.lost(dropped)
         if not self.gaps.arrived(chunk, dropped):
             trouble(
-                'refused_order', 'embedding refused: older than the one before it; is ai/embeddings published twice?'
+                'refused_order',
+                'embedding refused: older than the one before it; end all but one node that publishes ai/embeddings',
             )
             return
         self._frame_id = message.header.frame_id
@@ -161,7 +162,11 @@ class EmbeddingSource:
         self._arrived()
         missing = self.chunks_lost - (lost if chunk.index else 0)
         if missing > 0:
-            trouble('lost_chunks', 'sound was lost; see dropped_chunks and chunk_encoder', missing)
+            trouble(
+                'lost_chunks',
+                'sound was lost; use a faster machine where dropped_chunks counts it, else do what chunk_encoder says',
+                missing,
+            )
 
     def _late_s(self, chunk: EncodedChunk) -> float:
         """By whichever clock it is less: a real microphone beside simulated time is not late when that runs fast."""
@@ -173,7 +178,7 @@ class EmbeddingSource:
         if growth > 0:
             return (
                 f'sound comes ever later, {late_s:.1f} s by now and {growth:.2f} s more every second: it is encoded or '
-                'sent more slowly than it is captured; see what chunk_encoder says, and the audio driver'
+                'sent more slowly than it is captured; do what chunk_encoder says, or let the driver send in real time'
             )
         return (
             f'sound comes {late_s:.1f} s late, because something before the decoder stood still; it is decided on when '

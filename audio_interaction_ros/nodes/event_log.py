@@ -203,9 +203,7 @@ class EventLogNode(ManagedNode[EventLogParameters]):
     def _on_flag(self, request: Any, response: Any) -> None:
         log = self._open_log()
         if request.verdict not in set(FlagVerdict):
-            raise EventLogError(
-                f'verdict {request.verdict} found; NONE (0), FALSE_ALARM (1) or WRONG_WORDS (2) expected'
-            )
+            raise EventLogError(f'verdict {request.verdict} found; give NONE (0), FALSE_ALARM (1) or WRONG_WORDS (2)')
         event = log.flag(request.id, FlagVerdict(request.verdict), request.heard)
         response.message = f'event {event.id} is {event.verdict.name}: {_short(event)}'
 

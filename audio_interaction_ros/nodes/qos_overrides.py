@@ -45,7 +45,7 @@ def require_overrides(node: Node) -> None:
     for name, parameter in _given(node).items():
         if (match := _NAME.fullmatch(name)) is None:
             raise ParameterError(
-                f"there is no parameter '{name}'; {parameter_of('/TOPIC', False, 'reliability')} expected, or "
+                f"there is no parameter '{name}'; name it {parameter_of('/TOPIC', False, 'reliability')}, or "
                 f'publisher in place of subscription, or {", ".join(list(_VALUES)[1:])} in place of reliability'
             )
         expected = _VALUES[match['policy']]

@@ -220,7 +220,7 @@ class SoundSubscription:
             return read_self_described(message.audio)
         pcm = self._pcm
         if pcm is None:
-            raise AudioFormatError('audio_info describes no readable format; publish one that does')
+            raise AudioFormatError('audio_info describes no readable format; publish one with a format that is read')
         return pcm.decode(message.audio.data), pcm
 
     def _on_info(self, info: Any) -> None:

@@ -61,15 +61,21 @@ class Supervisor:
             return 'The assistant has not begun to listen; see which node is not active, and what its log says.'
         if now_s - self._sound_s > _SILENT_FOR_S:
             return (
-                'The assistant cannot hear: no sound comes from the microphone; is it plugged in, and audio_capture '
-                'running?'
+                'The assistant cannot hear: no sound comes from the microphone; plug it in, and start audio_capture '
+                'where it does not run.'
             )
         if self._dead:
             return f'The assistant cannot hear: {self._dead}.'
         if now_s - self._sound_s > _FLOWS_S:
             return None  # the stages behind may have nothing to do: wait until it is clear that no sound comes
         if now_s - self._encoded_s > _SILENT_FOR_S:
-            return 'The assistant cannot hear: sound comes in, but is not encoded; is chunk_encoder running?'
+            return (
+                'The assistant cannot hear: sound comes in, but is not encoded; start chunk_encoder, or see what it '
+                'says.'
+            )
         if now_s - self._decided_s > _SILENT_FOR_S:
-            return 'The assistant cannot hear: sound comes in, but nothing is decided on it; is decoder running?'
+            return (
+                'The assistant cannot hear: sound comes in, but nothing is decided on it; start decoder, or see what '
+                'it says.'
+            )
         return None

@@ -168,6 +168,6 @@ def test_without_any_microphone_the_likely_cause_is_said(tmp_path):
     (tmp_path / 'pcmC0D0c').symlink_to(tmp_path / 'not there')  # that nobody may open, root neither
     assert 'group audio' in why_none(tmp_path)
     (tmp_path / 'not there').touch()
-    assert 'is another program using it' in why_none(tmp_path)
+    assert 'end what uses it' in why_none(tmp_path)
     with pytest.raises(DeviceError, match=r"no microphone matches 'usb'; there are: none; .*sound card"):
         find('usb', [])

@@ -30,6 +30,7 @@ def holder() -> subprocess.Popen[str]:
     return subprocess.Popen([sys.executable, '-c', HOLDER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
 
+@pytest.mark.cures('end what holds a lock on a file')
 def test_processes_get_domains_of_their_own_until_they_die(own_locks):
     processes = [holder() for _ in range(2)]
     theirs = [int(process.stdout.readline()) for process in processes]

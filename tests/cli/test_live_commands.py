@@ -130,7 +130,7 @@ def test_a_demo_in_which_no_chunk_arrived_has_not_run(tmp_path, environment, tin
     demo = start(environment, 'audio_interaction_ros.cli', *command)
     _, err = demo.communicate()
     assert demo.returncode == 1
-    assert 'no chunk of sound arrived' in err
+    assert 'not one chunk of sound, 0.4 s, arrived; give a longer file' in err
     assert 'Traceback' not in err
 
 

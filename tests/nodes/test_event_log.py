@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from audio_common_msgs.msg import AudioInfo
 from diagnostic_msgs.msg import DiagnosticArray
 
 from audio_interaction_ros.nodes import qos
@@ -15,6 +16,7 @@ pytestmark = [
 ]
 
 
+@pytest.mark.cures('publish audio_info or set sample_rate')
 def test_sound_whose_format_never_comes_is_counted_and_reported(in_process, tmp_path):
     it = in_process(EventLogNode, path=tmp_path / 'events.db', audio_s=2.0)
     assert it.node.autostart()
@@ -33,3 +35,9 @@ def test_sound_whose_format_never_comes_is_counted_and_reported(in_process, tmp_
         audio.publish(SoundMessage())
     it.until(lambda: value('unread_messages') == 120)
     assert value('refused_messages') == 20
+    info = it.talk(AudioInfo, 'audio_info', qos.LATCHED)
+    info.publish(AudioInfo(channels=1, sample_rate=16_000, sample_format='S16LE', coding_format='wave'))
+    it.until(it.node._heard.described.is_set)
+    audio.publish(SoundMessage())
+    it.spin(0.5)
+    assert it.node._heard.unread == 120

@@ -89,9 +89,13 @@ def test_the_file_of_the_off_switch_is_used_again_when_it_is_mended_as_said(tmp_
 
 
 @pytest.mark.cures(
-    'give one of those, or leave it empty', 'is no hazard taxonomy', 'correct the names, or add the hazards'
+    'give one of those, or leave it empty',
+    'is no hazard taxonomy',
+    'correct the names, or add the hazards',
+    'signatures {unknown} found; give some of',
+    'install again or set hazards_file',
 )
-def test_a_hazard_taxonomy_is_read_when_it_is_mended_as_said(tmp_path):
+def test_a_hazard_taxonomy_is_read_when_it_is_mended_as_said(tmp_path, monkeypatch):
     shipped = default_taxonomy_path()
     with pytest.raises(HazardFileError, match=r'has home, .*; give one of those, or leave it empty'):
         HazardTaxonomy.load(shipped, 'house')
@@ -102,3 +106,13 @@ def test_a_hazard_taxonomy_is_read_when_it_is_mended_as_said(tmp_path):
         HazardTaxonomy.load(own, 'mine')
     own.write_text(own.read_text().replace('sirn', 'siren'))
     assert HazardTaxonomy.load(own, 'mine')
+    own.write_text(shipped.read_text().replace('temporal_four', 'four'))
+    with pytest.raises(HazardFileError, match=r"(?s)signatures \['four'\] found; give some of .*temporal_four"):
+        HazardTaxonomy.load(own)
+    own.write_text(shipped.read_text())
+    with monkeypatch.context() as missing:
+        missing.setattr('audio_interaction_ros.safety.hazards.shared_path', lambda _: None)
+        with pytest.raises(HazardFileError, match='is not installed; install again or set hazards_file'):
+            default_taxonomy_path()
+        assert HazardTaxonomy.load(own)
+    assert default_taxonomy_path() == shipped

@@ -53,6 +53,15 @@ def test_a_stage_that_dies_is_named_within_two_seconds_and_forgiven_when_it_retu
     assert assistant.run(0.5)[-1] is None
 
 
+@pytest.mark.cures('see which node is not active, and what its log says')
+def test_an_assistant_that_does_not_begin_is_well_when_the_missing_node_is_active():
+    late = Assistant()
+    late.off = {'decoder'}
+    assert 'has not begun to listen; see which node is not active' in late.run(61.0)[-1]
+    late.off = set()
+    assert late.run(0.5)[-1] is None
+
+
 def test_sound_in_which_nothing_can_be_heard_is_named(assistant):
     assistant.dead = 'the channels cancel'
     assert 'cannot hear: the channels cancel.' in assistant.run(0.2)[-1]

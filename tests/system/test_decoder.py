@@ -126,6 +126,7 @@ def test_what_was_lost_is_counted(feeder):
     assert [decision.chunks_lost for decision in feeder.decisions] == [0, 2, 4]
 
 
+@pytest.mark.cures('end all but one node that publishes ai/embeddings')
 @pytest.mark.parametrize(
     ('changes', 'counter', 'sentence'),
     [
@@ -148,6 +149,7 @@ def test_an_embedding_that_does_not_fit_is_refused_and_survived(feeder, changes,
     feeder.ros.until(lambda: feeder.decisions[-1].chunk_index == 1, feeder.process)
 
 
+@pytest.mark.cures('it is decided on when it has caught up')
 def test_what_waited_is_decided_on_with_the_newest(feeder):
     def captured(in_s):
         return Header(stamp=stamp_of(time.time_ns() + round(in_s * 1e9)))

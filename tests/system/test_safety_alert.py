@@ -238,9 +238,9 @@ class Assistant:
 
 
 @pytest.mark.cures(
-    'is it plugged in, and audio_capture running?',
-    'is chunk_encoder running?',
-    'is decoder running?',
+    'start audio_capture where it does not run',
+    'start chunk_encoder, or see what it says',
+    'start decoder, or see what it says',
     'gives digital silence',
 )
 def test_an_assistant_that_has_gone_deaf_says_so_within_two_seconds_and_takes_it_back(ros):
