@@ -1,7 +1,8 @@
 """`python -m docs.messages`: write docs/messages.md, what is said where something is wrong, from code and tests.
 
-A message is what a module raises, logs, reports on /diagnostics or prints as an error. What it says to do follows its
-first semicolon. A test that does so, and finds that it helps, is marked `cures` with some of the message's words.
+The robot's messages are in one table, training's in another. A message is what a module raises, logs, reports on
+/diagnostics or prints as an error. What it says to do follows its first semicolon. A test that does so, and
+finds that it helps, is marked `cures` with some of the message's words.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / 'docs' / 'messages.md'
-PACKAGE = 'audio_interaction_ros'
+ROBOT, TRAINING = 'audio_interaction_ros', 'training'
 _GENERATED = ('msg', 'srv')
 # Where a sentence is said: the name of what is called, and the place of the sentence among its arguments.
 _SAID_BY = {'trouble': 1, 'condition': 1, 'StampFault': 1, 'LevelFault': 1, '_warn': 0, 'exit': 0}
@@ -58,23 +59,23 @@ class Test:
 
 
 @cache
-def messages() -> tuple[Message, ...]:
-    """Return every message of the package once, in the order of modules and lines."""
+def messages(package: str = ROBOT) -> tuple[Message, ...]:
+    """Return every message of a package once, in the order of modules and lines."""
     found: dict[Message, None] = {}
-    for file in sorted((ROOT / PACKAGE).rglob('*.py')):
-        module = str(file.relative_to(ROOT / PACKAGE))
+    for file in sorted((ROOT / package).rglob('*.py')):
+        module = str(file.relative_to(ROOT / package))
         if not module.startswith(_GENERATED) and module not in _FOR_THE_CALLER:
             found |= dict.fromkeys(Message(module, words) for _, words in sorted(_said_in(ast.parse(file.read_text()))))
     return tuple(found)
 
 
 @cache
-def tests() -> tuple[Test, ...]:
-    """Return every test of the robot's package."""
+def tests(package: str = ROBOT) -> tuple[Test, ...]:
+    """Return every test of a package."""
     return tuple(
         Test(str(file.relative_to(ROOT)), node.name, tuple(_marked(node)), tuple(_constants(node)))
         for file in sorted((ROOT / 'tests').rglob('test_*.py'))
-        if not file.is_relative_to(ROOT / 'tests' / 'training')
+        if file.is_relative_to(ROOT / 'tests' / TRAINING) == (package == TRAINING)
         for node in ast.parse(file.read_text()).body
         if isinstance(node, ast.FunctionDef) and node.name.startswith('test_')
     )
@@ -82,20 +83,26 @@ def tests() -> tuple[Test, ...]:
 
 def page() -> str:
     """Return the page, as it is to be in docs/messages.md."""
+    return (
+        '# What is said where something is wrong\n\n'
+        'Written by `python -m docs.messages` from the code and the tests: every sentence that is raised, logged, '
+        'reported on `/diagnostics` or printed as an error, what it says to do, and the test that does it and finds '
+        'that it helps. A test in parentheses holds the words only.\n\n'
+        f'## The robot\n\n{_table(ROBOT)}\n## Training\n\n{_table(TRAINING)}'
+    )
+
+
+def _table(package: str) -> str:
     rows, cured, held = [], 0, 0
-    for message in messages():
-        curing = [test for test in tests() if any(message.quoted(words) for words in test.cures)]
-        quoting = [test for test in tests() if any(message.quoted(text) for text in test.texts)]
+    for message in messages(package):
+        curing = [test for test in tests(package) if any(message.quoted(words) for words in test.cures)]
+        quoting = [test for test in tests(package) if any(message.quoted(text) for text in test.texts)]
         cured += bool(curing)
         held += not curing and bool(quoting)
         names = [f'`{test.name}`' for test in curing] or [f'(`{test.name}`)' for test in quoting[:1]]
         what = message.words.removesuffix(message.cure).removesuffix('; ')
         rows.append(f'| `{message.module}` | {_cell(what)} | {_cell(message.cure)} | {"<br>".join(names)} |')
     return (
-        '# What is said where something is wrong\n\n'
-        'Written by `python -m docs.messages` from the code and the tests: every sentence that is raised, logged, '
-        'reported on `/diagnostics` or printed as an error, what it says to do, and the test that does it and finds '
-        'that it helps. A test in parentheses holds the words only.\n\n'
         f'{len(rows)} messages; {cured} with a test that does what they say, {held} more with one that holds their '
         'words.\n\n'
         '| module | what was found | what to do | test |\n|---|---|---|---|\n' + '\n'.join(rows) + '\n'
