@@ -138,7 +138,7 @@ def unpack(packed: Tensor, query_heads: int, key_value_heads: int, interleaved: 
     if len(packed) % heads or query_heads % key_value_heads:
         raise CheckpointError(
             f'a packed projection of {len(packed)} rows found, a multiple of {heads} expected for {query_heads} query '
-            f'and {key_value_heads} key-value heads; is {MODEL_CONFIG} the one that came with the weights?'
+            f'and {key_value_heads} key-value heads; take the {MODEL_CONFIG} that came with the weights'
         )
     by_head = packed.unflatten(0, (heads, -1))
     if not interleaved:

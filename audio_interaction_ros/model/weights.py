@@ -135,8 +135,8 @@ def unreadable(path: Path, error: Exception) -> str:
         if pickles := sorted(other.name for other in path.parent.glob('*') if other.suffix in _PICKLES):
             return f"'{path}' is not there, but {pickles[0]}: pickles are not loaded; {_TAKE_SAFETENSORS}"
         return f"'{path}' is not there; copy or download the whole checkpoint again"
-    except OSError:
-        return f"'{path}' cannot be read ({error}); give it to this user to read"
+    except OSError as refused:  # which says why, as safetensors may not
+        return f"'{path}' cannot be read ({refused.strerror}); give it to this user to read"
     if head.startswith(b'version https://git-lfs'):
         return f"'{path}' is a Git LFS pointer, which stands for the weights; run `git lfs pull` in its repository"
     if head.startswith((b'PK', b'\x80')):
