@@ -57,7 +57,8 @@ def add_parser(commands: Any) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Print the answer; return 0."""
     if bool(arguments.question) == bool(arguments.spoken):
-        raise CommandError('give the question in text, or with --spoken FILE, and one of the two only')
+        questions = 'two questions' if arguments.question else 'no question'
+        raise CommandError(f'{questions} found, one expected; give it in words, or with --spoken FILE')
     if arguments.max_tokens < 1:
         raise CommandError(f'--max-tokens is {arguments.max_tokens}; give at least 1')
     import numpy as np

@@ -35,8 +35,8 @@ def test_an_answer_or_the_likeliest_option_is_printed(files, capsys, tiny_checkp
 @pytest.mark.parametrize(
     ('arguments', 'sentence'),
     [
-        ([], 'give the question in text, or with --spoken FILE'),
-        (['What?', '--spoken', 'q.wav'], 'one of the two only'),
+        ([], 'no question found, one expected; give it in words, or with --spoken FILE'),
+        (['What?', '--spoken', 'q.wav'], 'two questions found, one expected; give it in words'),
         (['What?', '--max-tokens', '0'], '--max-tokens is 0; give at least 1'),
         (['What?', '--option', 'a dog'], 'give at least two, all different'),
     ],
