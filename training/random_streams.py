@@ -23,6 +23,7 @@ class Purpose(IntEnum):
     RECOGNISER_DITHER = 0
     NOISE_BED = 4  # number of the bed
     KOKORO_VOICE = 74  # number of the voice
+    HELD_OUT_SILENCE = 112  # place of the stream in the corpus
 
     # Building a corpus, by the seed of `corpus build`.
     CONTACT_SHEET = 32  # name of the sound

@@ -141,7 +141,15 @@ class StageData(_Section):
     form: Literal['offline', 'online'] = Field(
         description='offline: up to the first reply, decided once; online: whole streams, decided at every drain'
     )
-    mix_ins: bool = Field(default=True, description='also streams that something was mixed into')
+    mix_ins: bool = Field(
+        default=True, description='also what was mixed into the streams; false: each up to the first of it'
+    )
+    silent_share: float = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        description='of the streams in the offline form: decided on before their first reply, where silence is right',
+    )
     late_share: float = Field(
         default=0.0, ge=0, le=1, description='of the replies to train on: given one to three drains after their moment'
     )
@@ -159,6 +167,8 @@ class StageData(_Section):
     def _quiet_is_decided_on(self) -> StageData:
         if self.quiet_share and self.form == 'offline':
             raise ValueError('quiet_share is of whole streams; take it out, or set form: online')
+        if self.silent_share and self.form == 'online':
+            raise ValueError('silent_share is of the offline form, whole streams have silence; take it out')
         return self
 
 

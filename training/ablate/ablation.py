@@ -19,7 +19,8 @@ from training.corpus.build import build
 from training.files import write_whole
 from training.recipe import TrainingRecipe
 from training.stages import TrainingError
-from training.stages.run import INDEX, WEIGHTS, Files, begin_like, stage_folder, take_encoder, train
+from training.stages.preparation import INDEX, Files
+from training.stages.run import WEIGHTS, begin_like, stage_folder, take_encoder, train
 
 _LIBRARY = Path('library') / 'clips'
 

@@ -29,7 +29,7 @@ from training.stages.collator import Batch, StreamCollator
 from training.stages.dataset import ShardDataset
 from training.stages.distributed import Devices
 from training.stages.model import StreamModel, build, predict
-from training.stages.run import CLASSES
+from training.stages.preparation import CLASSES
 from training.stages.validation import response_scores
 
 Sums = Mapping[str, np.ndarray]

@@ -53,13 +53,15 @@ class Workers:
 
         Exceptions of a job end the run: what may fail item by item is recorded by the job itself.
         """
+        return sum(tqdm(self.each(work, jobs), desc=title, total=len(jobs), unit=unit))
+
+    def each(self, work: Callable[[Job], int], jobs: Sequence[Job]) -> Iterator[int]:
+        """Yield what `work` returned of every job, as soon as it is done."""
         if os.environ.get('RAY_ADDRESS') and jobs:
-            done = _on_ray(work, jobs)
-        elif self.count == 1 or len(jobs) < 2:
-            done = map(work, jobs)
-        else:
-            done = self._in_processes(work, jobs)
-        return sum(tqdm(done, desc=title, total=len(jobs), unit=unit))
+            return _on_ray(work, jobs)
+        if self.count == 1 or len(jobs) < 2:
+            return map(work, jobs)
+        return self._in_processes(work, jobs)
 
     def _in_processes(self, work: Callable[[Job], int], jobs: Sequence[Job]) -> Iterator[int]:
         if self._pool is None:

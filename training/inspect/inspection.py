@@ -21,7 +21,8 @@ from training.scripts.script import taxonomy
 from training.splits import SPLITS
 from training.stages import attention
 from training.stages.collator import StreamCollator
-from training.stages.dataset import ShardDataset, index_corpus
+from training.stages.dataset import ShardDataset
+from training.stages.index import index_corpus
 from training.stages.model import StreamModel, heard_chunks
 
 _BATCH = 8

@@ -17,9 +17,9 @@ from audio_interaction_ros.audio import CHUNK_SAMPLES
 from audio_interaction_ros.model.low_rank import is_update
 from training.recipe import Stage, TrainablePart, TrainingRecipe
 from training.recipe_file import RecipeError
-from training.stages.dataset import tokens_a_chunk
 from training.stages.distributed import Devices
 from training.stages.engine import ZERO_BUCKET
+from training.stages.index import tokens_a_chunk
 from training.stages.low_rank import add_updates
 from training.stages.model import StreamModel, build
 from training.stages.trainable import is_trainable

@@ -15,6 +15,7 @@ from audio_interaction_ros.audio.formats import Samples
 from audio_interaction_ros.model.protocol import Protocol
 from training import labels
 from training.labels import MASK, Tokens
+from training.random_streams import Purpose, random_stream
 from training.recipe import StageData
 from training.stages.augmentation import after_quiet, in_noise
 from training.stages.dataset import ShardDataset
@@ -66,6 +67,22 @@ def first_exchange(stream: Stream) -> tuple[list[Drain], int]:
     return [Drain(first=0, last=last, reply=None if answered is None else answered.reply)], last + 1
 
 
+def before_first_reply(
+    stream: Stream, rng: np.random.Generator, chunk_samples: int = CHUNK_SAMPLES
+) -> tuple[list[Drain], int] | None:
+    """Return the one drain of the offline form, and its chunks, at a moment before the first reply: silence is right.
+
+    None where there is no such moment. Not one of them is when a warning could be given already.
+    """
+    answered = next((at for at, drain in enumerate(stream.drains) if drain.reply is not None), len(stream.drains))
+    early = labels.early(stream.drains, stream.replies, warnings(stream), chunk_samples)
+    moments = [drain.last for drain in stream.drains[:answered] if drain.last not in early]
+    if not moments:
+        return None
+    last = int(rng.choice(moments))
+    return [Drain(first=0, last=last)], last + 1
+
+
 @dataclass(frozen=True)
 class StreamCollator:
     """A `StreamCollator` makes batches of the corpus' streams, in a stage's form."""
@@ -83,20 +100,26 @@ class StreamCollator:
         """Decode, tokenise and pad the streams at these rows of the index.
 
         Given `rng_of`, which gives each of them its random numbers, they are augmented as the stage wants it; else they
-        are as they are.
+        are as they are, and always the same ones end before their first reply where the stage has a `silent_share`.
         """
         length = self.dataset.chunk_samples
         tokens: list[Tokens] = []
         samples: list[Samples] = []
         events: list[np.ndarray] = []
         for place in places:
-            stream = self.dataset.record(int(place))
+            stream = self.dataset.stream(int(place), self.data)
             offline = self.data.form == 'offline'
             drains, chunks = first_exchange(stream) if offline else (list(stream.drains), stream.chunks)
+            rng = None if rng_of is None else rng_of(int(place))
+            # Drawn only where the recipe asks for it, so that other recipes keep their batches.
+            if self.data.silent_share:
+                drawn = rng or random_stream(Purpose.HELD_OUT_SILENCE, None, int(place))
+                if drawn.random() < self.data.silent_share:
+                    drains, chunks = before_first_reply(stream, drawn, length) or (drains, chunks)
             heard = self.dataset.samples(int(place), chunks)
             undecided, own_replies = set[int](), len(stream.replies)
-            if rng_of is not None:
-                stream, drains, undecided, heard = self._augmented(stream, drains, heard, rng_of(int(place)))
+            if rng is not None:
+                stream, drains, undecided, heard = self._augmented(stream, drains, heard, rng)
             slips = range(own_replies, len(stream.replies))
             instruction = self.tokenizer.encode(stream.instruction or self.instruction, add_special_tokens=False).ids
             prefix = self.protocol.prefix(instruction, offline=offline)

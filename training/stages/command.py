@@ -42,7 +42,8 @@ def run(options: argparse.Namespace) -> int:
     folder = options.run or Path('runs') / path.stem
     if options.corpus is None:
         raise TrainingError("no --corpus; make one with 'python -m training corpus build'")
-    from training.stages.run import Files, train
+    from training.stages.preparation import Files
+    from training.stages.run import train
 
     minutes = options.stop_after_minutes
     files = Files(path, options.corpus, folder, options.out or folder / 'checkpoint', options.start)

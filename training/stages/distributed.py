@@ -13,7 +13,7 @@ from torch import Tensor
 
 from training.stages import TrainingError
 
-_LONGEST_WAIT = timedelta(hours=2)  # for the process that makes the index or writes a checkpoint
+_LONGEST_WAIT = timedelta(hours=2)  # for the process that learns a tokenizer or writes a checkpoint
 
 
 @dataclass(frozen=True)
@@ -58,6 +58,10 @@ class Devices:
         if self.world > 1:
             torch.distributed.all_reduce(total)
         return total
+
+    def agreed(self, said: bool) -> bool:
+        """Return what the first process says, to all."""
+        return bool(self.sum(torch.tensor(float(said and self.is_main))))
 
     def barrier(self) -> None:
         """Wait until all processes have come here."""

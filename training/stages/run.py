@@ -5,17 +5,13 @@ Everything that was finished is found again in the run's folder, so the same com
 
 from __future__ import annotations
 
-import hashlib
 import json
-import shutil
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import ValidationError
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
 from torch import Tensor, nn
@@ -49,7 +45,7 @@ from training.stages.budget import check_numbers
 from training.stages.change import Bases, Changed, take_assembled, write_change
 from training.stages.collator import StreamCollator
 from training.stages.crops import CropSource, crop_samples
-from training.stages.dataset import ShardDataset, index_corpus, shard_names
+from training.stages.dataset import ShardDataset
 from training.stages.deciding import Deciding
 from training.stages.distributed import Devices
 from training.stages.engine import is_under_way
@@ -57,41 +53,13 @@ from training.stages.listening import ListeningTask, Teacher
 from training.stages.loop import StageRun, run_stage, validate
 from training.stages.low_rank import add_updates, merge_updates
 from training.stages.model import StreamModel, build
+from training.stages.preparation import CLASSES, Files, prepare
 from training.stages.pretrained import PretrainedTower
 from training.stages.pretrained_text import PretrainedText
 from training.stages.stream_task import StreamTask
 from training.stages.task import TrainingTask
-from training.streams import Role, read_streams
-from training.tokens import make_tokenizer
 
-_MAY_CHANGE: dict[str, Any] = {
-    'validation_streams': True,
-    'validate_every': True,
-    'save_every_minutes': True,
-    'false_responses_per_hour': True,
-    'second_look': True,
-    'warnings_given_up': True,
-    'weights': True,
-    'change': True,
-    'streams_corpus': {'hours'},  # the corpus' own affair
-}
-_RUN, CLASSES, INDEX = 'run.json', 'event-classes.json', 'index'  # of a run
 WEIGHTS, _FIGURES = 'model.safetensors', 'figures.json'  # of a stage that was finished
-
-
-@dataclass(frozen=True)
-class Files:
-    """A `Files` says what a run is made from, and where it is kept.
-
-    `out`: the checkpoint directory, None where the run's own folder is all that is wanted. `start`: a checkpoint
-    directory to start from, or None.
-    """
-
-    recipe: Path
-    corpus: Path
-    run: Path
-    out: Path | None
-    start: Path | None
 
 
 def train(files: Files, stop_after_s: float | None = None) -> dict[str, object]:
@@ -112,12 +80,8 @@ def train(files: Files, stop_after_s: float | None = None) -> dict[str, object]:
     def stop() -> bool:
         return deadline is not None and time.monotonic() > deadline
 
-    if devices.is_main:
-        _prepare(recipe, files, text)
-    devices.barrier()
-    tokenizer, protocol = Tokenizer.from_file(str(files.run / TOKENIZER)), Protocol.load(files.run / PROTOCOL)
-    classes = json.loads((files.run / CLASSES).read_text())
-    dataset = ShardDataset(files.corpus, files.run / INDEX, recipe.chunk_samples)
+    prepared = prepare(recipe, files, text, devices)
+    tokenizer, protocol, classes, dataset = prepared.tokenizer, prepared.protocol, prepared.classes, prepared.dataset
     collators = [
         StreamCollator(dataset, stage.data, tokenizer, protocol, recipe.instruction, classes) for stage in recipe.stages
     ]
@@ -157,7 +121,7 @@ def train(files: Files, stop_after_s: float | None = None) -> dict[str, object]:
         part.load_state_dict(load_file(folder / WEIGHTS, device=str(devices.device)))
         if (folder / _FIGURES).exists():
             reached[recipe.stage_name(number)] = json.loads((folder / _FIGURES).read_text())
-    summary = {'streams': len(dataset.rows), 'validation': reached}
+    summary = {'streams': len(dataset.rows), 'streams_left_out': prepared.left_out, 'validation': reached}
     if files.out is None:
         return {'finished': True, 'run': str(files.run)} | summary
     events = event_classes(classes)
@@ -209,74 +173,6 @@ def take_encoder(run: Path, recipe: TrainingRecipe, start: Path) -> None:
     weights = stage_folder(run, recipe, 0) / WEIGHTS
     if not weights.exists():
         _write_tensors(load_encoder(start, dtype=torch.float32).encoder.audio_tower.state_dict(), weights)
-
-
-def _prepare(recipe: TrainingRecipe, files: Files, text: PretrainedText | None) -> None:
-    """Settings, tokenizer, event classes and index, each unless it is there. Raises TrainingError for another run's."""
-    names = shard_names(files.corpus)
-    sizes = [(files.corpus / 'shar' / f'recording.{name}.tar').stat().st_size for name in names]
-    # `validate_every` and the like may change in the middle of a run; what the weights depend on may not.
-    kept = recipe.model_dump(mode='json', exclude=_MAY_CHANGE)
-    made_from = {
-        'recipe': kept,
-        'corpus': hashlib.sha256(json.dumps([names, sizes]).encode()).hexdigest(),
-        'start': str(files.start) if files.start else None,
-    }
-    settings = files.run / _RUN
-    if not settings.exists():
-        write_whole(settings, json.dumps(made_from, indent=1).encode() + b'\n')
-    elif _as_of_now(json.loads(settings.read_text())) != made_from:
-        raise TrainingError(
-            f"'{files.run}' holds a run of another recipe, corpus or start; give another --run or remove it"
-        )
-    if not (files.run / CLASSES).exists():
-        texts, classes = _texts_and_classes(recipe, files.corpus)
-        _write_tokenizer(recipe, files, texts, text)
-        write_whole(files.run / CLASSES, json.dumps(classes).encode())
-    index_corpus(
-        files.corpus,
-        files.run / TOKENIZER,
-        files.run / PROTOCOL,
-        recipe.instruction,
-        files.run / INDEX,
-        recipe.chunk_samples,
-    )
-
-
-def _as_of_now(made_from: dict[str, Any]) -> dict[str, Any]:
-    """What a run was made from, with the recipe keys that came into being since it began, which change nothing."""
-    try:
-        recipe = TrainingRecipe.model_validate(made_from['recipe'])
-    except ValidationError:  # a key is gone
-        return made_from
-    return made_from | {'recipe': recipe.model_dump(mode='json', exclude=_MAY_CHANGE)}
-
-
-def _texts_and_classes(recipe: TrainingRecipe, corpus: Path) -> tuple[list[str], list[str]]:
-    """What is written in the training side's streams, and what sounds there."""
-    texts, classes = [recipe.instruction], set()
-    for stream, _ in read_streams(corpus, audio=False):
-        if stream.split == 'train':
-            texts += [stream.instruction, *(reply.text for reply in stream.replies)]
-            classes |= {event.category for event in stream.events if event.role is not Role.AMBIENT}
-    return texts, sorted(classes)
-
-
-def _write_tokenizer(recipe: TrainingRecipe, files: Files, texts: list[str], text: PretrainedText | None) -> None:
-    if files.start is not None:
-        shutil.copyfile(files.start / TOKENIZER, files.run / TOKENIZER)
-        shutil.copyfile(files.start / PROTOCOL, files.run / PROTOCOL)
-        return
-    if text is not None:
-        tokenizer, protocol = text.tokenizer, text.protocol
-    elif recipe.vocabulary_size is None:
-        raise TrainingError(
-            f"recipe '{recipe.name}' does not learn a tokenizer; give the checkpoint to start from with --start DIR"
-        )
-    else:
-        tokenizer, protocol = make_tokenizer(texts, recipe.vocabulary_size)
-    tokenizer.save(str(files.run / TOKENIZER))
-    protocol.save(files.run / PROTOCOL)
 
 
 def _network(

@@ -69,7 +69,7 @@ class Validation:
             rows = batch.stream_of.cpu().numpy()
             chunks += int(batch.heard.sum())
             for row, place in enumerate(batch.places.tolist()):
-                stream = self.collator.dataset.record(place)
+                stream = self.collator.dataset.stream(place, self.collator.data)
                 mine = np.flatnonzero(rows == row)
                 drains = np.zeros(len(mine), DRAIN)
                 drains['response'] = scores[mine]
@@ -94,7 +94,7 @@ class Validation:
         for batch in self._batches():
             scores, rows = response_scores(forward(batch)[0], self.collator).cpu(), batch.stream_of.cpu()
             for row, place in enumerate(batch.places.tolist()):
-                silent = torch.tensor(silences(dataset.record(place), dataset.chunk_samples))
+                silent = torch.tensor(silences(dataset.stream(place, self.collator.data), dataset.chunk_samples))
                 if silent.any():
                     highest[number[place]] = scores[rows == row][silent].max()
         return self.devices.sum(highest).cpu().numpy()

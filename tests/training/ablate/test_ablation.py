@@ -25,7 +25,8 @@ from training.ablate.variants import BASELINE, TABLES, VARIANTS
 from training.recipe import load_training_recipe
 from training.sources.base import SourceError
 from training.stages import TrainingError
-from training.stages.run import Files, train
+from training.stages.preparation import Files
+from training.stages.run import train
 
 ROOT = Path(__file__).resolve().parents[3]
 STEPS = 2

@@ -22,7 +22,8 @@ from training.ablate.variants import VARIANTS
 from training.recipe import StageData, TrainingRecipe
 from training.stages.collator import RECENT_SAMPLES, StreamCollator, event_targets
 from training.stages.crops import crop_samples
-from training.stages.dataset import ShardDataset, index_corpus
+from training.stages.dataset import ShardDataset
+from training.stages.index import index_corpus
 from training.stages.listening import ListeningModel
 from training.stages.model import build, heard_chunks
 from training.streams import Reply, schedule

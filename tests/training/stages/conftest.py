@@ -11,7 +11,8 @@ import torch
 from tests.training.stages import micro
 from training.recipe import StageData
 from training.stages.collator import StreamCollator
-from training.stages.dataset import ShardDataset, index_corpus
+from training.stages.dataset import ShardDataset
+from training.stages.index import index_corpus
 from training.tokens import make_tokenizer
 
 

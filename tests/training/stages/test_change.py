@@ -31,7 +31,8 @@ from training.recipe_file import RecipeError
 from training.stages import TrainingError, change
 from training.stages.low_rank import add_updates
 from training.stages.model import StreamModel, build
-from training.stages.run import Files, train
+from training.stages.preparation import Files
+from training.stages.run import train
 
 TOWER, TEXT = 'whisper-micro', 'text-micro'
 LOW_RANK = {'encoder': {'rank': 2, 'alpha': 4}, 'language_model': {'rank': 4, 'alpha': 8}}

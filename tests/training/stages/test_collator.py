@@ -6,6 +6,7 @@ from dataclasses import replace
 from functools import partial
 
 import numpy as np
+import pytest
 import torch
 from tokenizers import Tokenizer
 
@@ -15,7 +16,7 @@ from tests.training.stages import micro
 from training.random_streams import Purpose, random_stream
 from training.recipe import StageData
 from training.stages.augmentation import after_quiet
-from training.stages.collator import StreamCollator, event_targets, first_exchange
+from training.stages.collator import StreamCollator, event_targets, first_exchange, warnings
 from training.streams import Role
 from training.tokens import make_tokenizer
 
@@ -67,6 +68,47 @@ def test_offline_everything_is_heard_before_the_one_decision(collator):
         assert int(batch.heard[row].sum()) == chunks == (first.last + 1 if first else stream.chunks)
         wanted = collator.protocol.silent if drain.reply is None else collator.protocol.response
         assert int(batch.stream_targets[row]) == wanted
+
+
+@pytest.fixture(scope='module')
+def half_silent(collator) -> StreamCollator:
+    return replace(collator, data=StageData(form='offline', silent_share=0.5))
+
+
+def test_offline_a_share_of_the_streams_is_decided_on_where_silence_is_right(collator, half_silent):
+    protocol, rows = collator.protocol, collator.dataset.rows
+    answered = [place for place in range(40) if collator.dataset.record(place).replies]
+    always = replace(half_silent, data=StageData(form='offline', silent_share=1.0)).collate(answered, drawn(1))
+    for row, place in enumerate(answered):
+        stream = collator.dataset.record(place)
+        chunks = int(always.heard[row].sum())
+        if chunks < int(rows['exchange_chunks'][place]):  # else there was no such moment
+            assert int(always.stream_targets[row]) == protocol.silent
+            assert all(drain.reply is None for drain in stream.drains if drain.last < chunks)
+            begun = [reply.onset for number, reply in enumerate(stream.replies) if number in warnings(stream)]
+            assert all(onset // CHUNK_SAMPLES >= chunks for onset in begun)  # none of them could be given already
+        else:
+            assert int(always.stream_targets[row]) == protocol.response
+    assert (always.heard.sum(dim=1).numpy() < rows['exchange_chunks'][answered]).mean() > 0.3
+    assert len(set(always.heard.sum(dim=1).tolist())) > 3
+
+
+def test_then_both_decisions_are_learnt_and_validated(collator, half_silent):
+    protocol, places = collator.protocol, np.arange(40)
+    first, again, other = (half_silent.collate(places, drawn(step)) for step in (1, 1, 2))
+    silent = float((first.stream_targets == protocol.silent).float().mean())
+    assert 0.15 < silent < 0.6 and len(first.stream_targets) == 40
+    assert torch.equal(first.ids, again.ids) and not torch.equal(first.heard, other.heard)
+    held_out = half_silent.collate(places)
+    assert set(held_out.stream_targets.tolist()) == {protocol.silent, protocol.response}
+    assert torch.equal(held_out.ids, half_silent.collate(places).ids)
+    # The same silences whatever else is in the batch.
+    assert torch.equal(held_out.stream_targets[5:9], half_silent.collate(places[5:9]).stream_targets)
+
+
+def test_whole_streams_have_silence_of_their_own():
+    with pytest.raises(ValueError, match=r'silent_share is of the offline form, whole streams have silence; take it'):
+        StageData(form='online', silent_share=0.5)
 
 
 def test_what_sounded_lately_is_shared_among_what_sounded(collator):

@@ -12,10 +12,12 @@ import numpy as np
 import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers
 
+from audio_interaction_ros.audio import CHUNK_SAMPLES
 from tests.training.stages import micro
 from training.recipe import StageData
 from training.stages import TrainingError
-from training.stages.dataset import ShardDataset, index_corpus
+from training.stages.dataset import ShardDataset
+from training.stages.index import index_corpus
 from training.streams import read_streams
 from training.tokens import make_tokenizer
 
@@ -53,8 +55,14 @@ def test_a_stage_reads_the_streams_it_names(collator):
     data = StageData(form='online', categories=('voice chatting',), mix_ins=False)
     chosen = collator.dataset.select(data, 'train', 512)
     records = [collator.dataset.record(int(place)) for place in chosen]
-    assert records and all(r.category == 'voice chatting' and r.split == 'train' and not r.mixed_in for r in records)
-    longest = int(collator.dataset.rows['positions'][chosen].max())
+    assert records and all(r.category == 'voice chatting' and r.split == 'train' for r in records)
+    assert any(r.mixed_in for r in records) and not all(r.mixed_in for r in records)
+    for place, record in zip(chosen.tolist(), records, strict=True):
+        read = collator.dataset.stream(place, data)
+        silent = next((e.onset for e in record.events if e.category == 'noise'), None) if record.mixed_in else None
+        assert (read == record) if silent is None else (read.chunks * CHUNK_SAMPLES <= silent)
+        assert read.chunks == collator.dataset.chunks(data)[place] > 0
+    longest = int(collator.dataset.rows['plain_positions'][chosen].max())
     assert len(collator.dataset.select(data, 'train', longest - 1)) < len(chosen)
 
 

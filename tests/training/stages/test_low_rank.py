@@ -20,7 +20,8 @@ from training.recipe import TrainingRecipe
 from training.stages.budget import ForwardOperations, outline
 from training.stages.low_rank import UpdatedLinear, add_updates, merge_updates
 from training.stages.model import StreamModel, build, heard_chunks
-from training.stages.run import Files, train
+from training.stages.preparation import Files
+from training.stages.run import train
 from training.stages.trainable import EMBEDDINGS, LM_HEAD
 
 LOW_RANK: dict[str, Any] = {

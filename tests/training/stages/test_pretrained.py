@@ -24,8 +24,9 @@ from tests.training.stages import micro
 from tests.training.stages.test_run import scalars
 from training.recipe import TrainingRecipe
 from training.recipe_file import RecipeError
+from training.stages.preparation import Files
 from training.stages.pretrained import PretrainedTower
-from training.stages.run import Files, train
+from training.stages.run import train
 
 TINY = {
     'num_mel_bins': 80, 'd_model': 384, 'encoder_layers': 4, 'encoder_attention_heads': 6, 'encoder_ffn_dim': 1536

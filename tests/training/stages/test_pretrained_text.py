@@ -24,8 +24,9 @@ from tests.training.stages import micro
 from training.recipe import TrainingRecipe
 from training.recipe_file import RecipeError
 from training.stages.budget import ForwardOperations, outline
+from training.stages.preparation import Files
 from training.stages.pretrained_text import PretrainedText
-from training.stages.run import Files, train
+from training.stages.run import train
 from training.stages.trainable import EMBEDDINGS
 
 SHAPE = {

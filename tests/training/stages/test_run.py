@@ -32,7 +32,8 @@ from training.recipe_file import RecipeError
 from training.stages import TrainingError, stream_task
 from training.stages.engine import DeepSpeedEngine
 from training.stages.model import build
-from training.stages.run import Files, begin_like, event_classes, take_events, train
+from training.stages.preparation import Files
+from training.stages.run import begin_like, event_classes, take_events, train
 from training.stages.trainable import EMBEDDINGS
 
 ROOT = Path(__file__).resolve().parents[3]
