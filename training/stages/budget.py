@@ -1,4 +1,4 @@
-"""What a recipe asks of the hardware: parameters, bytes on each GPU under ZeRO-2, operations, hours of audio.
+"""What a recipe asks of the hardware: parameters, bytes on each GPU under ZeRO-2, operations, hosts and disk, hours.
 
 Shapes are built on the meta device, so the 3B model is counted in seconds on any computer. The bytes are those of the
 largest batch the recipe can meet: every stream of `max_positions`, every position that may have a target has one.
@@ -19,16 +19,34 @@ from training.recipe import Stage, TrainablePart, TrainingRecipe
 from training.recipe_file import RecipeError
 from training.stages.distributed import Devices
 from training.stages.engine import ZERO_BUCKET
-from training.stages.index import tokens_a_chunk
+from training.stages.index import ROW, tokens_a_chunk
+from training.stages.loader import STEPS_AHEAD
 from training.stages.low_rank import add_updates
 from training.stages.model import StreamModel, build
 from training.stages.trainable import is_trainable
 
 # bfloat16 matrix products without sparsity, from the makers' data sheets.
 PEAK_FLOPS = {'H100 PCIe': 756e12, 'H100': 989.4e12, 'H200': 989.4e12, 'A100': 312e12}
+GPU_GB = {'H100 PCIe': 80.0, 'H100': 80.0, 'H200': 141.0, 'A100': 80.0}
 PLANNED_UTILISATION = 0.45
 _RESERVED_BYTES = 4 << 30  # CUDA context, NCCL, fragments
+_PROCESS_BYTES = 3 << 30  # on the host: PyTorch, DeepSpeed, CUDA, and what NCCL pins
 _PREFIX = 5  # without an instruction
+# Of a corpus of 34 hours by the recipe embedded-v3.
+_CORPUS_BYTES_AN_HOUR = 78e6  # FLAC
+_STREAM_S = 17.5
+_RECORD_BYTES = 3_300  # of a stream, in the index
+_PLACE_BYTES = 8  # of a stream in a list of them
+
+
+@dataclass(frozen=True)
+class Hardware:
+    """A `Hardware` is what a dry run is made for: so many GPUs of a kind, their memory in decimal GB, and its price."""
+
+    devices: int
+    memory_gb: float
+    gpu: str = 'H100'
+    price_an_hour: float | None = None  # of one GPU
 
 
 @dataclass(frozen=True)
@@ -153,31 +171,35 @@ def _max_chunks(recipe: TrainingRecipe) -> int:
     return math.ceil(recipe.streams_corpus.performance.max_chunks * CHUNK_SAMPLES / recipe.chunk_samples)
 
 
-def plan(recipe: TrainingRecipe, devices: int, memory_gb: float) -> dict[str, object]:
-    """Return the dry run: what each stage trains, and bytes on each of `devices` GPUs, in decimal GB.
+def plan(recipe: TrainingRecipe, hardware: Hardware, corpus_hours: float | None = None) -> dict[str, object]:
+    """Return the dry run: what each stage trains, bytes on each GPU, host and disk, in decimal GB, and hours.
 
-    Raises RecipeError where `memory_gb` would not hold a stage, or the numbers cannot work.
+    `corpus_hours`: of the corpus, where they are not the recipe's. Raises RecipeError where the GPUs' memory would not
+    hold a stage, or the numbers cannot work.
     """
+    devices = hardware.devices
     check_numbers(recipe, devices)
     model = outline(recipe)
     sizes = {name: parameter.numel() for name, parameter in model.named_parameters() if 'event_head' not in name}
+    parameters = sum(sizes.values())
     forward = ForwardOperations.of(model)
     parts: tuple[TrainablePart, ...] = ('encoder', 'adapter', 'embeddings', 'language_model', 'lm_head')
     counted = {part: sum(n for name, n in sizes.items() if is_trainable(name, (part,), False)) for part in parts}
     counted['language_model'] -= counted['embeddings'] + counted['lm_head']
-    stages = []
+    stages, hours, most_trained = [], 0.0, 0
     for stage in recipe.stages:
         trained = sum(
             n for name, n in sizes.items() if is_trainable(name, stage.trainable, False, recipe.low_rank.parts)
         )
-        needed = bytes_on_each(recipe, stage, sum(sizes.values()), trained, devices)
+        needed = bytes_on_each(recipe, stage, parameters, trained, devices)
         total = sum(needed.values())
         streams = recipe.streams_a_step(stage)
         targets = recipe.max_positions - _PREFIX - tokens_a_chunk(recipe.chunk_samples) * _max_chunks(recipe)
         operations = streams * forward.of_step(
             stage, recipe.max_positions, recipe.max_positions**2, _max_chunks(recipe), targets
         )
-        seconds = stage.steps * operations / (devices * PEAK_FLOPS['H100'] * PLANNED_UTILISATION)
+        stage_hours = stage.steps * operations / (devices * PEAK_FLOPS[hardware.gpu] * PLANNED_UTILISATION) / 3_600
+        hours, most_trained = hours + stage_hours, max(most_trained, trained)
         stages.append(
             {
                 'stage': stage.name,
@@ -187,20 +209,65 @@ def plan(recipe: TrainingRecipe, devices: int, memory_gb: float) -> dict[str, ob
                 'streams_a_step': streams,
                 'accumulation': recipe.accumulation_on(stage, devices),
                 'audio_hours_at_most': round(stage.steps * streams * _max_chunks(recipe) * recipe.chunk_s / 3_600),
-                'days_at_most': round(seconds / 86_400, 2),
-                'gb_per_gpu': {name: round(value / 1e9, 2) for name, value in needed.items()}
-                | {'total': round(total / 1e9, 2)},
+                'hours_at_most': round(stage_hours, 2),
+                'days_at_most': round(stage_hours / 24, 2),
+                'gb_per_gpu': _gb(needed),
             }
         )
-        if total > memory_gb * 1e9:
+        if total > hardware.memory_gb * 1e9:
             raise RecipeError(
-                f"stage '{stage.name}' needs {total / 1e9:.1f} GB on each of {devices} GPUs and {memory_gb:g} GB are "
-                'there; lower batch (and raise accumulation), use more GPUs, or turn gradient_checkpointing on'
+                f"stage '{stage.name}' needs {total / 1e9:.1f} GB on each of {devices} GPUs and "
+                f'{hardware.memory_gb:g} GB are there; lower batch (and raise accumulation), use more GPUs, or turn '
+                'gradient_checkpointing on'
             )
-    return {'recipe': recipe.name, 'parameters': counted | {'total': sum(sizes.values())}, 'devices': devices} | {
-        'memory_gb': memory_gb,
+    corpus_hours = recipe.streams_corpus.hours if corpus_hours is None else corpus_hours
+    price = hardware.price_an_hour
+    return {
+        'recipe': recipe.name,
+        'parameters': counted | {'total': parameters},
+        'devices': devices,
+        'gpu': hardware.gpu,
+        'memory_gb': hardware.memory_gb,
         'utilisation_assumed': PLANNED_UTILISATION,
         'stages': stages,
+        'hours_at_most': round(hours, 2),
+        'gpu_hours_at_most': round(hours * devices, 1),
+        **({} if price is None else {'cost_at_most': round(hours * devices * price, 2)}),
+        'corpus_hours': corpus_hours,
+        'host_gb_per_process': _gb(bytes_on_host(recipe, parameters, devices, corpus_hours)),
+        'disk_gb': _gb(bytes_on_disk(recipe, parameters, most_trained, corpus_hours)),
+    }
+
+
+def _gb(needed: dict[str, float]) -> dict[str, float]:
+    return {name: round(value / 1e9, 2) for name, value in (needed | {'total': sum(needed.values())}).items()}
+
+
+def bytes_on_host(recipe: TrainingRecipe, parameters: int, devices: int, corpus_hours: float) -> dict[str, float]:
+    """Return the bytes that a process has in its host's memory at most, by what they hold."""
+    streams = corpus_hours * 3_600 / _STREAM_S
+    # In float32 until they are moved to the GPU, and beside them those that they start from.
+    begun = recipe.vocabulary_size is None or recipe.init is not None
+    of_a_stream = 4 * _max_chunks(recipe) * recipe.chunk_samples + 3 * 8 * recipe.max_positions
+    read = max(stage.batch * recipe.accumulation_on(stage, devices) for stage in recipe.stages)
+    return {
+        'weights_at_start': 4.0 * parameters * (1 + begun),
+        # Beside the rows: what each stage's check and its sampler choose, and an epoch's order.
+        'index': streams * (ROW.itemsize + 3 * _PLACE_BYTES),
+        'batches': float((STEPS_AHEAD + 1) * read * of_a_stream),
+        'libraries': float(_PROCESS_BYTES),
+    }
+
+
+def bytes_on_disk(recipe: TrainingRecipe, parameters: int, trained: int, corpus_hours: float) -> dict[str, float]:
+    """Return the bytes of corpus, run and checkpoint at most; `trained`: parameters of the stage that trains most."""
+    return {
+        'corpus': corpus_hours * _CORPUS_BYTES_AN_HOUR,
+        'index': corpus_hours * 3_600 / _STREAM_S * (ROW.itemsize + _RECORD_BYTES),
+        # The one before is removed when the next is there.
+        'states': 2.0 * (2 * parameters + 12 * trained),
+        'finished_stages': 2.0 * parameters * len(recipe.stages),
+        'checkpoint': (2.0 if recipe.weights == 'float16' else 4.0) * parameters,
     }
 
 

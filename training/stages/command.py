@@ -10,7 +10,7 @@ from pathlib import Path
 from training.recipe_file import recipe_path
 from training.stages import TrainingError
 
-H100_GB = 80.0
+_GPUS = ('H100', 'H100 PCIe', 'H200', 'A100')  # those of `budget`, which takes seconds to import
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
@@ -26,7 +26,10 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         '--dry-run', action='store_true', help='print what the recipe asks of the hardware, train nothing'
     )
     parser.add_argument('--devices', type=int, help="GPUs of a dry run (default: the recipe's)")
-    parser.add_argument('--memory-gb', type=float, default=H100_GB, help='of each of them (default: %(default)g)')
+    parser.add_argument('--gpu', choices=_GPUS, default='H100', help='kind of those (default: %(default)s)')
+    parser.add_argument('--memory-gb', type=float, help="of each of them (default: that kind's)")
+    parser.add_argument('--gpu-price', type=float, help='of an hour of one of them, in any currency: the cost, too')
+    parser.add_argument('--corpus-hours', type=float, help="of a dry run's corpus (default: the recipe's)")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -34,10 +37,12 @@ def run(options: argparse.Namespace) -> int:
     path = recipe_path(options.recipe)
     if options.dry_run:
         from training.recipe import load_training_recipe
-        from training.stages.budget import plan
+        from training.stages.budget import GPU_GB, Hardware, plan
 
         recipe = load_training_recipe(path)
-        print(json.dumps(plan(recipe, options.devices or recipe.devices, options.memory_gb)))
+        memory_gb = GPU_GB[options.gpu] if options.memory_gb is None else options.memory_gb
+        hardware = Hardware(options.devices or recipe.devices, memory_gb, options.gpu, options.gpu_price)
+        print(json.dumps(plan(recipe, hardware, options.corpus_hours)))
         return 0
     folder = options.run or Path('runs') / path.stem
     if options.corpus is None:

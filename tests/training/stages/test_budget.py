@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from typing import Any
 
 import pytest
 import torch
@@ -17,7 +18,9 @@ from training.corpus.command import load_corpus_recipe
 from training.recipe import TrainingRecipe, load_training_recipe
 from training.recipe_file import RecipeError, recipe_path
 from training.render.mix import ROLE_GAIN_DB
-from training.stages.budget import ForwardOperations, bytes_on_each, check_numbers
+from training.stages.budget import GPU_GB, PEAK_FLOPS, ForwardOperations, bytes_on_each, check_numbers
+from training.stages.command import _GPUS
+from training.stages.index import ROW
 from training.stages.model import build, heard_chunks
 
 STAGE_0 = {'steps': 1, 'batch': 1, 'speech_batch': 9, 'learning_rate': 1.0, 'weight_decay': 0.0, 'mixed_share': 0.0}
@@ -93,6 +96,35 @@ def test_the_dry_run_of_the_paper_fits_its_gpus(capsys):
         assert stage['gb_per_gpu']['total'] < 80
     assert report['stages'][2]['gb_per_gpu']['optimiser'] == pytest.approx(12 * 3.4 / 32 + 0.1, abs=0.01)
     assert report['stages'][2]['audio_hours_at_most'] == round(80_000 * 1024 * 24 / 3_600)
+
+
+def dry_run(capsys, *options: str) -> dict[str, Any]:
+    assert main(['train', '--recipe', 'paper', '--dry-run', *options]) == 0
+    return json.loads(capsys.readouterr().out.splitlines()[-1])
+
+
+def test_the_dry_run_counts_hosts_disk_hours_and_cost(capsys):
+    lab = dry_run(capsys, '--devices', '8', '--gpu', 'H200', '--gpu-price', '2.5', '--corpus-hours', '3000')
+    parameters, streams = lab['parameters']['total'], 3_000 * 3_600 / 17.5
+    assert lab['memory_gb'] == 141 and lab['corpus_hours'] == 3_000
+    assert lab['hours_at_most'] == pytest.approx(sum(stage['hours_at_most'] for stage in lab['stages']), abs=0.05)
+    assert lab['gpu_hours_at_most'] == pytest.approx(8 * lab['hours_at_most'], rel=1e-3)
+    assert lab['cost_at_most'] == pytest.approx(2.5 * lab['gpu_hours_at_most'], rel=1e-3)
+    host, disk = lab['host_gb_per_process'], lab['disk_gb']
+    assert host['weights_at_start'] == pytest.approx(8e-9 * parameters, abs=0.01)  # it begins with --start
+    assert host['index'] == pytest.approx(1e-9 * streams * (ROW.itemsize + 24), abs=0.01)
+    # Three steps of stage 4 with 64 batches of two streams of 24 s each.
+    assert host['batches'] == pytest.approx(3e-9 * 128 * (24 * 64_000 + 24 * 1_536), abs=0.01)
+    assert disk['corpus'] == pytest.approx(234)
+    trained = lab['stages'][3]['trainable_parameters']
+    assert disk['states'] == pytest.approx(2e-9 * (2 * parameters + 12 * trained), abs=0.01)
+    assert disk['finished_stages'] == pytest.approx(8e-9 * parameters, abs=0.01)
+    for needed in (host, disk):
+        assert sum(v for k, v in needed.items() if k != 'total') == pytest.approx(needed['total'], abs=0.05)
+
+
+def test_the_command_knows_every_gpu_of_the_budget():
+    assert set(_GPUS) == set(GPU_GB) == set(PEAK_FLOPS)
 
 
 @pytest.mark.parametrize(
