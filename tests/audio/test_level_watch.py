@@ -44,7 +44,7 @@ def quiet_scene():
 @pytest.mark.parametrize(
     ('samples', 'kind', 'deaf', 'words'),
     [
-        (np.zeros(48_000, np.float32), 'digital_silence', True, 'muted'),
+        (np.zeros(48_000, np.float32), 'digital_silence', True, 'unmute it'),
         (np.full(48_000, 5 / 32_768, np.float32), 'constant', True, '0.00015'),
         (np.full(48_000, -1.0, np.float32), 'constant', True, '-1.00000'),
         (lsb(3.0), 'lowest_bit', True, '-92 dBFS'),

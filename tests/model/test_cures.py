@@ -321,7 +321,7 @@ def test_a_foreign_checkpoint_that_is_mended_as_was_said_is_converted(foreign, t
         refused(sentence)
         (foreign / name).write_bytes(whole)
     unfinished.mkdir()
-    refused('is what another conversion has in hand or a killed one left; wait for it, or remove it')
+    refused('is what another command has in hand or a killed one left; wait for it, or remove it')
     unfinished.rmdir()
     refused('cannot be written; make room or give another directory', out=foreign / 'tokenizer.json' / 'ours')
     with pytest.raises(CheckpointError, match='convert it first: audio-interaction checkpoint convert'):
