@@ -170,9 +170,14 @@ class ListeningLoop:
         return bool(waiting) and (yield from self._session.would_interrupt_request(waiting))
 
     def _text(self) -> str:
-        text: str = self._tokenizer.decode(self._text_ids)
-        # A character cut in the middle of its bytes shows as U+FFFD; wait for the rest of it.
-        return text.rstrip('\ufffd').strip()
+        return text_of(self._tokenizer, self._text_ids)
+
+
+def text_of(tokenizer: Tokenizer, ids: list[int]) -> str:
+    """Return what is written so far by these tokens."""
+    text: str = tokenizer.decode(ids)
+    # A character cut in the middle of its bytes shows as U+FFFD; wait for the rest of it.
+    return text.rstrip('\ufffd').strip()
 
 
 class Limits(TypedDict, total=False):

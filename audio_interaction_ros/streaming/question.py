@@ -17,7 +17,7 @@ from audio_interaction_ros.model.checkpoint import DecoderHalf, EncoderHalf
 from audio_interaction_ros.model.engine import Engine
 from audio_interaction_ros.model.protocol import AUDIO_TOKENS_PER_CHUNK
 from audio_interaction_ros.streaming.ingest import encode_waveform
-from audio_interaction_ros.streaming.loop import session_settings
+from audio_interaction_ros.streaming.loop import session_settings, text_of
 from audio_interaction_ros.streaming.session import Session
 
 MAX_ANSWER_TOKENS = 512
@@ -88,8 +88,7 @@ class Question:
                 emotion = found
             else:
                 ids.append(token)
-        text = self._decoder.tokenizer.decode(ids).rstrip('\ufffd').strip()
-        return Answer(text, emotion, complete=not session.cut_short)
+        return Answer(text_of(self._decoder.tokenizer, ids), emotion, complete=not session.cut_short)
 
     def choose(self, options: Sequence[str]) -> list[Option]:
         """Return the options, the likeliest first. Raises QuestionError for fewer than two, or two alike."""

@@ -39,13 +39,20 @@ def recognition_errors(comparison: Comparison) -> tuple[str, int, int] | None:
     said = [a.response for a in wanted if a.response] + [*comparison.false, *comparison.repeats]
     said.sort(key=lambda response: end_s(response.decision))
     text = ' '.join(a.reply.text for a in wanted)
-    normalised = normaliser(language := language_of(text))
-    reference = normalised(text).strip()
+    language = language_of(text)
+    errors, words = edits(text, ' '.join(response.text for response in said), language)
+    return (language, errors, words) if words else None
+
+
+def edits(wanted: str, written: str, language: str) -> tuple[int, int]:
+    """Return (substitutions + deletions + insertions, words wanted), both texts normalised; of no word 0 are wanted."""
+    normalised = normaliser(language)
+    reference, found = normalised(wanted).strip(), normalised(written)
     if not reference:
-        return None
-    found = jiwer.process_words(reference, normalised(' '.join(response.text for response in said)))
-    words = found.hits + found.substitutions + found.deletions
-    return language, found.substitutions + found.deletions + found.insertions, words
+        return len(found.split()), 0
+    aligned = jiwer.process_words(reference, found)
+    words = aligned.hits + aligned.substitutions + aligned.deletions
+    return aligned.substitutions + aligned.deletions + aligned.insertions, words
 
 
 def _of_the_task(answer: ReplyResult, comparison: Comparison) -> bool:
@@ -101,14 +108,19 @@ def bleu(comparisons: Sequence[Comparison], seed: int) -> dict[str, Any]:
 def _bleu(rows: Sequence[tuple[str, str, str, str]], language: str, seed: int) -> dict[str, Any]:
     if not rows:
         return {'bleu': None, 'segments': 0, 'confidence_95': None}
+    units, _, wanted, said = zip(*rows, strict=True)
+    value, interval, _ = bleu_of(units, wanted, said, language, seed)
+    return {'bleu': value, 'segments': len(rows), 'confidence_95': interval}
+
+
+def bleu_of(
+    units: Sequence[str], wanted: Sequence[str], said: Sequence[str], language: str, seed: int
+) -> tuple[float, list[float] | None, str]:
+    """Return sacrebleu's BLEU of segments, its 95 % interval and its signature; `units` as for `interval_of_values`."""
     metric = BLEU(tokenize=TOKENIZERS[language])
 
     def score(indices: np.ndarray) -> float:
-        return metric.corpus_score([rows[i][3] for i in indices], [[rows[i][2] for i in indices]]).score
+        return metric.corpus_score([said[i] for i in indices], [[wanted[i] for i in indices]]).score
 
-    interval = interval_of_values([row[0] for row in rows], score, seed, _BLEU_RESAMPLES)
-    return {
-        'bleu': round(score(np.arange(len(rows))), 2),
-        'segments': len(rows),
-        'confidence_95': rounded(interval, 2),
-    }
+    interval = interval_of_values(units, score, seed, _BLEU_RESAMPLES)
+    return round(score(np.arange(len(units))), 2), rounded(interval, 2), str(metric.get_signature())

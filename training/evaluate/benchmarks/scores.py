@@ -7,14 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import jiwer
-import numpy as np
-from sacrebleu import BLEU
-
-from training.evaluate.language import TOKENIZERS, normaliser
-from training.metrics import interval_of_sums, interval_of_values, ratio, rounded
-
-_BLEU_RESAMPLES = 200  # each is a whole corpus score
+from training.evaluate.language import bleu_of, edits
+from training.metrics import interval_of_sums, ratio, rounded
 
 
 @dataclass(frozen=True)
@@ -48,17 +42,8 @@ def _words(text: str) -> set[str]:
 
 def error_rate(said: list[Said], seed: int) -> dict[str, Any]:
     """Return {group: {value, items, confidence_95}} and 'all': word error rates in percent, normalised as Whisper's."""
-    errors, words = [], []
-    for one in said:
-        normalised = normaliser(one.language)
-        wanted, written = normalised(one.wanted).strip(), normalised(one.text)
-        if not wanted:  # a sound that is no word; all that was written is too much
-            errors.append(float(len(written.split())))
-            words.append(0.0)
-            continue
-        found = jiwer.process_words(wanted, written)
-        errors.append(float(found.substitutions + found.deletions + found.insertions))
-        words.append(float(found.hits + found.substitutions + found.deletions))
+    counted = [edits(one.wanted, one.text, one.language) for one in said]
+    errors, words = [float(wrong) for wrong, _ in counted], [float(wanted) for _, wanted in counted]
     return _by_group(said, lambda places: _percent(said, errors, words, places, seed))
 
 
@@ -66,20 +51,11 @@ def bleu_score(said: list[Said], seed: int) -> dict[str, Any]:
     """Return {group: {value, items, confidence_95, signature}}: sacrebleu's BLEU with its tokenizer of the language."""
 
     def of(places: list[int]) -> dict[str, Any]:
-        metric = BLEU(tokenize=TOKENIZERS[said[places[0]].language])
-
-        def score(indices: np.ndarray) -> float:
-            rows = [said[places[i]] for i in indices]
-            return metric.corpus_score([row.text for row in rows], [[row.wanted for row in rows]]).score
-
-        value = score(np.arange(len(places)))
-        interval = interval_of_values([said[at].id for at in places], score, seed, _BLEU_RESAMPLES)
-        return {
-            'value': round(value, 2),
-            'items': len(places),
-            'confidence_95': rounded(interval, 2),
-            'signature': str(metric.get_signature()),
-        }
+        rows = [said[at] for at in places]
+        value, interval, signature = bleu_of(
+            [row.id for row in rows], [row.wanted for row in rows], [row.text for row in rows], rows[0].language, seed
+        )
+        return {'value': value, 'items': len(rows), 'confidence_95': interval, 'signature': signature}
 
     figures = _by_group(said, of)
     return {group: found for group, found in figures.items() if group != 'all' or len(figures) > 2}
