@@ -232,6 +232,13 @@ class Optimiser(_Section):
         return highest * 0.5 * (1 + math.cos(math.pi * (step - warm_up) / (steps - warm_up)))
 
 
+class Generated(_Section):
+    """A generated evaluation has the network hear streams of the validation side as a robot does, and speak."""
+
+    every: int = Field(ge=1, description='steps of an online stage after which it is done, and after its last')
+    streams: int = Field(default=64, ge=1, description='always the same ones; the processes share them')
+
+
 class FalseResponses(_Section):
     """A `FalseResponses` says how many false responses of each kind an hour may have."""
 
@@ -310,9 +317,20 @@ class TrainingRecipe(_Section):
         'in float32',
     )
     validation_streams: int = Field(default=200, ge=1, description='at most so many of the validation side')
+    generated: Generated | None = Field(default=None, description='generated evaluation; null: none')
+    keep: Literal['last', 'best'] = Field(
+        default='last',
+        description='the weights an online stage hands on: its last, or those of the best score',
+    )
     validate_every: int = Field(default=200, ge=1, description='steps')
     save_every_minutes: float = Field(default=2.0, ge=0)
     streams_corpus: CorpusRecipe = Field(default=CorpusRecipe(), description='what `corpus build` is to make')
+
+    @model_validator(mode='after')
+    def _best_is_heard(self) -> TrainingRecipe:
+        if self.keep == 'best' and self.generated is None:
+            raise ValueError('keep is best and there is no generated evaluation to tell; give generated, or keep: last')
+        return self
 
     @model_validator(mode='after')
     def _numbers_fit(self) -> TrainingRecipe:

@@ -78,7 +78,8 @@ def evaluate_corpus(
         if number in chained:
             kept.append((stream, samples))
     trials = [trial for comparison in comparisons for trial in comparison.trials()]
-    figures = _figures(comparisons, triggers, trials, seed)
+    figures = heard_figures(comparisons, seed)
+    _add_triggers(figures, triggers, seed)
     figures['stability'] = stability(listener, kept, seed)
     if judge is not None:
         figures['judge'] = _judged(comparisons, judge, seed)
@@ -109,11 +110,7 @@ def trigger_counts(stream: Stream, heard: Heard, forced: np.ndarray) -> Triggers
     )
 
 
-def _figures(
-    comparisons: Sequence[Comparison], triggers: Sequence[Triggers], trials: Sequence[Trial], seed: int
-) -> dict[str, Any]:
-    listened = [Listened(c.stream.id, c.hours, len(c.false)) for c in comparisons]
-    figures = summary(trials, listened, seed)
+def _add_triggers(figures: dict[str, Any], triggers: Sequence[Triggers], seed: int) -> None:
     units = [t.unit for t in triggers]
     counts = {
         'trigger_accuracy': ([t.right for t in triggers], [t.decisions for t in triggers]),
@@ -124,6 +121,13 @@ def _figures(
         figures[name] = round(sum(columns[0]) / sum(columns[1]), 4)
         if interval := interval_of_sums(units, columns, ratio, seed):
             figures['confidence_95'][name] = rounded(interval)
+
+
+def heard_figures(comparisons: Sequence[Comparison], seed: int) -> dict[str, Any]:
+    """Return what is reported of streams that were heard: rates, false responses, and figures of each ability."""
+    trials = [trial for comparison in comparisons for trial in comparison.trials()]
+    listened = [Listened(c.stream.id, c.hours, len(c.false)) for c in comparisons]
+    figures = summary(trials, listened, seed)
     answers = [(c.stream.id, a) for c in comparisons for a in c.answers]
     warnings = [(unit, a.right) for unit, a in answers if a.warning]
     history = [(unit, a.right) for unit, a in answers if a.from_history]

@@ -234,7 +234,7 @@ def plan(recipe: TrainingRecipe, hardware: Hardware, corpus_hours: float | None 
         'gpu_hours_at_most': round(hours * devices, 1),
         **({} if price is None else {'cost_at_most': round(hours * devices * price, 2)}),
         'corpus_hours': corpus_hours,
-        'host_gb_per_process': _gb(bytes_on_host(recipe, parameters, devices, corpus_hours)),
+        'host_gb_per_process': _gb(bytes_on_host(recipe, parameters, most_trained, devices, corpus_hours)),
         'disk_gb': _gb(bytes_on_disk(recipe, parameters, most_trained, corpus_hours)),
     }
 
@@ -243,8 +243,13 @@ def _gb(needed: dict[str, float]) -> dict[str, float]:
     return {name: round(value / 1e9, 2) for name, value in (needed | {'total': sum(needed.values())}).items()}
 
 
-def bytes_on_host(recipe: TrainingRecipe, parameters: int, devices: int, corpus_hours: float) -> dict[str, float]:
-    """Return the bytes that a process has in its host's memory at most, by what they hold."""
+def bytes_on_host(
+    recipe: TrainingRecipe, parameters: int, trained: int, devices: int, corpus_hours: float
+) -> dict[str, float]:
+    """Return the bytes that a process has in its host's memory at most, by what they hold.
+
+    `trained`: parameters of the stage that trains most.
+    """
     streams = corpus_hours * 3_600 / _STREAM_S
     # In float32 until they are moved to the GPU, and beside them those that they start from.
     begun = recipe.vocabulary_size is None or recipe.init is not None
@@ -254,6 +259,7 @@ def bytes_on_host(recipe: TrainingRecipe, parameters: int, devices: int, corpus_
         'weights_at_start': 4.0 * parameters * (1 + begun),
         # Beside the rows: what each stage's check and its sampler choose, and an epoch's order.
         'index': streams * (ROW.itemsize + 3 * _PLACE_BYTES),
+        'state': 12.0 * math.ceil(trained / devices),  # its share of it, while it is written
         'batches': float((STEPS_AHEAD + 1) * read * of_a_stream),
         'libraries': float(_PROCESS_BYTES),
     }
@@ -265,7 +271,7 @@ def bytes_on_disk(recipe: TrainingRecipe, parameters: int, trained: int, corpus_
         'corpus': corpus_hours * _CORPUS_BYTES_AN_HOUR,
         'index': corpus_hours * 3_600 / _STREAM_S * (ROW.itemsize + _RECORD_BYTES),
         # The one before is removed when the next is there.
-        'states': 2.0 * (2 * parameters + 12 * trained),
+        'states': 2.0 * 12 * trained,
         'finished_stages': 2.0 * parameters * len(recipe.stages),
         'checkpoint': (2.0 if recipe.weights == 'float16' else 4.0) * parameters,
     }

@@ -5,21 +5,16 @@ One process on one CPU goes the same way: there DeepSpeed costs about a hundredt
 
 from __future__ import annotations
 
-import json
-import shutil
-from collections.abc import Iterable
-from pathlib import Path
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from training.files import write_whole
 from training.recipe import Optimiser
-from training.stages import TrainingError
 from training.stages.distributed import Devices, import_deepspeed
 
-_LATEST = 'latest.json'
+_VALUE, _MOMENTS = 'value', ('exp_avg', 'exp_avg_sq')  # of a parameter's state; AdamW's own names
 ZERO_BUCKET = 50_000_000  # gradients that DeepSpeed gathers before it sends them
 
 
@@ -41,7 +36,9 @@ class DeepSpeedEngine:
         batch: int,
         accumulation: int,
     ) -> None:
-        self._shares = accumulation * devices.world
+        self._accumulation, self._shares = accumulation, accumulation * devices.world
+        self._optimiser = _adamw(groups, settings)
+        self._trained = [(name, parameter) for name, parameter in module.named_parameters() if parameter.requires_grad]
         config = {
             'train_micro_batch_size_per_gpu': batch,
             'gradient_accumulation_steps': accumulation,
@@ -59,9 +56,13 @@ class DeepSpeedEngine:
             'steps_per_print': 1 << 40,
         }
         self._engine, *_ = import_deepspeed(devices.device).initialize(
-            model=module, optimizer=_adamw(groups, settings), config=config
+            model=module, optimizer=self._optimiser, config=config
         )
-        self._engine.checkpoint_engine = _data_only_reader()
+        # What AdamW would do in its first step; but DeepSpeed looks for the moments of all groups after that of one.
+        for group in self._optimiser.param_groups:
+            for share in group['params']:
+                state = {'step': torch.zeros((), device=share.device)}
+                self._optimiser.state[share] = state | {moment: torch.zeros_like(share) for moment in _MOMENTS}
 
     def forward(self, *inputs: Any) -> Any:
         """Return the module's outputs."""
@@ -84,63 +85,42 @@ class DeepSpeedEngine:
         self._engine.step()
         return float(self._engine.get_global_grad_norm())
 
-    def write(self, folder: Path) -> None:
-        """Keep weights and optimiser state in a folder; every process writes its part."""
-        self._engine.save_checkpoint(str(folder.parent), tag=folder.name, save_latest=False)
+    def gather(self, wanted: Callable[[int], bool]) -> dict[str, Tensor]:
+        """Return the state of those parameters that a process wants, by their number: float32 on the CPU.
 
-    def read(self, folder: Path) -> None:
-        """Take back what `write` kept."""
-        self._engine.load_checkpoint(str(folder.parent), tag=folder.name)
+        Of each its value and both moments. Every process calls this at the same step, for it takes all of them.
+        """
+        from deepspeed.utils import safe_get_full_fp32_param, safe_get_full_optimizer_state
+
+        found: dict[str, Tensor] = {}
+        for number, (name, parameter) in enumerate(self._trained):
+            parts = {_VALUE: safe_get_full_fp32_param(parameter)}
+            parts |= {moment: safe_get_full_optimizer_state(parameter, moment) for moment in _MOMENTS}
+            if wanted(number):
+                found |= {f'{part}.{name}': tensor.to('cpu') for part, tensor in parts.items()}
+        return found
+
+    def restore(self, read: Callable[[str], Tensor], steps: int) -> None:
+        """Take back what `gather` gave after so many steps; `read` gives a tensor of it by its name."""
+        from deepspeed.utils import safe_set_full_fp32_param, safe_set_full_optimizer_state
+
+        self._step_that_changes_nothing()
+        for name, parameter in self._trained:
+            value = read(f'{_VALUE}.{name}').to(parameter.device)
+            safe_set_full_fp32_param(parameter, value)
+            with torch.no_grad():
+                parameter.copy_(value)
+            for moment in _MOMENTS:
+                safe_set_full_optimizer_state(parameter, read(f'{moment}.{name}').to(parameter.device), moment)
+        for state in self._optimiser.state.values():
+            state['step'].fill_(steps)
+
+    def _step_that_changes_nothing(self) -> None:
+        """The moments of a parameter are there, for DeepSpeed to give and take, from the first step on."""
+        for _ in range(self._accumulation):
+            self.backward(torch.stack([(parameter * 0.0).sum() for _, parameter in self._trained]).sum())
+        self.step(0.0)
 
     def close(self) -> None:
         """Leave the module as it was before, with its new weights."""
         self._engine.destroy()
-
-
-def _data_only_reader() -> Any:
-    """DeepSpeed's files hold three classes of its own beside tensors; nothing else is unpickled."""
-    from deepspeed.runtime.checkpoint_engine.torch_checkpoint_engine import TorchCheckpointEngine
-    from deepspeed.runtime.fp16.loss_scaler import LossScaler
-    from deepspeed.runtime.zero.config import ZeroStageEnum
-    from deepspeed.utils.tensor_fragment import fragment_address
-
-    class DataOnly(TorchCheckpointEngine):
-        def load(self, path: str, map_location: Any = None) -> Any:
-            with torch.serialization.safe_globals([LossScaler, ZeroStageEnum, fragment_address]):
-                return torch.load(path, map_location=map_location, weights_only=True)
-
-    return DataOnly()
-
-
-def save(engine: DeepSpeedEngine, folder: Path, step: int, devices: Devices) -> None:
-    """Keep the state after `step` steps; whoever is killed meanwhile finds the one before."""
-    state = folder / f'step-{step:07d}'
-    if devices.is_main:
-        state.mkdir(parents=True, exist_ok=True)
-    devices.barrier()
-    engine.write(state)
-    devices.barrier()
-    if devices.is_main:
-        write_whole(folder / _LATEST, json.dumps({'step': step, 'processes': devices.world}).encode())
-        for old in folder.glob('step-*'):
-            if old != state:
-                shutil.rmtree(old)
-
-
-def is_under_way(folder: Path) -> bool:
-    """Return whether a stage's folder holds a state to go on from."""
-    return (folder / _LATEST).exists()
-
-
-def resume(engine: DeepSpeedEngine, folder: Path, devices: Devices) -> int:
-    """Take back the latest state, if there is one; return how many steps it has behind it. Raises TrainingError."""
-    if not is_under_way(folder):
-        return 0
-    kept = json.loads((folder / _LATEST).read_text())
-    if kept['processes'] != devices.world:
-        raise TrainingError(
-            f"'{folder}' was saved by {kept['processes']} processes and there are {devices.world}; start as many, or "
-            'remove the folder to begin the stage again'
-        )
-    engine.read(folder / f'step-{kept["step"]:07d}')
-    return int(kept['step'])

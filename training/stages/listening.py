@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
@@ -162,7 +163,7 @@ class ListeningTask(TrainingTask[Crops]):
         project_components(self.module.audio_tower.proj, inputs[: _COMPONENT_STEPS * rows].split(rows))
         self._train_heads(inputs, sounds, phones)
 
-    def finish(self) -> None:
+    def finish(self, folder: Path) -> None:
         """Have projection and heads learn on alone from what the tower gives now."""
         if self.settings.head_steps:
             self._train_heads(*self._kept(self._head_batches))

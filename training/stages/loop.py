@@ -16,12 +16,15 @@ import torch
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
+from audio_interaction_ros.audio import SAMPLE_RATE_HZ
 from training.random_streams import Purpose, torch_seed
 from training.recipe import TrainingRecipe
 from training.stages import TrainingError
 from training.stages.distributed import Devices
-from training.stages.engine import DeepSpeedEngine, resume, save
+from training.stages.engine import DeepSpeedEngine
+from training.stages.generated import Said
 from training.stages.loader import read_ahead
+from training.stages.state import StageState
 from training.stages.task import Movable, TrainingTask
 
 B = TypeVar('B', bound=Movable)
@@ -51,20 +54,24 @@ def run_stage(task: TrainingTask[B], run: StageRun) -> bool:
         engine = DeepSpeedEngine(task.module, groups, run.recipe.optimiser, run.devices, batch, task.accumulation)
         try:
             with _out_of_memory(task):
-                return _steps(task, run, engine, resume(engine, run.folder, run.devices))
+                return _steps(task, run, engine, StageState(run.folder, run.devices))
         finally:
             engine.close()
 
 
-def _steps(task: TrainingTask[B], run: StageRun, engine: DeepSpeedEngine, first: int) -> bool:
+def _steps(task: TrainingTask[B], run: StageRun, engine: DeepSpeedEngine, state: StageState) -> bool:
     devices, steps = run.devices, task.settings.steps
     task.module.train()
+    first, stopping = state.resume(engine), False
     with contextlib.closing(_Report(task, run, first)) as report:
         saved = time.monotonic()
         for step, batches in _read(task, run, first):
             stop = float(devices.is_main and run.stop())
             # N is that of the whole step, so that it does not matter how the step is divided into batches.
-            *counts, stop = devices.sum(torch.tensor([*task.counts(batches), stop], dtype=torch.float64)).tolist()
+            said = [*task.counts(batches), stop, state.is_written]
+            *counts, stop, written = devices.sum(torch.tensor(said, dtype=torch.float64)).tolist()
+            if written == devices.world:
+                state.commit()
             parts = _forward_and_backward(task, run, engine, step, batches, counts)
             if not math.isfinite(sum(parts)):
                 raise TrainingError(
@@ -83,15 +90,18 @@ def _steps(task: TrainingTask[B], run: StageRun, engine: DeepSpeedEngine, first:
             done = step + 1
             if done % run.recipe.validate_every == 0 and done < steps:
                 report.validated(done, validate(task))
+            if done in task.hears:
+                report.heard(done, hear(task, done, run.folder))
             stopping = bool(stop) and done < steps
             # One process decides for all, so that none waits for another.
             due = time.monotonic() - saved >= 60.0 * run.recipe.save_every_minutes
             if devices.sum(torch.tensor(float(due and devices.is_main))) or stopping or done == steps:
-                save(engine, run.folder, done, devices)
+                state.save(engine, done)
                 saved = time.monotonic()
             if stopping:
-                return False
-    return True
+                break
+        state.finish()
+    return not stopping
 
 
 def _read(task: TrainingTask[B], run: StageRun, first: int) -> Iterator[tuple[int, list[B]]]:
@@ -128,6 +138,15 @@ def validate(task: TrainingTask[B]) -> dict[str, float]:
     figures = task.validate()
     task.module.train()
     return {name: round(value, 4) for name, value in figures.items()}
+
+
+@torch.no_grad()
+def hear(task: TrainingTask[B], done: int, folder: Path) -> Said | None:
+    """Return to the first process what a stage's module says after `done` steps."""
+    task.module.eval()
+    said = task.hear(done, folder)
+    task.module.train()
+    return said
 
 
 @contextlib.contextmanager
@@ -174,6 +193,19 @@ class _Report:
             overall = ', '.join(f'{name} {value:.3f}' for name, value in figures.items() if '/' not in name)
             tqdm.write(f'{self._task.name} step {done}: {overall}')
         self._last = time.monotonic()  # not counted as training
+
+    def heard(self, done: int, said: Said | None) -> None:
+        if said is not None:
+            for name, value in said.figures.items():
+                self._writer.add_scalar(f'generated/{name}', value, done)
+            for number, sample in enumerate(said.samples):
+                self._writer.add_text(f'generated/{number} {sample.title}', sample.text, done)
+                self._writer.add_audio(
+                    f'generated/{number} {sample.title}', torch.from_numpy(sample.samples)[None], done, SAMPLE_RATE_HZ
+                )
+            shown = ', '.join(f'{name} {value:.3f}' for name, value in said.figures.items())
+            tqdm.write(f'{self._task.name} step {done}, heard: {shown}')
+        self._last = time.monotonic()
 
     def close(self) -> None:
         if self._is_main:

@@ -32,6 +32,7 @@ from training.tokens import make_tokenizer
 _MAY_CHANGE: dict[str, Any] = {
     'validation_streams': True,
     'validate_every': True,
+    'generated': True,
     'save_every_minutes': True,
     'false_responses_per_hour': True,
     'second_look': True,

@@ -18,44 +18,35 @@ from torch import Tensor, nn
 
 from audio_interaction_ros.audio import CHUNK_S, CHUNK_SAMPLES
 from audio_interaction_ros.audio.logmel import HOP_SAMPLES, CausalLogMel
-from audio_interaction_ros.model.change import GOLDEN
 from audio_interaction_ros.model.checkpoint import (
     PROTOCOL,
     TOKENIZER,
     DecoderHalf,
-    StreamingDefaults,
     load_decoder,
     load_encoder,
-    save_checkpoint,
 )
-from audio_interaction_ros.model.deciding import EventClasses
-from audio_interaction_ros.model.encoder import ChunkEncoder
-from audio_interaction_ros.model.golden import Golden
-from audio_interaction_ros.model.protocol import Protocol
-from training.clips.answers import load_answers
-from training.clips.store import ClipStore, of_split
+from training.clips.store import ClipStore
 from training.files import whole, write_whole
 from training.random_streams import Purpose, torch_seed
 from training.recipe import TrainingRecipe, load_training_recipe
 from training.recipe_file import RecipeError
-from training.sources.clip_library import write_attributions
 from training.speech.spoken import SPEECH
 from training.stages import TrainingError
 from training.stages.budget import check_numbers
-from training.stages.change import Bases, Changed, take_assembled, write_change
+from training.stages.change import Bases, Changed
 from training.stages.collator import StreamCollator
 from training.stages.crops import CropSource, crop_samples
-from training.stages.dataset import ShardDataset
-from training.stages.deciding import Deciding
 from training.stages.distributed import Devices
-from training.stages.engine import is_under_way
+from training.stages.export import Export, event_classes
+from training.stages.generated import GeneratedEvaluation
 from training.stages.listening import ListeningTask, Teacher
 from training.stages.loop import StageRun, run_stage, validate
-from training.stages.low_rank import add_updates, merge_updates
+from training.stages.low_rank import add_updates
 from training.stages.model import StreamModel, build
 from training.stages.preparation import CLASSES, Files, prepare
 from training.stages.pretrained import PretrainedTower
 from training.stages.pretrained_text import PretrainedText
+from training.stages.state import is_under_way
 from training.stages.stream_task import StreamTask
 from training.stages.task import TrainingTask
 
@@ -99,8 +90,12 @@ def train(files: Files, stop_after_s: float | None = None) -> dict[str, object]:
     model.to(devices.device)
     logmel.to(devices.device)
 
+    longest = int(dataset.rows['chunks'].max())
+    export = Export(recipe, files, logmel, tokenizer, protocol, event_classes(classes), longest)
+    generated = None if recipe.generated is None else GeneratedEvaluation(recipe.generated, export, dataset, devices)
+
     def stream_task(number: int) -> StreamTask:
-        return StreamTask(recipe, number, model, logmel, collators[number - 1], devices)
+        return StreamTask(recipe, number, model, logmel, collators[number - 1], devices, generated)
 
     reached: dict[str, dict[str, float]] = {}
     for number in range(0 if recipe.encoder else 1, len(recipe.stages) + 1):
@@ -112,7 +107,7 @@ def train(files: Files, stop_after_s: float | None = None) -> dict[str, object]:
             )
             if not run_stage(task, StageRun(recipe, number, devices, folder, stop)):
                 return {'finished': False, 'stage': task.name, 'run': str(files.run)}
-            task.finish()
+            task.finish(folder)
             figures = validate(task)
             if devices.is_main:
                 write_whole(folder / _FIGURES, json.dumps(figures, indent=1).encode())
@@ -124,10 +119,9 @@ def train(files: Files, stop_after_s: float | None = None) -> dict[str, object]:
     summary = {'streams': len(dataset.rows), 'streams_left_out': prepared.left_out, 'validation': reached}
     if files.out is None:
         return {'finished': True, 'run': str(files.run)} | summary
-    events = event_classes(classes)
-    deciding = stream_task(len(recipe.stages)).deciding(events)
+    deciding = stream_task(len(recipe.stages)).deciding(export.events)
     if devices.is_main:
-        _export(recipe, files, files.out, model, logmel, tokenizer, protocol, dataset, events, deciding, bases)
+        export.write(files.out, model, deciding, bases)
     devices.barrier()
     return {'finished': True, 'checkpoint': str(files.out)} | deciding.model_dump(exclude_none=True) | summary
 
@@ -220,62 +214,6 @@ def _listening_task(
     return task
 
 
-def event_classes(names: Sequence[str]) -> EventClasses:
-    """Return the classes of the event head; answers.yaml says which call for an urgent warning or another remark."""
-    answered = {name: answer.emotion for name, answer in load_answers().items() if name in names}
-    return EventClasses(
-        names=tuple(names),
-        warnings=tuple(name for name in names if answered.get(name) == 'urgent'),
-        remarks=tuple(name for name in names if answered.get(name, 'urgent') != 'urgent'),
-    )
-
-
 def _write_tensors(tensors: dict[str, Tensor], path: Path) -> None:
     with whole(path) as temporary:
         save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, temporary)
-
-
-def _export(
-    recipe: TrainingRecipe,
-    files: Files,
-    out: Path,
-    model: StreamModel,
-    logmel: CausalLogMel,
-    tokenizer: Tokenizer,
-    protocol: Protocol,
-    dataset: ShardDataset,
-    events: EventClasses,
-    deciding: Deciding,
-    bases: Bases | None,
-) -> None:
-    """The runtime's directory; the event head goes along where a stage trained it."""
-    encoder = ChunkEncoder(recipe.audio.config(), logmel.normalisation)
-    encoder.audio_tower = model.audio_tower
-    defaults = StreamingDefaults(
-        instruction=recipe.instruction,
-        max_context_chunks=max(4, int(dataset.rows['chunks'].max())),
-        **deciding.model_dump(),
-    )
-    text = recipe.text.config(tokenizer.get_vocab_size())
-    head = (events, model.event_head) if any(stage.event_weight for stage in recipe.stages) else None
-    matrices = torch.float16 if recipe.weights == 'float16' else None
-    change = None if bases is None else out / 'change'
-    if bases is not None and change is not None:
-        of_head = None if head is None else events
-        assembly = write_change(
-            change, recipe, files.recipe, model, bases, logmel.normalisation, tokenizer, protocol, defaults, of_head
-        )
-        merge_updates(model)
-        take_assembled(model, assembly)
-    else:
-        merge_updates(model)
-    save_checkpoint(
-        out, encoder, model.language_model, text, tokenizer, protocol, defaults, files.recipe, head, matrices
-    )
-    folders = [out]
-    if change is not None:
-        Golden.of(out).save(change / GOLDEN)
-        folders.append(change)
-    library = files.corpus / 'library' / 'clips'
-    for folder in folders if library.is_dir() else []:
-        write_attributions(of_split(ClipStore(library).clips, 'train'), folder / 'ATTRIBUTIONS.csv')

@@ -24,6 +24,7 @@ from training.stages.budget import ForwardOperations, peak_flops
 from training.stages.collator import Batch, StreamCollator
 from training.stages.deciding import Deciding, choose
 from training.stages.distributed import Devices
+from training.stages.generated import GeneratedEvaluation, Said
 from training.stages.model import StreamModel, heard_chunks, losses, predict
 from training.stages.sampler import Hard, StreamSampler
 from training.stages.task import TrainingTask
@@ -47,6 +48,7 @@ class StreamTask(TrainingTask[Batch]):
         logmel: CausalLogMel,
         collator: StreamCollator,
         devices: Devices,
+        generated: GeneratedEvaluation | None = None,
     ) -> None:
         self.settings: Stage = recipe.stages[number - 1]
         self.name, self.module = self.settings.name, model
@@ -61,6 +63,10 @@ class StreamTask(TrainingTask[Batch]):
         self._hard: Hard | None = None
         if self.settings.hard is not None:
             self.looks = range(self.settings.hard.every, self.settings.steps, self.settings.hard.every)
+        self._generated = generated if self.settings.data.form == 'online' else None
+        if self._generated is not None:
+            every, steps = self._generated.settings.every, self.settings.steps
+            self.hears = [*range(every, steps, every), steps]
 
     @contextlib.contextmanager
     def trainable(self) -> Iterator[Iterable[dict[str, object]]]:
@@ -152,6 +158,21 @@ class StreamTask(TrainingTask[Batch]):
     def validate(self) -> dict[str, float]:
         """Return `Validation.figures`."""
         return {} if self._validation is None else self._validation.figures(self._predict)
+
+    def hear(self, done: int, folder: Path) -> Said | None:
+        """Hear streams of the validation side as a robot does, and keep the weights that do so best."""
+        if self._generated is None:
+            return None
+        said = self._generated.hear(self.module, self.deciding(self._generated.events), folder)
+        if said is not None:
+            self._generated.keep_best(self.module, said, done, folder)
+        self._devices.barrier()
+        return said
+
+    def finish(self, folder: Path) -> None:
+        """Have the module be the best that was heard, where the recipe wants that."""
+        if self._generated is not None and self._recipe.keep == 'best':
+            self._generated.take_best(self.module, folder)
 
     @torch.no_grad()
     def deciding(self, events: EventClasses) -> Deciding:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from typing_extensions import Self
 
 from training.recipe import ListeningStage, Stage
+from training.stages.generated import Said
 
 
 class Movable(Protocol):
@@ -29,7 +30,8 @@ class TrainingTask(ABC, Generic[B]):
     """A `TrainingTask` is one stage of a run: the module it trains, on which batches and for which loss.
 
     `settings` have its steps, its learning rate and its batch; `accumulation`: batches of one process a step;
-    `memory_cure`: what to change where memory runs out; `looks`: the steps before which to look at the module.
+    `memory_cure`: what to change where memory runs out; `looks`: the steps before which to look at the module;
+    `hears`: those after which to hear what it says.
     """
 
     name: str
@@ -38,6 +40,7 @@ class TrainingTask(ABC, Generic[B]):
     accumulation: int
     memory_cure: ClassVar[str]
     looks: Sequence[int] = ()
+    hears: Sequence[int] = ()
 
     @abstractmethod
     def trainable(self) -> AbstractContextManager[Iterable[dict[str, object]]]:
@@ -50,8 +53,12 @@ class TrainingTask(ABC, Generic[B]):
         """
         return
 
-    def finish(self) -> None:
-        """Do what remains of the stage after its last step; called by every process."""
+    def hear(self, done: int, folder: Path) -> Said | None:
+        """Return to the first process what the module says after `done` steps; called by every process at `hears`."""
+        return None
+
+    def finish(self, folder: Path) -> None:
+        """Do what remains of the stage after its last step, with what its folder holds; called by every process."""
         return
 
     @abstractmethod

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from torch import nn
 from tests.training.stages import micro
 from training.random_streams import Purpose, random_stream
 from training.recipe import ListeningStage
-from training.stages import TrainingError
+from training.stages import TrainingError, state
 from training.stages.distributed import Devices
 from training.stages.loop import StageRun, run_stage
 from training.stages.task import TrainingTask
@@ -102,3 +103,24 @@ def test_a_finished_stage_is_not_run_again(tmp_path):
 def test_a_loss_that_is_not_finite_is_one_sentence(tmp_path):
     with pytest.raises(TrainingError, match=r"stage 'squares' step 0: the loss is not finite; lower its learning_rate"):
         run(tmp_path, Squares(spoil=float('inf')))
+
+
+@pytest.mark.cures('make room, and run the same command again: it goes on from the state before')
+def test_a_state_that_finds_no_room_ends_the_run_and_the_one_before_counts(tmp_path, monkeypatch):
+    whole, full, rest = Squares(), Squares(), Squares()
+    assert run(tmp_path / 'whole', whole)
+    written, save = 0, state.save_file
+
+    def save_until_full(tensors, path):
+        nonlocal written
+        written += 1
+        if written == 6:
+            raise OSError(errno.ENOSPC, 'No space left on device')
+        save(tensors, path)
+
+    with monkeypatch.context() as patch, pytest.raises(TrainingError, match=r'cannot be written .* make room'):
+        patch.setattr(state, 'save_file', save_until_full)
+        run(tmp_path / 'full', full)
+    assert not list((tmp_path / 'full').rglob('*.tmp'))
+    assert run(tmp_path / 'full', rest)
+    assert rest.seen == whole.seen[5:]
