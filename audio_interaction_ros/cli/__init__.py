@@ -6,7 +6,19 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from audio_interaction_ros.cli import ask, bench, checkpoint, demo, devices, events, levels, listen, record, replay
+from audio_interaction_ros.cli import (
+    ask,
+    bench,
+    checkpoint,
+    demo,
+    devices,
+    events,
+    levels,
+    listen,
+    record,
+    replay,
+    view,
+)
 from audio_interaction_ros.cli.errors import CommandError
 from audio_interaction_ros.output import OutputError, quietly
 
@@ -23,6 +35,7 @@ examples:
   audio-interaction levels                        is the microphone loud enough?
   audio-interaction record --out night            audio topics into a rosbag2 bag
   audio-interaction replay night --out decisions  the bag through the model, faster than real time
+  audio-interaction view night --out night.html   a page of it to look at and listen to
   audio-interaction events explain ~/events.db    why did you say that?
   audio-interaction checkpoint info embedded      what is this checkpoint?
   audio-interaction bench fifo                    how fast does it listen here?
@@ -47,7 +60,7 @@ def _run(argv: Sequence[str] | None) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(metavar='COMMAND', required=True)
-    for command in (demo, devices, listen, ask, levels, record, replay, events, checkpoint, bench):
+    for command in (demo, devices, listen, ask, levels, record, replay, view, events, checkpoint, bench):
         command.add_parser(commands)
     arguments = parser.parse_args(argv)
     try:

@@ -63,6 +63,13 @@ def add_parser(commands: Any) -> None:
         help='directory for decisions.csv and responses.json; made if missing',
     )
     parser.add_argument('--topic', metavar='NAME', help='audio topic to hear; needed when the bag has several')
+    add_format_options(parser)
+    add_checkpoint_option(parser)
+    parser.set_defaults(run=run)
+
+
+def add_format_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say what a bag's sound is, as `given_format` reads them."""
     parser.add_argument(
         '--sample-rate',
         type=int,
@@ -77,8 +84,6 @@ def add_parser(commands: Any) -> None:
         metavar='NAME',
         help='sample format, as AudioInfo names it; goes with --sample-rate (default: S16LE)',
     )
-    add_checkpoint_option(parser)
-    parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -88,14 +93,14 @@ def run(arguments: argparse.Namespace) -> int:
     """
     from audio_interaction_ros.bags import AudioBagReader, BagError
 
-    pcm = _format(arguments)
+    pcm = given_format(arguments)
     with reported(BagError), AudioBagReader(arguments.bag, arguments.topic, pcm) as bag:
         encoder, decoder = load_halves(arguments.checkpoint)
         return _replay(bag, encoder, decoder, arguments.out)
 
 
-def _format(arguments: argparse.Namespace) -> PcmFormat | None:
-    """Return the format that the options give, None where they give none."""
+def given_format(arguments: argparse.Namespace) -> PcmFormat | None:
+    """Return the format that the options give, None where they give none. Raises CommandError."""
     from audio_interaction_ros.audio.formats import AudioFormatError, PcmFormat
 
     channels, sample_format = arguments.channels, arguments.sample_format

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -19,16 +18,6 @@ from tests.bag_of_sound import START_NS, audio_cdr, s16_messages, write_bag
 
 PCM = PcmFormat(16_000, 1, 'S16LE')
 SOUND = np.random.default_rng(3).normal(0, 0.1, 12 * 6_400 + 500).astype(np.float32)
-
-
-@pytest.fixture
-def talkative_checkpoint(tmp_path, tiny_checkpoint) -> Path:
-    """Responds to every chunk, where the tiny one may never do."""
-    copy = shutil.copytree(tiny_checkpoint, tmp_path / 'talkative')
-    config = json.loads((copy / 'config.json').read_text())
-    config['streaming']['response_threshold'] = 1e-9
-    (copy / 'config.json').write_text(json.dumps(config))
-    return copy
 
 
 def replay(capsys, bag: Path, out: Path, checkpoint: Path) -> dict:

@@ -13,10 +13,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from audio_interaction_ros.labels import LabelsError, read_labels
 from tests.fuzz.cases import cases
 from tests.fuzz.strategies import assert_one_sentence, damaged
 from training.evaluate import EvaluationError
-from training.evaluate.bag import read_labels
 from training.evaluate.clip_sets import open_libraries
 from training.evaluate.psb import load_rows
 from training.sources.clip_library import ClipLibraryError, load_library
@@ -77,7 +77,7 @@ def test_a_clip_library(path, content):
 @example(b'onset_s,end_s,category\n0,inf,siren\n')
 @example(b'onset_s,end_s,category\n0,1\n')
 def test_labels_of_a_bag(path, content):
-    for event in read_or_refused(read_labels, path, content, EvaluationError) or ():
+    for event in read_or_refused(read_labels, path, content, LabelsError) or ():
         assert 0 <= event.onset_s < event.end_s < math.inf
         assert isinstance(event.category, str)
 

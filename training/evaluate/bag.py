@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,6 +13,7 @@ from audio_interaction_ros.audio import CHUNK_S, SAMPLE_RATE_HZ
 from audio_interaction_ros.audio.formats import AudioFormatError, Samples
 from audio_interaction_ros.audio.resample import to_mono_16k
 from audio_interaction_ros.bags import AudioBagReader, BagError
+from audio_interaction_ros.labels import LabelsError, read_labels
 from audio_interaction_ros.matching import SceneEvent, answer_window, match
 from audio_interaction_ros.streaming.loop import Decision, Response
 from audio_interaction_ros.streaming.replay import hear_bag
@@ -36,38 +35,6 @@ class Scored:
     listened: list[Listened]
     false_s: list[float]
     repeats: int
-
-
-def read_labels(path: Path) -> list[SceneEvent]:
-    """Return the labelled events of a bag in order of onset, from a CSV file.
-
-    Its columns are onset_s, end_s, category and respond (1 or 0; without the column all deserve an answer), in seconds
-    from the bag's first sample of sound. Raises EvaluationError, naming the line.
-    """
-    try:
-        with path.open(newline='', encoding='utf-8') as file:
-            rows = list(csv.DictReader(file, restval=''))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise EvaluationError(f"'{path}' is not a readable CSV file ({error}); give the labels of the bag") from error
-    events = []
-    for number, row in enumerate(rows, 2):
-        try:
-            respond = {'1': True, '0': False}[row.get('respond') or '1']
-            event = SceneEvent(
-                onset_s=float(row['onset_s']), end_s=float(row['end_s']), category=row['category'], hazard=respond
-            )
-        except (KeyError, TypeError, ValueError) as error:
-            raise EvaluationError(
-                f"'{path}', line {number}: {error!r}; give onset_s, end_s (seconds), category and respond (1 or 0)"
-            ) from error
-        if not 0 <= event.onset_s < event.end_s < math.inf:
-            raise EvaluationError(
-                f"'{path}', line {number}: from {event.onset_s:g} to {event.end_s:g} s; end after onset"
-            )
-        events.append(event)
-    if not events:
-        raise EvaluationError(f"'{path}' has no labels; give onset_s, end_s, category and respond, one event a line")
-    return sorted(events, key=lambda event: event.onset_s)
 
 
 def hear(listener: Listener, bag: AudioBagReader) -> tuple[Heard, int]:
@@ -132,7 +99,10 @@ def evaluate_bag(listener: Listener, path: Path, topic: str | None, labels: Path
     `topic` may be None if the bag has one audio topic. Raises EvaluationError where there is no bag, where there are no
     labels, or where labels lie past the end of the bag.
     """
-    events = read_labels(labels)
+    try:
+        events = read_labels(labels)
+    except LabelsError as error:
+        raise EvaluationError(str(error)) from error
     try:
         with AudioBagReader(path, topic) as bag:
             heard, start_ns = hear(listener, bag)

@@ -10,11 +10,12 @@ import pytest
 
 from audio_interaction_ros.audio.formats import PcmFormat
 from audio_interaction_ros.bags import AudioBagReader
+from audio_interaction_ros.labels import read_labels
 from audio_interaction_ros.matching import SceneEvent
 from tests.bag_of_sound import START_NS, s16_messages, write_bag
 from tests.training.evaluate.streams import heard
 from training.__main__ import main
-from training.evaluate.bag import excerpts, read_labels, score
+from training.evaluate.bag import excerpts, score
 
 PCM = PcmFormat(16_000, 1, 'S16LE')
 SOUND = np.random.default_rng(3).normal(0, 0.1, 30 * 6_400).astype(np.float32)

@@ -1,0 +1,43 @@
+"""Labels of a recording: what sounds when, and whether it deserves an answer."""
+
+from __future__ import annotations
+
+import csv
+import math
+from pathlib import Path
+
+from audio_interaction_ros.matching import SceneEvent
+
+
+class LabelsError(ValueError):
+    """A `LabelsError` says what is wrong with a file of labels, and where."""
+
+
+def read_labels(path: Path) -> list[SceneEvent]:
+    """Return the labelled events of a recording in order of onset, from a CSV file.
+
+    Its columns are onset_s, end_s, category and respond (1 or 0; without the column all deserve an answer), in seconds
+    from the first sample of sound. Raises LabelsError, naming the line.
+    """
+    try:
+        with path.open(newline='', encoding='utf-8') as file:
+            rows = list(csv.DictReader(file, restval=''))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise LabelsError(f"'{path}' is not a readable CSV file ({error}); give the labels of the bag") from error
+    events = []
+    for number, row in enumerate(rows, 2):
+        try:
+            respond = {'1': True, '0': False}[row.get('respond') or '1']
+            event = SceneEvent(
+                onset_s=float(row['onset_s']), end_s=float(row['end_s']), category=row['category'], hazard=respond
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise LabelsError(
+                f"'{path}', line {number}: {error!r}; give onset_s, end_s (seconds), category and respond (1 or 0)"
+            ) from error
+        if not 0 <= event.onset_s < event.end_s < math.inf:
+            raise LabelsError(f"'{path}', line {number}: from {event.onset_s:g} to {event.end_s:g} s; end after onset")
+        events.append(event)
+    if not events:
+        raise LabelsError(f"'{path}' has no labels; give onset_s, end_s, category and respond, one event a line")
+    return sorted(events, key=lambda event: event.onset_s)

@@ -1,0 +1,114 @@
+"""A file or a bag, heard once more: its sound, and every decision and response at its place in it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from audio_interaction_ros.audio import CHUNK_S, SAMPLE_RATE_HZ
+from audio_interaction_ros.audio.chunk_stream import ChunkStream
+from audio_interaction_ros.audio.file_reader import AudioFile
+from audio_interaction_ros.audio.formats import PcmFormat, Samples
+from audio_interaction_ros.audio.resample import pieces_at_16k
+from audio_interaction_ros.audio.stamp_watch import StampFault
+from audio_interaction_ros.audio.timeline import NS_PER_S
+from audio_interaction_ros.bags import AudioBagReader
+from audio_interaction_ros.model.checkpoint import DecoderHalf, EncoderHalf
+from audio_interaction_ros.streaming.loop import Decision, Response, listen
+from audio_interaction_ros.streaming.replay import BagListener, chunks_of
+from audio_interaction_ros.view.picture import SoundPicture
+
+Progress = Callable[[float], None]  # is told the seconds that were heard so far
+
+
+@dataclass(frozen=True)
+class Moment:
+    """A `Moment` is a decision, `at_s` seconds from the first sample to the end of its newest chunk."""
+
+    at_s: float
+    probability: float
+    responded: bool
+    heard: str  # what the event head names, '' for nothing
+
+
+@dataclass(frozen=True)
+class Saying:
+    """A `Saying` is a response, at the end of the chunk that triggered it."""
+
+    at_s: float
+    text: str
+    emotion: str
+    probability: float
+    heard: str
+
+
+@dataclass
+class HeardRecording:
+    """A `HeardRecording` holds what a page shows of a recording; `remarks` say what was wrong with it."""
+
+    name: str
+    picture: SoundPicture
+    moments: list[Moment] = field(default_factory=list)
+    sayings: list[Saying] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
+
+    def take(self, event: Decision | Response, at_s: float) -> None:
+        """Keep a decision, or a response that is whole."""
+        decision = event if isinstance(event, Decision) else event.decision
+        sounding = decision.sounding
+        heard = (sounding.likeliest if sounding is not None else None) or ''
+        if isinstance(event, Decision):
+            self.moments.append(Moment(at_s, decision.probability, decision.respond, heard))
+        elif event.final:
+            self.sayings.append(Saying(at_s, event.text, event.emotion, decision.probability, heard))
+
+
+def hear_file(
+    path: Path, encoder: EncoderHalf, decoder: DecoderHalf, with_sound: bool, progress: Progress
+) -> HeardRecording:
+    """Hear an audio file from beginning to end, or to where it is damaged. Raises AudioFormatError."""
+    heard = HeardRecording(path.name, SoundPicture(with_sound))
+
+    def seen(file: AudioFile) -> Iterator[Samples]:
+        for piece in pieces_at_16k(file.blocks(), file.pcm.sample_rate_hz):
+            heard.picture.add(piece)
+            progress(heard.picture.duration_s)
+            yield piece
+
+    with AudioFile(path) as file:
+        for event in listen(encoder, decoder, seen(file)):
+            decision = event if isinstance(event, Decision) else event.decision
+            heard.take(event, decision.chunk.first_sample / SAMPLE_RATE_HZ + CHUNK_S)
+        heard.remarks += filter(None, [file.unfinished, file.damage])
+    return heard
+
+
+def hear_bag(
+    path: Path,
+    topic: str | None,
+    pcm: PcmFormat | None,
+    encoder: EncoderHalf,
+    decoder: DecoderHalf,
+    with_sound: bool,
+    progress: Progress,
+) -> HeardRecording:
+    """Hear the audio topic of a bag, as `replay` does; sound that is missing is a silence there. Raises BagError."""
+    heard = HeardRecording(path.name, SoundPicture(with_sound))
+    faults: dict[str, StampFault] = {}
+    start_ns: int | None = None
+    with AudioBagReader(path, topic, pcm) as bag:
+        for chunk in chunks_of(bag, ChunkStream(0), {}):
+            start_ns = chunk.stamp_ns if start_ns is None else start_ns
+            heard.picture.quiet_until((chunk.stamp_ns - start_ns) / NS_PER_S)
+            heard.picture.add(chunk.chunk.samples)
+    with AudioBagReader(path, topic, pcm) as bag:
+        listener = BagListener(bag, encoder, decoder)
+        for event in listener.hear():
+            decision = event if isinstance(event, Decision) else event.decision
+            at_s = (decision.chunk.stamp_ns - (start_ns or 0)) / NS_PER_S + CHUNK_S
+            heard.take(event, at_s)
+            progress(at_s)
+        faults = listener.faults
+        heard.remarks += [*bag.remarks, *bag.complaints, *(fault.sentence for fault in faults.values())]
+    return heard
