@@ -125,14 +125,14 @@ def _decisions(heard: HeardRecording, time: Range1d, thresholds: Mapping[str, Th
 def _events(heard: HeardRecording, time: Range1d, labels: Sequence[SceneEvent]) -> figure:
     rows = (['labelled'] if labels else []) + ['said']
     plot = _plot('red: urgent, or deserving an answer', time, 60 + 40 * len(rows), y_range=rows)
-    said = {
+    said: dict[str, list[object]] = {
         'left': [saying.at_s for saying in heard.sayings],
         'right': [saying.at_s + 0.4 for saying in heard.sayings],
         'row': ['said'] * len(heard.sayings),
         'text': [saying.text for saying in heard.sayings],
         'colour': [_RED if saying.emotion == 'urgent' else _BLUE for saying in heard.sayings],
     }
-    marked = {
+    marked: dict[str, list[object]] = {
         'left': [label.onset_s for label in labels],
         'right': [label.end_s for label in labels],
         'row': ['labelled'] * len(labels),

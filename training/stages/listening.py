@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -22,13 +22,11 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from audio_interaction_ros.audio import CHUNK_SAMPLES, SAMPLE_RATE_HZ
 from audio_interaction_ros.audio.logmel import WHISPER_RANGE, CausalLogMel
 from audio_interaction_ros.model.encoder import split_chunks
 from audio_interaction_ros.model.low_rank import is_update
 from audio_interaction_ros.model.network import AudioTower
 from audio_interaction_ros.model.shapes import AudioConfig
-from training.clips.sounds import MADE, SoundClip
 from training.metrics import area_under_roc
 from training.random_streams import Purpose, random_stream, torch_seed
 from training.recipe import STAGE_0, ListeningStage, TrainingRecipe
@@ -36,13 +34,13 @@ from training.stages.attention import short_sequences
 from training.stages.augmentation import spec_augment
 from training.stages.crops import NO_PHONE, UNLABELLED, Crops, CropSampler, CropSource, crop_samples, speech_crop
 from training.stages.distributed import Devices
+from training.stages.held_out import LinearProbe, held_out_crops, some
 from training.stages.projection import project_components, projected_inputs, train_kept
 from training.stages.task import TrainingTask
 from training.stages.trainable import is_trainable, parameter_groups
 
 T = TypeVar('T')
 _HELD_OUT_CROPS, _HELD_OUT_SOUNDS = 192, 400  # at most
-_HELD_OUT_S, _HELD_OUT_BATCH, _GAIN = 3.2, 16, 0.3
 _COMPONENT_STEPS = 16  # so many steps' crops have the vectors that principal components are taken from
 _LAST = ('audio_tower.ln_post.', 'audio_tower.proj.')  # after its last layer
 
@@ -344,59 +342,3 @@ def layer_rate(name: str, stage: ListeningStage, audio: AudioConfig) -> float:
     within = re.match(r'audio_tower\.layers\.(\d+)\.', name)
     above = layers - 1 - int(within[1]) if within else (0 if name.startswith(_LAST) else layers)
     return stage.tower_rate * stage.layer_decay**above
-
-
-def some(items: Sequence[T], most: int, rng: np.random.Generator) -> list[T]:
-    """Draw at most so many of the items, which keep their order."""
-    return [items[place] for place in sorted(rng.permutation(len(items))[:most])]
-
-
-def held_out_crops(sounds: Sequence[SoundClip], chunk_samples: int) -> Iterator[np.ndarray]:
-    """Yield the first seconds of sounds in batches, float32 [batch, n], in whole chunks, at a third of full scale."""
-    length = int(_HELD_OUT_S * SAMPLE_RATE_HZ) // chunk_samples * chunk_samples
-    for first in range(0, len(sounds), _HELD_OUT_BATCH):
-        starts = [sound.excerpt(0, length / SAMPLE_RATE_HZ)[0] for sound in sounds[first : first + _HELD_OUT_BATCH]]
-        yield _GAIN * np.stack([np.pad(samples, (0, length - len(samples))) for samples in starts])
-
-
-class LinearProbe:
-    """A `LinearProbe` says what a linear classifier could tell from an encoder's vectors, and nothing else.
-
-    A logistic regression on the mean and maximum of the vectors of recordings learns on the training side what deserves
-    an answer, and is judged on the validation side. It needs nothing that stage 0 trains but the encoder, so it can be
-    compared from the first step on, and between recipes.
-    """
-
-    def __init__(self, train: CropSource, held_out: CropSource, clips: int, seed: int) -> None:
-        """Take so many recordings of either side, drawn once."""
-        self._sides = []
-        for number, side in enumerate((train, held_out)):
-            recorded = [(sound, source) for sound, source in side.judged if not sound.source_id.startswith(MADE)]
-            self._sides.append(some(recorded, clips, random_stream(Purpose.PROBE, seed, number)))
-
-    def areas(self, summaries: Callable[[np.ndarray], np.ndarray]) -> dict[str, float]:
-        """Return the areas under the ROC curve, of all held-out recordings and by source.
-
-        `summaries` gives the features of waveforms, float32 [batch, samples]. Sources with too few recordings to tell
-        (ten of either kind) are in the first figure alone.
-        """
-        from sklearn.linear_model import LogisticRegression
-        from sklearn.pipeline import make_pipeline
-        from sklearn.preprocessing import StandardScaler
-
-        features, answers = [], []
-        for side in self._sides:
-            crops = held_out_crops([sound for sound, _ in side], CHUNK_SAMPLES)
-            features.append(np.concatenate([summaries(batch) for batch in crops]) if side else np.zeros((0, 1)))
-            answers.append(np.array([sound.respond for sound, _ in side]))
-        if any(len(set(side)) < 2 for side in answers):
-            return {}
-        probe = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=300))
-        scores = probe.fit(features[0], answers[0]).decision_function(features[1])
-        sources = np.array([source for _, source in self._sides[1]])
-        areas = {'probe_auc': area_under_roc(answers[1], scores)}
-        for source in sorted(set(sources)):
-            of_source = answers[1][sources == source]
-            if min(of_source.sum(), (~of_source).sum()) >= 10:
-                areas[f'probe_auc/{source}'] = area_under_roc(of_source, scores[sources == source])
-        return areas

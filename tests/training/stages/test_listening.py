@@ -14,7 +14,8 @@ from training.dsp.augment import at_speed
 from training.recipe import ListeningStage
 from training.stages.augmentation import another_microphone
 from training.stages.crops import CropSource, speech_crop
-from training.stages.listening import LinearProbe, ListeningModel, Teacher, layer_rate, unlikeness
+from training.stages.held_out import LinearProbe
+from training.stages.listening import ListeningModel, Teacher, layer_rate, unlikeness
 
 RATE = 16_000
 
