@@ -6,13 +6,14 @@ import contextlib
 import os
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
 from training.stages import TrainingError
 
+T = TypeVar('T')
 _LONGEST_WAIT = timedelta(hours=2)  # for the process that learns a tokenizer or writes a checkpoint
 
 
@@ -62,6 +63,14 @@ class Devices:
     def agreed(self, said: bool) -> bool:
         """Return what the first process says, to all."""
         return bool(self.sum(torch.tensor(float(said and self.is_main))))
+
+    def gathered(self, own: list[T]) -> list[T]:
+        """Return what all processes have found, to each; it is pickled on the way."""
+        if self.world == 1:
+            return own
+        shares: list[Any] = [None] * self.world
+        torch.distributed.all_gather_object(shares, own)
+        return [item for share in shares for item in share]
 
     def barrier(self) -> None:
         """Wait until all processes have come here."""

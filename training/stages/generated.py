@@ -9,10 +9,8 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import torch
 from safetensors.torch import load_file, save_file
 
 from audio_interaction_ros.audio.formats import Samples
@@ -78,13 +76,9 @@ class GeneratedEvaluation:
         devices.barrier()
         listener = Listener.load(checkpoint, str(devices.device))
         mine = [self._compare(listener, int(place)) for place in self._places[devices.rank :: devices.world]]
-        gathered: list[Any] = [mine]
-        if devices.world > 1:
-            gathered = [None] * devices.world
-            torch.distributed.all_gather_object(gathered, mine)
+        heard = sorted(devices.gathered(mine), key=lambda found: found[0])
         if not devices.is_main:
             return None
-        heard = sorted((found for share in gathered for found in share), key=lambda found: found[0])
         comparisons = [comparison for _, comparison in heard]
         shown = ten(heard, lambda found: bool(found[1].false) or not all(a.right for a in found[1].answers))
         return Said(_scalars(comparisons), tuple(self._sample(place, comparison) for place, comparison in shown))

@@ -55,7 +55,7 @@ class Validation:
         return _figures(self.devices.sum(hits).cpu().numpy())
 
     def drains(self, forward: Forward, events: EventClasses) -> tuple[np.ndarray, float]:
-        """Return what happened at every drain, DRAIN [n], and hours of sound, of what this process read.
+        """Return what happened at every drain, DRAIN [n], and hours of sound, to every process, all of which call it.
 
         Not false are responses next to a reply, and those at which a warning may come already: speaking there is a
         matter of timing.
@@ -82,7 +82,10 @@ class Validation:
                 answered = np.array([made.reply is not None for made in stream.drains])
                 drains['before'][1:][answered[:-1]] = 0.0
                 found.append(drains)
-        return np.concatenate(found), chunks * self.collator.dataset.chunk_samples / SAMPLE_RATE_HZ / 3_600
+        # Of all processes, so that it does not matter how many there are; some have no batch.
+        drains = np.concatenate([np.zeros(0, DRAIN), *self.devices.gathered(found)])
+        chunks = int(self.devices.sum(torch.tensor(float(chunks))))
+        return drains, chunks * self.collator.dataset.chunk_samples / SAMPLE_RATE_HZ / 3_600
 
     def highest_false(self, forward: Forward) -> np.ndarray:
         """Return for each of `places` the highest P(response) at a drain where a response would be false.
