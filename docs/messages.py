@@ -26,7 +26,7 @@ _MESSAGES = ('error', 'sentence', 'problem', 'reason', 'cause', 'why', 'silence'
 # These raise for their caller alone, which makes it one of its own messages or does without.
 _FOR_THE_CALLER = (
     'audio/sound_server.py', 'model/encoder.py', 'model/engine.py', 'model/graphs.py', 'model/shapes.py',
-    'streaming/session.py',
+    'streaming/session.py', 'voice/program.py',
 )  # fmt: skip
 _SHORTEST_QUOTE = 15
 

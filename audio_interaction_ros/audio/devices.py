@@ -1,4 +1,4 @@
-"""Which microphones there are, which one a name or an index means, and which is the same one again."""
+"""Which microphones and loudspeakers there are, which one a name means, and which is the same one again."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 _ALSA_CARD = re.compile(r'\(hw:(\d+),(\d+)\)$')  # as PortAudio ends the name of a sound card's device
 _SYSTEMS_CHOICE = ('default', 'sysdefault', 'pulse', 'pipewire')  # of ALSA's devices
@@ -19,8 +19,8 @@ class DeviceError(ValueError):
 
 
 @dataclass(frozen=True)
-class InputDevice:
-    """An `InputDevice` is a device to record from, as PortAudio listed it: its index is good until it lists anew.
+class SoundDevice:
+    """A `SoundDevice` is a device as PortAudio listed it: its index is good until it lists anew.
 
     `hardware` names a USB device by vendor, product and serial number, `socket` says where it is plugged in; both are
     empty where the system does not tell.
@@ -58,7 +58,7 @@ class InputDevice:
         """Return whether a sound server may stand behind it, and so move it to another microphone."""
         return self.host_api == 'ALSA' and not _ALSA_CARD.search(self.name)
 
-    def is_like(self, other: InputDevice) -> bool:
+    def is_like(self, other: SoundDevice) -> bool:
         """Return whether this may be the other one, listed again: a card's number and the index do not count."""
         if (self._lasting_name, self.host_api, self.hardware) != (other._lasting_name, other.host_api, other.hardware):
             return False
@@ -67,6 +67,17 @@ class InputDevice:
     @property
     def _lasting_name(self) -> str:
         return _without_card(self.name)
+
+
+class InputDevice(SoundDevice):
+    """An `InputDevice` is a device to record from."""
+
+
+class OutputDevice(SoundDevice):
+    """An `OutputDevice` is a device to play through."""
+
+
+Device = TypeVar('Device', bound=SoundDevice)
 
 
 @dataclass(frozen=True)
@@ -131,19 +142,12 @@ def load_portaudio() -> Any:
 
 def input_devices(portaudio: Any) -> list[InputDevice]:
     """Return the devices to record from, in PortAudio's order."""
-    apis = [api['name'] for api in portaudio.query_hostapis()]
-    default = portaudio.default.device[0]
-    found = []
-    for index, device in enumerate(portaudio.query_devices()):
-        if device['max_input_channels'] > 0:
-            hardware, socket = hardware_of(device['name'])
-            found.append(
-                InputDevice(
-                    index, device['name'], apis[device['hostapi']], int(device['max_input_channels']),
-                    int(device['default_samplerate']), index == default, hardware, socket,
-                )
-            )  # fmt: skip
-    return found
+    return _devices(portaudio, InputDevice, 0, 'max_input_channels')
+
+
+def output_devices(portaudio: Any) -> list[OutputDevice]:
+    """Return the devices to play through, in PortAudio's order."""
+    return _devices(portaudio, OutputDevice, 1, 'max_output_channels')
 
 
 def find(wanted: str | int, devices: Sequence[InputDevice]) -> InputDevice:
@@ -152,25 +156,29 @@ def find(wanted: str | int, devices: Sequence[InputDevice]) -> InputDevice:
     A whole name wins over parts of others, and '' is the system's default. Raises DeviceError, which lists the devices,
     where none matches or several do.
     """
-    if wanted == '':
-        matching = [device for device in devices if device.default]
-    elif isinstance(wanted, int):
-        matching = [device for device in devices if device.index == wanted]
-    else:
-        matching = _named(wanted.strip(), devices)
-    if len(matching) == 1:
-        return matching[0]
-    if matching:
+    found = matching(wanted, devices)
+    if len(found) == 1:
+        return found[0]
+    if found:
         raise DeviceError(
-            f"{len(matching)} microphones match '{wanted}': {listed(matching)}; give one of "
-            f'{", ".join(repr(word_for(device, devices)) for device in matching)}'
+            f"{len(found)} microphones match '{wanted}': {listed(found)}; give one of "
+            f'{", ".join(repr(word_for(device, devices)) for device in found)}'
         )
     sought = f"no microphone matches '{wanted}'" if wanted != '' else 'the system has no default microphone'
     cure = 'give one of these names, or a part of it that no other has, or an index' if devices else why_none()
     raise DeviceError(f'{sought}; there are: {listed(devices)}; {cure}')
 
 
-def word_for(device: InputDevice, devices: Sequence[InputDevice]) -> str:
+def matching(wanted: str | int, devices: Sequence[Device]) -> list[Device]:
+    """Return the devices that are meant by an index, a name, or a part of a name; '' means the system's default."""
+    if wanted == '':
+        return [device for device in devices if device.default]
+    if isinstance(wanted, int):
+        return [device for device in devices if device.index == wanted]
+    return _named(wanted.strip(), devices)
+
+
+def word_for(device: Device, devices: Sequence[Device]) -> str:
     """Return a text that `find` takes for this device and no other: its name, or a part that lasts, if that will do."""
     for word in (_ALSA_CARD.sub('', device.name).strip(), device.name, device.full_name):
         if word and word.strip() == word and not word.isdigit() and _named(word, devices) == [device]:
@@ -178,7 +186,7 @@ def word_for(device: InputDevice, devices: Sequence[InputDevice]) -> str:
     return str(device.index)
 
 
-def listed(devices: Iterable[InputDevice]) -> str:
+def listed(devices: Iterable[SoundDevice]) -> str:
     """Return the devices in one line, with their indices; 'none' where there are none."""
     return ', '.join(f'{device.index} {device}' for device in devices) or 'none'
 
@@ -214,7 +222,23 @@ def hardware_of(name: str, sysfs: Path = Path('/sys')) -> tuple[str, str]:
     return '', folder.name
 
 
-def _named(text: str, devices: Sequence[InputDevice]) -> list[InputDevice]:
+def _devices(portaudio: Any, kind: type[Device], side: int, channels: str) -> list[Device]:
+    apis = [api['name'] for api in portaudio.query_hostapis()]
+    default = portaudio.default.device[side]
+    found = []
+    for index, device in enumerate(portaudio.query_devices()):
+        if device[channels] > 0:
+            hardware, socket = hardware_of(device['name'])
+            found.append(
+                kind(
+                    index, device['name'], apis[device['hostapi']], int(device[channels]),
+                    int(device['default_samplerate']), index == default, hardware, socket,
+                )
+            )  # fmt: skip
+    return found
+
+
+def _named(text: str, devices: Sequence[Device]) -> list[Device]:
     """Return what matches best: an index, then a whole name, one but for its card's number or case, and parts."""
     if text.isdecimal():
         return [device for device in devices if device.index == int(text)]

@@ -1,0 +1,215 @@
+"""A loudspeaker through PortAudio, that little sound is waiting for, so that it falls silent at once."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, NoReturn, Protocol
+
+import numpy as np
+import soxr
+
+from audio_interaction_ros.audio.devices import (
+    DeviceError,
+    OutputDevice,
+    listed,
+    load_portaudio,
+    matching,
+    output_devices,
+    word_for,
+)
+from audio_interaction_ros.audio.formats import Samples, to_int16
+
+_AHEAD_S = 0.1  # of sound that waits here for the device
+_LATENCY_S = 0.1  # asked of the device, whose buffer is thrown away with what waits
+_BEGINS_WITH_S = 0.15  # so much is there before the device begins, so that it does not begin with a gap
+_POLL_S = 0.01
+_DEAD_AFTER_S = 5.0  # a machine that is too busy to play is no lost loudspeaker
+_INT16_BYTES = 2
+
+
+class Output(Protocol):
+    """An `Output` plays mono sound of one sample rate, in real time. One thread plays."""
+
+    def open(self) -> None:
+        """Make ready to play. Raises DeviceError."""
+
+    def close(self) -> None:
+        """Stop, and forget what was not played."""
+
+    def play(self, samples: Samples, unwanted: Callable[[], bool]) -> None:
+        """Play float32 samples [n] after those before; return when few of them wait, or when they are `unwanted`.
+
+        Raises DeviceError where the device is gone.
+        """
+
+    def finish(self, unwanted: Callable[[], bool]) -> None:
+        """Return when all was played, or when that is `unwanted`. Raises DeviceError where the device is gone."""
+
+    def drop(self) -> None:
+        """Forget what waits, so that it is silent now."""
+
+
+class Loudspeaker:
+    """A `Loudspeaker` is the one device that was asked for, and no other."""
+
+    def __init__(self, wanted: str | int, rate_hz: int) -> None:
+        """Find it, for sound of this rate, and open nothing yet. Raises DeviceError, which lists what there is."""
+        self._portaudio = load_portaudio()
+        self._rate_hz = rate_hz
+        devices = output_devices(self._portaudio)
+        self.device = find_output(wanted, devices)
+        self.word = word_for(self.device, devices)  # that finds this device and no other
+        self.opened_rate_hz, self._channels = self._settings()
+        self._stream: Any = None
+        self._resampler: Any = None
+        self._waiting = bytearray()
+        self._lock = threading.Lock()
+
+    def open(self) -> None:
+        """Open the device, which plays nothing yet. Raises DeviceError."""
+        try:
+            self._stream = self._portaudio.RawOutputStream(
+                device=self.device.index,
+                samplerate=self.opened_rate_hz,
+                channels=self._channels,
+                dtype='int16',
+                latency=_LATENCY_S,
+                callback=self._on_room,
+                prime_output_buffers_using_stream_callback=True,
+            )
+        except self._portaudio.PortAudioError as error:
+            raise DeviceError(
+                f'loudspeaker {self.device} cannot be opened ({error}); end the program that uses it (fuser -v '
+                '/dev/snd/* tells which), or set device to another'
+            ) from error
+
+    def close(self) -> None:
+        """Release the device, and forget what was not played."""
+        if self._stream is not None:
+            self._stream.close(ignore_errors=True)
+            self._stream = None
+        self.drop()
+
+    def play(self, samples: Samples, unwanted: Callable[[], bool]) -> None:
+        """Play float32 samples [n], −1 … 1, after those before; return when few of them wait, or are `unwanted`.
+
+        Raises DeviceError where the device takes none.
+        """
+        self._add(samples, last=False)
+        if len(self._waiting) >= self._bytes(_BEGINS_WITH_S):
+            self._begin()
+        if self._runs:
+            self._wait(_AHEAD_S, unwanted)
+
+    def finish(self, unwanted: Callable[[], bool]) -> None:
+        """Return when all was played, or when that is `unwanted`. Raises DeviceError where the device takes none."""
+        self._add(np.empty(0, np.float32), last=True)
+        if self._waiting:
+            self._begin()
+        if not self._runs:
+            return
+        self._wait(0.0, unwanted)
+        over_s = time.monotonic() + float(self._stream.latency)
+        while time.monotonic() < over_s and not unwanted():
+            time.sleep(_POLL_S)
+        if not unwanted():
+            self._halt()
+
+    def drop(self) -> None:
+        """Forget what waits, in the device too: it is silent now."""
+        self._resampler = None
+        with self._lock:
+            self._waiting.clear()
+        self._halt()
+
+    @property
+    def _runs(self) -> bool:
+        return self._stream is not None and bool(self._stream.active)
+
+    def _halt(self) -> None:
+        if self._runs:
+            self._stream.abort(ignore_errors=True)
+
+    def _bytes(self, seconds: float) -> int:
+        return int(seconds * self.opened_rate_hz) * self._channels * _INT16_BYTES
+
+    def _settings(self) -> tuple[int, int]:
+        """Return sample rate and channels: the sound's own where the device can, else those of the device."""
+        for rate_hz, channels in ((self._rate_hz, 1), (self.device.default_rate_hz, 1)):
+            try:
+                self._portaudio.check_output_settings(
+                    device=self.device.index, channels=channels, dtype='int16', samplerate=rate_hz
+                )
+            except self._portaudio.PortAudioError:
+                continue
+            return rate_hz, channels
+        return self.device.default_rate_hz, min(2, self.device.channels)
+
+    def _begin(self) -> None:
+        if self._stream is None or self._runs:
+            return
+        try:
+            self._stream.abort(ignore_errors=True)  # one that ended by itself has to be stopped before it starts again
+            self._stream.start()
+        except self._portaudio.PortAudioError as error:
+            self._lose(error)
+
+    def _add(self, samples: Samples, last: bool) -> None:
+        if self.opened_rate_hz != self._rate_hz:
+            if self._resampler is None:
+                if not len(samples):
+                    return
+                self._resampler = soxr.ResampleStream(self._rate_hz, self.opened_rate_hz, 1, dtype='float32')
+            samples = self._resampler.resample_chunk(samples, last=last)
+            if last:
+                self._resampler = None
+        pcm = np.repeat(to_int16(samples), self._channels).tobytes()
+        with self._lock:
+            self._waiting += pcm
+
+    def _wait(self, for_s: float, unwanted: Callable[[], bool]) -> None:
+        most = self._bytes(for_s)
+        before, moved_s = -1, time.monotonic()
+        while (size := len(self._waiting)) > most and not unwanted():
+            if size != before:
+                before, moved_s = size, time.monotonic()
+            elif time.monotonic() - moved_s > _DEAD_AFTER_S:
+                self._lose()
+            time.sleep(_POLL_S)
+
+    def _lose(self, cause: Exception | None = None) -> NoReturn:
+        raise DeviceError(
+            f'loudspeaker {self.device} takes no sound; plug it in again, or start the sound server, and it is used '
+            'again'
+        ) from cause
+
+    def _on_room(self, out: Any, frames: int, times: Any, status: Any) -> None:
+        # On PortAudio's own thread: copy, and nothing that waits.
+        with self._lock:
+            size = min(len(out), len(self._waiting))
+            out[:size] = self._waiting[:size]
+            del self._waiting[:size]
+        out[size:] = bytes(len(out) - size)
+
+
+def find_output(wanted: str | int, devices: list[OutputDevice]) -> OutputDevice:
+    """Return the device that is meant by an index, a name, or a part of a name and host API that no other has.
+
+    A whole name wins over parts of others, and '' is the system's default. Raises DeviceError, which lists the devices,
+    where none matches or several do.
+    """
+    found = matching(wanted, devices)
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise DeviceError(
+            f"{len(found)} loudspeakers match '{wanted}': {listed(found)}; give one of "
+            f'{", ".join(repr(word_for(device, devices)) for device in found)}'
+        )
+    sought = f"no loudspeaker matches '{wanted}'" if wanted != '' else 'the system has no default loudspeaker'
+    raise DeviceError(
+        f'{sought}; there are: {listed(devices)}; set device to one of these names, plug one in or start the sound '
+        'server, or set output to messages for a driver of your own'
+    )
