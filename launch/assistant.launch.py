@@ -1,4 +1,4 @@
-"""The whole assistant: microphone (or file) to safety alerts and event log, as five processes or one."""
+"""The whole assistant: microphone (or file) to safety alerts and event log, as five processes or one; and speech."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from launch import LaunchContext, LaunchDescription
 
 PACKAGE = 'audio_interaction_ros'
 NODES = ('event_log', 'safety_alert', 'decoder', 'chunk_encoder', 'audio_capture')  # listeners first
+SPEAKER = 'speaker'  # with speak:=true; a process of its own, because it is no part of listening
 # Launch argument → the nodes that have a parameter for it, and its name there. Empty: what params_file says.
 PARAMETERS = {
     'checkpoint': ('checkpoint', ('chunk_encoder', 'decoder')),
@@ -24,6 +25,7 @@ PARAMETERS = {
     'listening': ('listening', ('audio_capture',)),
     'event_log': ('path', ('event_log',)),
     'profile': ('profile', ('safety_alert',)),
+    'loudspeaker': ('device', (SPEAKER,)),
 }
 ARGUMENTS = {
     'namespace': ('', "Put before every node and topic, for example 'robot1'."),
@@ -42,10 +44,12 @@ ARGUMENTS = {
     'listening': ('', 'true listens from the start, false only when the service ai/set_listening says so.'),
     'event_log': ('', 'An SQLite file that keeps what was said and why; empty keeps nothing.'),
     'profile': ('', 'Profile of safety alerts: home, industrial, vehicle, tutoring or care; empty takes none.'),
+    'speak': ('false', 'Say the responses aloud, and what other nodes give to ai/say.'),
+    'loudspeaker': ('', 'Loudspeaker for speak:=true: its name, a part of it or its index.'),
     'enclave': ('', 'Enclave of a secured graph, SROS 2 (docs/deploy.md); empty where it is not secured.'),
     'composed': ('false', 'One process for the five nodes.'),
 }
-FLAGS = ('autostart', 'use_sim_time', 'use_respawn', 'use_standby', 'composed')
+FLAGS = ('autostart', 'use_sim_time', 'use_respawn', 'use_standby', 'speak', 'composed')
 
 
 def generate_launch_description() -> LaunchDescription:
@@ -60,24 +64,26 @@ def _nodes(context: LaunchContext) -> list[Node]:
     given = {name: LaunchConfiguration(name).perform(context) for name in ARGUMENTS}
     flags = {name: _flag(name, given[name]) for name in FLAGS}
     given_parameters: dict[str, dict[str, object]] = {
-        name: {'autostart': flags['autostart'], 'use_sim_time': flags['use_sim_time']} for name in NODES
+        name: {'autostart': flags['autostart'], 'use_sim_time': flags['use_sim_time']}
+        for name in (*((SPEAKER,) if flags['speak'] else ()), *NODES)
     }
     for argument, (parameter, nodes) in PARAMETERS.items():
         if given[argument]:
             value: object = given[argument]
-            if argument == 'mic' and given[argument].isdigit():
+            if argument in ('mic', 'loudspeaker') and given[argument].isdigit():
                 value = int(given[argument])
             elif argument == 'listening':
                 value = _flag(argument, given[argument])
             for name in nodes:
-                given_parameters[name][parameter] = value
+                if name in given_parameters:
+                    given_parameters[name][parameter] = value
     secured = ['--enclave', given['enclave']] if given['enclave'] else []
     settings: dict[str, object] = {**given_parameters}
     if flags['composed']:
         # In a file, by node: to a process launch gives each value for all of its nodes, and several have a `device`.
         file = Path(tempfile.mkdtemp(prefix=f'{PACKAGE}-')) / 'parameters.yaml'
-        file.write_text(parameter_file(given_parameters))
-        settings = {'assistant': str(file)}
+        file.write_text(parameter_file({name: given_parameters[name] for name in NODES}))
+        settings = {name: value for name, value in settings.items() if name == SPEAKER} | {'assistant': str(file)}
     # Who holds a node's lock is the node; a directory for each launch, so that two of them do not compete.
     locks = tempfile.mkdtemp(prefix=f'{PACKAGE}-') if flags['use_standby'] else ''
     return [
@@ -85,7 +91,7 @@ def _nodes(context: LaunchContext) -> list[Node]:
             package=PACKAGE,
             executable=executable,
             # The standby has its executable's name too, but launch would warn of two.
-            name=None if flags['composed'] or standby else executable,
+            name=None if executable == 'assistant' or standby else executable,
             namespace=given['namespace'],
             parameters=[given['params_file'], values],
             ros_arguments=['--log-level', given['log_level'], *secured],

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, m
 from pydantic.fields import FieldInfo
 
 from audio_interaction_ros.audio.channels import ChannelChoice
+from audio_interaction_ros.voice.quiet_hours import QuietHours
 
 CHECKPOINT = (
     'Checkpoint directory, or `embedded` for the one that ships with the package; `chunk_encoder` and `decoder` need '
@@ -305,12 +306,81 @@ class EventLogParameters(ListenerParameters):
         return self
 
 
+class SpeakerParameters(NodeParameters):
+    """A `SpeakerParameters` holds what speaker speaks with, through what, and when it keeps silent."""
+
+    engine: Literal['espeak-ng', 'piper'] = Field(
+        'espeak-ng',
+        description='Text-to-speech engine: `espeak-ng` speaks at once on any machine; `piper` sounds more like a '
+        'person and takes longer to begin.',
+    )
+    voice: str = Field(
+        '',
+        description='Voice of the engine: a name of `espeak-ng --voices`, such as `en-us` or `de+f2`, or the path of a '
+        "Piper voice (`.onnx`, then # and a speaker's number where it has several). Empty: American English, and "
+        'Mandarin for what is written in it.',
+    )
+    output: Literal['device', 'messages'] = Field(
+        'device',
+        description='Where the speech goes: `device` plays it through a loudspeaker of this computer, `messages` '
+        "publishes it on `ai/speech`, in real time, for a robot's own driver.",
+    )
+    device: str | int = Field(
+        '',
+        description='Loudspeaker to play through: its name, or a part of it that no other has, or its index; empty '
+        "takes the system's default. Another one is never taken in its place.",
+    )
+    volume: float = Field(
+        1.0, ge=0.0, le=1.0,
+        description='Loudness of the speech as a factor of its amplitude; 1 is what the engine gives, 0 is mute.',
+        json_schema_extra=_LIVE,
+    )  # fmt: skip
+    rate: float = Field(
+        1.0, ge=0.5, le=2.0,
+        description="Speaking rate as a multiple of the engine's own; what is urgent is said a little faster, and what "
+        'is sad a little slower.',
+        json_schema_extra=_LIVE,
+    )  # fmt: skip
+    quiet_hours: str = Field(
+        '',
+        description='Hours of the day, by the clock of this computer, in which only what is urgent is said, such as '
+        '`22:00-07:00`; empty has none.',
+        examples=['22:00-07:00'],
+        json_schema_extra=_LIVE,
+    )
+    stale_after_s: float = Field(
+        10.0,
+        gt=0.0,
+        le=600.0,
+        description='Longest time, in seconds, from what is heard to the first word of the answer; a response that is '
+        'older is not said any more, and counted.',
+        json_schema_extra=_LIVE,
+    )
+    queue_max_texts: int = Field(
+        8,
+        ge=1,
+        le=100,
+        description='Most texts that wait to be said; at the limit the oldest of the least urgent is dropped and '
+        'counted.',
+    )
+    frame_id: str = Field(
+        'loudspeaker',
+        description="Name of the loudspeaker's coordinate frame (tf), put into the header of `ai/speech`.",
+    )
+
+    @model_validator(mode='after')
+    def _hours_are_hours(self) -> SpeakerParameters:
+        QuietHours.parse(self.quiet_hours)
+        return self
+
+
 NODES: dict[str, type[NodeParameters]] = {
     'audio_capture': AudioCaptureParameters,
     'chunk_encoder': ChunkEncoderParameters,
     'decoder': DecoderParameters,
     'safety_alert': SafetyAlertParameters,
     'event_log': EventLogParameters,
+    'speaker': SpeakerParameters,
 }
 
 

@@ -15,6 +15,6 @@ AUDIO = _profile(250, DurabilityPolicy.VOLATILE)
 EMBEDDINGS = _profile(50, DurabilityPolicy.VOLATILE)  # 20 s of chunks
 EVENTS = _profile(50, DurabilityPolicy.VOLATILE)  # decisions and responses
 LATCHED = _profile(1, DurabilityPolicy.TRANSIENT_LOCAL)  # the format of a stream, its end
-SWITCH = _profile(10, DurabilityPolicy.TRANSIENT_LOCAL)  # to read what is latched, and miss no off before an on
+SWITCH = _profile(10, DurabilityPolicy.TRANSIENT_LOCAL)  # what is latched, and no change of it missed
 ALERTS = _profile(10, DurabilityPolicy.TRANSIENT_LOCAL)  # a late subscriber learns what is going on
 DIAGNOSTICS = _profile(10, DurabilityPolicy.VOLATILE)

@@ -59,11 +59,11 @@ class SoundListener(Protocol):
 class SoundPublisher:
     """A `SoundPublisher` publishes 16-bit sound and its description."""
 
-    def __init__(self, node: ManagedNode[Any]) -> None:
+    def __init__(self, node: ManagedNode[Any], topic: str = SOUND_TOPIC, info_topic: str = INFO_TOPIC) -> None:
         """Make the topics; call in `setup`."""
         if not DESCRIBES_ITSELF:
-            self._info = node.create_publisher(installed.AudioInfo, INFO_TOPIC, qos.LATCHED)
-        self._sound = node.create_publisher(SoundMessage, SOUND_TOPIC, qos.AUDIO)
+            self._info = node.create_publisher(installed.AudioInfo, info_topic, qos.LATCHED)
+        self._sound = node.create_publisher(SoundMessage, topic, qos.AUDIO)
 
     @property
     def topic(self) -> str:

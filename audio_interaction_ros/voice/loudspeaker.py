@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable
 from typing import Any, NoReturn, Protocol
@@ -21,8 +20,7 @@ from audio_interaction_ros.audio.devices import (
 )
 from audio_interaction_ros.audio.formats import Samples, to_int16
 
-_AHEAD_S = 0.1  # of sound that waits here for the device
-_LATENCY_S = 0.1  # asked of the device, whose buffer is thrown away with what waits
+_LATENCY_S = 0.1  # of the device's buffer, which is thrown away with what waits
 _BEGINS_WITH_S = 0.15  # so much is there before the device begins, so that it does not begin with a gap
 _POLL_S = 0.01
 _DEAD_AFTER_S = 5.0  # a machine that is too busy to play is no lost loudspeaker
@@ -52,7 +50,10 @@ class Output(Protocol):
 
 
 class Loudspeaker:
-    """A `Loudspeaker` is the one device that was asked for, and no other."""
+    """A `Loudspeaker` is the one device that was asked for, and no other.
+
+    It is written to, and has no callback: PortAudio waits for ever for one to begin on a device of ALSA that has gone.
+    """
 
     def __init__(self, wanted: str | int, rate_hz: int) -> None:
         """Find it, for sound of this rate, and open nothing yet. Raises DeviceError, which lists what there is."""
@@ -64,8 +65,7 @@ class Loudspeaker:
         self.opened_rate_hz, self._channels = self._settings()
         self._stream: Any = None
         self._resampler: Any = None
-        self._waiting = bytearray()
-        self._lock = threading.Lock()
+        self._waiting = b''
 
     def open(self) -> None:
         """Open the device, which plays nothing yet. Raises DeviceError."""
@@ -76,8 +76,6 @@ class Loudspeaker:
                 channels=self._channels,
                 dtype='int16',
                 latency=_LATENCY_S,
-                callback=self._on_room,
-                prime_output_buffers_using_stream_callback=True,
             )
         except self._portaudio.PortAudioError as error:
             raise DeviceError(
@@ -90,38 +88,34 @@ class Loudspeaker:
         if self._stream is not None:
             self._stream.close(ignore_errors=True)
             self._stream = None
-        self.drop()
+        self._resampler, self._waiting = None, b''
 
     def play(self, samples: Samples, unwanted: Callable[[], bool]) -> None:
-        """Play float32 samples [n], −1 … 1, after those before; return when few of them wait, or are `unwanted`.
+        """Play float32 samples [n], −1 … 1, after those before; return when the device has them, or when `unwanted`.
 
         Raises DeviceError where the device takes none.
         """
         self._add(samples, last=False)
-        if len(self._waiting) >= self._bytes(_BEGINS_WITH_S):
-            self._begin()
-        if self._runs:
-            self._wait(_AHEAD_S, unwanted)
+        if self._runs or len(self._waiting) >= self._bytes(_BEGINS_WITH_S):
+            self._write(unwanted)
 
     def finish(self, unwanted: Callable[[], bool]) -> None:
         """Return when all was played, or when that is `unwanted`. Raises DeviceError where the device takes none."""
         self._add(np.empty(0, np.float32), last=True)
         if self._waiting:
-            self._begin()
+            self._write(unwanted)
         if not self._runs:
             return
-        self._wait(0.0, unwanted)
         over_s = time.monotonic() + float(self._stream.latency)
-        while time.monotonic() < over_s and not unwanted():
+        while not unwanted():
+            if time.monotonic() > over_s:
+                self._halt()
+                return
             time.sleep(_POLL_S)
-        if not unwanted():
-            self._halt()
 
     def drop(self) -> None:
         """Forget what waits, in the device too: it is silent now."""
-        self._resampler = None
-        with self._lock:
-            self._waiting.clear()
+        self._resampler, self._waiting = None, b''
         self._halt()
 
     @property
@@ -147,15 +141,6 @@ class Loudspeaker:
             return rate_hz, channels
         return self.device.default_rate_hz, min(2, self.device.channels)
 
-    def _begin(self) -> None:
-        if self._stream is None or self._runs:
-            return
-        try:
-            self._stream.abort(ignore_errors=True)  # one that ended by itself has to be stopped before it starts again
-            self._stream.start()
-        except self._portaudio.PortAudioError as error:
-            self._lose(error)
-
     def _add(self, samples: Samples, last: bool) -> None:
         if self.opened_rate_hz != self._rate_hz:
             if self._resampler is None:
@@ -165,33 +150,33 @@ class Loudspeaker:
             samples = self._resampler.resample_chunk(samples, last=last)
             if last:
                 self._resampler = None
-        pcm = np.repeat(to_int16(samples), self._channels).tobytes()
-        with self._lock:
-            self._waiting += pcm
+        self._waiting += np.repeat(to_int16(samples), self._channels).tobytes()
 
-    def _wait(self, for_s: float, unwanted: Callable[[], bool]) -> None:
-        most = self._bytes(for_s)
-        before, moved_s = -1, time.monotonic()
-        while (size := len(self._waiting)) > most and not unwanted():
-            if size != before:
-                before, moved_s = size, time.monotonic()
-            elif time.monotonic() - moved_s > _DEAD_AFTER_S:
+    def _write(self, unwanted: Callable[[], bool]) -> None:
+        """Give the device what waits, as it has room for it, so that nobody waits for the device."""
+        frame_bytes, written_s = self._channels * _INT16_BYTES, time.monotonic()
+        try:
+            if self._stream is None:
                 self._lose()
-            time.sleep(_POLL_S)
+            if not self._runs:
+                self._stream.start()
+            while self._waiting and not unwanted():
+                room = frame_bytes * min(self._stream.write_available, len(self._waiting) // frame_bytes)
+                if room:
+                    self._stream.write(self._waiting[:room])
+                    self._waiting, written_s = self._waiting[room:], time.monotonic()
+                elif time.monotonic() - written_s > _DEAD_AFTER_S:
+                    self._lose()
+                else:
+                    time.sleep(_POLL_S)
+        except self._portaudio.PortAudioError as error:
+            self._lose(error)
 
     def _lose(self, cause: Exception | None = None) -> NoReturn:
         raise DeviceError(
             f'loudspeaker {self.device} takes no sound; plug it in again, or start the sound server, and it is used '
             'again'
         ) from cause
-
-    def _on_room(self, out: Any, frames: int, times: Any, status: Any) -> None:
-        # On PortAudio's own thread: copy, and nothing that waits.
-        with self._lock:
-            size = min(len(out), len(self._waiting))
-            out[:size] = self._waiting[:size]
-            del self._waiting[:size]
-        out[size:] = bytes(len(out) - size)
 
 
 def find_output(wanted: str | int, devices: list[OutputDevice]) -> OutputDevice:

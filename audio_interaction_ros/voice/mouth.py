@@ -168,12 +168,12 @@ class Mouth:
             for utterance in list(self._open):
                 if not utterance.clauses and now_s - utterance.touched_s > _ABANDONED_S:
                     self._break_off(utterance, 'stale')
-            utterance = self._chosen(now_s)
-            if utterance is None or not utterance.clauses:
+            chosen = self._chosen(now_s)
+            if chosen is None or not chosen.clauses:
                 return None
-            utterance.begun = True
-            self._current = utterance
-            self._saying = Clause(*utterance.clauses.popleft(), utterance)
+            chosen.begun = True
+            self._current = chosen
+            self._saying = Clause(*chosen.clauses.popleft(), chosen)
             return self._saying
 
     def done(self, clause: Clause, now_s: float, said: bool = True) -> None:

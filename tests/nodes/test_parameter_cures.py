@@ -18,6 +18,7 @@ from audio_interaction_ros.safety.hazards import HazardFileError, HazardTaxonomy
     'name at least one, and each once',
     'set cooldown_s to at least clear_after_s',
     'set path too, or audio_s to 0',
+    'give the time at which they begin and that at which they end',
     'did you mean',
     "parameter '{name}' is",
 )
@@ -30,6 +31,7 @@ from audio_interaction_ros.safety.hazards import HazardFileError, HazardTaxonomy
         ('safety_alert', {'cooldown_s': 5.0}, 'set cooldown_s to at least clear_after_s', {'cooldown_s': 30.0}),
         ('event_log', {'audio_s': 5.0}, 'set path too, or audio_s to 0', {'audio_s': 5.0, 'path': 'events.db'}),
         ('event_log', {'audio_s': 5.0}, 'set path too, or audio_s to 0', {'audio_s': 0.0}),
+        ('speaker', {'quiet_hours': 'night'}, 'as 22:00-07:00, or nothing', {'quiet_hours': '22:00-07:00'}),
         ('audio_capture', {'devise': 'USB'}, "did you mean 'device'?", {'device': 'USB'}),
         ('audio_capture', {'block_ms': 10}, 'a whole number from 20 to 100 expected', {'block_ms': 20}),
         ('decoder', {'precision': 'int4'}, 'one of stored, float32, bfloat16, float16, int8', {'precision': 'int8'}),

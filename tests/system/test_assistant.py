@@ -11,7 +11,7 @@ from std_srvs.srv import SetBool
 
 from audio_interaction_ros.msg import Decision, Health, Response
 from audio_interaction_ros.nodes import qos
-from audio_interaction_ros.nodes.parameters import NODES
+from tests.system.ros import COMPOSED
 from tests.tiny_checkpoint import write_tiny_checkpoint
 
 pytestmark = [pytest.mark.system, pytest.mark.slow]
@@ -76,7 +76,7 @@ def test_two_assistants_on_one_machine_hear_their_own_sound_alone(ros, patient_c
     given = {'checkpoint': patient_checkpoint, 'file': recording, 'listening': 'false'}
     processes = {name: ros.start('assistant', '-r', f'__ns:=/{name}', **given) for name in names}
     for name, process in processes.items():
-        for node in NODES:
+        for node in COMPOSED:
             ros.wait_state(f'/{name}/{node}', 'active', process)
     decisions = {name: ros.hear(f'/{name}/ai/decision', Decision) for name in names}
     health = {name: ros.hear(f'/{name}/ai/health', Health, qos.LATCHED) for name in names}

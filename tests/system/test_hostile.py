@@ -14,9 +14,8 @@ from std_srvs.srv import SetBool
 from audio_interaction_ros.msg import Decision
 from audio_interaction_ros.nodes import qos
 from audio_interaction_ros.nodes.messages import nanoseconds_of
-from audio_interaction_ros.nodes.parameters import NODES
 from tests.system.hostile import hostile
-from tests.system.ros import Starvation, resident_bytes
+from tests.system.ros import COMPOSED, Starvation, resident_bytes
 
 pytestmark = [pytest.mark.system, pytest.mark.slow]
 
@@ -82,7 +81,7 @@ def assistant(shared_ros, tiny_checkpoint, tmp_path_factory):
     sound = folder / 'sound.wav'
     soundfile.write(sound, np.random.default_rng(0).uniform(-0.1, 0.1, 16_000 * 300), 16_000)
     process = shared_ros.start('assistant', checkpoint=tiny_checkpoint, file=sound, path=folder / 'events.db')
-    for name in NODES:
+    for name in COMPOSED:
         shared_ros.wait_state(name, 'active', process)
     yield Assistant(shared_ros, process)
     assert process.end() == 0

@@ -22,10 +22,9 @@ from audio_interaction_ros.audio.formats import AudioFormatError
 from audio_interaction_ros.msg import AudioEmbedding
 from audio_interaction_ros.nodes import qos
 from audio_interaction_ros.nodes.embeddings import EmbeddingSpec, chunk_of
-from audio_interaction_ros.nodes.parameters import NODES
 from audio_interaction_ros.nodes.sound import read_self_described
 from audio_interaction_ros.streaming.loop import encode_waveform
-from tests.system.ros import Ros
+from tests.system.ros import COMPOSED, Ros
 from tests.tiny_checkpoint import DIM
 
 pytestmark = [pytest.mark.system, pytest.mark.slow]
@@ -66,7 +65,7 @@ def test_every_node_speaks_the_other_family(other_family, tmp_path, tiny_checkpo
     with Ros(tmp_path, other_family) as ros:
         given = {'checkpoint': tiny_checkpoint, 'file': tmp_path / 'sound.wav', 'listening': 'false', 'audio_s': 2.0}
         process = ros.start('assistant', path=tmp_path / 'events.db', **given)
-        for name in NODES:
+        for name in COMPOSED:
             ros.wait_state(name, 'active', process)
         kinds = dict(ros.node.get_topic_names_and_types())
         assert kinds['/audio_stamped'] == ['audio_common_msgs/msg/AudioStamped'] and '/audio_info' not in kinds

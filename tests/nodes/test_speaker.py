@@ -1,0 +1,233 @@
+"""Responses and texts of other nodes become speech: real espeak-ng, real messages."""
+
+from __future__ import annotations
+
+import shutil
+import stat
+
+import numpy as np
+import pytest
+
+pytest.importorskip('rclpy', reason='ROS 2 is not installed')
+
+from audio_common_msgs.msg import AudioInfo
+from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.parameter import Parameter
+from std_msgs.msg import Header
+
+from audio_interaction_ros.msg import Response, Speaking
+from audio_interaction_ros.nodes import qos
+from audio_interaction_ros.nodes.messages import nanoseconds_of
+from audio_interaction_ros.nodes.sound import DESCRIBES_ITSELF, SoundMessage
+from audio_interaction_ros.nodes.speaker import SpeakerNode
+from audio_interaction_ros.srv import CancelSpeech, Say
+from tests.system.ros import Starvation
+
+pytestmark = [
+    pytest.mark.system,
+    pytest.mark.skipif(shutil.which('espeak-ng') is None, reason='espeak-ng is not installed'),
+    pytest.mark.skipif(DESCRIBES_ITSELF, reason="this audio_common_msgs' messages have no AudioInfo on a topic"),
+]
+STORY = 'Once upon a time there was a robot who told very long stories to everybody who came along. ' * 3
+RATE_HZ = 22_050
+
+
+class Speaker:
+    """A speaker that publishes its speech, and what a robot hears of it."""
+
+    def __init__(self, in_process, **parameters):
+        self.it = it = in_process(SpeakerNode, output='messages', **parameters)
+        assert it.node.autostart()
+        self.speech = it.hear(SoundMessage, 'ai/speech', qos.AUDIO)
+        self.told = it.hear(Speaking, 'ai/speaking', qos.SWITCH)
+        self.reports = it.hear(DiagnosticArray, '/diagnostics', qos.DIAGNOSTICS)
+        self.responses = it.talk(Response, 'ai/response', qos.EVENTS)
+        self.clients = {
+            'ai/say': it.beside.create_client(Say, 'ai/say'),
+            'ai/say/cancel': it.beside.create_client(CancelSpeech, 'ai/say/cancel'),
+        }
+        it.until(lambda: it.node.count_subscribers('/ai/speech') and self.told)
+        it.until(lambda: all(client.service_is_ready() for client in self.clients.values()))
+
+    def respond(self, id, text, **fields):
+        self.responses.publish(Response(id=id, text=text, **fields))
+
+    def call(self, service, request):
+        future = self.clients[service].call_async(request)
+        self.it.until(future.done)
+        return future.result()
+
+    def say(self, text, urgency=Speaking.NORMAL):
+        return self.call('ai/say', Say.Request(text=text, urgency=urgency))
+
+    def cancel(self, id=''):
+        return self.call('ai/say/cancel', CancelSpeech.Request(id=id))
+
+    def said(self, id):
+        """What was told last of an utterance that is over; None before."""
+        over = [one for one in self.told if one.id == id and not one.speaking]
+        return over[-1] if over else None
+
+    def until_said(self, id):
+        self.it.until(lambda: self.said(id) is not None)
+        return self.said(id)
+
+    def counted(self, key):
+        pairs = [pair for report in self.reports[-1:] for pair in report.status[0].values]
+        return next((int(pair.value) for pair in pairs if pair.key == key), 0)
+
+    @property
+    def samples(self):
+        blocks = [np.frombuffer(bytes(message.audio.data), '<i2') for message in self.speech]
+        return np.concatenate([np.empty(0, '<i2'), *blocks])
+
+    @property
+    def now_ns(self):
+        return self.it.node.get_clock().now().nanoseconds
+
+    def last_due_ns(self):
+        """When the last sample is to be played that was published."""
+        last = self.speech[-1]
+        return nanoseconds_of(last.header.stamp) + len(last.audio.data) // 2 * 1_000_000_000 // RATE_HZ
+
+
+def test_a_response_is_said_once_while_it_is_written_and_that_is_told(in_process):
+    speaker = Speaker(in_process)
+    formats = speaker.it.hear(AudioInfo, 'ai/speech_info', qos.LATCHED)
+    speaker.respond('1', 'Fire! I hear fla', emotion='normal')
+    speaker.it.until(lambda: len(speaker.speech) > 5)
+    for _ in range(3):
+        speaker.respond('1', 'Fire! I hear flames crackling.', emotion='normal', final=True)
+    told = speaker.until_said('1')
+    assert (told.said, told.broken_off) == ('Fire! I hear flames crackling.', False)
+    assert [one.text for one in speaker.told if one.text] == ['Fire!', 'I hear flames crackling.']
+    assert (formats[0].sample_rate, formats[0].channels, formats[0].sample_format) == (RATE_HZ, 1, 'S16LE')
+    speaker.it.spin(0.3)  # the last block comes on another topic
+    samples = speaker.samples
+    assert 1.0 < len(samples) / RATE_HZ < 5.0
+    assert np.abs(samples).max() > 3_000
+    assert speaker.speech[0].header.frame_id == 'loudspeaker'
+    stamps = [nanoseconds_of(message.header.stamp) for message in speaker.speech]
+    assert stamps == sorted(stamps)
+    speaker.respond('1', 'Fire! I hear flames crackling.', final=True)
+    speaker.it.spin(0.5)
+    assert len(speaker.samples) == len(samples)
+    late = speaker.it.hear(Speaking, 'ai/speaking', qos.LATCHED)
+    speaker.it.until(lambda: late)
+    assert (late[0].id, late[0].speaking, late[0].said) == ('1', False, 'Fire! I hear flames crackling.')
+
+
+def test_a_response_that_the_decoder_cancels_is_silent_within_150_ms(in_process):
+    speaker = Speaker(in_process)
+    speaker.respond('1', STORY)
+    speaker.it.until(lambda: len(speaker.speech) > 10)
+    starved, asked_ns = Starvation(), speaker.now_ns
+    speaker.respond('1', STORY, final=True, cancelled=True)
+    told = speaker.until_said('1')
+    speaker.it.spin(0.3)
+    assert told.broken_off and told.said == ''
+    assert (speaker.last_due_ns() - asked_ns) * 1e-9 < 0.15 + starved.seconds
+    assert speaker.counted('cancelled') == 1
+
+
+def test_what_is_urgent_breaks_off_the_rest_and_is_said_at_once(in_process):
+    speaker = Speaker(in_process)
+    speaker.say('Nice weather.', Speaking.CHATTY)
+    speaker.respond('1', STORY, final=True)
+    speaker.it.until(lambda: any(one.id == '1' and one.speaking for one in speaker.told) and speaker.speech)
+    speaker.respond('2', 'A siren!', urgent=True, emotion='urgent', final=True)
+    assert speaker.until_said('2').said == 'A siren!'
+    assert speaker.said('1').broken_off
+    speaker.it.until(lambda: speaker.told[-1].said == 'Nice weather.')
+    spoken = [one.text for one in speaker.told if one.text]
+    assert spoken[-2:] == ['A siren!', 'Nice weather.']
+
+
+def test_another_node_says_and_cancels_by_the_same_mouth(in_process):
+    speaker = Speaker(in_process)
+    assert not speaker.cancel().success
+    answer = speaker.say('Dinner; is ready. -v nosuch <speak>')
+    assert answer.success
+    assert speaker.until_said(answer.id).said == 'Dinner; is ready. -v nosuch <speak>'
+    for text, sentence in (
+        ('x' * 10_000, 'the text has 10000 characters, at most 1000 expected; say it in parts'),
+        ('\x1b', 'nothing in it to pronounce; give words'),
+    ):
+        refused = speaker.say(text)
+        assert not refused.success and sentence in refused.message and not refused.id
+    long = speaker.say(STORY)
+    speaker.it.until(lambda: any(one.id == long.id and one.speaking for one in speaker.told))
+    assert speaker.cancel(long.id).message == '1 cancelled'
+    assert speaker.until_said(long.id).broken_off
+
+
+def test_quiet_hours_and_volume_count_at_once(in_process):
+    speaker = Speaker(in_process)
+    node = speaker.it.node
+    node.set_parameters([Parameter('quiet_hours', value='00:00-23:59'), Parameter('volume', value=0.0)])
+    assert 'quiet hours' in speaker.say('Dinner is ready.').message
+    speaker.respond('1', 'Bless you!', final=True)
+    answer = speaker.say('The bath overflows!', Speaking.URGENT)
+    assert speaker.until_said(answer.id).said == 'The bath overflows!'
+    assert len(speaker.samples) and not speaker.samples.any()
+    speaker.it.until(lambda: speaker.counted('quiet_hours') == 1)
+    refused = node.set_parameters([Parameter('quiet_hours', value='night')])[0]
+    assert not refused.successful and 'as 22:00-07:00, or nothing' in refused.reason
+
+
+@pytest.mark.cures('a text was too old to be said')
+def test_a_response_to_what_was_heard_long_ago_is_not_said_and_one_to_what_was_heard_now_is(in_process):
+    speaker = Speaker(in_process)
+    stamp = speaker.it.node.get_clock().now().to_msg()
+    speaker.respond('1', 'A siren!', urgent=True, final=True, header=Header(stamp=stamp))
+    stamp.sec -= 60
+    speaker.respond('0', 'Fire!', urgent=True, final=True, header=Header(stamp=stamp))
+    speaker.until_said('1')
+    speaker.it.until(lambda: speaker.counted('stale') == 1)
+    assert not any(one.id == '0' for one in speaker.told)
+
+
+def test_an_engine_that_fails_is_counted_and_the_next_text_is_said(in_process, tmp_path, monkeypatch):
+    good = shutil.which('espeak-ng')
+    program = tmp_path / 'espeak-ng'
+    program.write_text(
+        f'#!/bin/sh\nif [ -e {tmp_path}/broken ]; then echo out of order >&2; exit 1; fi\nexec {good} "$@"\n'
+    )
+    program.chmod(program.stat().st_mode | stat.S_IXUSR)
+    monkeypatch.setenv('PATH', str(tmp_path), prepend=':')
+    speaker = Speaker(in_process)
+    (tmp_path / 'broken').touch()
+    assert speaker.until_said(speaker.say('Hello.').id).said == ''
+    speaker.it.until(lambda: speaker.counted('engine_failures') == 1)
+    (tmp_path / 'broken').unlink()
+    assert speaker.until_said(speaker.say('Hello.').id).said == 'Hello.'
+
+
+def test_deactivation_ends_what_is_being_said_and_nothing_of_before_is_said_after_it(in_process):
+    speaker = Speaker(in_process)
+    speaker.say(STORY)
+    waiting = speaker.say('Dinner is ready.')
+    speaker.it.until(lambda: len(speaker.speech) > 10)
+    speaker.it.node.trigger_deactivate()
+    speaker.it.until(lambda: speaker.told[-1].broken_off)
+    assert 'not active' in speaker.say('Hello.').message
+    speaker.it.node.trigger_activate()
+    answer = speaker.say('Hello.')
+    speaker.it.until(lambda: speaker.told[-1].said == 'Hello.')
+    assert answer.success
+    assert not any(one.text == 'Dinner is ready.' for one in speaker.told), waiting
+
+
+@pytest.mark.parametrize(
+    ('parameters', 'sentence'),
+    [
+        ({'voice': 'klingon-x'}, "espeak-ng failed with voice 'klingon-x'"),
+        ({'engine': 'piper'}, "the program 'piper' is not there; install it (pip install piper-tts)"),
+        ({'output': 'device', 'device': 'no such loudspeaker'}, "no loudspeaker matches 'no such loudspeaker'"),
+    ],
+)
+def test_what_is_missing_is_named_and_the_node_stays_unconfigured(in_process, capfd, parameters, sentence):
+    it = in_process(SpeakerNode, **{'output': 'messages', **parameters})
+    assert not it.node.autostart()
+    assert it.state == 'unconfigured'
+    assert sentence in capfd.readouterr().err
