@@ -18,7 +18,7 @@ PAGE = ROOT / 'docs' / 'messages.md'
 ROBOT, TRAINING = 'audio_interaction_ros', 'training'
 _GENERATED = ('msg', 'srv')
 # Where a sentence is said: the name of what is called, and the place of the sentence among its arguments.
-_SAID_BY = {'trouble': 1, 'condition': 1, 'StampFault': 1, 'LevelFault': 1, '_warn': 0, 'exit': 0}
+_SAID_BY = {'trouble': 1, 'condition': 1, 'StampFault': 1, 'LevelFault': 1, '_warn': 0, 'exit': 0, 'fail': 0}
 _LOGGED_BY = ('error', 'warning', 'fatal')
 _BUGS = ('NotImplementedError', 'KeyboardInterrupt', 'AssertionError')
 # What is filled in by these names is a message itself, which is in the table where it is raised.

@@ -19,7 +19,8 @@ One JSON line:
   {"file": "yard.wav", "question": "…", "answer": "a dog",
    "options": [{"option": "a dog", "log_likelihood": -2.1, "share": 0.93}, …]}
 the likeliest first: as the whole answer, in natural logarithms, and as a share of all that were given.
-All of the recording is heard before anything is said; `listen` is the other way, which decides as it hears. The
+All of the recording is heard before anything is said; `listen` is the other way, which decides as it hears. An
+assistant that is running is asked about what it has just heard with its service ai/ask (docs/reference.md). The
 embedded checkpoint knows the instructions that it was trained on, and no others.
 
 examples:
@@ -72,7 +73,7 @@ def run(arguments: argparse.Namespace) -> int:
     encoder, decoder = load_halves(arguments.checkpoint)
     found: dict[str, Any] = {'file': arguments.file, 'question': arguments.question or arguments.spoken}
     with reported(QuestionError):
-        question = Question(encoder, decoder, np.concatenate(heard), arguments.question, arguments.language)
+        question = Question.about(encoder, decoder, np.concatenate(heard), arguments.question, arguments.language)
         if arguments.option:
             options = question.choose(arguments.option)
             found['answer'] = options[0].text

@@ -1,4 +1,4 @@
-"""decoder: vectors → decisions and responses, on ai/decision, ai/response and ai/response_text."""
+"""decoder: vectors → decisions and responses, on ai/decision and ai/response; answers to questions, on ai/answer."""
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ from types import MappingProxyType
 
 import torch
 
+from audio_interaction_ros.model.engine import Engine
 from audio_interaction_ros.model.graphs import make_engine
 from audio_interaction_ros.model.precision import open_decoder
 from audio_interaction_ros.nodes.embedding_source import EmbeddingSource
 from audio_interaction_ros.nodes.embeddings import EmbeddingSpec
 from audio_interaction_ros.nodes.lifecycle import ManagedNode, run
 from audio_interaction_ros.nodes.parameters import DecoderParameters
+from audio_interaction_ros.streaming.asking import Questions, Reply
 from audio_interaction_ros.streaming.brain import Brain, ModelFailure
 from audio_interaction_ros.streaming.loop import make_session
 
@@ -27,6 +29,7 @@ class DecoderNode(ManagedNode[DecoderParameters]):
 
     NAME = 'decoder'
     _sources: Mapping[str, EmbeddingSource] = MappingProxyType({})
+    _questions: Questions | None = None
 
     def setup(self) -> None:
         """Load the language model and make a session and topics for every source."""
@@ -37,6 +40,8 @@ class DecoderNode(ManagedNode[DecoderParameters]):
         # Of both halves, as evidence of who said something: the encoder's digest, and one of the language model.
         digest = f'{spec.encoder_digest}-{half.digest}'
         self._engine = make_engine(half.language_model, len(given.sources), given.graphs)
+        # Their sessions come and go, and a pool of graphs has a place for each source only.
+        self._questions = Questions(half, given.max_questions, given.max_question_s, Engine(half.language_model))
         self._something = Event()
         sources: dict[str, EmbeddingSource] = {}
         for name in given.sources:
@@ -47,7 +52,9 @@ class DecoderNode(ManagedNode[DecoderParameters]):
                 max_response_tokens=given.max_response_tokens,
                 seed=given.seed,
             )
-            sources[name] = EmbeddingSource(self, name, half, session, spec, digest, self._something.set)
+            sources[name] = EmbeddingSource(
+                self, name, half, session, spec, digest, self._questions, self._something.set
+            )
         self._sources = sources
         session.drain([torch.zeros(10, spec.dim)])  # the first pass is slow: not with the first chunk
 
@@ -58,18 +65,22 @@ class DecoderNode(ManagedNode[DecoderParameters]):
 
     def apply(self) -> None:
         """Take the live parameters, from the next decision on."""
-        if self.active:
+        if self.active and self._questions is not None:
             for source in self._sources.values():
                 source.apply()
+            self._questions.max_s = self.parameters.max_question_s
 
     def stop(self) -> None:
-        """End what is being said."""
+        """End what is being said and fail the questions that are open."""
         for source in self._sources.values():
             source.stop()
+        if self._questions is not None:
+            self._questions.fail('the decoder was deactivated; ask again when it is active')
+            self._reply_to_ended(self._questions)
 
     def teardown(self) -> None:
         """Let go of the model, or the next one would have to fit beside it."""
-        self._sources = {}
+        self._sources, self._questions = {}, None
         self.let_go('_engine', '_brain')
 
     def hardware_id(self) -> str:
@@ -86,9 +97,12 @@ class DecoderNode(ManagedNode[DecoderParameters]):
             'chunks_lost': sum(source.chunks_lost for source in sources),
             'context_chunks': max(source.session.context_chunks for source in sources),
             'context_compactions': sum(source.session.compactions for source in sources),
+            **({} if self._questions is None else self._questions.measurements()),
         }
 
     def _listen_until(self, stop: Event) -> None:
+        questions = self._questions
+        assert questions is not None  # made in setup
         while not stop.is_set():
             self._something.clear()
             for source in self._sources.values():
@@ -107,8 +121,27 @@ class DecoderNode(ManagedNode[DecoderParameters]):
                 )
             for name, event in emitted.items():
                 self._sources[name].publish(event)
-            if not emitted:
+            self._reply_to_ended(questions)
+            if emitted:
+                continue  # decisions come first: a question has the time in which nothing is to be decided or said
+            if questions:
+                self._reply(questions.advance())
+            else:
                 self._something.wait(_POLL_S)
+
+    def _reply_to_ended(self, questions: Questions) -> None:
+        for reply in questions.ended():
+            self._reply(reply)
+
+    def _reply(self, reply: Reply | None) -> None:
+        if reply is None:
+            return
+        if reply.error is not None:
+            raised = ''.join(traceback.format_exception(reply.error))
+            self.diagnostics.trouble(
+                'model_failures', f'the model failed at a question; if it fails again, report this: {raised}'
+            )
+        self._sources[reply.asked.source].reply(reply)
 
 
 def main(args: list[str] | None = None) -> int:

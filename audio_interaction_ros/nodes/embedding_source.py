@@ -20,6 +20,8 @@ from audio_interaction_ros.nodes.lifecycle import ManagedNode
 from audio_interaction_ros.nodes.listening import Listening
 from audio_interaction_ros.nodes.messages import decision_message, response_message, wire_text
 from audio_interaction_ros.nodes.parameters import DecoderParameters
+from audio_interaction_ros.nodes.question_service import QuestionService
+from audio_interaction_ros.streaming.asking import Questions, RecentChunks, Reply
 from audio_interaction_ros.streaming.fifo import ChunkQueue, EncodedChunk
 from audio_interaction_ros.streaming.gap_counter import GapCounter
 from audio_interaction_ros.streaming.lateness import LATE_S, Lateness
@@ -41,10 +43,11 @@ class EmbeddingSource:
         session: Session,
         spec: EmbeddingSpec,
         digest: str,
+        questions: Questions,
         arrived: Callable[[], None],
     ) -> None:
-        """Make the topics and the service; call in `setup`. `arrived` is called when there is something new to do."""
-        self._node, self._half, self._session = node, half, session
+        """Make the topics and the services; call in `setup`. `arrived` is called when there is something new to do."""
+        self._node, self._source, self._half, self._session = node, source, half, session
         self._spec, self._digest, self._arrived = spec, digest, arrived
         within = f'{source}/' if source else ''
         # More than a session reads at once would only be dropped when it does.
@@ -57,6 +60,8 @@ class EmbeddingSource:
         self._texts = node.create_publisher(String, f'{within}ai/response_text', qos.EVENTS)
         self._forgetting, self._cancelling = Event(), Event()
         node.create_service(Trigger, f'{within}ai/cancel', self._on_cancel)
+        self._questions, self._recent = questions, RecentChunks(session.settings.max_context_chunks)
+        self._question_service = QuestionService(node, source, within, self._recent, questions, arrived)
         self._listening = Listening(node, self._forget, within)
         node.create_subscription(AudioEmbedding, f'{within}ai/embeddings', self._on_embedding, qos.EMBEDDINGS)
         self.gaps, self._lateness, self._real_lateness = GapCounter(), Lateness(), Lateness()
@@ -64,6 +69,7 @@ class EmbeddingSource:
     def start(self) -> ListeningLoop:
         """Return a fresh loop, whatever was heard before."""
         self._session.reset()
+        self._recent.forget()
         self._loop = loop = ListeningLoop(self.queue, self._session, self._half)
         self.gaps, self._lateness, self._real_lateness = GapCounter(), Lateness(), Lateness()
         self.apply()
@@ -74,6 +80,7 @@ class EmbeddingSource:
     def stop(self) -> None:
         """Forget everything and publish the end of the response that this cuts short, if one was under way."""
         self.queue.flush()
+        self._recent.forget()
         if self._loop is not None and (cut_short := self._loop.forget()):
             self.publish(cut_short)
         self._loop = None
@@ -122,9 +129,15 @@ class EmbeddingSource:
         else:
             self._publish_response(event)
 
+    def reply(self, reply: Reply) -> None:
+        """Publish what is said to a question about this source."""
+        self._question_service.publish(reply, self._frame_id)
+
     def _forget(self) -> None:
         """Nothing of before a pause is answered after it."""
         self.queue.flush()
+        self._recent.forget()
+        self._questions.fail('the microphone was switched off; ask again when it is on', self._source)
         self._forgetting.set()
         self._arrived()
 
@@ -156,6 +169,7 @@ class EmbeddingSource:
             return
         self._frame_id = message.header.frame_id
         late_s = self._late_s(chunk)
+        self._recent.push(chunk)
         self.queue.push(chunk, late=late_s > LATE_S)
         if late_s > LATE_S:
             trouble('late_chunks', self._why_late(late_s))

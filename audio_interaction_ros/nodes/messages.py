@@ -13,12 +13,14 @@ from std_msgs.msg import Header
 from audio_interaction_ros.audio import CHUNK_S
 from audio_interaction_ros.audio.timeline import NS_PER_S
 from audio_interaction_ros.events.log import LogEntry
+from audio_interaction_ros.msg import Answer as AnswerMessage
 from audio_interaction_ros.msg import Decision as DecisionMessage
 from audio_interaction_ros.msg import LoggedEvent, SafetyAlert
 from audio_interaction_ros.msg import Response as ResponseMessage
 from audio_interaction_ros.safety.policy import Alert
 
 if TYPE_CHECKING:
+    from audio_interaction_ros.streaming.asking import Reply
     from audio_interaction_ros.streaming.loop import Decision, Response
 
 URGENT = 'urgent'
@@ -79,6 +81,26 @@ def response_message(response: Response, frame_id: str, now_ns: int) -> Response
         cancelled=response.cancelled,
         probability=response.decision.probability,
         latency_s=(now_ns - chunk.stamp_ns) / NS_PER_S - CHUNK_S,
+    )
+
+
+def answer_message(reply: Reply, frame_id: str, now_s: float) -> AnswerMessage:
+    """Return the message of a reply to a question; `now_s`, on the clock of its `asked_s`, is when it is sent."""
+    asked = reply.asked
+    return AnswerMessage(
+        header=Header(stamp=stamp_of(asked.newest.stamp_ns), frame_id=frame_id),
+        id=asked.id,
+        question=wire_text(asked.text),
+        state=int(reply.state),
+        reason=reply.reason,
+        text=wire_text(reply.answer.text),
+        emotion=reply.answer.emotion,
+        complete=reply.answer.complete,
+        options=[wire_text(option.text) for option in reply.options],
+        probabilities=[option.share for option in reply.options],
+        log_likelihoods=[option.log_likelihood for option in reply.options],
+        heard_s=asked.heard_s,
+        latency_s=now_s - asked.asked_s,
     )
 
 

@@ -210,6 +210,21 @@ class DecoderParameters(NodeParameters):
         le=1000,
         description='Most chunks of 400 ms that wait to be decided on; at the limit the oldest is dropped and counted.',
     )
+    max_questions: int = Field(
+        4,
+        ge=0,
+        le=32,
+        description='Most questions (`ai/ask`) that are open at a time, of all sources; more are refused and counted. '
+        '0 answers none.',
+    )
+    max_question_s: float = Field(
+        60.0,
+        gt=0.0,
+        le=600.0,
+        description='Longest time, in seconds, from a question to the end of its answer; it then fails. Decisions come '
+        'first, so that an answer takes longer where there is much to decide and to say.',
+        json_schema_extra=_LIVE,
+    )
     threads: int = Field(1, ge=1, le=64, description=THREADS)
 
     @model_validator(mode='after')

@@ -1,4 +1,4 @@
-"""Offline execution: one question about one recording, which is heard to its end before anything is said (paper §3.1).
+"""Offline execution: one question about sound that is heard to its end before anything is said (paper §3.1).
 
 It has a session of its own, so that a stream which goes on meanwhile loses nothing of its context.
 """
@@ -6,10 +6,13 @@ It has a session of its own, so that a stream which goes on meanwhile loses noth
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import torch
+from torch import Tensor
 
 from audio_interaction_ros.audio import CHUNK_S, CHUNK_SAMPLES, SAMPLE_RATE_HZ
 from audio_interaction_ros.audio.formats import Samples
@@ -22,6 +25,9 @@ from audio_interaction_ros.streaming.session import Session
 
 MAX_ANSWER_TOKENS = 512
 _ROOM = 16  # positions that must be left for an answer, or it would be cut off after a word or two
+
+T = TypeVar('T')
+Told = TypeVar('Told')
 
 
 class QuestionError(ValueError):
@@ -50,69 +56,190 @@ class Option:
 
 
 class Question:
-    """A `Question` is a recording that was heard, and what is asked about it."""
+    """A `Question` is sound that was heard, as the encoder's vectors, and what is asked about it.
+
+    What takes forward passes comes twice: as a call that runs them at once, and as an iterator that pauses after every
+    pass, for whoever has something else to do in between.
+    """
 
     def __init__(
-        self, encoder: EncoderHalf, decoder: DecoderHalf, samples: Samples, text: str = '', language: str = 'english'
+        self,
+        decoder: DecoderHalf,
+        vectors: Sequence[Tensor],
+        text: str = '',
+        language: str = 'english',
+        engine: Engine | None = None,
     ) -> None:
-        """Hear a recording, float32 [n] at 16 kHz; where `text` is empty the question is at the end of it, spoken.
+        """Ask about chunks of [10, dim], oldest first; where `text` is empty the question is at their end, spoken.
 
-        `language`: in which to answer, one of the protocol's. Raises QuestionError for a recording that is empty or
-        longer than the model was trained to hear.
+        `language`: in which to answer, one of the protocol's. `engine`: of the decoder's model; None makes one. Raises
+        QuestionError where there is no chunk, or more than the model was trained to hear, and for a text with a control
+        token.
         """
-        self._decoder, self._engine = decoder, Engine(decoder.language_model)
-        protocol, defaults = decoder.protocol, decoder.config.streaming
-        if language not in protocol.languages:
-            raise QuestionError(f"language '{language}' found; give one of {', '.join(sorted(protocol.languages))}")
-        if not len(samples):
-            raise QuestionError('the recording is empty; give one with sound in it')
-        asked = decoder.tokenizer.encode(text or defaults.instruction, add_special_tokens=False).ids
-        self._prefix = protocol.prefix(asked, language, offline=True)
+        self._decoder, self._engine = decoder, engine or Engine(decoder.language_model)
+        self._prefix = _prefix(decoder, text, language)
+        _require_room(decoder, self._prefix, len(vectors), len(vectors) * CHUNK_S)
+        self._vectors = list(vectors)
+
+    @classmethod
+    def about(
+        cls, encoder: EncoderHalf, decoder: DecoderHalf, samples: Samples, text: str = '', language: str = 'english'
+    ) -> Question:
+        """Hear a recording, float32 [n] at 16 kHz, and return the question about it.
+
+        Raises QuestionError as the constructor does, before anything is encoded.
+        """
         chunks = -(-len(samples) // CHUNK_SAMPLES)
-        a_chunk = AUDIO_TOKENS_PER_CHUNK + 2 + defaults.silent_between_chunks
-        fit = (decoder.language_model.config.max_position_embeddings - len(self._prefix) - _ROOM) // a_chunk
-        longest = min(defaults.max_context_chunks, fit)
-        if chunks > longest:
-            raise QuestionError(
-                f'{len(samples) / SAMPLE_RATE_HZ:.1f} s of sound found, at most {max(longest, 0) * CHUNK_S:g} s '
-                'expected of this checkpoint; give a part of it'
-            )
-        self._vectors = [chunk.vectors for chunk in encode_waveform(encoder, samples)]
+        _require_room(decoder, _prefix(decoder, text, language), chunks, len(samples) / SAMPLE_RATE_HZ)
+        return cls(decoder, [chunk.vectors for chunk in encode_waveform(encoder, samples)], text, language)
 
     def answer(self, max_tokens: int = MAX_ANSWER_TOKENS) -> Answer:
         """Return what the model says, of at most so many tokens; the same each time."""
-        session = self._heard(max_tokens)
-        protocol, emotion, ids = self._decoder.protocol, 'normal', list[int]()
-        while (token := session.next_token()) != protocol.eos:
-            if found := protocol.emotion_of(token):
-                emotion = found
+        return _last(self.answering(max_tokens))
+
+    def answering(self, max_tokens: int = MAX_ANSWER_TOKENS, longest_pass: int | None = None) -> Iterator[Answer]:
+        """Yield what is said so far, not `complete`, after every forward pass, and at last what `answer` returns.
+
+        `longest_pass`: how many positions a pass reads at most; None reads all of the sound in one.
+        """
+        session, decoder = self._session(max_tokens), self._decoder
+        said, ids = Answer('', 'normal', complete=False), list[int]()
+        yield from _telling(said, session.passes(session.drain_request(self._vectors), longest_pass))
+        while (
+            token := (yield from _telling(said, session.passes(session.next_token_request(), longest_pass)))
+        ) != decoder.protocol.eos:
+            if found := decoder.protocol.emotion_of(token):
+                said = replace(said, emotion=found)
             else:
                 ids.append(token)
-        return Answer(text_of(self._decoder.tokenizer, ids), emotion, complete=not session.cut_short)
+                said = replace(said, text=text_of(decoder.tokenizer, ids))
+        yield replace(said, complete=not session.cut_short)
 
     def choose(self, options: Sequence[str]) -> list[Option]:
-        """Return the options, the likeliest first. Raises QuestionError for fewer than two, or two alike."""
+        """Return the options, the likeliest first.
+
+        Raises QuestionError for fewer than two, for two alike, and for one that does not fit into the context or has a
+        control token.
+        """
+        return _last(self.choosing(options))
+
+    def choosing(self, options: Sequence[str], longest_pass: int | None = None) -> Iterator[list[Option]]:
+        """Yield nothing to choose, [], after every forward pass, and at last what `choose` returns.
+
+        `longest_pass` is as in `answering`. Raises QuestionError, at once, as `choose` does.
+        """
         if len(set(options)) < max(2, len(options)):
             raise QuestionError(f'{len(options)} options found, {sorted(options)}; give at least two, all different')
-        protocol, session = self._decoder.protocol, self._heard(MAX_ANSWER_TOKENS)
-        beginnings = [[], *([tag] for tag in protocol.emotions.values())]
-        found = []
-        for option in options:
-            ids = [*self._decoder.tokenizer.encode(option, add_special_tokens=False).ids, protocol.eos]
-            ways = [sum(session.log_probabilities([*beginning, *ids])) for beginning in beginnings]
+        ids = [[*_tokens(self._decoder, text), self._decoder.protocol.eos] for text in options]
+        longest = max(map(len, ids))
+        fit = self._engine.config.max_position_embeddings - self._positions - 2  # `response` and a tag
+        if longest > fit:
+            raise QuestionError(
+                f'an option of {longest} tokens found, at most {fit} fit into the context; give shorter ones'
+            )
+        return self._choosing(options, ids, longest_pass)
+
+    def _choosing(
+        self, options: Sequence[str], ids: Sequence[Sequence[int]], longest_pass: int | None
+    ) -> Iterator[list[Option]]:
+        session = self._session(max(map(len, ids)))
+        nothing, found = list[Option](), list[float]()
+        yield from _telling(nothing, session.passes(session.drain_request(self._vectors), longest_pass))
+        beginnings = [[], *([tag] for tag in self._decoder.protocol.emotions.values())]
+        for each in ids:
+            ways = []
+            for beginning in beginnings:
+                request = session.log_probabilities_request([*beginning, *each])
+                ways.append(sum((yield from _telling(nothing, session.passes(request, longest_pass)))))
             found.append(float(torch.logsumexp(torch.tensor(ways, dtype=torch.float64), 0)))
         shares = torch.tensor(found, dtype=torch.float64).softmax(0).tolist()
         chosen = [Option(*row) for row in zip(options, found, shares, strict=True)]
-        return sorted(chosen, key=lambda option: -option.log_likelihood)
+        yield sorted(chosen, key=lambda option: -option.log_likelihood)
 
-    def _heard(self, max_tokens: int) -> Session:
-        """A session that has heard it all in one drain, and must respond."""
+    @property
+    def _positions(self) -> int:
+        """How many positions there are before the answer."""
+        return len(self._prefix) + len(self._vectors) * _a_chunk(self._decoder)
+
+    def _session(self, max_tokens: int) -> Session:
+        """A session, with room for an answer of so many tokens and no more, that must respond to its first drain."""
         settings = replace(
             session_settings(self._decoder, sys.float_info.min, max_response_tokens=max_tokens),
             max_context_chunks=2 * len(self._vectors),
             warning_agreement=0.0,
         )
-        vocabulary = self._decoder.tokenizer.get_vocab_size()
-        session = Session(self._engine, self._decoder.protocol, self._prefix, vocabulary, settings)
-        session.drain(self._vectors)
-        return session
+        return Session(
+            self._engine,
+            self._decoder.protocol,
+            self._prefix,
+            self._decoder.tokenizer.get_vocab_size(),
+            settings,
+            capacity=self._positions + max_tokens + 3,  # `response`, a tag and `eos`
+        )
+
+
+def longest_chunks(decoder: DecoderHalf, text: str, language: str = 'english') -> int:
+    """Return how many chunks a question may be about, 0 and less where it is too long itself.
+
+    Raises QuestionError for a language that the protocol has not, and for a control token in the text.
+    """
+    return _longest(decoder, _prefix(decoder, text, language))
+
+
+def _prefix(decoder: DecoderHalf, text: str, language: str) -> list[int]:
+    """Return the tokens before the sound."""
+    known = decoder.protocol.languages
+    if language not in known:
+        raise QuestionError(f"language '{language}' found; give one of {', '.join(sorted(known))}")
+    asked = _tokens(decoder, text) if text else _ids(decoder, decoder.config.streaming.instruction)
+    return decoder.protocol.prefix(asked, language, offline=True)
+
+
+def _tokens(decoder: DecoderHalf, text: str) -> list[int]:
+    """Return the tokens of a text that somebody gave; what would end it or begin another part is refused."""
+    ids = _ids(decoder, text)
+    if control := decoder.protocol.special_ids() & set(ids):
+        token = decoder.tokenizer.id_to_token(min(control))
+        raise QuestionError(f"'{token}' found, which is a control token of this checkpoint; leave it out of the text")
+    return ids
+
+
+def _ids(decoder: DecoderHalf, text: str) -> list[int]:
+    ids: list[int] = decoder.tokenizer.encode(text, add_special_tokens=False).ids
+    return ids
+
+
+def _a_chunk(decoder: DecoderHalf) -> int:
+    """Return how many positions a chunk takes."""
+    return AUDIO_TOKENS_PER_CHUNK + 2 + decoder.config.streaming.silent_between_chunks
+
+
+def _longest(decoder: DecoderHalf, prefix: Sequence[int]) -> int:
+    fit = (decoder.language_model.config.max_position_embeddings - len(prefix) - _ROOM) // _a_chunk(decoder)
+    return min(decoder.config.streaming.max_context_chunks, fit)
+
+
+def _require_room(decoder: DecoderHalf, prefix: Sequence[int], chunks: int, sound_s: float) -> None:
+    if not chunks:
+        raise QuestionError('the recording is empty; give one with sound in it')
+    longest = _longest(decoder, prefix)
+    if chunks > longest:
+        raise QuestionError(
+            f'{sound_s:.1f} s of sound found, at most {max(longest, 0) * CHUNK_S:g} s expected of this checkpoint; '
+            'give a part of it'
+        )
+
+
+def _telling(said: Told, passes: Generator[None, None, T]) -> Generator[Told, None, T]:
+    """Yield the same after each of the passes and return what they return."""
+    try:
+        while True:
+            next(passes)
+            yield said
+    except StopIteration as done:
+        result: T = done.value
+        return result
+
+
+def _last(items: Iterator[T]) -> T:
+    return deque(items, maxlen=1)[0]

@@ -91,10 +91,12 @@ class Session:
         vocabulary_size: int,
         settings: SessionSettings,
         events: EventClasses | None = None,
+        capacity: int | None = None,
     ) -> None:
         """Begin with the instruction's token ids, `prefix`; ids from `vocabulary_size` on are padding, never text.
 
-        `events` are the classes of the engine's event head, None where it has none or nobody wants to know.
+        `events` are the classes of the engine's event head, None where it has none or nobody wants to know. `capacity`:
+        how many positions are to be read and written at most; None makes room for the longest context.
         """
         self._engine = engine
         self._protocol = protocol
@@ -103,8 +105,8 @@ class Session:
         self._events = events if engine.event_outputs else None
         self._a_chunk = AUDIO_TOKENS_PER_CHUNK + 2 + settings.silent_between_chunks  # positions, without the answer
         longest = settings.max_context_chunks * (self._a_chunk + 2 + settings.max_response_tokens)
-        capacity = min(engine.config.max_position_embeddings, len(self._prefix) + longest)
-        self._cache = engine.new_cache(capacity)
+        positions = len(self._prefix) + longest if capacity is None else capacity
+        self._cache = engine.new_cache(min(engine.config.max_position_embeddings, positions))
         forbidden = torch.zeros(engine.outputs, dtype=torch.bool, device=engine.device)
         forbidden[vocabulary_size:] = True
         forbidden[list(protocol.special_ids())] = True
@@ -272,11 +274,27 @@ class Session:
 
     def run(self, request: ForwardRequest[T]) -> T:
         """Run the forward passes of a request, one after another, and return its result."""
+        passes = self.passes(request)
+        try:
+            while True:
+                next(passes)
+        except StopIteration as done:
+            result: T = done.value
+            return result
+
+    def passes(self, request: ForwardRequest[T], longest: int | None = None) -> Generator[None, None, T]:
+        """Run a request, pause after every forward pass, and return its result.
+
+        `longest`: a pass reads no more positions than that, and what is longer is read in several; None reads each at
+        once.
+        """
         logits: Tensor | None = None
         try:
             while True:
                 embedded = next(request) if logits is None else request.send(logits)
-                logits = self._engine.forward([self._cache], embedded[None])[0]
+                for part in embedded.split(longest or len(embedded)):
+                    logits = self._engine.forward([self._cache], part[None])[0]
+                    yield
         except StopIteration as done:
             result: T = done.value
             return result

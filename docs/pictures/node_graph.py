@@ -130,7 +130,7 @@ SAFETY_PATHS = {
 }
 _LEFT, _RIGHT, _ROW = 19.0, 98.5, 1.0
 _ROBOT = 'your robot'
-_FOR_ROBOTS = ('ai/response', 'ai/response_text', 'ai/safety_alert', 'ai/health', '/diagnostics')
+_FOR_ROBOTS = ('ai/response', 'ai/response_text', 'ai/answer', 'ai/safety_alert', 'ai/health', '/diagnostics')
 
 
 def draw(path: Path, checkpoint: Path = CHECKPOINT) -> None:

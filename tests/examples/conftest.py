@@ -24,8 +24,9 @@ def run_python(ros, tmp_path):
     """Start a Python file in the domain of `ros`, as somebody would in another terminal; it is ended with the test."""
     started: list[Process] = []
 
-    def run(path: Path) -> Process:
-        process = Process([sys.executable, str(path)], ros.environment, tmp_path / f'{path.stem}.log')
+    def run(path: Path, *arguments: str) -> Process:
+        log = tmp_path / f'{path.stem}-{len(started)}.log'
+        process = Process([sys.executable, str(path), *arguments], ros.environment, log)
         started.append(process)
         return process
 

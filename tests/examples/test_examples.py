@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from audio_interaction_ros.audio.formats import PcmFormat
-from audio_interaction_ros.msg import AudioEmbedding, Response, SafetyAlert
+from audio_interaction_ros.msg import Answer, AudioEmbedding, Response, SafetyAlert
 from audio_interaction_ros.nodes import qos
+from audio_interaction_ros.srv import Ask, CancelQuestion
 from tests.bag_of_sound import s16_messages, write_bag
 
 pytestmark = pytest.mark.system
@@ -75,6 +78,40 @@ def test_the_acknowledger_tells_of_an_alert_and_acknowledges_it_once(ros, run_py
     ros.spin(1.0)  # its own acknowledgement comes back as an update, and is not acknowledged again
     assert (example.log.count('fire: Fire!'), len(alerts)) == (told, heard)
     assert example.end() == 0
+
+
+def test_the_asker_prints_the_answer_to_its_question_and_cancels_one_that_it_does_not_wait_for(ros, run_python):
+    """The test is the assistant: it answers the first question, even before it says that it has accepted it."""
+    answers = ros.node.create_publisher(Answer, 'ai/answer', qos.EVENTS)
+    asked, cancelled = [], []
+
+    def accept(request, response):
+        asked.append(request)
+        response.accepted, response.id, response.message = True, f'7-1-{len(asked)}', 'asked'
+        if len(asked) == 1:
+            deadline_s = time.monotonic() + 20.0
+            while not answers.get_subscription_count() and time.monotonic() < deadline_s:
+                time.sleep(0.01)
+            for id_, state, text in (('6-1-1', 1, 'No.'), ('7-1-1', 0, 'A do'), ('7-1-1', 1, 'A dog.')):
+                answers.publish(Answer(id=id_, state=state, text=text, options=['A dog.'], probabilities=[0.75]))
+        return response
+
+    def cancel(request, response):
+        cancelled.append(request.id)
+        return response
+
+    ros.node.create_service(Ask, 'ai/ask', accept)
+    ros.node.create_service(CancelQuestion, 'ai/cancel_question', cancel)
+    example = run_python(EXAMPLES / 'ask.py', 'What?', '--seconds', '2', '--option', 'A dog.')
+    ros.until(lambda: not example.alive, example)
+    assert example.log.splitlines() == ['asked', '  A do …', '   75.0%  A dog.', 'A dog.']
+    assert (asked[0].question, asked[0].seconds, asked[0].options) == ('What?', 2.0, ['A dog.'])
+    assert example.end() == 0
+    impatient = run_python(EXAMPLES / 'ask.py', 'What?')
+    ros.until(lambda: 'asked' in impatient.log, impatient)
+    impatient.popen.send_signal(signal.SIGINT)
+    ros.until(lambda: cancelled, impatient)
+    assert (cancelled, impatient.wait()) == (['7-1-2'], 1)
 
 
 def test_a_microphone_of_your_own_is_heard_by_the_encoder_without_a_gap(ros, tiny_checkpoint):

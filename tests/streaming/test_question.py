@@ -34,7 +34,7 @@ def full_pass(question: Question, half, ids: list[int]) -> torch.Tensor:
 
 def test_options_are_as_likely_as_one_full_pass_says(halves):
     encoder, half = halves
-    question = Question(encoder, half, SOUND, 'Which is it?')
+    question = Question.about(encoder, half, SOUND, 'Which is it?')
     options = question.choose(['a dog', 'fire', 'the kettle'])
     protocol, vocabulary = half.protocol, half.tokenizer.get_vocab_size()
     for option in options:
@@ -54,17 +54,17 @@ def test_options_are_as_likely_as_one_full_pass_says(halves):
 
 def test_what_is_asked_and_in_which_words_changes_the_answer_and_asking_again_does_not(halves):
     encoder, half = halves
-    question = Question(encoder, half, SOUND, 'What is it?')
+    question = Question.about(encoder, half, SOUND, 'What is it?')
     first = question.choose(['a dog', 'fire'])
     assert question.choose(['a dog', 'fire']) == first
-    assert Question(encoder, half, SOUND, 'Who speaks?').choose(['a dog', 'fire']) != first
-    assert Question(encoder, half, SOUND[::-1].copy(), 'What is it?').choose(['a dog', 'fire']) != first
+    assert Question.about(encoder, half, SOUND, 'Who speaks?').choose(['a dog', 'fire']) != first
+    assert Question.about(encoder, half, SOUND[::-1].copy(), 'What is it?').choose(['a dog', 'fire']) != first
     assert question.answer(8) == question.answer(8)
 
 
 def test_an_answer_is_cut_off_at_its_limit_and_says_so(halves):
     encoder, half = halves
-    question = Question(encoder, half, SOUND, 'What is it?')
+    question = Question.about(encoder, half, SOUND, 'What is it?')
     answer = question.answer(max_tokens=3)
     assert not answer.complete or len(half.tokenizer.encode(answer.text).ids) <= 3
 
@@ -79,7 +79,7 @@ def test_a_stream_goes_on_undisturbed(halves):
             if isinstance(event, Decision):
                 found.append((event.probability, event.respond))
                 if ask:
-                    Question(encoder, half, SOUND, 'What is it?').answer(4)
+                    Question.about(encoder, half, SOUND, 'What is it?').answer(4)
         return found
 
     assert decisions(ask=True) == decisions(ask=False)
@@ -100,11 +100,11 @@ def test_a_stream_goes_on_undisturbed(halves):
 def test_what_cannot_be_asked_is_one_sentence(halves, seconds, language, sentence):
     samples = np.zeros(int(seconds * 16_000), np.float32)
     with pytest.raises(QuestionError, match=sentence):
-        Question(*halves, samples, 'What is it?', language)
+        Question.about(*halves, samples, 'What is it?', language)
 
 
 def test_there_must_be_something_to_choose(halves):
-    question = Question(*halves, SOUND, 'Which?')
+    question = Question.about(*halves, SOUND, 'Which?')
     for options in (['a dog'], ['a dog', 'a dog']):
         with pytest.raises(QuestionError, match='give at least two, all different'):
             question.choose(options)

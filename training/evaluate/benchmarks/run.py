@@ -138,7 +138,7 @@ def _answer(listener: Listener, run: BenchmarkRun, item: BenchmarkItem) -> str:
     if run.execution == 'streaming':
         heard = listener.hear(listener.encode(samples), instruction=asked)
         return ' '.join(response.text for response in heard.responses)
-    question = Question(listener.encoder, listener.decoder, samples, asked, item.language)
+    question = Question.about(listener.encoder, listener.decoder, samples, asked, item.language)
     if item.options and run.choose:
         return question.choose(item.options)[0].text
     return question.answer().text
