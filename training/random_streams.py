@@ -51,6 +51,7 @@ class Purpose(IntEnum):
     ORDINARY_RECORDINGS = 84
     ALARM_IN_NOISE = 85  # number of the alarm, render
     REPEATED_ORDINARY_SOUND = 86  # number of the sound
+    ASKED_CLIPS = 87  # 0 for which, else the number of the clip
     ECHOING_MINUTES = 99
 
     # Training, by the seed of the recipe.

@@ -148,6 +148,22 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     add_checkpoint_option(public)
     add_device_options(public)
     public.add_argument('--seed', type=int, default=1, help='seed of the bootstrap resamples (default: %(default)s)')
+    ask = evaluate.add_parser(
+        'ask', help='ask about held-out recordings while their streams go on; a table of the answers'
+    )
+    ask.add_argument(
+        'libraries', type=Path, nargs='+', metavar='library', help='folder with a manifest.csv, or such a file'
+    )
+    ask.add_argument('--clips', type=int, default=20, metavar='N', help='recordings (default: %(default)s)')
+    ask.add_argument('--question', metavar='TEXT', help='what is asked (default: one that the embedded one learnt)')
+    ask.add_argument(
+        '--out', type=Path, default=Path('evaluation-ask.md'), help='file for the table (default: %(default)s)'
+    )
+    add_checkpoint_option(ask)
+    add_device_options(ask)
+    ask.add_argument(
+        '--seed', type=int, default=1, help='seed of recordings, options, levels and noises (default: %(default)s)'
+    )
     alarms = evaluate.add_parser(
         'alarms', help='score the alarm signatures, without a checkpoint: recall and false alarms'
     )
@@ -194,6 +210,8 @@ def run(options: argparse.Namespace) -> int:
         return _alarms(options)
     if name == 'bench':
         return _bench(options)
+    if name == 'ask':
+        return _ask(options)
     page = options.report or (
         options.corpus / 'evaluation.html' if name == 'corpus' else Path(f'evaluation-{name}.html')
     )
@@ -266,6 +284,35 @@ def _bench(options: argparse.Namespace) -> int:
     print(table(figures))
     print(json.dumps(figures | {'precision': options.precision}, ensure_ascii=False))
     return PARTLY if figures['unreadable'] else 0
+
+
+def _ask(options: argparse.Namespace) -> int:
+    from audio_interaction_ros.model.checkpoint import find_checkpoint
+    from training.evaluate.asking import QUESTION, ask_about_clips, figures, table
+    from training.evaluate.clip_sets import held_out_sets, open_libraries, recordings_trained_on
+    from training.files import write_whole
+
+    if options.clips < 1:
+        raise EvaluationError(f'--clips {options.clips}: give one or more')
+    try:
+        require_writable(options.out)
+    except OSError as error:
+        raise EvaluationError(_unwritable(options.out, error, '--out')) from error
+    trained_on = recordings_trained_on(find_checkpoint(options.checkpoint))
+    sets, _ = held_out_sets(open_libraries(options.libraries), [], trained_on, options.seed)
+    recorded = [one for one in sets if one.library is not None]
+    asked = ask_about_clips(_listener(options), recorded, options.clips, options.seed, options.question or QUESTION)
+    found = table(asked)
+    write_whole(options.out, f'{found}\n'.encode())
+    print(found)
+    print(
+        json.dumps(
+            figures(asked)
+            | {'checkpoint': options.checkpoint, 'precision': options.precision, 'table': str(options.out)},
+            ensure_ascii=False,
+        )
+    )
+    return 0
 
 
 def _clips(options: argparse.Namespace) -> Evaluation:
