@@ -60,7 +60,7 @@ def _run(argv: list[str] | None) -> int:
         '  python -m training card checkpoints/mine --clips ~/clips --corpus corpus\n'
         "A clip library is a folder with audio files and a manifest.csv; see 'Clip libraries' in docs/training.md.\n"
         'Exit code: 0; 2 where something is to be mended, which one sentence says; 3 where all was done, but for\n'
-        'recordings that cannot be read or are damaged, one line each (evaluate clips, evaluate psb, corpus build);\n'
+        'recordings that cannot be read or are damaged, one line each (evaluate clips | psb | bench, corpus build);\n'
         '1 where `corpus verify` finds anything.',
     )
     commands = parser.add_subparsers(dest='command', required=True)

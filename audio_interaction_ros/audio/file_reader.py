@@ -16,7 +16,7 @@ import numpy as np
 import soundfile
 
 from audio_interaction_ros.audio.formats import AudioFormatError, PcmFormat, Samples
-from audio_interaction_ros.audio.resample import pieces_at_16k
+from audio_interaction_ros.audio.resample import pieces_at_16k, to_mono_16k
 
 _BLOCK_S = 1.0
 _SMALL_FRAMES = 256  # a block near the damage: so little is lost beside what cannot be decoded
@@ -68,6 +68,12 @@ class AudioFile:
         """Return how long the file is by its header; None where that does not say."""
         frames: int = self._file.frames
         return frames / self.pcm.sample_rate_hz if frames < _NO_LENGTH else None
+
+    def check_end(self) -> None:
+        """Set `damage` to what the end of the file lacks by its header, of a file that another reader decodes whole."""
+        if self._file.frames < _NO_LENGTH:
+            self.frames = self._file.frames
+            self._compare(self.frames)
 
     def blocks(self) -> Iterator[Samples]:
         """Yield float32 [frames, channels] until the end of the file or to where it is damaged; `damage` says so then.
@@ -204,6 +210,28 @@ def read_recording(path: Path | str, longest_s: float | None = None) -> Recordin
         longest = None if longest_s is None else round(longest_s * rate_hz)
         blocks = takewhile(lambda _: longest is None or file.frames <= longest, file.blocks())
         samples = np.concatenate(list(pieces_at_16k(blocks, rate_hz)))
+    return Recording(samples, file.problem)
+
+
+def read_piece(path: Path | str, start_s: float, end_s: float) -> Recording:
+    """Return the sound of a file between two times, in seconds, of a damaged one what of it comes before the damage.
+
+    Raises AudioFormatError, as `AudioFile` does, and where the damage comes before the piece.
+    """
+    with AudioFile(path) as file:
+        rate_hz = file.pcm.sample_rate_hz
+        first, last, at = round(start_s * rate_hz), round(end_s * rate_hz), 0
+        kept: list[Samples] = []
+        for block in file.blocks():
+            kept.append(block[max(first - at, 0) : max(last - at, 0)])
+            at += len(block)
+            if at >= last:
+                break
+        samples = to_mono_16k(np.concatenate(kept), rate_hz)
+        if not len(samples):
+            raise AudioFormatError(
+                f"'{path}' has no sound after {start_s:.1f} s that can be used; copy it again from its source"
+            )
     return Recording(samples, file.problem)
 
 

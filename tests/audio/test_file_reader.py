@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from audio_interaction_ros.audio.file_reader import AudioFile, read_recording
+from audio_interaction_ros.audio.file_reader import AudioFile, read_piece, read_recording
 from audio_interaction_ros.audio.formats import AudioFormatError
 from audio_interaction_ros.audio.resample import to_mono_16k
 
@@ -47,6 +47,20 @@ def test_the_blocks_of_a_whole_file_are_all_of_it_and_no_damage_is_told(tmp_path
     written(tmp_path / name)
     samples, file = read(tmp_path / name)
     np.testing.assert_array_equal(samples, NOISE)
+    assert (file.damage, file.unfinished, file.frames) == (None, None, 72_000)
+
+
+@pytest.mark.parametrize(
+    'how',
+    [{'format': 'WAVEX'}, {'subtype': 'PCM_24'}, {'subtype': 'PCM_32'}, {'subtype': 'FLOAT'}, {'subtype': 'DOUBLE'}],
+    ids=lambda how: next(iter(how.values())),
+)
+def test_a_wav_of_any_kind_of_samples_is_the_same_sound_also_with_bytes_behind_it(tmp_path, how):
+    soundfile.write(tmp_path / 'a.wav', NOISE / 32_768, RATE_HZ, **how)
+    with (tmp_path / 'a.wav').open('ab') as file:
+        file.write(bytes(1_001))
+    samples, file = read(tmp_path / 'a.wav')
+    np.testing.assert_allclose(samples, NOISE, atol=1)
     assert (file.damage, file.unfinished, file.frames) == (None, None, 72_000)
 
 
@@ -134,6 +148,24 @@ def test_a_flac_with_damage_within_a_block_is_used_up_to_the_damage(tmp_path, le
     assert 32_000 < len(samples) <= 36_864  # more than the whole seconds before it
     np.testing.assert_array_equal(samples[:32_768], NOISE[:32_768])
     assert 'cannot be decoded any further' in (file.damage or '')
+
+
+@pytest.mark.cures('that can be used; copy it again from its source')
+def test_a_piece_of_a_damaged_file_is_what_of_it_comes_before_the_damage(tmp_path):
+    content = written(tmp_path / 'a.flac')
+    (tmp_path / 'a.flac').write_bytes(content[: len(content) * 2 // 3])
+    whole = read_piece(tmp_path / 'a.flac', 0.5, 2.0)
+    np.testing.assert_array_equal(np.round(whole.samples * 32_768), NOISE[8_000:32_000])
+    assert whole.problem is None
+    part = read_piece(tmp_path / 'a.flac', 2.0, 4.0)
+    np.testing.assert_array_equal(np.round(part.samples * 32_768), NOISE[32_000 : 32_000 + len(part.samples)])
+    assert 'cannot be decoded any further' in part.problem and 8_000 < len(part.samples) < 17_000
+    with pytest.raises(
+        AudioFormatError, match=r'no sound after 4\.0 s that can be used; copy it again from its source'
+    ):
+        read_piece(tmp_path / 'a.flac', 4.0, 4.5)
+    (tmp_path / 'a.flac').write_bytes(content)
+    assert len(read_piece(tmp_path / 'a.flac', 4.0, 4.5).samples) == 8_000
 
 
 def test_samples_that_are_no_numbers_are_damage_where_sound_came_before_and_else_an_error(tmp_path):

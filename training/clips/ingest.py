@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -26,7 +26,7 @@ from training.files import json_lines, write_whole
 from training.procedural.registry import CRITERION_OF
 from training.random_streams import Purpose, random_stream
 from training.sources import find_source
-from training.sources.base import Facts, Family, read_samples
+from training.sources.base import Facts, Family, read_cut
 from training.sources.clip_library import NO_EVENT
 from training.sources.text import TextSource
 
@@ -161,9 +161,11 @@ def manifest_parts(
 def recorded(part: ManifestPart) -> Iterator[tuple[StoredClip, Samples]]:
     """Yield the clips of a piece, but those that are silent, cannot be read, or have a licence that is not permitted.
 
-    Of the unreadable ones `part.failures` says why; `count_left_out` counts those without permission.
+    Of the unreadable ones `part.failures` says why; `count_left_out` counts those without permission. Of a file that is
+    damaged what comes before is used, without the words that are said in the whole, and `damaged_files` says so.
     """
     family = find_source(part.source.name).family
+    damaged: list[dict[str, str]] = []
     shared = _shared(part.source.corpus)
     failures: list[dict[str, str]] = []
     left_out: Counter[str] = Counter()
@@ -175,10 +177,15 @@ def recorded(part: ManifestPart) -> Iterator[tuple[StoredClip, Samples]]:
             left_out[facts.licence] += 1
             continue
         try:
-            samples = read_samples(cut)
+            recording = read_cut(cut)
         except Exception as error:  # whatever a file does to its reader, the others are used
             _fail(failures, cut.id, facts.source, ' '.join(f'{type(error).__name__}: {error}'.split())[:200])
             continue
+        samples = recording.samples
+        if recording.problem:
+            _log.warning('%s: %s', cut.id, recording.problem)
+            damaged.append({'item': cut.id, 'reason': recording.problem})
+            cut.supervisions = [fastcopy(each, text=None) for each in cut.supervisions]
         if activity(samples).any() and float(np.abs(samples).max()) >= SILENT:
             clip, samples = _clip(cut, facts, family, samples)
             yield clip, samples
@@ -187,6 +194,8 @@ def recorded(part: ManifestPart) -> Iterator[tuple[StoredClip, Samples]]:
     write_left_out(part.source.corpus, part.out.name, left_out)
     if failures:
         write_whole(part.failures, json_lines(failures))
+    if damaged:
+        write_whole(damaged_files(part.source.corpus) / f'{part.out.name}.jsonl', json_lines(damaged))
 
 
 def _fail(failures: list[dict[str, str]], item: str, source: str, reason: str) -> None:
@@ -202,7 +211,20 @@ def unreadable_files(corpus: Path) -> Path:
 def count_unreadable(corpus: Path) -> int:
     """Return how many recordings of a corpus's sources could not be read."""
     folder = unreadable_files(corpus)
-    files = (file for kind in ('library', 'manifest') for file in folder.glob(f'{kind}-*.jsonl'))
+    return _lines(file for kind in ('library', 'manifest') for file in folder.glob(f'{kind}-*.jsonl'))
+
+
+def damaged_files(corpus: Path) -> Path:
+    """Return the folder that says which recordings were used up to where their file is damaged, and where that is."""
+    return corpus / 'damaged'
+
+
+def count_damaged(corpus: Path) -> int:
+    """Return how many clips of a corpus's sources are shorter, or may be, because their file is damaged."""
+    return _lines(damaged_files(corpus).glob('*.jsonl'))
+
+
+def _lines(files: Iterable[Path]) -> int:
     return sum(len(file.read_text(encoding='utf-8').splitlines()) for file in files)
 
 

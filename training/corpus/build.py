@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from audio_interaction_ros.audio import CHUNK_SAMPLES, SAMPLE_RATE_HZ
-from training.clips.ingest import count_unreadable
+from training.clips.ingest import count_damaged, count_unreadable
 from training.clips.licences import count_left_out
 from training.clips.prepare import ClipsPart, clips_parts, locate_sources, make_clips, prepare_sources
 from training.corpus.jobs import Workers
@@ -62,6 +62,7 @@ def build(
     summary = index(out)
     return summary | {
         'unreadable': count_unreadable(out),
+        'damaged': count_damaged(out),
         'workers': workers,
         'seconds': {name: round(value, 1) for name, value in seconds.items()},
     }

@@ -126,7 +126,7 @@ def run(options: argparse.Namespace) -> int:
             raise CorpusError(f'--hours {hours:g} --workers {options.workers}: give more than nothing of both')
         summary = build(recipe, sources_of(options), hours, options.seed, options.workers, options.out)
         print(json.dumps(summary))
-        return PARTLY if summary['unreadable'] else 0
+        return PARTLY if summary['unreadable'] or summary['damaged'] else 0
     if options.corpus_command == 'sources':
         print(json.dumps({'sources': list_sources()}))
         return 0

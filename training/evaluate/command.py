@@ -283,7 +283,7 @@ def _bench(options: argparse.Namespace) -> int:
     figures = run_benchmark(_listener(options), run)
     print(table(figures))
     print(json.dumps(figures | {'precision': options.precision}, ensure_ascii=False))
-    return PARTLY if figures['unreadable'] else 0
+    return PARTLY if figures['unreadable'] or figures['damaged'] else 0
 
 
 def _ask(options: argparse.Namespace) -> int:

@@ -12,11 +12,13 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
-from lhotse import CutSet, Recording, SupervisionSegment
+from lhotse import AudioSource, CutSet, Recording, SupervisionSegment
 from lhotse.audio import AudioLoadingError
 from lhotse.cut import Cut
 
-from audio_interaction_ros.audio.formats import Samples
+from audio_interaction_ros.audio import file_reader
+from audio_interaction_ros.audio.file_reader import AudioFile, read_piece
+from audio_interaction_ros.audio.formats import AudioFormatError
 from audio_interaction_ros.audio.resample import to_mono_16k
 from training.errors import CorpusError
 from training.sources.clip_library import VALIDATION_SHARE
@@ -25,6 +27,7 @@ from training.splits import Split
 TEST_SHARE = 0.1  # of the recordings whose publisher gives no split; taken from the held-out fifth of `Clip.validation`
 READ_CHARACTERS = 1 << 20  # of a JSON file at a time
 LONGEST_RECORD_CHARACTERS = 1 << 26  # one recording of GigaSpeech has a few million
+_NO_LENGTH = 1 << 62  # samples: libsndfile gives the largest number there is for a FLAC whose header has no length
 
 Family = Literal['speech', 'audio', 'acoustic event', 'noise', 'text']
 PUBLISHED_SPLITS: Mapping[str, Split] = {  # by the words that publishers have for them
@@ -213,12 +216,19 @@ def _open(item: Item) -> Recording:
     path = Path(item.audio.sources[0].source) if isinstance(item.audio, Recording) else item.audio
     if not path.is_file():
         raise FileNotFoundError(path)
-    if isinstance(item.audio, Recording):
-        return item.audio
-    recording = Recording.from_file(path, recording_id=item.id or item.source_id)
-    if not recording.num_samples:
-        raise ValueError('no samples')
-    return recording
+    id_ = item.id or item.source_id
+    recording = item.audio if isinstance(item.audio, Recording) else Recording.from_file(path, recording_id=id_)
+    return recording if 0 < recording.num_samples < _NO_LENGTH else _counted(path, recording.id)
+
+
+def _counted(path: Path, id_: str) -> Recording:
+    """A recording whose header does not say how long it is: its writer was killed, or wrote to a pipe."""
+    with AudioFile(path) as file:
+        for _ in file.blocks():
+            pass
+        rate_hz, channels = file.pcm.sample_rate_hz, list(range(file.pcm.channels))
+        sources = [AudioSource('file', channels, str(path))]
+        return Recording(id_, sources, rate_hz, file.frames, file.frames / rate_hz)
 
 
 def make_cut(source: Source, item: Item, recording: Recording) -> Cut:
@@ -255,9 +265,28 @@ def make_cut(source: Source, item: Item, recording: Recording) -> Cut:
     return cut
 
 
-def read_samples(cut: Cut) -> Samples:
-    """Return the sound of a cut as float32 [n] at 16 kHz mono, whatever the cut's rate and channels."""
-    return to_mono_16k(cut.load_audio().T, cut.sampling_rate)
+def read_cut(cut: Cut) -> file_reader.Recording:
+    """Return the sound of a cut, whatever its rate and channels, and what is wrong with its file, if anything.
+
+    Of a file that is damaged it is what comes before the damage; of one without a length, all there is. Raises
+    AudioFormatError where that is nothing.
+    """
+    path = cut.recording.sources[0].source
+    try:
+        samples = to_mono_16k(cut.load_audio().T, cut.sampling_rate)
+    except Exception:  # what a decoder makes of a damaged file is anything
+        return read_piece(path, cut.start, cut.end)
+    last = cut.end > cut.recording.duration - 1 / cut.sampling_rate
+    return file_reader.Recording(samples, _missing_at_end(path) if last else None)
+
+
+def _missing_at_end(path: str) -> str | None:
+    try:
+        with AudioFile(path) as file:
+            file.check_end()
+            return file.damage
+    except AudioFormatError:  # of a kind that lhotse alone reads
+        return None
 
 
 def split_of(recording: str) -> Split:

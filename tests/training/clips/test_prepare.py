@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 import soundfile
 
+from tests.audio.test_file_reader import without_length
 from tests.training.sources.miniature import lengthen, refuses, sound, text
 from tests.training.sources.test_audio import audioset, fma
 from tests.training.sources.test_noise import musan, wham
 from tests.training.sources.test_speech import aishell, commonvoice, covost, gigaspeech, librispeech, voxpopuli
-from training.clips.ingest import LONGEST_S, ManifestPart, count_unreadable
+from training.clips.ingest import LONGEST_S, ManifestPart, count_damaged, count_unreadable
 from training.clips.licences import count_left_out
 from training.clips.manifest import RECORDS_A_PIECE
 from training.clips.prepare import clips_parts, locate_sources, make_clips, prepare_sources
@@ -26,6 +27,7 @@ from training.errors import CorpusError
 from training.sources import SOURCES
 
 RATE_HZ = 16_000
+NOISE = np.random.default_rng(0).uniform(-0.5, 0.5, 2 * RATE_HZ)
 # Enough names that every side of the split has some.
 NAMES_AND_CATEGORIES = [(f'recording-{n}', 'speech' if n % 4 == 3 else 'wind') for n in range(24)]
 
@@ -71,18 +73,88 @@ def test_sounds_to_train_on_are_also_heard_through_other_microphones_and_no_othe
 
 
 def test_files_that_cannot_be_read_end_nothing_and_are_told_in_a_line_each(tmp_path: Path, caplog) -> None:
-    folder = clip_folder(tmp_path / 'clips', *(f'{name}.flac,wind,{name},0' for name in ('whole', 'cut', 'text')))
-    noise = np.random.default_rng(0).uniform(-0.5, 0.5, 2 * RATE_HZ)
-    for name in ('whole', 'cut'):
-        soundfile.write(folder / f'{name}.flac', noise, RATE_HZ)
-    cut = folder / 'cut.flac'
-    cut.write_bytes(cut.read_bytes()[: cut.stat().st_size // 2])
+    folder = clip_folder(tmp_path / 'clips', *(f'{name}.flac,wind,{name},0' for name in ('whole', 'lost', 'text')))
+    soundfile.write(folder / 'whole.flac', NOISE, RATE_HZ)
+    (folder / 'lost.flac').write_bytes((folder / 'whole.flac').read_bytes()[:200])  # its header alone
     (folder / 'text.flac').write_text('no sound')
     found = by_source_id(library(tmp_path / 'corpus', clips=folder))
     assert set(found) == {'whole'}
-    assert count_unreadable(tmp_path / 'corpus') == 2
+    assert (count_unreadable(tmp_path / 'corpus'), count_damaged(tmp_path / 'corpus')) == (2, 0)
     told = [record.getMessage() for record in caplog.records if 'it is left out' in record.getMessage()]
-    assert len(told) == 2 and 'text' in told[0] and 'cut' in told[1]
+    assert len(told) == 2 and 'text' in told[0] and 'lost' in told[1]
+
+
+def hollow(content: bytes) -> bytes:
+    return content[: len(content) // 2] + bytes(400) + content[len(content) // 2 + 400 :]
+
+
+@pytest.mark.parametrize(
+    ('file', 'spoil', 'damage'),
+    [
+        ('cut.flac', lambda content: content[: len(content) * 2 // 3], 'it cannot be decoded any further'),
+        ('hollow.flac', hollow, 'it cannot be decoded any further'),
+        ('cut.wav', lambda content: content[: len(content) * 2 // 3], 'it ends there, and its header promises 2.0 s'),
+        ('cut.ogg', lambda content: content[: len(content) * 2 // 3], 'it lacks its last part'),
+    ],
+)
+def test_a_damaged_recording_is_used_up_to_the_damage_and_that_is_said(
+    file: str, spoil: Callable[[bytes], bytes], damage: str, tmp_path: Path, caplog
+) -> None:
+    """As `listen` and `evaluate` do; what was said in the whole is no longer claimed of a part."""
+    chapter = librispeech(tmp_path / 'libri') / 'LibriSpeech/test-clean/121/77'
+    folder = clip_folder(tmp_path / 'clips', f'{file},wind,a,0', 'whole.wav,wind,b,0')
+    soundfile.write(folder / 'whole.wav', NOISE, RATE_HZ)
+    soundfile.write(folder / file, NOISE, RATE_HZ)
+    (folder / file).write_bytes(spoil((folder / file).read_bytes()))
+    soundfile.write(chapter / '121-77-0000.flac', NOISE, RATE_HZ)
+    (chapter / '121-77-0000.flac').write_bytes(hollow((chapter / '121-77-0000.flac').read_bytes()))
+    corpus = tmp_path / 'corpus'
+    clips = library(corpus, clips=folder, librispeech=tmp_path / 'libri')
+    found = by_source_id(clips)
+    heard = clips.samples(found['a'].id)
+    assert RATE_HZ // 2 < len(heard) < len(NOISE)
+    if not file.endswith('.ogg'):
+        np.testing.assert_allclose(heard, NOISE[: len(heard)], atol=2**-15)
+    assert len(clips.samples(found['b'].id)) == len(NOISE)
+    assert (found['121-77-0000'].text, found['121-77-0000'].caption) == ('', '')
+    assert found['116-77-0001'].text == 'a capital city'
+    assert (count_unreadable(corpus), count_damaged(corpus)) == (0, 2)
+    rows = [json.loads(line) for path in (corpus / 'damaged').iterdir() for line in path.read_text().splitlines()]
+    (told,) = [row['reason'] for row in rows if file in row['item']]
+    assert damage in told and any(told in record.getMessage() for record in caplog.records)
+
+
+def test_of_a_long_damaged_recording_every_piece_that_can_be_decoded_is_used(tmp_path: Path) -> None:
+    folder = clip_folder(tmp_path / 'clips', 'cut.flac,wind,cut,0', 'hollow.flac,wind,hollow,0')
+    noise = np.random.default_rng(0).uniform(-0.5, 0.5, round(3.2 * LONGEST_S * RATE_HZ))
+    soundfile.write(folder / 'hollow.flac', noise, RATE_HZ)
+    whole = (folder / 'hollow.flac').read_bytes()
+    (folder / 'hollow.flac').write_bytes(hollow(whole))
+    (folder / 'cut.flac').write_bytes(whole[: len(whole) // 2])
+    clips = library(tmp_path / 'corpus', clips=folder)
+    lengths_s = {clip.id.removeprefix('clips:'): round(clips.duration_s(clip.id), 1) for clip in clips.clips}
+    (cut_s, hollow_s) = (lengths_s.pop(f'{name}.flac@30') for name in ('cut', 'hollow'))
+    assert 15 < cut_s < 18 and 15 < hollow_s < 18  # of the piece with the damage
+    assert lengths_s == {'cut.flac@0': 30.0, 'hollow.flac@0': 30.0, 'hollow.flac@60': 30.0, 'hollow.flac@90': 6.0}
+    np.testing.assert_allclose(clips.samples('clips:hollow.flac@90'), noise[-6 * RATE_HZ :], atol=2**-15)
+    assert (count_unreadable(tmp_path / 'corpus'), count_damaged(tmp_path / 'corpus')) == (2, 2)
+
+
+def test_recordings_whose_header_does_not_say_their_length_are_used_whole(tmp_path: Path) -> None:
+    """A FLAC that was written to a pipe, and a WAV whose writer was killed."""
+    folder = clip_folder(tmp_path / 'clips', 'piped.flac,wind,piped,0', 'killed.wav,wind,killed,0')
+    for file in ('piped.flac', 'killed.wav'):
+        soundfile.write(folder / file, NOISE, RATE_HZ)
+    (folder / 'piped.flac').write_bytes(without_length(bytearray((folder / 'piped.flac').read_bytes())))
+    content = (folder / 'killed.wav').read_bytes()
+    (folder / 'killed.wav').write_bytes(content[:4] + bytes(4) + content[8:40] + bytes(4) + content[44:])
+    clips = library(tmp_path / 'corpus', clips=folder)
+    assert len(clips.clips) == 2
+    for clip in clips.clips:
+        np.testing.assert_allclose(clips.samples(clip.id), NOISE, atol=2**-15)
+    (path,) = (tmp_path / 'corpus' / 'damaged').iterdir()
+    assert 'killed.wav' in path.read_text() and 'was never finished' in path.read_text()
+    assert (count_unreadable(tmp_path / 'corpus'), count_damaged(tmp_path / 'corpus')) == (0, 1)
 
 
 def test_speech_keeps_words_language_and_speaker_in_everyday_spelling(tmp_path: Path) -> None:
@@ -160,9 +232,7 @@ def test_an_impulse_response_is_a_room_without_its_direct_sound(tmp_path: Path) 
 def test_silent_clips_are_left_out_and_unreadable_ones_written_down(tmp_path: Path) -> None:
     sound(tmp_path / 'good.flac', 1.0)
     soundfile.write(tmp_path / 'silent.flac', np.zeros(RATE_HZ), RATE_HZ)
-    sound(tmp_path / 'torn.flac', 1.0)
-    torn = (tmp_path / 'torn.flac').read_bytes()
-    (tmp_path / 'torn.flac').write_bytes(torn[: len(torn) // 2])
+    (tmp_path / 'torn.flac').write_bytes((tmp_path / 'good.flac').read_bytes()[:100])
     rows = [f'{name}.flac,rain,{name},0' for name in ('good', 'silent', 'torn')]
     clips = library(tmp_path / 'corpus', clips=clip_folder(tmp_path, *rows))
     assert [clip.id for clip in clips.clips] == ['clips:good.flac']

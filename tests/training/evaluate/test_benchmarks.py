@@ -46,7 +46,7 @@ def values(figures):
 
 def test_a_perfect_a_silent_and_an_always_first_system_get_what_they_must_in_mmau(tmp_path):
     items = list(BENCHMARKS['mmau'].read(mmau(tmp_path)))
-    assert [len(item.sound()) for item in items] == [14_400] * 4
+    assert [len(item.sound().samples) for item in items] == [14_400] * 4
     perfect = values(scored('mmau', [item.wanted for item in items], items))
     assert perfect == {'sound': 100, 'music': 100, 'speech': 100, 'all': 100}
     assert values(scored('mmau', [''] * 4, items)) == {'sound': 0, 'music': 0, 'speech': 0, 'all': 0}
@@ -102,6 +102,24 @@ def test_a_benchmark_runs_stops_and_goes_on_from_the_answers_that_it_kept(tmp_pa
     assert fresh['figures'] == whole['figures']
     code, error = run(capsys, 'mmau', '--execution', 'streaming', *use)
     assert code == 2 and 'asked in another way; give another --out' in error
+
+
+def test_a_damaged_recording_of_a_benchmark_is_heard_up_to_the_damage_and_counted_also_when_it_goes_on(
+    tmp_path, capsys, tiny_checkpoint
+):
+    data = mmau(tmp_path)
+    cut = data / 'test-mini-audios/0001.wav'
+    cut.write_bytes(cut.read_bytes()[:20_000])
+    (data / 'test-mini-audios/0002.wav').write_text('no sound')
+    for _ in range(2):
+        arguments = ['mmau', '--data', data, '--checkpoint', tiny_checkpoint, '--out', tmp_path / 'answers.jsonl']
+        assert main(['evaluate', 'bench', *map(str, arguments)]) == 3
+        said, told = capsys.readouterr()
+        figures = json.loads(said.splitlines()[-1])
+        assert (figures['items'], figures['unreadable'], figures['damaged']) == (3, 1, 1)
+    assert 'cannot be read as audio' in told
+    (row,) = [row for row in (tmp_path / 'answers.jsonl').read_text().splitlines() if 'damaged' in row]
+    assert 'is damaged after 0.6 s' in row and json.loads(row)['id'] == '0001'
 
 
 def test_questions_are_asked_aloud_too_and_in_a_stream(tmp_path, capsys, tiny_checkpoint):

@@ -5,7 +5,7 @@ import json
 import numpy as np
 
 from tests.training.sources.miniature import clips, refuses, sound, text
-from training.sources.base import read_samples
+from training.sources.base import read_cut
 
 
 def librispeech(root):
@@ -176,7 +176,7 @@ def test_commonvoice_has_every_locale_and_reads_at_16_khz(tmp_path):
     assert len(found) == 6
     cut, supervision, facts = found['common_voice_en_dev']
     assert cut.sampling_rate == 48_000
-    samples = read_samples(cut)
+    samples = read_cut(cut).samples
     assert samples.dtype == np.float32 and samples.shape == (3_200,)
     assert (supervision.text, supervision.speaker) == ('He said "no.', 'client-dev')
     assert (facts.recording, facts.split, facts.language) == ('commonvoice:client-dev', 'validation', 'en')

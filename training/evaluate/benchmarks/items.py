@@ -8,12 +8,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from audio_interaction_ros.audio.file_reader import read_recording
-from audio_interaction_ros.audio.formats import Samples
+from audio_interaction_ros.audio.file_reader import Recording, read_recording
 from training.evaluate import EvaluationError
 from training.evaluate.benchmarks.scores import Said, accuracy, bleu_score, error_rate
 from training.sources import find_source
-from training.sources.base import ClipSource, SourceError, read_json, read_samples
+from training.sources.base import ClipSource, SourceError, read_cut, read_json
 
 _MMAU_DOMAINS = ('sound', 'music', 'speech')
 
@@ -22,13 +21,13 @@ _MMAU_DOMAINS = ('sound', 'music', 'speech')
 class BenchmarkItem:
     """A `BenchmarkItem` is one recording, what is asked about it, and the answer that would be right.
 
-    `sound` reads the recording, float32 [n] at 16 kHz; `group` is the row or column of the published table that it
-    counts for; `options` are empty where the answer is free. `language` is that of the answer.
+    `sound` reads the recording; `group` is the row or column of the published table that it counts for; `options` are
+    empty where the answer is free. `language` is that of the answer.
     """
 
     id: str
     group: str
-    sound: Callable[[], Samples]
+    sound: Callable[[], Recording]
     question: str
     wanted: str
     options: tuple[str, ...] = ()
@@ -64,7 +63,7 @@ def read_mmau(folder: Path) -> Iterator[BenchmarkItem]:
     for row in _rows(tables[0]):
         try:
             id_, task, choices = str(row['id']), str(row['task']), tuple(map(str, row['choices']))
-            sound = partial(_recorded, folder / str(row['audio_id']))
+            sound = partial(read_recording, folder / str(row['audio_id']))
             item = BenchmarkItem(id_, task, sound, str(row['question']), str(row.get('answer', '')), choices)
         except (KeyError, TypeError) as error:
             raise EvaluationError(f"'{tables[0]}' has a row without {error}; give it as published") from error
@@ -84,10 +83,6 @@ def _rows(path: Path) -> Iterator[dict[str, Any]]:
         raise EvaluationError(str(error)) from error
 
 
-def _recorded(path: Path) -> Samples:
-    return read_recording(path).samples
-
-
 def _read_speech(source_name: str, make: Callable[..., BenchmarkItem], folder: Path) -> Iterator[BenchmarkItem]:
     """What `make` makes of the test side of a speech corpus."""
     source = find_source(source_name)
@@ -96,12 +91,12 @@ def _read_speech(source_name: str, make: Callable[..., BenchmarkItem], folder: P
         for cut in source.prepare(folder):
             (supervision,) = cut.supervisions
             if supervision.custom['split'] == 'test':
-                yield make(supervision, partial(read_samples, cut), cut)
+                yield make(supervision, partial(read_cut, cut), cut)
     except SourceError as error:
         raise EvaluationError(str(error)) from error
 
 
-def _librispeech(supervision: Any, sound: Callable[[], Samples], cut: Any) -> BenchmarkItem:
+def _librispeech(supervision: Any, sound: Callable[[], Recording], cut: Any) -> BenchmarkItem:
     part = Path(cut.recording.sources[0].source).parents[2].name  # test-clean/121/77/121-77-0000.flac
     return BenchmarkItem(
         cut.id, part.removeprefix('test-'), sound, 'Write down what I say.', supervision.text, language='english'
@@ -109,7 +104,7 @@ def _librispeech(supervision: Any, sound: Callable[[], Samples], cut: Any) -> Be
 
 
 def _covost(question: str, group: str, language: str) -> Callable[..., BenchmarkItem]:
-    def make(supervision: Any, sound: Callable[[], Samples], cut: Any) -> BenchmarkItem:
+    def make(supervision: Any, sound: Callable[[], Recording], cut: Any) -> BenchmarkItem:
         return BenchmarkItem(cut.id, group, sound, question, supervision.custom['translation'], language=language)
 
     return make

@@ -65,21 +65,26 @@ def run_benchmark(listener: Listener, run: BenchmarkRun) -> dict[str, Any]:
         if not known and not run.out.stat().st_size:
             file.write(json.dumps(asked) + '\n')
         for item in tqdm([item for item in items if item.id not in known], desc=benchmark.title, unit='item'):
+            row: dict[str, Any] = {'id': item.id, 'said': ''}
             try:
-                known[item.id] = _answer(listener, run, item)
+                recording = item.sound()
+                if recording.problem:
+                    tell(f'{item.id}: {recording.problem}')
+                    row['damaged'] = recording.problem
+                row['said'] = _answer(listener, run, item, recording.samples)
             except EvaluationError:
                 raise
-            except QuestionError as error:
+            except QuestionError as error:  # what cannot be heard whole is not answered, and counts as wrong
                 tell(f'{item.id}: {error}')
-                known[item.id] = ''  # what cannot be heard whole is not answered, and counts as wrong
             except Exception as error:  # whatever a file does to its reader, the others are heard
                 tell(sentence_on(Path(item.id), error))
                 unreadable += 1
                 continue
-            file.write(json.dumps({'id': item.id, 'said': known[item.id]}, ensure_ascii=False) + '\n')
+            known[item.id] = row
+            file.write(json.dumps(row, ensure_ascii=False) + '\n')
             file.flush()
     said = [
-        Said(item.id, item.group, known[item.id], item.wanted, item.options, item.language)
+        Said(item.id, item.group, known[item.id]['said'], item.wanted, item.options, item.language)
         for item in items
         if item.id in known
     ]
@@ -91,6 +96,7 @@ def run_benchmark(listener: Listener, run: BenchmarkRun) -> dict[str, Any]:
         'items': len(said),
         'unanswered': sum(not one.text for one in said),
         'unreadable': unreadable,
+        'damaged': sum('damaged' in known[one.id] for one in said),
         'figures': benchmark.score(said, run.seed),
         'paper': dict(benchmark.paper),
         'answers': str(run.out),
@@ -110,8 +116,8 @@ def table(figures: dict[str, Any]) -> str:
     return '\n'.join(lines)
 
 
-def _known(path: Path, asked: dict[str, Any]) -> dict[str, str]:
-    """What was said to each item before, by its id; a last line that was cut short is asked again."""
+def _known(path: Path, asked: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """The row of each item that was answered before, by its id; a last line that was cut short is asked again."""
     if not path.exists() or not path.stat().st_size:
         return {}
     first, *rows = path.read_text(encoding='utf-8').splitlines(keepends=True)
@@ -127,11 +133,11 @@ def _known(path: Path, asked: dict[str, Any]) -> dict[str, str]:
     whole = [row for row in rows if row.endswith('\n')]
     if len(whole) < len(rows):
         path.write_text(''.join([first, *whole]), encoding='utf-8')
-    return {row['id']: row['said'] for row in map(json.loads, whole)}
+    return {row['id']: row for row in map(json.loads, whole)}
 
 
-def _answer(listener: Listener, run: BenchmarkRun, item: BenchmarkItem) -> str:
-    samples = np.concatenate(list(_heard(run, item)))
+def _answer(listener: Listener, run: BenchmarkRun, item: BenchmarkItem, recording: Samples) -> str:
+    samples = np.concatenate([recording, *_spoken(run, item)])
     asked = '' if run.spoken else item.question
     if asked and item.options and not (run.choose and run.execution == 'offline'):
         asked += f' Choose one of these: {"; ".join(item.options)}.'
@@ -144,8 +150,7 @@ def _answer(listener: Listener, run: BenchmarkRun, item: BenchmarkItem) -> str:
     return question.answer().text
 
 
-def _heard(run: BenchmarkRun, item: BenchmarkItem) -> Iterator[Samples]:
-    yield item.sound()
+def _spoken(run: BenchmarkRun, item: BenchmarkItem) -> Iterator[Samples]:
     if run.spoken is not None:
         path = run.spoken / f'{item.id}.wav'
         if not path.is_file():
