@@ -175,25 +175,16 @@ def evaluate_psb(
     """
     rows = load_rows(manifest)
     files = find_audio(rows, audio)
-    problems = find_problems(files)
-    present = [row for row in rows if row.id in files]
+    tiers = _Tiers(listener, files, seed)
+    for unit, group in tqdm(list(groups([row for row in rows if row.id in files], seed)), desc='psb', unit='stream'):
+        tiers.hear(unit, group)
+    present = [row for row in rows if row.id in tiers.single]
     if not present:
-        raise EvaluationError(f"none of the {len(problems)} files in '{audio}' can be read; download them again")
-    trials: list[Trial] = []
-    listened: list[Listened] = []
-    for row in tqdm(present, desc='single', unit='event'):
-        samples, placed = lay_out([(row, _read(files[row.id]))], seed)
-        heard = listener.hear_samples(samples)
-        found, said = judge_stream(heard, placed, row.id)
-        trials += found
-        due = sum(len(own) for own in said) if row.respond else 0
-        listened.append(Listened(row.id, len(samples) / SAMPLE_RATE_HZ / 3_600, len(heard.responses) - due))
-    write_predictions(rows, {row.id: trial for row, trial in zip(present, trials, strict=True)}, out)
-    multiple = [
-        trial
-        for unit, group in tqdm(list(groups(present, seed)), desc='multiple', unit='stream')
-        for trial in _multiple(listener, [(row, _read(files[row.id])) for row in group], unit, seed)
-    ]
+        raise EvaluationError(f"none of the {len(tiers.problems)} files in '{audio}' can be read; download them again")
+    trials = [tiers.single[row.id] for row in present]
+    listened = [tiers.listened[row.id] for row in present]
+    multiple, problems = tiers.multiple, tiers.problems
+    write_predictions(rows, tiers.single, out)
     figures = summary(trials, listened, seed)
     figures['by_domain'] = by(trials, lambda trial: trial.task, seed)
     figures['multiple'] = {**rates(multiple, seed), 'by_domain': by(multiple, lambda trial: trial.task, seed)}
@@ -212,7 +203,7 @@ def evaluate_psb(
     if judge is not None:
         figures['judge'] = _judged(present, trials, judge, seed)
     shown = ten(list(zip(present, trials, strict=True)), lambda pair: not pair[1].well_decided)
-    examples = [_example(listener, row, _read(files[row.id]), trial, seed) for row, trial in shown]
+    examples = [_example(listener, row, _recording(files[row.id]).samples, trial, seed) for row, trial in shown]
     tables = [
         ('Single tier', rates_table(figures['by_domain'])),
         ('Multiple tier', rates_table(figures['multiple']['by_domain'])),
@@ -220,30 +211,45 @@ def evaluate_psb(
     return Evaluation(figures, trials, examples, tables)
 
 
-def find_problems(files: dict[str, Path]) -> dict[Path, bool]:
-    """Take the files that cannot be read out of `files`, and tell of each, and of those that are damaged, on stderr.
+class _Tiers:
+    """Both tiers, heard group by group: a file is read once, and memory holds the few of a stream."""
 
-    Returns whether each of these can be used nevertheless, up to the damage.
-    """
-    problems: dict[Path, bool] = {}
-    for id, path in list(files.items()):
+    def __init__(self, listener: Listener, files: dict[str, Path], seed: int) -> None:
+        self._listener, self._files, self._seed = listener, files, seed
+        self.single: dict[str, Trial] = {}
+        self.listened: dict[str, Listened] = {}
+        self.multiple: list[Trial] = []
+        self.problems: dict[Path, bool] = {}  # whether a file with one can be used nevertheless, up to the damage
+
+    def hear(self, unit: str, group: Sequence[Row]) -> None:
+        """Hear each event by itself, and then those that can be read in a row."""
+        events = [(row, samples) for row in group if (samples := self._read(row)) is not None]
+        for row, samples in events:
+            stream, placed = lay_out([(row, samples)], self._seed)
+            heard = self._listener.hear_samples(stream)
+            (self.single[row.id],), (own,) = judge_stream(heard, placed, row.id)
+            false = len(heard.responses) - (len(own) if row.respond else 0)
+            self.listened[row.id] = Listened(row.id, len(stream) / SAMPLE_RATE_HZ / 3_600, false)
+        if events:
+            stream, placed = lay_out(events, self._seed)
+            self.multiple += judge_stream(self._listener.hear_samples(stream), placed, unit)[0]
+
+    def _read(self, row: Row) -> Samples | None:
+        """The sound of a row; of a file that is damaged or cannot be read it is told on stderr."""
+        path, samples = self._files[row.id], None
         try:
-            problem = _recording(path).problem
+            recording = _recording(path)
+            problem, samples = recording.problem, recording.samples
         except Exception as error:  # whatever a file does to its reader, the others are heard
             problem = sentence_on(path, error)
-            del files[id]
-        if problem and path not in problems:
+        if problem and path not in self.problems:
             tell(problem)
-            problems[path] = id in files
-    return problems
+            self.problems[path] = samples is not None
+        return samples
 
 
 def _recording(path: Path) -> Recording:
     return read_recording(path, LONGEST_S)
-
-
-def _read(path: Path) -> Samples:
-    return _recording(path).samples
 
 
 def write_predictions(rows: Sequence[Row], trials: dict[str, Trial], out: Path) -> None:
@@ -274,11 +280,6 @@ def groups(rows: Sequence[Row], seed: int) -> Iterator[tuple[str, list[Row]]]:
         order = random_stream(Purpose.SOUND_BENCH_GROUPS, seed, name).permutation(len(members[name]))
         for first in range(0, len(order), EVENTS_A_STREAM):
             yield f'{name}:{first}', [members[name][index] for index in order[first : first + EVENTS_A_STREAM]]
-
-
-def _multiple(listener: Listener, events: Sequence[tuple[Row, Samples]], unit: str, seed: int) -> list[Trial]:
-    samples, placed = lay_out(events, seed)
-    return judge_stream(listener.hear_samples(samples), placed, unit)[0]
 
 
 def _judged(rows: Sequence[Row], trials: Sequence[Trial], judge: Judge, seed: int) -> dict[str, Any]:

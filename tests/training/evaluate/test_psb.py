@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 import soundfile
 
+from audio_interaction_ros.audio.file_reader import read_recording
 from tests.training.evaluate.streams import heard
 from training.__main__ import main
+from training.evaluate import psb
 from training.evaluate.psb import EVENTS_A_STREAM, Row, find_audio, groups, judge_stream, lay_out, load_rows
 
 NOISE = np.random.default_rng(1).normal(0, 0.1, 16_000).astype(np.float32)
@@ -77,8 +79,21 @@ def test_files_that_cannot_be_read_count_as_rows_without_audio_and_are_told_in_a
     figures = json.loads(said.splitlines()[-1])
     assert (figures['trials'], figures['rows_without_audio']) == (3, 8)
     assert (figures['unreadable'], figures['damaged']) == (1, 1)
-    lines = [line for line in told.splitlines() if 'python -m training: ' in line]
+    told = [line for line in told.splitlines() if 'python -m training: ' in line]
+    lines = sorted(told, key=lambda line: 'is damaged' in line)
     assert 'cannot be read as audio' in lines[0] and 'is damaged after 0.6 s' in lines[1] and len(lines) == 2
+
+
+def test_each_file_is_decoded_once_for_both_tiers(tmp_path, manifest, listener_folder, capsys, monkeypatch):
+    decoded = Counter()
+    monkeypatch.setattr(
+        psb, 'read_recording', lambda path, *more: decoded.update([path]) or read_recording(path, *more)
+    )
+    monkeypatch.setattr(psb, 'ten', lambda items, wrong: [])  # those that the page shows are read once more
+    arguments = ['--audio', str(give(tmp_path / 'audio', ROWS[:6])), '--manifest', str(manifest)]
+    arguments += ['--out', str(tmp_path / 'out.jsonl'), '--checkpoint', listener_folder]
+    assert main(['evaluate', 'psb', *arguments]) == 0
+    assert set(decoded.values()) == {1} and len(decoded) == 6
 
 
 def test_audio_is_found_under_its_path_or_by_its_name(tmp_path, manifest):
