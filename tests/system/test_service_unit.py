@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +17,8 @@ pytestmark = pytest.mark.system
 ROOT = Path(__file__).parents[2]
 UNIT = ROOT / 'deploy' / 'audio-interaction.service'
 PLACES = {'%L': '/var/log', '%S': '/var/lib'}  # systemd's, for a system service
+# NoNewPrivileges, and none of what lets root pass by permissions: the robot's user has none of it either.
+NO_PRIVILEGES = ['setpriv', '--no-new-privs', '--bounding-set=-all', '--inh-caps=-all']
 NAMESPACE = ['unshare', '--mount'] if os.geteuid() == 0 else ['unshare', '--map-root-user', '--mount']
 API = ('/dev', '/proc', '/sys')  # what ProtectSystem=strict leaves as it is
 
@@ -34,6 +37,7 @@ def settings() -> dict[str, list[str]]:
 def mounts(unit: dict[str, list[str]]) -> list[str]:
     """The commands that make of a new mount namespace what the unit asks systemd for."""
     assert (unit['ProtectSystem'], unit['ProtectHome'], unit['PrivateTmp']) == (['strict'], ['read-only'], ['yes'])
+    assert unit['NoNewPrivileges'] == ['yes']
     commands = ['mount --make-rprivate /']
     for key, parent in (('LogsDirectory', '/var/log'), ('StateDirectory', '/var/lib')):
         commands.append(f'mount -t tmpfs tmpfs {parent}')
@@ -62,7 +66,7 @@ def start(ros, tmp_path, unit, name, *ros_args, **environment):
     given |= {name: ros.environment[name] for name in ('ROS_DOMAIN_ID', 'ROS_AUTOMATIC_DISCOVERY_RANGE')}
     given = {name: value for name, value in given.items() if value}
     node = [sys.executable, '-m', f'audio_interaction_ros.nodes.{name}', '--ros-args', *ros_args]
-    script = ' && '.join([*mounts(unit), f'cd / && exec {shlex.join(node)}'])
+    script = ' && '.join([*mounts(unit), f'cd / && exec {shlex.join([*NO_PRIVILEGES, *node])}'])
     return Process([*NAMESPACE, 'sh', '-c', script], given, tmp_path / f'{name}-{len(environment)}.log')
 
 
@@ -80,6 +84,19 @@ def test_nodes_start_where_the_unit_lets_them_write_and_keep_what_they_are_told_
                 Path(f'{root}{ROOT}/written').touch()
         finally:
             assert process.end() == 0, process.log
+
+
+@pytest.mark.skipif(shutil.which('systemd-analyze') is None, reason='systemd is not installed')
+def test_systemd_finds_nothing_to_say_about_the_unit(tmp_path):
+    def complaints(text: str) -> list[str]:
+        (tmp_path / UNIT.name).write_text(text)
+        checked = subprocess.run(
+            ['systemd-analyze', 'verify', str(tmp_path / UNIT.name)], capture_output=True, text=True
+        )
+        return [line for line in (checked.stdout + checked.stderr).splitlines() if UNIT.name in line]
+
+    assert complaints(UNIT.read_text()) == []
+    assert complaints(UNIT.read_text().replace('ProtectHome', 'ProtectHomes'))
 
 
 @pytest.mark.cures('set ROS_LOG_DIR to a folder that this user may write to')
