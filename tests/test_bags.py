@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import yaml
 from rosbags.rosbag1 import Writer as Ros1Writer
-from rosbags.rosbag2 import Reader, StoragePlugin, Writer
+from rosbags.rosbag2 import CompressionFormat, CompressionMode, Reader, StoragePlugin, Writer
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
 from audio_interaction_ros.audio.formats import PcmFormat, encode_s16le
@@ -55,6 +55,23 @@ def test_a_bag_tells_ros2_bag_what_it_needs_to_play_it(tmp_path, storage):
         definitions = {connection.topic: connection.msgdef.data for connection in reader.connections}
     assert 'uint8[] data' in definitions['/audio_stamped']
     assert 'std_msgs/Header header' in definitions['/audio_stamped']
+
+
+@pytest.mark.parametrize(
+    ('storage', 'mode'),
+    [('mcap', 'STORAGE'), *((storage, mode) for storage in STORAGES for mode in ('FILE', 'MESSAGE'))],
+)
+def test_a_bag_that_another_recorder_compressed_is_read(tmp_path, storage, mode):
+    sent = s16_messages(NOISE, 16_000)
+    bag = Writer(tmp_path / 'bag', version=9, storage_plugin=StoragePlugin[storage.upper()])
+    bag.set_compression(CompressionMode[mode], CompressionFormat.ZSTD)
+    with bag:
+        info = bag.add_connection('/audio_info', INFO, typestore=TYPES)
+        sound = bag.add_connection('/audio_stamped', STAMPED, typestore=TYPES)
+        bag.write(info, START_NS, info_cdr(PCM))
+        for stamp_ns, data in sent:
+            bag.write(sound, stamp_ns, audio_cdr(stamp_ns, data))
+    assert [(message.stamp_ns, bytes(message.data)) for message in reading(tmp_path / 'bag')] == sent
 
 
 def test_plain_audio_data_takes_the_time_it_has_in_the_bag(tmp_path):

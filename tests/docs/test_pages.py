@@ -55,3 +55,19 @@ def test_a_page_names_only_files_and_modules_of_the_repository_that_are_there(pa
         if importlib.util.find_spec(module) is None:
             missing.append(module)
     assert missing == []
+
+
+CASES = (ROOT / 'docs' / 'cases.md').read_text()
+
+
+def test_every_case_from_the_wild_has_a_test_of_its_own_and_two_of_its_kind():
+    rows = [
+        [cell.strip() for cell in line.strip('|').split(' | ')] for line in CASES.splitlines() if line.startswith('| ')
+    ]
+    rows = [row for row in rows if row[0].isdigit()]
+    assert sorted(int(row[0]) for row in rows) == list(range(1, 23))
+    for number, *_, own, more in rows:
+        own, more = (re.findall(r'`([\w/]+\.py)::(\w+)`', cell) for cell in (own, more))
+        assert len(own) == 1 and len(more) >= 2, number
+        for file, name in own + more:
+            assert re.search(rf'^def {name}\(', (ROOT / 'tests' / file).read_text(), re.MULTILINE), f'{file}::{name}'
