@@ -129,7 +129,7 @@ def _draw(sets: Sequence[ClipSet], clips: int, seed: int) -> list[Scored]:
     sounds = [scored for one in sets for scored in one.sounds]
     rng = random_stream(Purpose.ASKED_CLIPS, seed, 0)
     turns: dict[str, int] = {}
-    ranked = []
+    ranked: list[tuple[int, int, Scored]] = []
     for scored in (sounds[k] for k in rng.permutation(len(sounds))):
         turn = turns[scored.sound.category] = turns.get(scored.sound.category, 0) + 1
         ranked.append((turn, len(ranked), scored))
