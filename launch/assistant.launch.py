@@ -1,4 +1,4 @@
-"""The whole assistant: microphone (or file) to safety alerts and event log, as five processes or one; and speech."""
+"""The whole assistant: microphone (or file) to safety alerts and event log, as five processes or one; speech, page."""
 
 from __future__ import annotations
 
@@ -16,16 +16,17 @@ from launch import LaunchContext, LaunchDescription
 
 PACKAGE = 'audio_interaction_ros'
 NODES = ('event_log', 'safety_alert', 'decoder', 'chunk_encoder', 'audio_capture')  # listeners first
-SPEAKER = 'speaker'  # with speak:=true; a process of its own, because it is no part of listening
+# Flag → a node beside them: in a process of its own, because it is no part of listening.
+BESIDE = {'speak': 'speaker', 'page': 'monitor'}
 # Launch argument → the nodes that have a parameter for it, and its name there. Empty: what params_file says.
 PARAMETERS = {
-    'checkpoint': ('checkpoint', ('chunk_encoder', 'decoder')),
+    'checkpoint': ('checkpoint', ('chunk_encoder', 'decoder', 'monitor')),
     'mic': ('device', ('audio_capture',)),
     'file': ('file', ('audio_capture',)),
     'listening': ('listening', ('audio_capture',)),
     'event_log': ('path', ('event_log',)),
     'profile': ('profile', ('safety_alert',)),
-    'loudspeaker': ('device', (SPEAKER,)),
+    'loudspeaker': ('device', ('speaker',)),
 }
 ARGUMENTS = {
     'namespace': ('', "Put before every node and topic, for example 'robot1'."),
@@ -46,10 +47,14 @@ ARGUMENTS = {
     'profile': ('', 'Profile of safety alerts: home, industrial, vehicle, tutoring or care; empty takes none.'),
     'speak': ('false', 'Say the responses aloud, and what other nodes give to ai/say.'),
     'loudspeaker': ('', 'Loudspeaker for speak:=true: its name, a part of it or its index.'),
+    'page': (
+        'false',
+        'Show what is heard and said in a browser, at http://127.0.0.1:8642/ or where params_file has it.',
+    ),
     'enclave': ('', 'Enclave of a secured graph, SROS 2 (docs/deploy.md); empty where it is not secured.'),
     'composed': ('false', 'One process for the five nodes.'),
 }
-FLAGS = ('autostart', 'use_sim_time', 'use_respawn', 'use_standby', 'speak', 'composed')
+FLAGS = ('autostart', 'use_sim_time', 'use_respawn', 'use_standby', 'speak', 'page', 'composed')
 
 
 def generate_launch_description() -> LaunchDescription:
@@ -65,7 +70,7 @@ def _nodes(context: LaunchContext) -> list[Node]:
     flags = {name: _flag(name, given[name]) for name in FLAGS}
     given_parameters: dict[str, dict[str, object]] = {
         name: {'autostart': flags['autostart'], 'use_sim_time': flags['use_sim_time']}
-        for name in (*((SPEAKER,) if flags['speak'] else ()), *NODES)
+        for name in (*(node for flag, node in BESIDE.items() if flags[flag]), *NODES)
     }
     for argument, (parameter, nodes) in PARAMETERS.items():
         if given[argument]:
@@ -83,7 +88,7 @@ def _nodes(context: LaunchContext) -> list[Node]:
         # In a file, by node: to a process launch gives each value for all of its nodes, and several have a `device`.
         file = Path(tempfile.mkdtemp(prefix=f'{PACKAGE}-')) / 'parameters.yaml'
         file.write_text(parameter_file({name: given_parameters[name] for name in NODES}))
-        settings = {name: value for name, value in settings.items() if name == SPEAKER} | {'assistant': str(file)}
+        settings = {name: value for name, value in settings.items() if name not in NODES} | {'assistant': str(file)}
     # Who holds a node's lock is the node; a directory for each launch, so that two of them do not compete.
     locks = tempfile.mkdtemp(prefix=f'{PACKAGE}-') if flags['use_standby'] else ''
     return [

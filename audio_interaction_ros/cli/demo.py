@@ -11,6 +11,7 @@ import shlex
 import signal
 import sys
 import time
+import webbrowser
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -46,6 +47,7 @@ examples:
   audio-interaction demo --mic            until Ctrl-C
   audio-interaction demo --mic "USB PnP"  a microphone by name (audio-interaction devices lists them)
   audio-interaction demo --scene kitchen.flac
+  audio-interaction demo --page           and a live page in the browser
   audio-interaction demo --strict         for a test: the exit code is the score
 """
 
@@ -80,6 +82,7 @@ def add_parser(commands: Any) -> None:
     source.add_argument(
         '--scene', type=Path, metavar='FILE', help='a WAV or FLAC file (default: the scene of the package)'
     )
+    parser.add_argument('--page', action='store_true', help='show it in a browser too (needs Bokeh)')
     parser.add_argument('--strict', action='store_true', help='exit with code 1 unless the demo passed')
     add_checkpoint_option(parser)
     parser.set_defaults(run=run)
@@ -126,6 +129,8 @@ def run(arguments: argparse.Namespace) -> int:
     interrupted = False
     try:
         with NodeProcesses(environment) as nodes, view:
+            if arguments.page:
+                _show_page(nodes, observer, view, arguments.checkpoint)
             _start(nodes, observer, view, sound, arguments.checkpoint)
             _watch(nodes, observer, sound)
     except KeyboardInterrupt:
@@ -219,6 +224,15 @@ def _start(nodes: NodeProcesses, observer: Observer, view: TimelineView, sound: 
         how = observer.wait_sound(_SOUND_TIMEOUT_S, nodes.check)
         view.note(f'ready after {time.monotonic() - started:.1f} s, listening to {sound.title}, {how}; Ctrl-C ends')
         observer.release()
+
+
+def _show_page(nodes: NodeProcesses, observer: Observer, view: TimelineView, checkpoint: str) -> None:
+    """First of all, so that it shows everything."""
+    url = 'http://127.0.0.1:8642/'  # as the monitor's parameters have it
+    nodes.start('monitor', {'checkpoint': checkpoint})
+    _wait_active(nodes, observer, 'monitor')
+    view.note(f'the page is at {url}')
+    webbrowser.open(url)
 
 
 def _listen_along(subscriber: Path) -> str:

@@ -321,6 +321,30 @@ class EventLogParameters(ListenerParameters):
         return self
 
 
+class MonitorParameters(ListenerParameters):
+    """A `MonitorParameters` holds where the live page is served, and who may see it and do what."""
+
+    checkpoint: str = Field(
+        'embedded', description='Checkpoint of the decoder, whose thresholds are drawn: a directory, or `embedded`.'
+    )
+    address: str = Field(
+        '127.0.0.1',
+        description='Address to serve the page at: `127.0.0.1` is this machine alone; any other needs `token`, '
+        '`certificate` and `key`.',
+    )
+    port: int = Field(8642, ge=1, le=65_535, description='TCP port of the page.')
+    token: str = Field(
+        '', description='What a viewer has to know: the page is then at `…/?token=TOKEN`. At least 16 characters.'
+    )
+    certificate: str = Field('', description='File (PEM) of the certificate for TLS; goes with `key`.')
+    key: str = Field('', description="File (PEM) of the certificate's private key.")
+    control: bool = Field(
+        False,
+        description='Let viewers open and close the microphone and acknowledge alerts; false lets them only look.',
+    )
+    viewers_max: int = Field(5, ge=1, le=100, description='Most viewers at a time.')
+
+
 class SpeakerParameters(NodeParameters):
     """A `SpeakerParameters` holds what speaker speaks with, through what, and when it keeps silent."""
 
@@ -396,6 +420,7 @@ NODES: dict[str, type[NodeParameters]] = {
     'safety_alert': SafetyAlertParameters,
     'event_log': EventLogParameters,
     'speaker': SpeakerParameters,
+    'monitor': MonitorParameters,
 }
 
 

@@ -132,9 +132,9 @@ def test_a_response_that_the_decoder_cancels_is_silent_within_150_ms(in_process)
 
 def test_what_is_urgent_breaks_off_the_rest_and_is_said_at_once(in_process):
     speaker = Speaker(in_process)
-    speaker.say('Nice weather.', Speaking.CHATTY)
     speaker.respond('1', STORY, final=True)
     speaker.it.until(lambda: any(one.id == '1' and one.speaking for one in speaker.told) and speaker.speech)
+    speaker.say('Nice weather.', Speaking.CHATTY)
     speaker.respond('2', 'A siren!', urgent=True, emotion='urgent', final=True)
     assert speaker.until_said('2').said == 'A siren!'
     assert speaker.said('1').broken_off

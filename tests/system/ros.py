@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -27,10 +28,17 @@ from audio_interaction_ros.nodes import qos
 from audio_interaction_ros.nodes.parameters import NODES
 from audio_interaction_ros.nodes.standby import LOCK
 
-COMPOSED = tuple(name for name in NODES if name != 'speaker')  # the nodes in the process `assistant`
+COMPOSED = tuple(name for name in NODES if name not in ('speaker', 'monitor'))  # the nodes in the process `assistant`
 START_TIMEOUT_S = 120.0  # importing PyTorch takes its time on a busy machine
 DEADLINE_S = 60.0
 _ASK_AGAIN_S = 3.0
+
+
+def free_port() -> int:
+    """Of 127.0.0.1, for TCP; nobody holds it, so it is taken at once."""
+    with socket.socket() as probe:
+        probe.bind(('127.0.0.1', 0))
+        return int(probe.getsockname()[1])
 
 
 def resident_bytes(pid: int) -> int:

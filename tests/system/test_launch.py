@@ -58,6 +58,11 @@ def test_the_voice_is_a_process_of_its_own_where_it_is_asked_for(composed, count
     assert len(nodes(entities('assistant', composed=composed, speak='true', loudspeaker='3'))) == count
 
 
+@pytest.mark.parametrize(('composed', 'count'), [('false', 6), ('true', 2)])
+def test_the_page_is_a_process_of_its_own_where_it_is_asked_for(composed, count):
+    assert len(nodes(entities('assistant', composed=composed, page='true', checkpoint='embedded'))) == count
+
+
 def test_a_standby_has_the_lock_of_its_node(tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, 'tempdir', str(tmp_path))
     started = nodes(entities('assistant', use_standby='true'))
@@ -66,7 +71,7 @@ def test_a_standby_has_the_lock_of_its_node(tmp_path, monkeypatch):
     assert len(set(locks)) == 5
 
 
-@pytest.mark.parametrize('flag', ['composed', 'listening', 'speak'])
+@pytest.mark.parametrize('flag', ['composed', 'listening', 'speak', 'page'])
 def test_a_flag_that_is_none_is_refused(flag):
     with pytest.raises(ValueError, match=flag):
         entities('assistant', **{flag: 'maybe'})

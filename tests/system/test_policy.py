@@ -11,6 +11,7 @@ import pytest
 import soundfile
 
 from audio_interaction_ros.nodes.parameters import NODES
+from tests.system.ros import free_port
 
 ROOT = Path(__file__).parents[2]
 INCLUDE = '{http://www.w3.org/2001/XInclude}include'
@@ -35,9 +36,12 @@ def test_the_policy_is_what_the_nodes_do(ros, tiny_checkpoint, tmp_path):
     sound = tmp_path / 'sound.wav'
     soundfile.write(sound, np.random.default_rng(0).uniform(-0.1, 0.1, 16_000 * 60), 16_000)
     process = ros.start('assistant', checkpoint=tiny_checkpoint, file=sound, path=tmp_path / 'events.db', audio_s=2.0)
-    speaker = ros.start('speaker', output='messages')  # which has a topic more than with a loudspeaker
+    beside = {
+        'speaker': ros.start('speaker', output='messages'),  # which has a topic more than with a loudspeaker
+        'monitor': ros.start('monitor', checkpoint=tiny_checkpoint, port=free_port()),
+    }
     for name in NODES:
-        ros.wait_state(name, 'active', speaker if name == 'speaker' else process)
+        ros.wait_state(name, 'active', beside.get(name, process))
         expected, node = allowed(name), ros.node
         ros.until(lambda node=node, name=name: node.get_publisher_names_and_types_by_node(name, '/'), process)
         published = {topic for topic, _ in node.get_publisher_names_and_types_by_node(name, '/')}
@@ -47,7 +51,7 @@ def test_the_policy_is_what_the_nodes_do(ros, tiny_checkpoint, tmp_path):
         # /clock is for use_sim_time; whether a node hears of parameters is rclpy's affair.
         assert subscribed | {'/clock', '/parameter_events'} == expected['subscribe'], name
         assert replied == expected['reply'], name
-    assert process.end() == speaker.end() == 0
+    assert [each.end() for each in (process, *beside.values())] == [0, 0, 0]
 
 
 def test_the_service_and_the_image_start_what_is_installed():
