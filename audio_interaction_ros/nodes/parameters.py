@@ -332,7 +332,7 @@ class MonitorParameters(ListenerParameters):
         description='Address to serve the page at: `127.0.0.1` is this machine alone; any other needs `token`, '
         '`certificate` and `key`.',
     )
-    port: int = Field(8642, ge=1, le=65_535, description='TCP port of the page.')
+    port: int = Field(8642, ge=1, le=65_535, description='TCP port, at `address`, at which the page is served.')
     token: str = Field(
         '', description='What a viewer has to know: the page is then at `…/?token=TOKEN`. At least 16 characters.'
     )
@@ -342,7 +342,12 @@ class MonitorParameters(ListenerParameters):
         False,
         description='Let viewers open and close the microphone and acknowledge alerts; false lets them only look.',
     )
-    viewers_max: int = Field(5, ge=1, le=100, description='Most viewers at a time.')
+    viewers_max: int = Field(
+        5,
+        ge=1,
+        le=100,
+        description='Most viewers who may look at the page at a time; others are told to try again later.',
+    )
 
 
 class SpeakerParameters(NodeParameters):

