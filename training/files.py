@@ -11,6 +11,10 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @contextmanager
@@ -47,6 +51,14 @@ def write_whole(path: Path, data: bytes) -> None:
     """Write a file that is there as a whole or not at all."""
     with whole(path) as temporary:
         temporary.write_bytes(data)
+
+
+def write_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:
+    """Write a safetensors file that is there as a whole or not at all."""
+    from safetensors.torch import save_file  # PyTorch takes seconds, and most who write files need none
+
+    with whole(path) as temporary:
+        save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, temporary)
 
 
 def json_lines(rows: Iterable[Mapping[str, object]]) -> bytes:

@@ -22,7 +22,7 @@ _BLOCK_S = 1.0
 _SMALL_FRAMES = 256  # a block near the damage: so little is lost beside what cannot be decoded
 _NO_SOUND = b'LIST', b'JUNK', b'PEAK', b'bext', b'cue ', b'fact', b'id3 ', b'smpl'
 _LONGEST_HEADER = 1 << 20
-_NO_LENGTH = 1 << 62  # frames: libsndfile gives the largest number there is for a FLAC whose header has no length
+NO_LENGTH = 1 << 62  # frames: libsndfile gives the largest number there is for a FLAC whose header has no length
 # Of a file that was written to a pipe: the writer did not know its length and wrote the largest, or nearly.
 _LENGTH_UNKNOWN = range(0x7FFF_0000, 0x8000_1000), range(0xFFFF_0000, 0x1_0000_0000)
 _PROMISED = re.compile(r'^\s*(?:data|SSND|Data Size|Riff size|riff)\s*: (\d+) \(should be (\d+)\)', re.MULTILINE)
@@ -67,11 +67,11 @@ class AudioFile:
     def promised_s(self) -> float | None:
         """Return how long the file is by its header; None where that does not say."""
         frames: int = self._file.frames
-        return frames / self.pcm.sample_rate_hz if frames < _NO_LENGTH else None
+        return frames / self.pcm.sample_rate_hz if frames < NO_LENGTH else None
 
     def check_end(self) -> None:
         """Set `damage` to what the end of the file lacks by its header, of a file that another reader decodes whole."""
-        if self._file.frames < _NO_LENGTH:
+        if self._file.frames < NO_LENGTH:
             self.frames = self._file.frames
             self._compare(self.frames)
 
@@ -132,7 +132,7 @@ class AudioFile:
 
     def _compare(self, promised: int) -> None:
         rate_hz = self.pcm.sample_rate_hz
-        if self.frames < promised < _NO_LENGTH:
+        if self.frames < promised < NO_LENGTH:
             self._damaged(f'ends there, and its header promises {promised / rate_hz:.1f} s')
             return
         for found in _PROMISED.finditer(self._log):

@@ -228,7 +228,10 @@ def _start(nodes: NodeProcesses, observer: Observer, view: TimelineView, sound: 
 
 def _show_page(nodes: NodeProcesses, observer: Observer, view: TimelineView, checkpoint: str) -> None:
     """First of all, so that it shows everything."""
-    url = 'http://127.0.0.1:8642/'  # as the monitor's parameters have it
+    from audio_interaction_ros.nodes.parameters import MonitorParameters
+
+    given = MonitorParameters.model_validate({})
+    url = f'http://{given.address}:{given.port}/'
     nodes.start('monitor', {'checkpoint': checkpoint})
     _wait_active(nodes, observer, 'monitor')
     view.note(f'the page is at {url}')

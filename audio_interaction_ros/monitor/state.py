@@ -11,12 +11,11 @@ from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from audio_interaction_ros.audio import SAMPLE_RATE_HZ
 from audio_interaction_ros.audio.formats import PcmFormat, Samples
 from audio_interaction_ros.audio.levels import level_dbfs
-from audio_interaction_ros.audio.logmel import HISTORY_SAMPLES, HOP_SAMPLES, CausalLogMel
+from audio_interaction_ros.audio.mel_shades import MelShades
 from audio_interaction_ros.audio.resample import MonoResampler
 
 T = TypeVar('T')
@@ -25,7 +24,6 @@ COLUMN_S = 0.1
 COLUMNS = round(WINDOW_S / COLUMN_S)
 MEL_BINS = 40
 _COLUMN = round(COLUMN_S * SAMPLE_RATE_HZ)
-_DARKEST, _BRIGHTEST = -1.0, 1.5  # of the normalised log-mel: −80 … +20 dB
 _QUIETEST_DBFS = -100.0
 _LATE_S = 1.0
 _MOST_RESPONSES, _MOST_ALERTS, _MOST_NODES = 50, 20, 50
@@ -102,11 +100,10 @@ class MonitorState:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
-        self._logmel = CausalLogMel(MEL_BINS)
+        self._shades = MelShades(MEL_BINS, _COLUMN)
         self._pcm: PcmFormat | None = None
         self._resampler: MonoResampler
         self._rest = np.zeros(0, np.float32)
-        self._history = torch.zeros(HISTORY_SAMPLES)
         self._last_s = 0.0
         # When each came, its shades [MEL_BINS], and its level.
         self._columns: deque[tuple[float, npt.NDArray[np.uint8], float]] = deque(maxlen=COLUMNS)
@@ -132,13 +129,9 @@ class MonitorState:
             self._column(mono[number * _COLUMN : (number + 1) * _COLUMN], self._last_s)
 
     def _column(self, samples: Samples, at_s: float) -> None:
-        with torch.no_grad():
-            piece = torch.from_numpy(np.ascontiguousarray(samples))
-            mel = self._logmel(piece, self._history).numpy().reshape(MEL_BINS, -1, _COLUMN // HOP_SAMPLES).max(-1)
-            self._history = torch.cat([self._history, piece])[-HISTORY_SAMPLES:]
-        shade = ((mel[:, 0] - _DARKEST) / (_BRIGHTEST - _DARKEST)).clip(0.0, 1.0)
+        shades = self._shades.push(samples)[:, 0]
         with self._lock:
-            self._columns.append((at_s, (255 * shade).astype(np.uint8), level_dbfs(samples)))
+            self._columns.append((at_s, shades, level_dbfs(samples)))
 
     def decision(self, probability: float, responded: bool) -> None:
         """Take a decision."""

@@ -15,6 +15,7 @@ from std_srvs.srv import SetBool
 
 from audio_interaction_ros.audio.formats import PcmFormat, Samples
 from audio_interaction_ros.model.checkpoint import CheckpointConfig, find_checkpoint
+from audio_interaction_ros.monitor.state import MonitorState, ShownAlert, ShownNode, ShownResponse
 from audio_interaction_ros.msg import Decision, Health, Response, SafetyAlert
 from audio_interaction_ros.nodes import qos
 from audio_interaction_ros.nodes.lifecycle import ManagedNode, run
@@ -55,8 +56,6 @@ class MonitorNode(ManagedNode[MonitorParameters]):
 
     def setup(self) -> None:
         """Subscribe to everything that is shown, and see that the page can be served."""
-        from audio_interaction_ros.monitor.state import MonitorState
-
         given = self.parameters
         self._access = _access(given)
         self._thresholds = sorted(
@@ -122,8 +121,6 @@ class MonitorNode(ManagedNode[MonitorParameters]):
         self._state.decision(message.probability, message.decision == Decision.RESPONSE)
 
     def _on_response(self, message: Response) -> None:
-        from audio_interaction_ros.monitor.state import ShownResponse
-
         self._state.response(
             ShownResponse(
                 message.id, _clock(message.header), message.text, message.urgent, message.final, message.cancelled,
@@ -132,8 +129,6 @@ class MonitorNode(ManagedNode[MonitorParameters]):
         )  # fmt: skip
 
     def _on_alert(self, message: SafetyAlert) -> None:
-        from audio_interaction_ros.monitor.state import ShownAlert
-
         state = _STATE.get(message.state, str(message.state))
         if message.acknowledged and message.state != SafetyAlert.CLEARED:
             state = 'acknowledged'
@@ -147,8 +142,6 @@ class MonitorNode(ManagedNode[MonitorParameters]):
         self._state.health(_HEALTH.get(message.state, str(message.state)), tuple(message.reasons))
 
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
-        from audio_interaction_ros.monitor.state import ShownNode
-
         for status in message.status:
             values = tuple((pair.key, pair.value) for pair in status.values)
             self._state.node(ShownNode(status.name, _LEVEL.get(status.level, 'unknown'), status.message, values))

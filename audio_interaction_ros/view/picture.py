@@ -8,17 +8,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import soundfile
-import torch
 
 from audio_interaction_ros.audio import SAMPLE_RATE_HZ
 from audio_interaction_ros.audio.formats import Samples
-from audio_interaction_ros.audio.logmel import HISTORY_SAMPLES, HOP_SAMPLES, CausalLogMel
+from audio_interaction_ros.audio.mel_shades import MelShades
 
 MEL_BINS = 80
 COLUMN_S = 0.02
 _COLUMN = round(COLUMN_S * SAMPLE_RATE_HZ)
 MOST_COLUMNS = 16_000  # a browser draws no wider picture
-_DARKEST, _BRIGHTEST = -1.0, 1.5  # of the normalised log-mel: −80 … +20 dB
 _PIECE = 60 * SAMPLE_RATE_HZ
 
 
@@ -26,8 +24,7 @@ class SoundPicture:
     """A `SoundPicture` takes sound at 16 kHz piece by piece, in order, and keeps what can be seen and heard of it."""
 
     def __init__(self, with_sound: bool = True) -> None:
-        self._logmel = CausalLogMel(MEL_BINS)
-        self._history = torch.zeros(HISTORY_SAMPLES)
+        self._shades = MelShades(MEL_BINS, _COLUMN)
         self._rest = np.zeros(0, np.float32)  # less than a column
         self._extremes: list[npt.NDArray[np.float32]] = []
         self._mels: list[npt.NDArray[np.uint8]] = []
@@ -60,13 +57,7 @@ class SoundPicture:
     def _columns(self, samples: Samples) -> None:
         by_column = samples.reshape(-1, _COLUMN)
         self._extremes.append(np.stack([by_column.min(1), by_column.max(1)]))
-        with torch.no_grad():
-            sound = torch.from_numpy(samples)
-            mel = self._logmel(sound, self._history).numpy()
-            self._history = torch.cat([self._history, sound])[-HISTORY_SAMPLES:]
-        brightest = mel.reshape(MEL_BINS, -1, _COLUMN // HOP_SAMPLES).max(-1)
-        shade = (brightest - _DARKEST) / (_BRIGHTEST - _DARKEST)
-        self._mels.append((255 * shade.clip(0.0, 1.0)).astype(np.uint8))
+        self._mels.append(self._shades.push(samples))
 
     def extremes(self) -> npt.NDArray[np.float32]:
         """Return the lowest and the highest sample of each column, float32 [2, columns]."""

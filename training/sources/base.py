@@ -17,7 +17,7 @@ from lhotse.audio import AudioLoadingError
 from lhotse.cut import Cut
 
 from audio_interaction_ros.audio import file_reader
-from audio_interaction_ros.audio.file_reader import AudioFile, read_piece
+from audio_interaction_ros.audio.file_reader import NO_LENGTH, AudioFile, read_piece
 from audio_interaction_ros.audio.formats import AudioFormatError
 from audio_interaction_ros.audio.resample import to_mono_16k
 from training.errors import CorpusError
@@ -27,7 +27,6 @@ from training.splits import Split
 TEST_SHARE = 0.1  # of the recordings whose publisher gives no split; taken from the held-out fifth of `Clip.validation`
 READ_CHARACTERS = 1 << 20  # of a JSON file at a time
 LONGEST_RECORD_CHARACTERS = 1 << 26  # one recording of GigaSpeech has a few million
-_NO_LENGTH = 1 << 62  # samples: libsndfile gives the largest number there is for a FLAC whose header has no length
 
 Family = Literal['speech', 'audio', 'acoustic event', 'noise', 'text']
 PUBLISHED_SPLITS: Mapping[str, Split] = {  # by the words that publishers have for them
@@ -218,7 +217,7 @@ def _open(item: Item) -> Recording:
         raise FileNotFoundError(path)
     id_ = item.id or item.source_id
     recording = item.audio if isinstance(item.audio, Recording) else Recording.from_file(path, recording_id=id_)
-    return recording if 0 < recording.num_samples < _NO_LENGTH else _counted(path, recording.id)
+    return recording if 0 < recording.num_samples < NO_LENGTH else _counted(path, recording.id)
 
 
 def _counted(path: Path, id_: str) -> Recording:

@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
 from audio_interaction_ros.audio.formats import Samples
 from training.evaluate.corpus import heard_figures
 from training.evaluate.hearing import Listener
 from training.evaluate.replies import Comparison, compare
 from training.evaluate.report import ten
-from training.files import whole, write_whole
+from training.files import write_tensors, write_whole
 from training.recipe import Generated
 from training.stages import TrainingError
 from training.stages.dataset import ShardDataset
@@ -88,8 +88,7 @@ class GeneratedEvaluation:
         kept = folder / _SCORE
         before = json.loads(kept.read_text())['score'] if kept.exists() else -1.0
         if said.figures['score'] > before:
-            with whole(folder / _BEST) as temporary:
-                save_file({name: tensor.contiguous() for name, tensor in model.state_dict().items()}, temporary)
+            write_tensors(model.state_dict(), folder / _BEST)
             write_whole(kept, json.dumps({'step': step, **said.figures}, indent=1).encode())
 
     def take_best(self, model: StreamModel, folder: Path) -> None:

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from tokenizers import Tokenizer
-from torch import Tensor, nn
+from torch import nn
 
 from audio_interaction_ros.audio import CHUNK_S, CHUNK_SAMPLES
 from audio_interaction_ros.audio.logmel import HOP_SAMPLES, CausalLogMel
@@ -26,7 +26,7 @@ from audio_interaction_ros.model.checkpoint import (
     load_encoder,
 )
 from training.clips.store import ClipStore
-from training.files import whole, write_whole
+from training.files import write_tensors, write_whole
 from training.random_streams import Purpose, torch_seed
 from training.recipe import TrainingRecipe, load_training_recipe
 from training.recipe_file import RecipeError
@@ -111,7 +111,7 @@ def train(files: Files, stop_after_s: float | None = None) -> dict[str, object]:
             figures = validate(task)
             if devices.is_main:
                 write_whole(folder / _FIGURES, json.dumps(figures, indent=1).encode())
-                _write_tensors(part.state_dict(), folder / WEIGHTS)
+                write_tensors(part.state_dict(), folder / WEIGHTS)
             devices.barrier()
         part.load_state_dict(load_file(folder / WEIGHTS, device=str(devices.device)))
         if (folder / _FIGURES).exists():
@@ -166,7 +166,7 @@ def take_encoder(run: Path, recipe: TrainingRecipe, start: Path) -> None:
     """Give a run, before it begins, a checkpoint's encoder in place of its stage 0."""
     weights = stage_folder(run, recipe, 0) / WEIGHTS
     if not weights.exists():
-        _write_tensors(load_encoder(start, dtype=torch.float32).encoder.audio_tower.state_dict(), weights)
+        write_tensors(load_encoder(start, dtype=torch.float32).encoder.audio_tower.state_dict(), weights)
 
 
 def _network(
@@ -212,8 +212,3 @@ def _listening_task(
     if recipe.init is not None and not is_under_way(stage_folder(files.run, recipe, 0)):
         task.begin_projection()
     return task
-
-
-def _write_tensors(tensors: dict[str, Tensor], path: Path) -> None:
-    with whole(path) as temporary:
-        save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, temporary)

@@ -12,10 +12,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
-from torch import Tensor
 
-from training.files import whole, write_whole
+from training.files import write_tensors, write_whole
 from training.stages import TrainingError
 from training.stages.distributed import Devices
 from training.stages.engine import DeepSpeedEngine
@@ -67,7 +65,7 @@ class StageState:
         devices = self._devices
         tensors = engine.gather(lambda number: number % devices.world == devices.rank)
         self._step = step
-        self._writing = self._writer.submit(_write, tensors, self._paths(step, devices.world)[devices.rank])
+        self._writing = self._writer.submit(write_tensors, tensors, self._paths(step, devices.world)[devices.rank])
 
     @property
     def is_written(self) -> bool:
@@ -109,8 +107,3 @@ class StageState:
 
     def _paths(self, step: int, parts: int) -> list[Path]:
         return [self._of(step) / f'{number:05d}-of-{parts:05d}.safetensors' for number in range(parts)]
-
-
-def _write(tensors: dict[str, Tensor], path: Path) -> None:
-    with whole(path) as temporary:
-        save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, temporary)

@@ -7,13 +7,14 @@ import errno
 from pathlib import Path
 
 import pytest
+import safetensors.torch
 import torch
 from torch import nn
 
 from tests.training.stages import micro
 from training.random_streams import Purpose, random_stream
 from training.recipe import ListeningStage
-from training.stages import TrainingError, state
+from training.stages import TrainingError
 from training.stages.distributed import Devices
 from training.stages.loop import StageRun, run_stage
 from training.stages.task import TrainingTask
@@ -111,7 +112,7 @@ def test_a_loss_that_is_not_finite_is_one_sentence(tmp_path):
 def test_a_state_that_finds_no_room_ends_the_run_and_the_one_before_counts(tmp_path, monkeypatch):
     whole, full, rest = Squares(), Squares(), Squares()
     assert run(tmp_path / 'whole', whole)
-    written, save = 0, state.save_file
+    written, save = 0, safetensors.torch.save_file
 
     def save_until_full(tensors, path):
         nonlocal written
@@ -121,7 +122,7 @@ def test_a_state_that_finds_no_room_ends_the_run_and_the_one_before_counts(tmp_p
         save(tensors, path)
 
     with monkeypatch.context() as patch, pytest.raises(TrainingError, match=r'cannot be written .* make room'):
-        patch.setattr(state, 'save_file', save_until_full)
+        patch.setattr(safetensors.torch, 'save_file', save_until_full)
         run(tmp_path / 'full', full)
     assert not list((tmp_path / 'full').rglob('*.tmp'))
     assert run(tmp_path / 'full', rest)
