@@ -353,16 +353,18 @@ class MonitorParameters(ListenerParameters):
 class SpeakerParameters(NodeParameters):
     """A `SpeakerParameters` holds what speaker speaks with, through what, and when it keeps silent."""
 
-    engine: Literal['espeak-ng', 'piper'] = Field(
+    engine: Literal['espeak-ng', 'piper', 'kokoro', 'server'] = Field(
         'espeak-ng',
-        description='Text-to-speech engine: `espeak-ng` speaks at once on any machine; `piper` sounds more like a '
-        'person and takes longer to begin.',
+        description='Text-to-speech engine: `espeak-ng` speaks at once on any machine; `piper` and `kokoro` sound more '
+        'like a person and take longer to begin; `server` has another machine speak, to which every text goes.',
     )
     voice: str = Field(
         '',
-        description='Voice of the engine: a name of `espeak-ng --voices`, such as `en-us` or `de+f2`, or the path of a '
-        "Piper voice (`.onnx`, then # and a speaker's number where it has several). Empty: American English, and "
-        'Mandarin for what is written in it.',
+        description='Voice of the engine: a name of `espeak-ng --voices`, such as `en-us` or `de+f2`; the path of a '
+        "Piper voice (`.onnx`, then # and a speaker's number where it has several); the folder of Kokoro's weights, "
+        'then # and a style; or a server that speaks as OpenAI does, URL#MODEL/VOICE (a key is in '
+        '`AUDIO_INTERACTION_SPEECH_KEY`). Empty: espeak-ng in American English, and in Mandarin for what is written '
+        'in it.',
     )
     output: Literal['device', 'messages'] = Field(
         'device',

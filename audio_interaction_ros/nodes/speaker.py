@@ -20,10 +20,12 @@ from audio_interaction_ros.nodes.parameters import SpeakerParameters
 from audio_interaction_ros.nodes.speech_messages import SpeechMessages
 from audio_interaction_ros.srv import CancelSpeech, Say
 from audio_interaction_ros.voice.engines import Engine, EngineError, EspeakEngine, PiperEngine
+from audio_interaction_ros.voice.kokoro import KokoroEngine
 from audio_interaction_ros.voice.loudspeaker import Loudspeaker, Output
 from audio_interaction_ros.voice.manner import manner_of
 from audio_interaction_ros.voice.mouth import Clause, Mouth, RefusedError, Utterance
 from audio_interaction_ros.voice.quiet_hours import QuietHours
+from audio_interaction_ros.voice.speech_server import SpeechServerEngine
 
 _POLL_S = 0.1
 _TRY_AGAIN_S = 2.0  # for a loudspeaker that was lost
@@ -40,6 +42,8 @@ class SpeakerNode(ManagedNode[SpeakerParameters]):
         self._lost, self._first_sound_ms = '', 0.0
         self._mouth = Mouth(given.queue_max_texts, given.stale_after_s)
         self._engine = _engine_of(given)
+        if isinstance(self._engine, SpeechServerEngine):
+            self.get_logger().warning(f"what is said goes to '{self._engine.host}' as text, to be spoken there")
         self._output = self._find_output()
         self._speaking = self.create_publisher(Speaking, 'ai/speaking', qos.SWITCH)
         self._utterance: Utterance | None = None  # that was begun last
@@ -51,6 +55,8 @@ class SpeakerNode(ManagedNode[SpeakerParameters]):
 
     def teardown(self) -> None:
         """Let go of engine and loudspeaker."""
+        if engine := getattr(self, '_engine', None):
+            engine.close()
         self.let_go('_engine', '_output')
 
     def start(self) -> None:
@@ -264,7 +270,12 @@ class SpeakerNode(ManagedNode[SpeakerParameters]):
         return True
 
 
-_ENGINES: dict[str, Callable[[str], Engine]] = {'espeak-ng': EspeakEngine, 'piper': PiperEngine}
+_ENGINES: dict[str, Callable[[str], Engine]] = {
+    'espeak-ng': EspeakEngine,
+    'piper': PiperEngine,
+    'kokoro': KokoroEngine,
+    'server': SpeechServerEngine,
+}
 
 
 def _engine_of(given: SpeakerParameters) -> Engine:

@@ -36,6 +36,9 @@ class Engine(Protocol):
         """
         ...
 
+    def close(self) -> None:
+        """Let go of what the engine holds."""
+
 
 class EspeakEngine:
     """An `EspeakEngine` speaks with espeak-ng, in all its languages; rate and pitch follow the manner.
@@ -78,6 +81,9 @@ class EspeakEngine:
                 f"espeak-ng failed with voice '{voice}' ({failed}); take a voice that espeak-ng --voices lists, and "
                 'try it on the command line'
             ) from None
+
+    def close(self) -> None:
+        """Return: a program runs no longer than it speaks."""
 
     def _read(self, header: bytes) -> None:
         rate_hz = int.from_bytes(header[24:28], 'little')
@@ -135,6 +141,9 @@ class PiperEngine:
                 yield _samples(data)
         except ProgramFailed as failed:
             raise EngineError(f"Piper failed ({failed}); try '{self._model}' on the command line") from None
+
+    def close(self) -> None:
+        """Return: a program runs no longer than it speaks."""
 
 
 def _samples(data: bytes) -> Samples:

@@ -22,6 +22,7 @@ from audio_interaction_ros.nodes.sound import DESCRIBES_ITSELF, SoundMessage
 from audio_interaction_ros.nodes.speaker import SpeakerNode
 from audio_interaction_ros.srv import CancelSpeech, Say
 from tests.system.ros import Starvation
+from tests.voice.speech_server import speech_server
 
 pytestmark = [
     pytest.mark.system,
@@ -115,6 +116,21 @@ def test_a_response_is_said_once_while_it_is_written_and_that_is_told(in_process
     late = speaker.it.hear(Speaking, 'ai/speaking', qos.LATCHED)
     speaker.it.until(lambda: late)
     assert (late[0].id, late[0].speaking, late[0].said) == ('1', False, 'Fire! I hear flames crackling.')
+
+
+def test_another_machine_speaks_where_one_is_named_and_a_response_that_it_refuses_costs_nothing_else(in_process):
+    with speech_server() as server:
+        speaker = Speaker(in_process, engine='server', voice=server.voice())
+        speaker.respond('1', 'A siren!', final=True)
+        assert speaker.until_said('1').said == 'A siren!'
+        server.manner = 'refuses'
+        speaker.respond('2', 'A dog barks.', final=True)
+        assert speaker.until_said('2').said == ''
+        speaker.it.until(lambda: speaker.counted('engine_failures') == 1)
+        server.manner = 'well'
+        speaker.respond('3', 'A door bell.', final=True)
+        assert speaker.until_said('3').said == 'A door bell.'
+        assert [request['input'] for request in server.requests[1:]] == ['A siren!', 'A dog barks.', 'A door bell.']
 
 
 def test_a_response_that_the_decoder_cancels_is_silent_within_150_ms(in_process):
