@@ -43,7 +43,10 @@ class SpeakerNode(ManagedNode[SpeakerParameters]):
         self._mouth = Mouth(given.queue_max_texts, given.stale_after_s)
         self._engine = _engine_of(given)
         if isinstance(self._engine, SpeechServerEngine):
-            self.get_logger().warning(f"what is said goes to '{self._engine.host}' as text, to be spoken there")
+            self.get_logger().warning(
+                f"what is said goes to '{self._engine.host}' as text, to be spoken there; take another engine where it "
+                'must not'
+            )
         self._output = self._find_output()
         self._speaking = self.create_publisher(Speaking, 'ai/speaking', qos.SWITCH)
         self._utterance: Utterance | None = None  # that was begun last

@@ -54,14 +54,10 @@ class SpeechServerEngine:
         self._loop = asyncio.new_event_loop()
         try:
             if not any(len(block) for block in self.say('a', Manner(), lambda: False)):
-                raise EngineError(f"the speech server '{self._url}' says nothing; {self._cure}")
+                raise EngineError(self._failure('says nothing'))
         except EngineError:
             self.close()
             raise
-
-    @property
-    def _cure(self) -> str:
-        return f"see that it runs and has model '{self._model}' and voice '{self._voice}', or take engine 'espeak-ng'"
 
     def say(self, text: str, manner: Manner, unwanted: Callable[[], bool]) -> Iterator[Samples]:
         """Yield the speech of `text`, float32 blocks [n], while it comes, until it is `unwanted`.
@@ -74,8 +70,7 @@ class SpeechServerEngine:
             while (data := self._next(blocks, unwanted)) is not None:
                 total += len(data)
                 if total > 2 * self.rate_hz * _LONGEST_S:
-                    raise EngineError(f"the speech server '{self._url}' spoke for more than {_LONGEST_S:g} s; "
-                                      f'{self._cure}')  # fmt: skip
+                    raise EngineError(self._failure(f'spoke for more than {_LONGEST_S:g} s'))
                 data = rest + data
                 whole = len(data) & ~1
                 rest = data[whole:]
@@ -114,10 +109,15 @@ class SpeechServerEngine:
             async with self._client.stream('POST', self._url, json=body) as response:
                 if response.is_error:
                     said = ' '.join((await response.aread())[:200].decode(errors='replace').split())
-                    raise EngineError(f"the speech server '{self._url}' answers {response.status_code} ({said}); "
-                                      f'{self._cure}')  # fmt: skip
+                    raise EngineError(self._failure(f'answers {response.status_code} ({said})'))
                 async for data in response.aiter_bytes(_BLOCK_BYTES):
                     yield data
         except httpx.HTTPError as error:
             problem = str(error) or type(error).__name__
-            raise EngineError(f"the speech server '{self._url}' does not answer ({problem}); {self._cure}") from None
+            raise EngineError(self._failure(f'does not answer ({problem})')) from None
+
+    def _failure(self, what: str) -> str:
+        return (
+            f"the speech server '{self._url}' {what}; see that it runs and has model '{self._model}' and voice "
+            f"'{self._voice}', or take engine 'espeak-ng'"
+        )
