@@ -12,7 +12,7 @@ MIN_ANSWER_WINDOW_S = 4.0
 
 
 class SceneEvent(BaseModel):
-    """A `SceneEvent` is a sound in the scene, in seconds from the scene's start."""
+    """A `SceneEvent` is a sound in the scene, in seconds from its start; `text` has the words it speaks, if known."""
 
     model_config = ConfigDict(frozen=True, extra='ignore')
 
@@ -20,6 +20,7 @@ class SceneEvent(BaseModel):
     end_s: float
     category: str
     hazard: bool
+    text: str = ''
 
 
 @dataclass(frozen=True)

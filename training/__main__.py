@@ -14,6 +14,7 @@ from training.ablate import command as ablate_command
 from training.card import command as card_command
 from training.corpus import command as corpus_command
 from training.evaluate import command as evaluate_command
+from training.field import command as field_command
 from training.inspect import command as inspect_command
 from training.make import command as make_command
 from training.parts import command as parts_command
@@ -64,13 +65,14 @@ def _run(argv: list[str] | None) -> int:
         '1 where `corpus verify` finds anything.',
     )
     commands = parser.add_subparsers(dest='command', required=True)
-    for command in _COMMANDS.values():
-        command.add_parser(commands)
+    parsers = {name: command.add_parser(commands) for name, command in _COMMANDS.items()}
+    field_command.add_parser(parsers['evaluate'])
     options = parser.parse_args(argv)
     try:
         if options.command in ('train', 'evaluate', 'inspect', 'ablate'):
             _share_cores(options.command)
-        return _COMMANDS[options.command].run(options)
+        run = getattr(options, 'run', _COMMANDS[options.command].run)
+        return run(options)
     except _mendable() as error:
         print(f'python -m training: {error}', file=sys.stderr)
         return 2

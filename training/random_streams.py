@@ -29,6 +29,7 @@ class Purpose(IntEnum):
     CONTACT_SHEET = 32  # name of the sound
     DEMO_SCENE = 50
     LIVING_ROOM_SCENE = 51
+    FIELD_SCENE = 52  # number of the scene
     SPLIT = 60  # item
     SCRIPT = 61  # item
     PERFORMANCE = 62  # item
@@ -52,6 +53,7 @@ class Purpose(IntEnum):
     ALARM_IN_NOISE = 85  # number of the alarm, render
     REPEATED_ORDINARY_SOUND = 86  # number of the sound
     ASKED_CLIPS = 87  # 0 for which, else the number of the clip
+    FIELD_TWIN = 88  # number of the recording
     ECHOING_MINUTES = 99
 
     # Training, by the seed of the recipe.

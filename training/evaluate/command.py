@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,8 +33,11 @@ BENCHMARK_NAMES = ('mmau', 'librispeech', 'covost2-en-zh', 'covost2-zh-en')
 _BESIDE = {'clips': {'.csv': 'table', '-false-responses.html': 'false_responses'}}
 
 
-def add_parser(commands: argparse._SubParsersAction) -> None:
-    """Add the parser of `evaluate` and of its sub-commands."""
+def add_parser(commands: argparse._SubParsersAction) -> argparse._SubParsersAction:
+    """Add the parser of `evaluate` and of its sub-commands, and return where later rooms add theirs.
+
+    One that a later room adds sets its own `run`.
+    """
     evaluate = commands.add_parser('evaluate', help='score how well a checkpoint hears').add_subparsers(
         dest='evaluate_command', required=True
     )
@@ -196,6 +200,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
             type=Path,
             help='YAML file of a language model that also judges the answers, see docs/evaluation.md (default: none)',
         )
+    return evaluate
 
 
 def run(options: argparse.Namespace) -> int:
@@ -215,21 +220,34 @@ def run(options: argparse.Namespace) -> int:
     page = options.report or (
         options.corpus / 'evaluation.html' if name == 'corpus' else Path(f'evaluation-{name}.html')
     )
-    # Before the run, which may take hours, and not after it.
     outputs = {page: '--report'} | {_beside(page, end): '--report' for end in _BESIDE.get(name, ())}
     if name == 'psb':
         outputs[options.out] = '--out'
+    require_outputs(outputs)
+    evaluation = _EVALUATIONS[name](options)
+    return publish(options, page, f'{_TITLES[name]}: {options.checkpoint}', evaluation)
+
+
+def require_outputs(outputs: Mapping[Path, str]) -> None:
+    """Raise EvaluationError unless each file can be written, before a run which may take hours and not after it.
+
+    `outputs` has the option that names each.
+    """
     for path, option in outputs.items():
         try:
             require_writable(path)
         except OSError as error:
             raise EvaluationError(_unwritable(path, error, option)) from error
+
+
+def publish(options: argparse.Namespace, page: Path, title: str, evaluation: Evaluation) -> int:
+    """Write the page of an evaluation, and what stands beside it; print its JSON and return the exit code."""
     from training.evaluate.report import write_report
 
-    evaluation = _EVALUATIONS[name](options)
-    written = {'report': page} | {_BESIDE[name][end]: _beside(page, end) for end in evaluation.beside}
+    kinds = _BESIDE.get(options.evaluate_command, {})
+    written = {'report': page} | {kinds[end]: _beside(page, end) for end in evaluation.beside}
     try:
-        write_report(page, f'{_TITLES[name]}: {options.checkpoint}', evaluation)
+        write_report(page, title, evaluation)
         for end, write in evaluation.beside.items():
             write(_beside(page, end))
     except OSError as error:

@@ -55,10 +55,8 @@ def inspect(checkpoint: str, device: str, corpus: Path, split: str, streams: int
     """
     folder = find_checkpoint(checkpoint)
     listener = Listener.load(folder, device)
-    language, instruction = stock_model(listener.decoder.language_model), listener.decoder.config.streaming.instruction
-    # The same numbers, without what a sliding window never sees.
-    language.set_attn_implementation(attention.NAME)
-    model = StreamModel(listener.encoder.encoder.audio_tower, language, event_classes=0)
+    model, instruction = stream_model(listener), listener.decoder.config.streaming.instruction
+    language = model.language_model
     with tempfile.TemporaryDirectory() as index:
         index_corpus(corpus, folder / TOKENIZER, folder / PROTOCOL, instruction, Path(index))
         dataset = ShardDataset(corpus, Path(index))
@@ -87,6 +85,14 @@ def inspect(checkpoint: str, device: str, corpus: Path, split: str, streams: int
         cosines=Cosines.join(cosines),
         heads=HeadScores.join(scores),
     )
+
+
+def stream_model(listener: Listener) -> StreamModel:
+    """Return a checkpoint's network as it is in training, with the numbers that it decides by on a robot."""
+    language = stock_model(listener.decoder.language_model)
+    # The same numbers, without what a sliding window never sees.
+    language.set_attn_implementation(attention.NAME)
+    return StreamModel(listener.encoder.encoder.audio_tower, language, event_classes=0)
 
 
 def _choose(dataset: ShardDataset, corpus: Path, split: str, streams: int, max_positions: int) -> np.ndarray:

@@ -99,7 +99,7 @@ def _rounded(values: Any) -> Any:
 
 
 def _curves(continuity: Numbers) -> Markup:
-    return _by_place(
+    return by_place(
         continuity['places'],
         {name: found['ratio'] for name, found in continuity['by_category'].items()},
         'continuity ratio',
@@ -112,10 +112,11 @@ def _against_distant(continuity: Numbers) -> Markup:
     return Markup(
         '<p>Where both are alike, vectors resemble each other whatever they follow, and a high ratio says nothing '
         'about continuity.</p>'
-    ) + _by_place(continuity['places'], series, 'ratio to pairs within a chunk')
+    ) + by_place(continuity['places'], series, 'ratio to pairs within a chunk')
 
 
-def _by_place(places: list[str], series: Mapping[str, list[float]], y_title: str) -> Markup:
+def by_place(places: list[str], series: Mapping[str, list[float]], y_title: str) -> Markup:
+    """Return a plot of values by where in the network they were measured, a line for each series."""
     step = -(-len(places) // _LABELS)
     x_ticks = [(float(n), _short(name) if n % step == 0 else '') for n, name in enumerate(places)]
     low = min(0.0, np.floor(5 * min(map(min, series.values()))) / 5)

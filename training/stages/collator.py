@@ -128,7 +128,7 @@ class StreamCollator:
             )
             samples.append(heard)
             events.append(event_targets(stream, chunks, self.event_classes, length))
-        return _pad(tokens, samples, events, self.protocol, places, length)
+        return pad(tokens, samples, events, self.protocol, places, length)
 
     def _augmented(
         self, stream: Stream, drains: list[Drain], heard: Samples, rng: np.random.Generator
@@ -180,7 +180,7 @@ def event_targets(
     return targets / targets.sum(axis=1, keepdims=True)
 
 
-def _pad(
+def pad(
     tokens: Sequence[Tokens],
     samples: Sequence[Samples],
     events: Sequence[np.ndarray],
@@ -188,7 +188,10 @@ def _pad(
     places: Sequence[int] | np.ndarray,
     chunk_samples: int = CHUNK_SAMPLES,
 ) -> Batch:
-    """Pad and point. Padding lies on the right, where no other position looks, so it needs no mask."""
+    """Return streams as a batch: their tokens, samples, float32 [chunks × 6400], and event targets, one each a stream.
+
+    Padding lies on the right, where no other position looks, so it needs no mask. `places` are theirs in the corpus.
+    """
     longest, most = max(len(row.ids) for row in tokens), max(map(len, samples))
     ids = np.full((len(tokens), longest), protocol.eos)
     targets = np.full((2, len(tokens), longest), MASK)
