@@ -13,6 +13,7 @@ from audio_interaction_ros.cli import (
     demo,
     devices,
     events,
+    label,
     levels,
     listen,
     record,
@@ -36,6 +37,7 @@ examples:
   audio-interaction record --out night            audio topics into a rosbag2 bag
   audio-interaction replay night --out decisions  the bag through the model, faster than real time
   audio-interaction view night --out night.html   a page of it to look at and listen to
+  audio-interaction label kitchen.wav             mark by keys what sounds when, on a local page
   audio-interaction events explain ~/events.db    why did you say that?
   audio-interaction checkpoint info embedded      what is this checkpoint?
   audio-interaction bench fifo                    how fast does it listen here?
@@ -60,7 +62,7 @@ def _run(argv: Sequence[str] | None) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(metavar='COMMAND', required=True)
-    for command in (demo, devices, listen, ask, levels, record, replay, view, events, checkpoint, bench):
+    for command in (demo, devices, listen, ask, levels, record, replay, view, label, events, checkpoint, bench):
         command.add_parser(commands)
     arguments = parser.parse_args(argv)
     try:

@@ -18,7 +18,7 @@ from markupsafe import Markup
 
 from audio_interaction_ros.matching import SceneEvent
 from audio_interaction_ros.model.deciding import Threshold
-from audio_interaction_ros.view.picture import MEL_BINS
+from audio_interaction_ros.view.picture import MEL_BINS, SoundPicture
 from audio_interaction_ros.view.recording import HeardRecording
 
 _BLUE, _RED, _GREY, _GREEN = '#3b6fb6', '#c0392b', '#8a8f98', '#2e8b57'
@@ -34,7 +34,7 @@ def recording_page(
     """
     duration_s = heard.picture.duration_s
     time = Range1d(0.0, duration_s, bounds=(0.0, duration_s), min_interval=min(0.5, duration_s))
-    plots = [_spectrogram(heard, time), _wave(heard, time), _decisions(heard, time, thresholds)]
+    plots = [spectrogram(heard.picture, time), wave(heard.picture, time), _decisions(heard, time, thresholds)]
     if heard.sayings or labels:
         plots.append(_events(heard, time, labels))
     cursors = []
@@ -73,7 +73,8 @@ def clock(seconds: float) -> str:
     return f'{hours}:{minutes:02d}:{rest:04.1f}' if hours else f'{minutes}:{rest:04.1f}'
 
 
-def _plot(title: str, time: Range1d, height: int, **settings: object) -> figure:
+def plot_over_time(title: str, time: Range1d, height: int, **settings: object) -> figure:
+    """Return an empty plot over `time`, which it shares with those above and below it; `settings` are Bokeh's."""
     plot = figure(
         title=title, x_range=time, height=height, sizing_mode='stretch_width', toolbar_location='right',
         tools='xpan,xwheel_zoom,xzoom_in,xzoom_out,reset', active_scroll='xwheel_zoom', output_backend='webgl',
@@ -84,24 +85,25 @@ def _plot(title: str, time: Range1d, height: int, **settings: object) -> figure:
     return plot
 
 
-def _spectrogram(heard: HeardRecording, time: Range1d) -> figure:
-    plot = _plot('log-mel spectrogram, −80 … +20 dB', time, 200, y_range=(0, MEL_BINS))
-    mel = heard.picture.mel()
-    plot.image([mel], x=0, y=0, dw=heard.picture.duration_s, dh=MEL_BINS, palette=Magma256, level='image')
+def spectrogram(picture: SoundPicture, time: Range1d) -> figure:
+    """Return a plot of the log-mel of a sound."""
+    plot = plot_over_time('log-mel spectrogram, −80 … +20 dB', time, 200, y_range=(0, MEL_BINS))
+    plot.image([picture.mel()], x=0, y=0, dw=picture.duration_s, dh=MEL_BINS, palette=Magma256, level='image')
     plot.yaxis.axis_label = 'mel bin'
     return plot
 
 
-def _wave(heard: HeardRecording, time: Range1d) -> figure:
-    plot = _plot('waveform', time, 110, y_range=(-1, 1))
-    lowest, highest = heard.picture.extremes()
-    at = (np.arange(len(lowest), dtype=np.float32) + 0.5) * (heard.picture.duration_s / max(1, len(lowest)))
+def wave(picture: SoundPicture, time: Range1d) -> figure:
+    """Return a plot of the waveform of a sound, by its extremes."""
+    plot = plot_over_time('waveform', time, 110, y_range=(-1, 1))
+    lowest, highest = picture.extremes()
+    at = (np.arange(len(lowest), dtype=np.float32) + 0.5) * (picture.duration_s / max(1, len(lowest)))
     plot.varea(x=at, y1=lowest, y2=highest, color=_BLUE)
     return plot
 
 
 def _decisions(heard: HeardRecording, time: Range1d, thresholds: Mapping[str, Threshold]) -> figure:
-    plot = _plot('P(response) after every drain; dashed: the thresholds', time, 190, y_range=(-0.03, 1.03))
+    plot = plot_over_time('P(response) after every drain; dashed: the thresholds', time, 190, y_range=(-0.03, 1.03))
     moments = heard.moments
     each = -(-len(moments) // _MOST_POINTS) or 1
     shown = [max(moments[at : at + each], key=lambda m: m.probability) for at in range(0, len(moments), each)]
@@ -124,7 +126,7 @@ def _decisions(heard: HeardRecording, time: Range1d, thresholds: Mapping[str, Th
 
 def _events(heard: HeardRecording, time: Range1d, labels: Sequence[SceneEvent]) -> figure:
     rows = (['labelled'] if labels else []) + ['said']
-    plot = _plot('red: urgent, or deserving an answer', time, 60 + 40 * len(rows), y_range=rows)
+    plot = plot_over_time('red: urgent, or deserving an answer', time, 60 + 40 * len(rows), y_range=rows)
     said: dict[str, list[object]] = {
         'left': [saying.at_s for saying in heard.sayings],
         'right': [saying.at_s + 0.4 for saying in heard.sayings],

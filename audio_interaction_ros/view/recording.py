@@ -96,19 +96,36 @@ def hear_bag(
     """Hear the audio topic of a bag, as `replay` does; sound that is missing is a silence there. Raises BagError."""
     heard = HeardRecording(path.name, SoundPicture(with_sound))
     faults: dict[str, StampFault] = {}
-    start_ns: int | None = None
-    with AudioBagReader(path, topic, pcm) as bag:
-        for chunk in chunks_of(bag, ChunkStream(0), {}):
-            start_ns = chunk.stamp_ns if start_ns is None else start_ns
-            heard.picture.quiet_until((chunk.stamp_ns - start_ns) / NS_PER_S)
-            heard.picture.add(chunk.chunk.samples)
+    start_ns = see_bag(path, topic, pcm, heard.picture)
     with AudioBagReader(path, topic, pcm) as bag:
         listener = BagListener(bag, encoder, decoder)
         for event in listener.hear():
             decision = event if isinstance(event, Decision) else event.decision
-            at_s = (decision.chunk.stamp_ns - (start_ns or 0)) / NS_PER_S + CHUNK_S
+            at_s = (decision.chunk.stamp_ns - start_ns) / NS_PER_S + CHUNK_S
             heard.take(event, at_s)
             progress(at_s)
         faults = listener.faults
         heard.remarks += [*bag.remarks, *bag.complaints, *(fault.sentence for fault in faults.values())]
     return heard
+
+
+def see_bag(path: Path, topic: str | None, pcm: PcmFormat | None, picture: SoundPicture) -> int:
+    """Put the sound of a bag into a picture, and return the stamp of its first sample, 0 without any.
+
+    Sound that is missing is a silence there. Raises BagError.
+    """
+    start_ns: int | None = None
+    with AudioBagReader(path, topic, pcm) as bag:
+        for chunk in chunks_of(bag, ChunkStream(0), {}):
+            start_ns = chunk.stamp_ns if start_ns is None else start_ns
+            picture.quiet_until((chunk.stamp_ns - start_ns) / NS_PER_S)
+            picture.add(chunk.chunk.samples)
+    return start_ns or 0
+
+
+def see_file(path: Path, picture: SoundPicture) -> list[str]:
+    """Put the sound of an audio file into a picture, and return what is wrong with it. Raises AudioFormatError."""
+    with AudioFile(path) as file:
+        for piece in pieces_at_16k(file.blocks(), file.pcm.sample_rate_hz):
+            picture.add(piece)
+        return [sentence for sentence in (file.unfinished, file.damage) if sentence]
