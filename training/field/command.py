@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from audio_interaction_ros.options import add_checkpoint_option, add_device_options
 from training.evaluate import EvaluationError
 from training.evaluate.command import publish, require_outputs
+
+if TYPE_CHECKING:
+    from training.field.hearing import Ears
+    from training.field.twins import Twin
 
 _PAGE = Path('evaluation-field.html')
 
@@ -43,6 +49,23 @@ def add_parser(evaluations: argparse._SubParsersAction) -> None:
         metavar='TEXT',
         help='under which labelled words are written down (default: one that training has)',
     )
+    field.add_argument(
+        '--yamnet',
+        type=Path,
+        metavar='FILE.tflite',
+        help='YAMNet over a threshold, which is chosen on the twins, as a baseline; needs the package ai-edge-litert '
+        '(default: none)',
+    )
+    field.add_argument(
+        '--whisper',
+        type=Path,
+        metavar='DIR',
+        help='with --text-model: voice activity, this Whisper and the text model one after another, as a baseline; '
+        'needs the package silero-vad (default: none)',
+    )
+    field.add_argument(
+        '--text-model', type=Path, metavar='DIR', help='the text model of that baseline, with a chat template'
+    )
     add_checkpoint_option(field)
     add_device_options(field)
     field.add_argument(
@@ -59,6 +82,8 @@ def run(options: argparse.Namespace) -> int:
     """
     if options.windows < 1:
         raise EvaluationError(f'--windows {options.windows}: give one or more')
+    if (options.whisper is None) is not (options.text_model is None):
+        raise EvaluationError('one of --whisper and --text-model is given; the cascade takes both, give the other too')
     require_outputs({options.report: '--report'})
     from audio_interaction_ros.model.checkpoint import find_checkpoint
     from training.evaluate.clip_sets import open_libraries, recordings_trained_on
@@ -79,5 +104,22 @@ def run(options: argparse.Namespace) -> int:
         with TwinMaker(libraries, not_these, options.seed) as maker:
             twins = [maker.twin(recording, number) for number, recording in enumerate(recordings)]
     instruction = options.instruction or INSTRUCTION
-    evaluation = evaluate_field(listener, recordings, twins, instruction, options.windows, options.seed)
+    baselines = _baselines(options, twins)
+    evaluation = evaluate_field(listener, recordings, twins, instruction, options.windows, options.seed, baselines)
     return publish(options, options.report, f'Field: {options.checkpoint}', evaluation)
+
+
+def _baselines(options: argparse.Namespace, twins: Sequence[Twin]) -> list[Ears]:
+    """What the options ask for, and silence; each part that is missing is said before anything is heard."""
+    from training.field.baselines import AlwaysSilent, Cascade, YamnetOverThreshold, chosen_threshold
+
+    baselines: list[Ears] = [AlwaysSilent()]
+    if options.yamnet is not None:
+        from training.evaluate.yamnet import Yamnet
+
+        yamnet = Yamnet(options.yamnet)
+        threshold = chosen_threshold(yamnet, [twin.recording for twin in twins])
+        baselines.append(YamnetOverThreshold(yamnet, threshold))
+    if options.whisper is not None:
+        baselines.append(Cascade(options.whisper, options.text_model, options.device))
+    return baselines
