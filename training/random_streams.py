@@ -22,7 +22,6 @@ class Purpose(IntEnum):
     # Whatever the seed: the same in every corpus and every run.
     RECOGNISER_DITHER = 0
     NOISE_BED = 4  # number of the bed
-    KOKORO_VOICE = 74  # number of the voice
     HELD_OUT_SILENCE = 112  # place of the stream in the corpus
 
     # Building a corpus, by the seed of `corpus build`.
@@ -38,6 +37,7 @@ class Purpose(IntEnum):
     PROCEDURAL_RENDER = 70  # number of the render, name of the sound
     NOISE_TRACK = 71  # number of the track, side of the split and kind
     RECORDED_VARIANT = 73  # number of the variant, clip
+    KOKORO_VOICE = 74  # number of the voice
 
     # Evaluation, by the seed of the command.
     ONE_CLIP_STREAM = 30  # number of the clip

@@ -72,8 +72,8 @@ def draw_script(recipe: CorpusRecipe, seed: int, item: int, shelves: dict[str, S
 
 
 @lru_cache(maxsize=6)
-def _voices(settings: str, split: str, language: str) -> tuple[str, ...]:
-    tts = make_tts(SpeechSettings.model_validate_json(settings), Speaker())  # which says nothing and so is not started
+def _voices(settings: str, seed: int, split: str, language: str) -> tuple[str, ...]:
+    tts = make_tts(SpeechSettings.model_validate_json(settings), Speaker(), seed)  # says nothing, so is not started
     return tts.voices(LANGUAGES[language], split)
 
 
@@ -82,7 +82,7 @@ def casting(recipe: CorpusRecipe, seed: int, item: int, script: Script) -> Casti
     split = split_of_item(recipe, seed, item)
     settings = recipe.speech.model_dump_json()
     rng = random_stream(Purpose.CASTING, seed, item)
-    return cast(script, lambda language: _voices(settings, split, language), rng)
+    return cast(script, lambda language: _voices(settings, seed, split, language), rng)
 
 
 def plan_shards(recipe: CorpusRecipe, hours: float, seed: int, workers: Workers, out: Path) -> list[Shard]:

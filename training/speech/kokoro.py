@@ -2,7 +2,8 @@
 
 `python -m training parts kokoro-82m` gives model, symbols and five style vectors. A mixture of style vectors is the
 style of another speaker, and a vocal tract that is a little longer or shorter makes him another one still: so there are
-as many voices as are asked for, and those of the test side are never heard in training. English only.
+as many voices as are asked for, drawn by the corpus' seed, and those of the test side are never heard in training.
+English only.
 
 The network predicts how long each symbol lasts, so the time of every word is known.
 """
@@ -10,7 +11,9 @@ The network predicts how long each symbol lasts, so the time of every word is kn
 from __future__ import annotations
 
 import functools
+import importlib.util
 import json
+import re
 import shutil
 import subprocess
 from collections.abc import Sequence
@@ -39,6 +42,7 @@ _DURATIONS = '/encoder/Clip_output_0'  # of the published export: frames of 25 m
 _FRAME_S = 0.025
 _TRACT = (0.88, 1.14)  # of how many times the frequency its formants and its pitch are
 _TEMPO = (0.85, 1.2)
+_PACKAGES = ('onnx', 'onnxruntime')
 _PART = 'python -m training parts kokoro-82m --out parts'
 
 
@@ -53,27 +57,38 @@ class _Pronounced:
 class KokoroTts:
     """A `KokoroTts` engine speaks English in as many voices as it is made with; the seed draws the tempo.
 
-    The same text, voice and seed give the same samples on one machine.
+    `corpus_seed` draws the voices themselves, and is in their names: a name is the same speaker wherever it is met. The
+    same text, voice and seed give the same samples on one machine.
     """
 
     name = 'kokoro'
 
-    def __init__(self, part: Path, voices: int) -> None:
-        """Open what `parts` wrote. Raises SpeechError where it, or a program that is needed, is missing."""
-        self._part, self._count = part, voices
+    def __init__(self, part: Path, voices: int, corpus_seed: int = 0) -> None:
+        """Open what `parts` wrote. Raises SpeechError where it, or what it needs to run, is missing."""
+        self._part, self._count, self._seed = part, voices, corpus_seed
         if not all((part / name).is_file() for name in ('model.onnx', 'vocab.json', 'voices.safetensors')):
             raise SpeechError(f"there is no Kokoro in '{part}'; write it with: {_PART}")
         if shutil.which('espeak-ng') is None:
             raise SpeechError("Kokoro takes its pronunciation from espeak-ng, which isn't installed; apt install it")
+        if missing := [package for package in _PACKAGES if importlib.util.find_spec(package) is None]:
+            raise SpeechError(
+                f'Kokoro runs on {" and ".join(_PACKAGES)}, and there is no {missing[0]}; '
+                "pip install 'audio_interaction_ros[kokoro]'"
+            )
         self._ids: dict[str, int] = json.loads((part / 'vocab.json').read_text())['vocab']
 
     def voices(self, language: str, split: str = 'train') -> tuple[str, ...]:
-        """Return names such as 'kokoro-007'; there are none but for English."""
-        names = [f'kokoro-{number:03d}' for number in range(self._count)] if language == 'en' else []
+        """Return names such as 'kokoro-7-012', voice 12 of seed 7; there are none but for English."""
+        numbers = range(self._count if language == 'en' else 0)
+        names = [f'{self.name}-{self._seed}-{number:03d}' for number in numbers]
         return one_side(names, split)
 
     def speak(self, text: str, voice: str, seed: int) -> Said:
-        """Return the speech of `text`, with its words and phonemes. Raises SpeechError for text that is too long."""
+        """Return the speech of `text`, with its words and phonemes.
+
+        Raises SpeechError for text that is too long, or a name that is none of its voices'.
+        """
+        mixture, tract = speaker(voice, len(_styles(self._part)))
         pronounced = self._pronounced(one_line(text))
         symbols = ' '.join(one.symbols for one in pronounced)
         styles = _styles(self._part)
@@ -82,9 +97,6 @@ class KokoroTts:
                 f'{text[:40]!r} is {len(symbols)} symbols for Kokoro, 1 to {len(styles[0]) - 1} expected; '
                 'leave it out or say it in parts'
             )
-        drawn = random_stream(Purpose.KOKORO_VOICE, None, int(voice.rpartition('-')[2]))
-        mixture = drawn.dirichlet(np.full(len(styles), 0.7))
-        tract = drawn.uniform(*_TRACT)
         style = np.tensordot(mixture, styles[:, len(symbols)], axes=1)
         tempo = np.random.default_rng(seed).uniform(*_TEMPO)
         ids = [0, *(self._ids[symbol] for symbol in symbols), 0]
@@ -112,6 +124,18 @@ class KokoroTts:
         for theirs, ours in _SYMBOLS:
             spoken = spoken.replace(theirs, ours)
         return ''.join(symbol for symbol in spoken if symbol in self._ids) + marks
+
+
+def speaker(voice: str, styles: int) -> tuple[npt.NDArray[np.float64], float]:
+    """Return who a voice is: how much it has of each of the `styles`, float64 [styles], and the scale of its pitch.
+
+    Raises SpeechError for a name that is no voice of Kokoro.
+    """
+    named = re.fullmatch(rf'{KokoroTts.name}-(\d+)-(\d+)', voice)
+    if named is None:
+        raise SpeechError(f'{voice!r} is no voice of Kokoro, names such as kokoro-7-012 expected; make the corpus anew')
+    drawn = random_stream(Purpose.KOKORO_VOICE, int(named[1]), int(named[2]))
+    return drawn.dirichlet(np.full(styles, 0.7)), float(drawn.uniform(*_TRACT))
 
 
 @functools.lru_cache(maxsize=65_536)
@@ -151,11 +175,9 @@ def _styles(part: Path) -> npt.NDArray[np.float32]:
 @functools.lru_cache(maxsize=1)
 def _session(part: Path) -> Any:
     """Open the network, once a process, so that it gives the durations which it computes too."""
-    try:
-        import onnx
-        import onnxruntime
-    except ImportError:
-        raise SpeechError("Kokoro needs onnx and onnxruntime; pip install 'audio_interaction_ros[kokoro]'") from None
+    import onnx
+    import onnxruntime
+
     network = onnx.load(part / 'model.onnx')
     network.graph.output.append(onnx.ValueInfoProto(name=_DURATIONS))
     options = onnxruntime.SessionOptions()

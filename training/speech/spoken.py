@@ -20,7 +20,7 @@ from training.speech.chain import ChainSettings, SpeechChain, SpeechDecision, Ut
 from training.speech.espeak import Speaker
 from training.speech.kokoro import KokoroTts
 from training.speech.normalise.spoken_form import Language
-from training.speech.tts import CosyVoiceTts, EspeakTts, PiperTts, TextToSpeech
+from training.speech.tts import CosyVoiceTts, EspeakTts, PiperTts, TextToSpeech, TtsBeside
 
 SENTENCES_A_PART = 256
 SPEECH, DECISIONS = 'library/speech', 'library/speech-decisions'  # folders of a corpus
@@ -101,10 +101,13 @@ class SpeechPart:
         return self.corpus / SPEECH / self.name
 
 
-def make_tts(settings: SpeechSettings, speaker: Speaker) -> TextToSpeech:
-    """Return the engine of a recipe; `speaker` is what espeak-ng speaks through. Raises SpeechError."""
+def make_tts(settings: SpeechSettings, speaker: Speaker, seed: int) -> TextToSpeech:
+    """Return the engine of a recipe; `speaker` is what espeak-ng speaks through, `seed` the corpus'.
+
+    Kokoro's languages are few; the others are espeak-ng's. Raises SpeechError where what it needs is missing.
+    """
     if settings.engine == 'kokoro':
-        return KokoroTts(settings.kokoro, settings.kokoro_voices)
+        return TtsBeside(KokoroTts(settings.kokoro, settings.kokoro_voices, seed), EspeakTts(speaker))
     if settings.engine == 'piper':
         return PiperTts(settings.piper_voices, settings.piper_program)
     if settings.engine == 'cosyvoice':
@@ -163,13 +166,16 @@ def make_speech(part: SpeechPart) -> int:
 def _spoken(part: SpeechPart) -> Iterator[tuple[Sentence, Utterance]]:
     recogniser = make_recogniser(part.settings.check, part.settings.whisper, part.vocabulary)
     with Speaker() as speaker:
-        chain = SpeechChain(make_tts(part.settings, speaker), recogniser, part.settings, part.seed)
+        chain = SpeechChain(make_tts(part.settings, speaker, part.seed), recogniser, part.settings, part.seed)
         for sentence in part.sentences:
             yield sentence, chain.say(sentence.text, sentence.language, sentence.voice)
 
 
 def _clip(sentence: Sentence, utterance: Utterance, settings: SpeechSettings) -> StoredClip:
-    name = 'espeak-ng' if settings.engine == 'espeak' else settings.engine
+    engine = settings.engine
+    if engine == 'kokoro' and not sentence.voice.startswith(KokoroTts.name):
+        engine = 'espeak'  # which speaks what Kokoro cannot
+    name = 'espeak-ng' if engine == 'espeak' else engine
     return StoredClip(
         id=sentence.id,
         kind='speech',
@@ -177,10 +183,10 @@ def _clip(sentence: Sentence, utterance: Utterance, settings: SpeechSettings) ->
         caption=sentence.text,
         respond=None,
         split=sentence.split,
-        recording=f'{settings.engine}:{sentence.voice}',
+        recording=f'{engine}:{sentence.voice}',
         source=name,
         source_id=sentence.voice,
-        licence='Apache-2.0' if settings.engine in ('espeak', 'kokoro') else 'that of the voice',
+        licence='Apache-2.0' if engine in ('espeak', 'kokoro') else 'that of the voice',
         attribution=f'{name} text-to-speech',
         words=utterance.words,
         phones=utterance.phones,

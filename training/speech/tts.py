@@ -188,6 +188,26 @@ def _piper_model(path: Path) -> _PiperModel:
         raise SpeechError(f'{description} does not describe a Piper voice ({error!r}); download it again.') from None
 
 
+class TtsBeside:
+    """A `TtsBeside` speaks each language with the `first` engine if that has voices for it, else with the `other`."""
+
+    def __init__(self, first: TextToSpeech, other: TextToSpeech) -> None:
+        self._first, self._other = first, other
+        self.name = first.name
+
+    def voices(self, language: str, split: str = 'train') -> tuple[str, ...]:
+        """Return the voices of the engine that speaks the language."""
+        return self._first.voices(language, split) or self._other.voices(language, split)
+
+    def speak(self, text: str, voice: str, seed: int) -> Said:
+        """Return the speech of `text` by the engine whose name the voice begins with, else by the other.
+
+        Raises SpeechError.
+        """
+        engine = self._first if voice.startswith(self._first.name) else self._other
+        return engine.speak(text, voice, seed)
+
+
 class CosyVoiceTts:
     """A `CosyVoiceTts` engine asks a running CosyVoice server (its runtime/python/fastapi).
 
