@@ -27,8 +27,14 @@ from training.errors import BuildError
 from training.files import write_whole
 from training.llm import LlmSettings
 from training.scripts.dialogues import DialoguesPart, make_dialogues
-from training.speech.espeak import Speaker
-from training.speech.spoken import DECISIONS, count_decisions, make_speech, make_tts, speech_parts
+from training.speech.spoken import (
+    DECISIONS,
+    count_decisions,
+    make_speech,
+    require_speech,
+    speech_parts,
+    understood_by_voice,
+)
 from training.streams import read_streams
 
 _log = logging.getLogger(__name__)
@@ -45,7 +51,7 @@ def build(
     # How the model is reached, and what it may cost, changes nothing of what it makes; the hours come after.
     apart: dict[str, Any] = {'hours': True, 'llm': set(LlmSettings.model_fields) - {'model', 'temperature'}}
     locate_sources(sources, out)
-    make_tts(recipe.speech, Speaker(), seed)  # what it lacks is said now, not when the library has been made
+    require_speech(recipe.speech, seed)
     sources = {name: folder.resolve() for name, folder in sorted(sources.items())}
     made_of = {'seed': seed, 'hours': hours, 'sources': {name: str(folder) for name, folder in sources.items()}}
     settings = recipe.model_dump_json(exclude=apart) + json.dumps(made_of)
@@ -123,5 +129,7 @@ def index(out: Path) -> dict[str, object]:
         'tasks': dict(sorted(tasks.items())),
         'speech': count_decisions(out),
     }
+    if voices := understood_by_voice(out):
+        summary['speech_by_voice'] = {voice: row.model_dump() for voice, row in voices.items()}
     write_whole(out / 'index.json', json.dumps(summary, indent=1).encode() + b'\n')
     return summary

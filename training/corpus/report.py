@@ -15,7 +15,7 @@ from audio_interaction_ros.audio.formats import Samples
 from training.clips.store import ClipStore
 from training.errors import BuildError
 from training.html import pages
-from training.speech.spoken import count_decisions
+from training.speech.spoken import count_decisions, understood_by_voice
 from training.streams import Stream, read_streams
 
 SHOWN = 10
@@ -51,6 +51,7 @@ def write_report(out: Path, page: Path) -> dict[str, object]:
         ('Splits', pages.bars(Counter(stream.split for stream in streams))),
         ('Made by', pages.bars(Counter(stream.made_by for stream in streams))),
         ('Sentences, as the speech chain found them', pages.bars(count_decisions(out))),
+        *_voices(out),
         ('Sources of the sounds', pages.bars(Counter(clip.source for clip in clips))),
         ('Sources of the texts', pages.bars(Counter(source for s in streams for source, _, _ in s.credits))),
         ('Licences and attributions', _licences(credited)),
@@ -75,6 +76,23 @@ def _histogram(values: Iterable[float], width: int) -> dict[str, int]:
 def _licences(rows: set[tuple[str, str, str]]) -> Markup:
     table = pages.table(('source', 'licence', 'attribution'), sorted(rows))
     return Markup('<details><summary>{} recordings</summary>{}</details>').format(len(rows), table)
+
+
+def _voices(out: Path) -> list[tuple[str, Markup]]:
+    """How well each voice was understood, the worst first; no section where nobody listened."""
+    rows = [
+        (voice, str(row.sentences), f'{row.failed_at_first:.0%}', f'{row.failed:.0%}')
+        for voice, row in understood_by_voice(out).items()
+    ]
+    if not rows:
+        return []
+    table = pages.table(('voice', 'sentences', 'first rendering not understood', 'discarded'), rows)
+    return [
+        (
+            'Voices, as the recogniser followed them',
+            Markup('<details><summary>{} voices</summary>{}</details>').format(len(rows), table),
+        )
+    ]
 
 
 def _failures(out: Path) -> Counter[str]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import importlib
 import re
+import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -60,7 +62,7 @@ class FasterWhisper:
     """
 
     def __init__(self, model: str = 'small', device: str = 'cpu', compute_type: str = 'int8') -> None:
-        """Load `model`, a size or a folder.
+        """Load `model`: a size, a folder with CTranslate2's model.bin, or one that `python -m training parts` wrote.
 
         Raises RecogniserError if the package or the model is absent.
         """
@@ -68,10 +70,17 @@ class FasterWhisper:
             package: Any = importlib.import_module('faster_whisper')
         except ImportError:
             raise RecogniserError(
-                'The package faster-whisper was not found; pip install faster-whisper, or use TransformersWhisper.'
+                "The package faster-whisper was not found; pip install 'audio_interaction_ros[whisper]', "
+                'or use TransformersWhisper.'
             ) from None
         try:
-            self._model = package.WhisperModel(model, device=device, compute_type=compute_type)
+            with tempfile.TemporaryDirectory() as scratch:
+                self._model = package.WhisperModel(
+                    _for_ctranslate2(model, Path(scratch)),
+                    device=device,
+                    compute_type=compute_type,
+                    cpu_threads=1,  # a corpus is built by one process a core
+                )
         except (OSError, RuntimeError, ValueError) as error:
             raise RecogniserError(
                 f'Whisper {model!r} could not be loaded ({error}); give a size or a folder.'
@@ -90,6 +99,17 @@ class FasterWhisper:
             samples, language=language, beam_size=1, temperature=0.0, condition_on_previous_text=False
         )
         return Transcript(' '.join(segment.text.strip() for segment in segments))
+
+
+def _for_ctranslate2(model: str, scratch: Path) -> str:
+    """Return what faster-whisper opens: `model`, or what is made of it in `scratch` if it has transformers' layout."""
+    folder = Path(model)
+    if (folder / 'model.bin').is_file() or not (folder / 'model.safetensors').is_file():
+        return model
+    converters: Any = importlib.import_module('ctranslate2.converters')
+    beside = [name for name in ('tokenizer.json', 'preprocessor_config.json') if (folder / name).is_file()]
+    converter = converters.TransformersConverter(model, copy_files=beside)
+    return str(converter.convert(str(scratch / 'whisper'), quantization='float16'))
 
 
 class TransformersWhisper:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from training.clips.store import StoredClip, part_done, write_part
 from training.files import json_lines, write_whole
@@ -45,7 +45,9 @@ class SpeechSettings(ChainSettings):
     )
     check: Literal['none', 'pocketsphinx', 'whisper', 'faster-whisper'] = 'none'
     whisper: str = Field(
-        default='', description='Whisper model: a name on the hub, a size or a folder; empty for whisper-small'
+        default='',
+        description='Whisper model: a name on the hub, a size or a folder such as parts/whisper-base; empty for '
+        'whisper-small',
     )
 
     @model_validator(mode='after')
@@ -130,6 +132,16 @@ def make_recogniser(check: str, whisper: str, vocabulary: tuple[str, ...]) -> Re
     return None
 
 
+def require_speech(settings: SpeechSettings, seed: int) -> None:
+    """Raise SpeechError or RecogniserError now where the engine or the recogniser of a recipe is missing.
+
+    Else that is said when a library has been made.
+    """
+    make_tts(settings, Speaker(), seed)
+    if settings.check in ('whisper', 'faster-whisper'):
+        make_recogniser(settings.check, settings.whisper, ())
+
+
 def speech_parts(sentences: Iterable[Sentence], settings: SpeechSettings, seed: int, corpus: Path) -> list[SpeechPart]:
     """Return each sentence once, in parts that depend on all of the sentences alone, not on their order."""
     rows = [sentence for _, sentence in sorted({sentence.id: sentence for sentence in sentences}.items())]
@@ -191,6 +203,39 @@ def _clip(sentence: Sentence, utterance: Utterance, settings: SpeechSettings) ->
         words=utterance.words,
         phones=utterance.phones,
     )
+
+
+class UnderstoodByVoice(BaseModel):
+    """`UnderstoodByVoice` counts how well the recogniser followed one voice.
+
+    `failed` is the share of `sentences` that were discarded, `failed_at_first` that of those whose first rendering was
+    not understood.
+    """
+
+    model_config = ConfigDict(extra='forbid', frozen=True)
+
+    sentences: int
+    failed_at_first: float
+    failed: float
+
+
+def understood_by_voice(corpus: Path) -> dict[str, UnderstoodByVoice]:
+    """Return voice → how well the recogniser followed it, the worst first; empty where nothing could be judged."""
+    judged: dict[str, list[SpeechDecision]] = defaultdict(list)
+    for _, decision in read_decisions(corpus):
+        if decision.verdict != 'unchecked' and decision.attempts:
+            judged[decision.voice].append(decision)
+    found = {
+        voice: UnderstoodByVoice(
+            sentences=len(of_voice),
+            failed_at_first=round(
+                sum(each.verdict == 'discarded' or len(each.attempts) > 1 for each in of_voice) / len(of_voice), 3
+            ),
+            failed=round(sum(each.verdict == 'discarded' for each in of_voice) / len(of_voice), 3),
+        )
+        for voice, of_voice in judged.items()
+    }
+    return dict(sorted(found.items(), key=lambda row: (-row[1].failed, -row[1].failed_at_first, row[0])))
 
 
 def read_decisions(corpus: Path) -> Iterator[tuple[str, SpeechDecision]]:

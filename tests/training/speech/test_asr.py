@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-import importlib.util
+import os
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from training.corpus.build import build
+from training.corpus.recipe import CorpusRecipe
 from training.speech.asr import FasterWhisper, Pocketsphinx, RecogniserError, Transcript, TransformersWhisper
 from training.speech.espeak import Speaker
+from training.speech.spoken import SpeechSettings
 from training.speech.tts import EspeakTts
 
 SENTENCES = ('The bakery opens at 7.', 'We ran out of milk this morning.', 'It looks like rain later.')
@@ -57,10 +61,14 @@ def test_pocketsphinx_says_what_it_cannot_do() -> None:
         Pocketsphinx(SENTENCES).transcribe(np.zeros(16_000, np.float32), 'zh')
 
 
-@pytest.mark.skipif(importlib.util.find_spec('faster_whisper') is not None, reason='faster-whisper is installed')
-def test_an_absent_faster_whisper_is_named_with_its_cure() -> None:
-    with pytest.raises(RecogniserError, match='pip install faster-whisper'):
-        FasterWhisper()
+def test_an_absent_faster_whisper_is_named_with_its_cure_before_a_corpus_is_begun(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, 'faster_whisper', None)
+    recipe = CorpusRecipe(speech=SpeechSettings(check='faster-whisper', whisper='parts/whisper-base'))
+    with pytest.raises(RecogniserError, match=r"pip install 'audio_interaction_ros\[whisper\]'"):
+        build(recipe, {}, 0.1, 5, 1, tmp_path / 'corpus')
+    assert not (tmp_path / 'corpus').exists()
 
 
 def _save_whisper(folder: Path) -> None:
@@ -120,6 +128,19 @@ def test_transformers_whisper_transcribes_short_and_long_sound(tmp_path: Path) -
         assert set(whisper.transcribe(samples, language).text) == {'a'} and whisper.knows('', language)
     with pytest.raises(ValueError, match='klingon'):  # it is told the language
         whisper.transcribe(noise[:16_000], 'klingon')
+
+
+@pytest.mark.skipif('WHISPER' not in os.environ, reason='set WHISPER to what `training parts whisper-base` wrote')
+@needs_espeak
+def test_faster_whisper_opens_what_parts_wrote_and_leaves_it_as_it_is() -> None:
+    pytest.importorskip('faster_whisper')
+    folder = Path(os.environ['WHISPER'])
+    before = sorted(folder.iterdir())
+    whisper = FasterWhisper(str(folder))
+    with Speaker() as speaker:
+        samples = EspeakTts(speaker).speak(SENTENCES[1], 'en-us+m1', 5).samples
+    assert whisper.transcribe(samples, 'en').text == SENTENCES[1]
+    assert sorted(folder.iterdir()) == before
 
 
 @pytest.mark.slow

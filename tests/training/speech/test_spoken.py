@@ -13,16 +13,19 @@ from pydantic import ValidationError
 from training.clips.store import ClipStore
 from training.corpus.build import build
 from training.corpus.recipe import CorpusRecipe
+from training.corpus.report import write_report
 from training.corpus.verify import verify
 from training.speech.spoken import (
     DECISIONS,
     SPEECH,
     Sentence,
     SpeechSettings,
+    UnderstoodByVoice,
     count_decisions,
     make_speech,
     read_decisions,
     speech_parts,
+    understood_by_voice,
 )
 from training.streams import read_streams
 
@@ -60,6 +63,9 @@ def test_what_is_understood_is_in_the_library_and_what_is_not_is_in_the_decision
     assert 'was not understood in 3 renderings' in decisions[SENTENCES[2].id].reason
     counts = count_decisions(tmp_path)
     assert counts['discarded'] == counts['unchecked'] == 1 and counts['kept'] == 2 and counts['tried again'] >= 1
+    worst, best = understood_by_voice(tmp_path).items()  # and none of what nobody could judge
+    assert worst == ('es+m1', UnderstoodByVoice(sentences=1, failed_at_first=1.0, failed=1.0))
+    assert best[0] == 'en-us+m1' and (best[1].sentences, best[1].failed) == (2, 0.0)
 
 
 def test_the_same_part_is_the_same_bytes_and_another_seed_another_rate(tmp_path: Path):
@@ -83,6 +89,11 @@ def test_a_stream_of_which_a_sentence_was_discarded_is_left_out_with_the_reason(
     decisions = dict(read_decisions(tmp_path))
     discarded = {decision.reason for decision in decisions.values() if decision.verdict == 'discarded'}
     assert discarded and summary['speech'] == count_decisions(tmp_path)
+    kept = json.loads((tmp_path / 'index.json').read_text())
+    assert max(row['failed'] for row in kept['speech_by_voice'].values()) > 0
+    write_report(tmp_path, tmp_path / 'report.html')
+    page = (tmp_path / 'report.html').read_text()
+    assert 'Voices, as the recogniser followed them' in page and next(iter(kept['speech_by_voice'])) in page
     failures = [json.loads(row) for path in (tmp_path / 'failures').iterdir() for row in path.read_text().splitlines()]
     assert failures and {failure['reason'] for failure in failures} <= discarded
     assert len(failures) == summary['failed']
