@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -19,7 +19,8 @@ from audio_interaction_ros.audio.formats import Samples
 from training.clips.categories import canonical, judged
 from training.clips.licences import permitted, write_left_out
 from training.clips.manifest import piece_count, read_manifest, read_piece, write_dialogues, write_manifest
-from training.clips.store import StoredClip
+from training.clips.quoted import FEWEST_WORDS, quoted
+from training.clips.store import QUOTED, StoredClip
 from training.dsp.activity import FRAME_SAMPLES, activity
 from training.dsp.augment import vary
 from training.files import json_lines, write_whole
@@ -70,6 +71,7 @@ class ManifestPart:
     """A `ManifestPart` is piece `piece` of a source's manifest.
 
     `variants`: how many altered copies each sound to train on has. `licences`: patterns of what may be used.
+    `quotations`: whether what the caption of a voice quotes is its text.
     """
 
     source: SourceFolder
@@ -77,6 +79,7 @@ class ManifestPart:
     variants: int = 0
     seed: int = 0
     licences: tuple[str, ...] = ()
+    quotations: bool = False
 
     @property
     def out(self) -> Path:
@@ -118,23 +121,30 @@ def pieces(cut: Cut) -> Iterator[Cut]:
         yield piece
 
 
-def settle_sides(sources: Sequence[SourceFolder], corpus: Path) -> None:
+def settle_sides(sources: Sequence[SourceFolder], corpus: Path, quotations: bool = False) -> None:
     """Write which side has each recording that sources put on several, unless that is written.
 
     Corpora share recordings (Freesound's, YouTube's, Common Voice's) and not their splits. The side that is held out
-    more keeps it.
+    more keeps it. With `quotations`, recordings of which captions quote the same sentence count as one.
     """
     kept = _sides_file(corpus)
     if kept.exists():
         return
     sides: dict[str, str] = {}
     shared: dict[str, str] = {}
+    saying: dict[str, set[str]] = defaultdict(set)  # sentence → recordings
     for source in sources:
         for cut in read_manifest(source.manifest):
             facts = Facts.of(cut.supervisions[0])
+            if quotations and len((words := quoted(facts.category, facts.caption).lower()).split()) >= FEWEST_WORDS:
+                saying[words].add(facts.recording)
             if (side := sides.setdefault(facts.recording, facts.split)) != facts.split:
                 side = max(side, facts.split, key=lambda name: _HELD_OUT[name])
                 sides[facts.recording] = shared[facts.recording] = side
+    for recordings in saying.values():
+        side = max((sides[recording] for recording in recordings), key=lambda name: _HELD_OUT[name])
+        shared |= {recording: side for recording in recordings if sides[recording] != side}
+        sides |= dict.fromkeys(recordings, side)
     if shared:
         _log.warning(
             '%d recordings are on several sides in their sources; the one held out more keeps them', len(shared)
@@ -152,10 +162,11 @@ def _shared(corpus: Path) -> dict[str, str]:
 
 
 def manifest_parts(
-    source: SourceFolder, variants: int, seed: int, licences: tuple[str, ...] = ()
+    source: SourceFolder, variants: int, seed: int, licences: tuple[str, ...] = (), quotations: bool = False
 ) -> list[ManifestPart]:
     """Return the pieces of a source's manifest, which must be there."""
-    return [ManifestPart(source, number, variants, seed, licences) for number in range(piece_count(source.manifest))]
+    numbers = range(piece_count(source.manifest))
+    return [ManifestPart(source, number, variants, seed, licences, quotations) for number in numbers]
 
 
 def recorded(part: ManifestPart) -> Iterator[tuple[StoredClip, Samples]]:
@@ -188,6 +199,8 @@ def recorded(part: ManifestPart) -> Iterator[tuple[StoredClip, Samples]]:
             cut.supervisions = [fastcopy(each, text=None) for each in cut.supervisions]
         if activity(samples).any() and float(np.abs(samples).max()) >= SILENT:
             clip, samples = _clip(cut, facts, family, samples)
+            if part.quotations and not clip.text and not recording.problem and _whole(cut):
+                clip = _with_quotation(clip)
             yield clip, samples
             if clip.split == 'train' and clip.kind in ('event', 'music'):
                 yield from _variants(clip, samples, part)
@@ -277,6 +290,16 @@ def _clip(cut: Cut, facts: Facts, family: Family, samples: Samples) -> tuple[Sto
         translation=custom.get('translation', '') if text else '',
     )
     return clip, samples
+
+
+def _whole(cut: Cut) -> bool:
+    """Nobody knows what is said in which piece of a recording."""
+    return cut.num_samples == cut.recording.num_samples
+
+
+def _with_quotation(clip: StoredClip) -> StoredClip:
+    words = quoted(clip.category, clip.caption)
+    return clip.model_copy(update={'text': words, 'language': 'en', 'tags': (*clip.tags, QUOTED)}) if words else clip
 
 
 def _kind(family: Family, category: str) -> str:

@@ -75,14 +75,17 @@ def locate_sources(sources: Mapping[str, Path], corpus: Path) -> None:
         check_sides(folder for name, folder in sources.items() if is_library(name))
 
 
-def prepare_sources(sources: Mapping[str, Path], run: RunJobs, corpus: Path) -> list[SourceFolder]:
+def prepare_sources(
+    sources: Mapping[str, Path], run: RunJobs, corpus: Path, quotations: bool = False
+) -> list[SourceFolder]:
     """Write the manifest of every source, by name and folder, into the corpus.
 
-    Raises SourceError if one is not as its publisher lays it out.
+    With `quotations`, voices whose captions quote the same sentence are on one side. Raises SourceError if a source is
+    not as its publisher lays it out.
     """
     folders = [SourceFolder(name, folder, corpus) for name, folder in sorted(sources.items())]
     run('sources', prepare_source, folders, 'source')
-    settle_sides([each for each in folders if not each.text], corpus)
+    settle_sides([each for each in folders if not each.text], corpus, quotations)
     return folders
 
 
@@ -93,14 +96,17 @@ def clips_parts(
     seed: int,
     corpus: Path,
     licences: tuple[str, ...] = (),
+    quotations: bool = False,
 ) -> list[ClipsPart]:
     """Return the parts of the clip store, all but speech to render, which depends on what the scripts say.
 
-    The sources must be prepared. Recordings whose licence does not fit the patterns `licences` are left out.
+    The sources must be prepared. Recordings whose licence does not fit the patterns `licences` are left out. With
+    `quotations`, what the caption of a voice quotes is its text.
     """
     out = corpus / 'library' / 'clips'
+    with_sound = [source for source in sources if not source.text]
     return [
-        *(part for source in sources if not source.text for part in manifest_parts(source, variants, seed, licences)),
+        *(part for source in with_sound for part in manifest_parts(source, variants, seed, licences, quotations)),
         *(RendersPart(name, renders, seed, out / f'procedural-{name}') for name in sorted(ALL_TYPES)),
         *(NoisePart(split, 12, seed, out / f'noise-{split}') for split in SPLITS),
     ]

@@ -20,6 +20,7 @@ from audio_interaction_ros.audio.formats import Samples, from_integers, to_int16
 from training.errors import CorpusError
 from training.files import json_lines, whole, write_whole
 
+QUOTED = 'quoted'  # tag of a voice whose text is what its caption quotes
 _MOST_MAPPED = 256  # files at once, far below what a process may have open
 
 

@@ -37,6 +37,8 @@ from training.speech.spoken import (
 )
 from training.streams import read_streams
 
+# Where they are off, a corpus that was begun before there were these keys goes on.
+_NEW_KEYS = ('quotations',)
 _log = logging.getLogger(__name__)
 
 
@@ -50,6 +52,7 @@ def build(
     """
     # How the model is reached, and what it may cost, changes nothing of what it makes; the hours come after.
     apart: dict[str, Any] = {'hours': True, 'llm': set(LlmSettings.model_fields) - {'model', 'temperature'}}
+    apart |= {key: True for key in _NEW_KEYS if not getattr(recipe, key)}
     locate_sources(sources, out)
     require_speech(recipe.speech, seed)
     sources = {name: folder.resolve() for name, folder in sorted(sources.items())}
@@ -81,8 +84,8 @@ def _make(
 ) -> dict[str, float]:
     """Library, scripts, speech, streams. Returns the seconds that each took."""
     at = [time.monotonic()]
-    folders = prepare_sources(sources, workers.run, out)
-    clips = clips_parts(folders, recipe.renders, recipe.variants, seed, out, recipe.licences)
+    folders = prepare_sources(sources, workers.run, out, recipe.quotations)
+    clips = clips_parts(folders, recipe.renders, recipe.variants, seed, out, recipe.licences, recipe.quotations)
     dialogues = [DialoguesPart(source, recipe.licences) for source in folders if source.text]
     workers.run('library', _make_part, [*clips, *dialogues], 'part')
     for licence, count in count_left_out(out).items():

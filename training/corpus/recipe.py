@@ -24,6 +24,10 @@ class CorpusRecipe(BaseModel):
     hours: float = Field(default=2.0, gt=0, description='about so much sound, where `--hours` does not say it')
     renders: int = Field(default=20, ge=10, description='of each procedural sound')
     variants: int = Field(default=0, ge=0, description='altered copies of each recorded sound on the training side')
+    quotations: bool = Field(
+        default=False,
+        description='what the caption of a recorded voice quotes is what it says, and is written down',
+    )
     shares: dict[str, float] = Field(
         default_factory=dict,
         description='weight of a category, or of a sub-task within it, by name; those not named: 1',

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import threading
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable
 
 import numpy as np
@@ -12,7 +12,7 @@ from num2words import num2words
 
 from training.clips.answers import load_answers
 from training.clips.sounds import category_weight
-from training.clips.store import ClipStore, ClipStoreError, StoredClip, of_split
+from training.clips.store import QUOTED, ClipStore, ClipStoreError, StoredClip, of_split
 from training.llm import LlmClient
 from training.scenes.curators import Curators
 from training.scenes.grounding import Reprocess
@@ -30,6 +30,7 @@ ORDINARY = {'voice': 0.5, 'music': 0.25, 'steps': 0.25}
 _MUSICAL = frozenset({'instrument', 'drums', 'guitar', 'beatbox', 'singing', 'whistling', 'humming'})
 _STEPS = frozenset({'footsteps'})
 LONGEST_SAID_S = 10.0  # of recorded speech that is written down or translated; several must fit into a stream
+MOST_TAKES = 5  # of one quoted text in one voice, that a library has often: a name that wakes a machine
 
 
 class _Once:
@@ -71,6 +72,7 @@ class Shelf:
         self._by: dict[tuple[str, str], dict[str, list[StoredClip]]] = defaultdict(lambda: defaultdict(list))
         self._weights: dict[tuple[str, str], np.ndarray] = {}
         answered = load_answers()
+        takes: Counter[tuple[str, str]] = Counter()
         for clip in of_split(library.clips, split):
             if library.duration_s(clip.id) < SHORTEST_S:
                 continue
@@ -88,7 +90,14 @@ class Shelf:
                 self._by['tag', tag][clip.category].append(clip)
             self._by['kind', clip.kind][clip.category].append(clip)
             if clip.text and library.duration_s(clip.id) <= LONGEST_SAID_S:
-                self._by['said', clip.language][clip.category].append(clip)
+                sort = clip.category
+                if QUOTED in clip.tags:
+                    take = clip.text.lower(), clip.recording
+                    takes[take] += 1
+                    if takes[take] > MOST_TAKES:
+                        continue
+                    sort = f'{QUOTED} {sort}'
+                self._by['said', clip.language][sort].append(clip)
                 if clip.translation:
                     self._by['translated', clip.language][clip.category].append(clip)
 
