@@ -20,6 +20,7 @@ from training.make import command as make_command
 from training.parts import command as parts_command
 from training.render import scene_command
 from training.stages import command as train_command
+from training.texts import command as texts_command
 
 _COMMANDS: dict[str, Any] = {  # as they are listed; each module has add_parser and run
     'train': train_command,
@@ -27,6 +28,7 @@ _COMMANDS: dict[str, Any] = {  # as they are listed; each module has add_parser 
     'scene': scene_command,
     'corpus': corpus_command,
     'parts': parts_command,
+    'texts': texts_command,
     'evaluate': evaluate_command,
     'card': card_command,
     'ablate': ablate_command,

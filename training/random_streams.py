@@ -34,6 +34,10 @@ class Purpose(IntEnum):
     PERFORMANCE = 62  # item
     CASTING = 63  # item
     FRESH_TEXTS = 64  # batch, kind of text
+    WRITTEN_TEXTS = 65  # batch; of `training texts`, which has a seed of its own
+    ANSWERS = 66  # batch, likewise
+    DEFINED_WORDS = 67  # likewise
+    DEFINITIONS = 68  # likewise
     PROCEDURAL_RENDER = 70  # number of the render, name of the sound
     NOISE_TRACK = 71  # number of the track, side of the split and kind
     RECORDED_VARIANT = 73  # number of the variant, clip

@@ -27,6 +27,7 @@ from training.errors import BuildError
 from training.files import write_whole
 from training.llm import LlmSettings
 from training.scripts.dialogues import DialoguesPart, make_dialogues
+from training.sources.text import OPEN_TEXTS
 from training.speech.spoken import (
     DECISIONS,
     count_decisions,
@@ -38,7 +39,7 @@ from training.speech.spoken import (
 from training.streams import read_streams
 
 # Where they are off, a corpus that was begun before there were these keys goes on.
-_NEW_KEYS = ('quotations',)
+_NEW_KEYS = ('quotations', 'open_texts')
 _log = logging.getLogger(__name__)
 
 
@@ -55,6 +56,11 @@ def build(
     apart |= {key: True for key in _NEW_KEYS if not getattr(recipe, key)}
     locate_sources(sources, out)
     require_speech(recipe.speech, seed)
+    if recipe.open_texts and OPEN_TEXTS not in sources:
+        raise BuildError(
+            f'the recipe has open_texts {recipe.open_texts:g}, and there is no source {OPEN_TEXTS}; make one with: '
+            f'python -m training texts, and give it as --source {OPEN_TEXTS}=DIR'
+        )
     sources = {name: folder.resolve() for name, folder in sorted(sources.items())}
     made_of = {'seed': seed, 'hours': hours, 'sources': {name: str(folder) for name, folder in sources.items()}}
     settings = recipe.model_dump_json(exclude=apart) + json.dumps(made_of)

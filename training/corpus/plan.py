@@ -47,11 +47,14 @@ def _client(settings: LlmSettings) -> LlmClient:
 
 
 @lru_cache(maxsize=2)
-def _shelves(out: Path, llm: LlmSettings | None, scenes: str) -> dict[str, Shelf]:
+def _shelves(out: Path, llm: LlmSettings | None, scenes: str, open_share: float) -> dict[str, Shelf]:
     library = open_library(out / 'library' / 'clips')
     client, fresh = (_client(llm), read_fresh_texts(out / FRESH_TEXTS)) if llm else (None, None)
     curated = scenes == 'curated'
-    return {split: Shelf(library, split, _reprocess, client, fresh, Dialogues(out, split), curated) for split in SPLITS}
+    return {
+        split: Shelf(library, split, _reprocess, client, fresh, Dialogues(out, split), curated, open_share)
+        for split in SPLITS
+    }
 
 
 def _reprocess(samples: Samples) -> Samples:
@@ -94,14 +97,14 @@ def plan_shards(recipe: CorpusRecipe, hours: float, seed: int, workers: Workers,
         workers.run('scripts', write_plan, shards)
     else:  # one client in one process, so that rate and budget are those of the whole build
         write_fresh_texts(_client(recipe.llm), recipe.fresh_texts, seed, out / FRESH_TEXTS)
-        _shelves(out, recipe.llm, recipe.scenes)
+        _shelves(out, recipe.llm, recipe.scenes, recipe.open_texts)
         run_threads('scripts', write_plan, shards, ASKED_AT_ONCE)
     return shards
 
 
 def stream_count(recipe: CorpusRecipe, seed: int, hours: float, out: Path) -> int:
     """Return how many streams make `hours`, by a guess at the length of the first 200."""
-    shelves = _shelves(out, None, recipe.scenes)
+    shelves = _shelves(out, None, recipe.scenes, recipe.open_texts)
     lengths = []
     for item in range(_SAMPLED_SCRIPTS):
         try:
@@ -122,7 +125,7 @@ def write_plan(shard: Shard) -> int:
     """Write a shard's scripts, one JSON line each; an item that lacks clips is recorded and left out."""
     if shard.plan.exists():
         return 0
-    shelves = _shelves(shard.out, shard.recipe.llm, shard.recipe.scenes)
+    shelves = _shelves(shard.out, shard.recipe.llm, shard.recipe.scenes, shard.recipe.open_texts)
     rows, failures = [], []
     for item in range(shard.first, shard.last):
         try:

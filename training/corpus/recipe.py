@@ -28,6 +28,12 @@ class CorpusRecipe(BaseModel):
         default=False,
         description='what the caption of a recorded voice quotes is what it says, and is written down',
     )
+    open_texts: float = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        description='share of what is dictated, captioned and remarked that is from the source open-texts',
+    )
     shares: dict[str, float] = Field(
         default_factory=dict,
         description='weight of a category, or of a sub-task within it, by name; those not named: 1',

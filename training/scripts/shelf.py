@@ -17,7 +17,7 @@ from training.llm import LlmClient
 from training.scenes.curators import Curators
 from training.scenes.grounding import Reprocess
 from training.scenes.scenario import ClipInfo
-from training.scripts.dialogues import Dialogues
+from training.scripts.dialogues import REMARK, SENTENCE, Dialogues
 from training.scripts.scenes import RandomScenes, Scene, Scenes, clip_info
 from training.scripts.script import Line, Sound, Texts, pause_s, pick, texts, warning
 from training.sources.text import Dialogue
@@ -51,7 +51,8 @@ class Shelf:
     """A `Shelf` draws clips of one side of the split by category, each as often as it has recordings to learn from.
 
     `texts` is what is said in a script; with a chat model, half of the scripts have its fresh ones. Scenes are
-    `curated` or, for an ablation, sounds at random.
+    `curated` or, for an ablation, sounds at random. `open_share` of the sentences to write down, and of the remarks to
+    reply to, are open texts where the dialogues have some.
     """
 
     def __init__(
@@ -63,12 +64,14 @@ class Shelf:
         fresh: Texts | None = None,
         dialogues: Dialogues | None = None,
         curated: bool = True,
+        open_share: float = 0.0,
     ) -> None:
         self.library = library
         self.split = split
         self.texts = texts()
         self._fresh = fresh
         self._dialogues = dialogues
+        self._open_share = open_share
         self._by: dict[tuple[str, str], dict[str, list[StoredClip]]] = defaultdict(lambda: defaultdict(list))
         self._weights: dict[tuple[str, str], np.ndarray] = {}
         answered = load_answers()
@@ -162,6 +165,20 @@ class Shelf:
         if not self._dialogues or not self._dialogues.count(several) or rng.random() < 0.5:
             return None
         return self._dialogues.draw(rng, several)
+
+    def sentence(self, rng: np.random.Generator) -> Dialogue | None:
+        """Return, as often as the share of open texts says, one of their sentences, which nobody answers; else None."""
+        return self._opened(rng, SENTENCE)
+
+    def remark(self, rng: np.random.Generator) -> Dialogue | None:
+        """Return, as often as the share of open texts says, a remark of theirs and its reply; else None."""
+        return self._opened(rng, REMARK)
+
+    def _opened(self, rng: np.random.Generator, sort: str) -> Dialogue | None:
+        # Nothing is drawn where there is nothing to draw from, so that other recipes keep their streams.
+        if not self._open_share or not self._dialogues or not self._dialogues.count_of(sort):
+            return None
+        return self._dialogues.draw_of(rng, sort) if rng.random() < self._open_share else None
 
     def scene(self, rng: np.random.Generator, foregrounds: int) -> Scene:
         """Return a scene of at most `foregrounds` foreground sounds: coherent, unless the shelf has random ones."""

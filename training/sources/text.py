@@ -42,12 +42,12 @@ class Turn(BaseModel):
 class Dialogue(BaseModel):
     """A `Dialogue` alternates turns of user and assistant.
 
-    The user begins and the assistant has the last word.
+    The user begins and the assistant has the last word; or there is one turn alone, a sentence that nobody answers.
     """
 
     model_config = ConfigDict(extra='forbid', frozen=True)
 
-    turns: tuple[Turn, ...] = Field(min_length=2)
+    turns: tuple[Turn, ...] = Field(min_length=1)
     language: str
     source: str
     source_id: str
@@ -58,7 +58,7 @@ class Dialogue(BaseModel):
     @model_validator(mode='after')
     def _alternates(self) -> Dialogue:
         roles = [turn.role for turn in self.turns]
-        if roles != ['user', 'assistant'] * (len(roles) // 2):
+        if roles not in (['user', 'assistant'] * (len(roles) // 2), ['user']):
             raise ValueError('turns must alternate, user first and assistant last')
         return self
 
@@ -77,6 +77,7 @@ class TextSource(Source):
     language: str | None
     identifier: str | None = None  # the field that tells the records of a file apart; None: their number
     split_in_name: bool = False  # whether the publisher has a split, told by the files' names
+    open_texts: bool = False  # whether a record may be one sentence, and states its own source, licence and attribution
 
     def prepare(self, folder: Path) -> Iterator[Dialogue]:
         """Yield the dialogues, one at a time.
@@ -110,6 +111,9 @@ class TextSource(Source):
             language = self.language or spoken_language(' '.join(turn['text'] for turn in turns))
             file = path.relative_to(root).with_suffix('').as_posix()
             source_id = f'{file}:{record[self.identifier] if self.identifier else number}'
+            credit = {'source': self.title, 'licence': self.licence, 'attribution': self.attribution}
+            if self.open_texts:
+                credit = {key: str(record[key]) for key in credit}
         except (AttributeError, LookupError, TypeError, ValueError) as error:
             raise SourceError(
                 f"record {number} of '{path}' is not as {self.title} publishes it ({type(error).__name__}: {error}); "
@@ -117,15 +121,15 @@ class TextSource(Source):
             ) from error
         words = path.name.split('.') if self.split_in_name else ()
         stated = next((PUBLISHED_SPLITS[word] for word in words if word in PUBLISHED_SPLITS), None)
+        if len(turns) == 1 and not self.open_texts:
+            return None
         try:
             return Dialogue.model_validate(
                 {
                     'turns': turns,
                     'language': language,
-                    'source': self.title,
+                    **credit,
                     'source_id': source_id,
-                    'licence': self.licence,
-                    'attribution': self.attribution,
                     'split': stated or split_of(f'{self.name}:{source_id}'),
                 }
             )
@@ -216,7 +220,26 @@ def webquestions(record: JsonRecord) -> Turns:
     return _exchange(record['utterance'], ', '.join(answer.replace('\\"', '"') for answer in answers))
 
 
+def open_texts(record: JsonRecord) -> Turns:
+    """Return the turns of an open text: `turns`, said by somebody and answered in turn, or one alone."""
+    return [('assistant' if number % 2 else 'user', text) for number, text in enumerate(record['turns'])]
+
+
+OPEN_TEXTS = 'open-texts'
 SOURCES = (
+    TextSource(
+        name=OPEN_TEXTS,
+        title='Open texts',
+        family='text',
+        licence='as each line of texts.jsonl states',
+        attribution='as each line of texts.jsonl states',
+        homepage='python -m training texts',
+        layout=('*.jsonl',),
+        turns=open_texts,
+        language='en',
+        identifier='id',
+        open_texts=True,
+    ),
     TextSource(
         name='moss',
         title='MOSS',

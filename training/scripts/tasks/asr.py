@@ -24,12 +24,27 @@ def recorded(shelf: Shelf, rng: np.random.Generator) -> Line | None:
     return Line(hear=hear, say=(Say(text=clip.text, language=language),), gap_s=pause_s(rng))
 
 
+def _open_or(sentence: str, shelf: Shelf, rng: np.random.Generator) -> tuple[str, tuple[str, str, str] | None]:
+    """Return an open text and whom to credit for it, as often as the recipe says; else our own `sentence` and None."""
+    opened = shelf.sentence(rng)
+    if opened is None:
+        return sentence, None
+    return opened.turns[0].text, (opened.source, opened.licence, opened.attribution)
+
+
+def _plain(word: str) -> str:
+    """As the templates of dictation have words: in small letters, without the marks around them."""
+    return word.strip(',.;:?!\'"-').lower()
+
+
 def dictation(shelf: Shelf, rng: np.random.Generator) -> Script:
     """Return a script of sentences that are written down, rendered ones word by word."""
     prefix, lines = instructed(shelf.texts, 'dictation', rng)
     for sentence in some(rng, shelf.texts['dictation'], 3):
-        say = tuple(Say(text=word, due='word', word=n) for n, word in enumerate(sentence.split()))
-        line = Line(hear=Speech(text=sentence), say=say, gap_s=pause_s(rng))
+        text, credit = _open_or(sentence, shelf, rng)
+        words = text.split() if credit is None else [_plain(word) for word in text.split()]
+        say = tuple(Say(text=word, due='word', word=n) for n, word in enumerate(words))
+        line = Line(hear=Speech(text=text, credit=credit), say=say, gap_s=pause_s(rng))
         lines.append(recorded(shelf, rng) or line)
     return Script(category=CATEGORY, task='dictation', lines=tuple(lines), instruction=prefix)
 
@@ -38,8 +53,9 @@ def captions(shelf: Shelf, rng: np.random.Generator) -> Script:
     """Return a script in which the sentences of several people are each captioned when they are over."""
     prefix, lines = instructed(shelf.texts, 'captions', rng)
     for sentence in some(rng, shelf.texts['small_talk'], 5):
-        speech = Speech(text=sentence, speaker=int(rng.integers(1, 3)))
-        line = Line(hear=speech, say=(Say(text=sentence),), gap_s=pause_s(rng))
+        text, credit = _open_or(sentence, shelf, rng)
+        speech = Speech(text=text, credit=credit, speaker=int(rng.integers(1, 3)))
+        line = Line(hear=speech, say=(Say(text=text),), gap_s=pause_s(rng))
         lines.append(recorded(shelf, rng) or line)
     return Script(category=CATEGORY, task='captions', lines=tuple(lines), instruction=prefix)
 

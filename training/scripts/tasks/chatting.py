@@ -9,6 +9,7 @@ import numpy as np
 
 from training.scripts.script import Language, Line, Say, Script, Speech, pause_s, pick, small_talk, some
 from training.scripts.shelf import Shelf
+from training.sources.text import Dialogue
 
 CATEGORY = 'voice chatting'
 
@@ -24,8 +25,10 @@ def written(shelf: Shelf, rng: np.random.Generator, several: bool) -> list[Line]
     Else the list is empty.
     """
     dialogue = shelf.dialogue(rng, several)
-    if dialogue is None:
-        return []
+    return [] if dialogue is None else _rounds(dialogue, rng)
+
+
+def _rounds(dialogue: Dialogue, rng: np.random.Generator) -> list[Line]:
     language: Language = 'chinese' if dialogue.language == 'zh' else 'english'
     credit = (dialogue.source, dialogue.licence, dialogue.attribution)
     return [
@@ -49,7 +52,10 @@ def fact(shelf: Shelf, rng: np.random.Generator) -> Script:
 
 def chit_chat(shelf: Shelf, rng: np.random.Generator) -> Script:
     """Return a script of remarks and friendly replies, with an ordinary sound among them."""
-    lines = [exchange(row['say'], row['answer'], rng) for row in some(rng, shelf.texts['chit_chat'], 4)]
+    lines = []
+    for row in some(rng, shelf.texts['chit_chat'], 4):
+        remark = shelf.remark(rng)
+        lines += _rounds(remark, rng) if remark else [exchange(row['say'], row['answer'], rng)]
     lines.insert(int(rng.integers(1, 4)), shelf.silent(rng))
     return Script(category=CATEGORY, task='chit-chat', lines=tuple(lines), aloud=bool(rng.random() < 0.5))
 
