@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import ValidationError
 
 from audio_interaction_ros.audio import CHUNK_SAMPLES, SAMPLE_RATE_HZ
 from training.clips.ingest import count_damaged, count_unreadable
@@ -38,8 +39,6 @@ from training.speech.spoken import (
 )
 from training.streams import read_streams
 
-# Where they are off, a corpus that was begun before there were these keys goes on.
-_NEW_KEYS = ('quotations', 'open_texts')
 _log = logging.getLogger(__name__)
 
 
@@ -51,9 +50,6 @@ def build(
     `sources`: the folder of each source by its name, as `training.sources` has them. Raises SourceError where one is
     not that source.
     """
-    # How the model is reached, and what it may cost, changes nothing of what it makes; the hours come after.
-    apart: dict[str, Any] = {'hours': True, 'llm': set(LlmSettings.model_fields) - {'model', 'temperature'}}
-    apart |= {key: True for key in _NEW_KEYS if not getattr(recipe, key)}
     locate_sources(sources, out)
     require_speech(recipe.speech, seed)
     if recipe.open_texts and OPEN_TEXTS not in sources:
@@ -63,10 +59,10 @@ def build(
         )
     sources = {name: folder.resolve() for name, folder in sorted(sources.items())}
     made_of = {'seed': seed, 'hours': hours, 'sources': {name: str(folder) for name, folder in sources.items()}}
-    settings = recipe.model_dump_json(exclude=apart) + json.dumps(made_of)
+    settings = _settings(recipe) + json.dumps(made_of)
     kept = out / 'recipe.json'
     out.mkdir(parents=True, exist_ok=True)
-    if kept.exists() and kept.read_text() != settings:
+    if kept.exists() and _as_of_now(kept.read_text()) != settings:
         raise BuildError(
             f"'{out}' holds a corpus of other sources or another recipe, seed or length; give another folder or remove "
             'that one'
@@ -83,6 +79,24 @@ def build(
         'workers': workers,
         'seconds': {name: round(value, 1) for name, value in seconds.items()},
     }
+
+
+def _settings(recipe: CorpusRecipe) -> str:
+    """What of a recipe changes what is made, as JSON.
+
+    How the model is reached, and what it may cost, does not; the hours are kept beside it.
+    """
+    apart: dict[str, Any] = {'hours': True, 'llm': set(LlmSettings.model_fields) - {'model', 'temperature'}}
+    return recipe.model_dump_json(exclude=apart)
+
+
+def _as_of_now(kept: str) -> str:
+    """What a corpus was made from, with the recipe keys that came into being since it began, which change nothing."""
+    try:
+        recipe, end = json.JSONDecoder().raw_decode(kept)
+        return _settings(CorpusRecipe.model_validate(recipe)) + kept[end:]
+    except (ValidationError, json.JSONDecodeError):  # a key is gone
+        return kept
 
 
 def _make(

@@ -116,6 +116,20 @@ def test_another_seed_or_recipe_does_not_overwrite_a_corpus(corpus: Path):
         build(RECIPE, {'clips': miniature_clip_library()}, HOURS, SEED + 1, 1, corpus)
 
 
+def test_a_corpus_that_was_begun_before_a_recipe_had_some_key_goes_on(corpus: Path, tmp_path: Path):
+    begun = tmp_path / 'corpus'
+    shutil.copytree(corpus, begun)
+    settings = (begun / 'recipe.json').read_text()
+    older = settings.replace('"quotations":false,', '').replace('"kokoro_voices":300,', '')
+    assert len(older) < len(settings) - 30
+    (begun / 'recipe.json').write_text(older)
+    build(RECIPE, {'clips': miniature_clip_library()}, HOURS, SEED, 1, begun)
+    assert bytes_of(begun) == bytes_of(corpus)
+    quoting = RECIPE.model_copy(update={'quotations': True})
+    with pytest.raises(BuildError, match='another recipe'):
+        build(quoting, {'clips': miniature_clip_library()}, HOURS, SEED, 1, begun)
+
+
 def test_verify_finds_what_is_wrong(corpus: Path):
     stream, samples = next((s, x) for s, x in read_streams(corpus) if s.replies and x is not None)
     assert problems(stream, samples) == []
