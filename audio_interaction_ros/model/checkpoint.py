@@ -39,6 +39,7 @@ from audio_interaction_ros.model.deciding import KINDS, EventClasses, Kind, Thre
 from audio_interaction_ros.model.encoder import ChunkEncoder
 from audio_interaction_ros.model.memory import require_memory
 from audio_interaction_ros.model.network import LanguageModel
+from audio_interaction_ros.model.plain_text import plain_ids
 from audio_interaction_ros.model.protocol import Protocol, ProtocolError
 from audio_interaction_ros.model.shapes import AudioConfig, TextConfig
 from audio_interaction_ros.model.weights import ENCODER_PREFIX, LANGUAGE_PREFIX, WEIGHTS, Weights, open_weights
@@ -217,8 +218,8 @@ class DecoderHalf:
         return self.config.language_digest or digest_of(self.language_model.state_dict())
 
     def instruction_prefix(self, instruction: str) -> list[int]:
-        """Return the token ids that every stream starts with."""
-        return self.protocol.prefix(self.tokenizer.encode(instruction, add_special_tokens=False).ids)
+        """Return the token ids that every stream starts with; raise ValueError as `plain_ids` does."""
+        return self.protocol.prefix(plain_ids(self.tokenizer, instruction, self.protocol.special_ids()))
 
 
 def find_checkpoint(name: str) -> Path:

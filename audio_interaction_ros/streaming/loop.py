@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TypedDict
 
@@ -18,6 +18,7 @@ from audio_interaction_ros.model.engine import Engine
 from audio_interaction_ros.streaming.fifo import ChunkQueue, EncodedChunk
 from audio_interaction_ros.streaming.ingest import encode_waveform
 from audio_interaction_ros.streaming.session import ForwardRequest, Session, SessionSettings
+from audio_interaction_ros.streaming.told import Told
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,8 @@ class ListeningLoop:
     """A `ListeningLoop` turns queued chunks into decisions and responses; each `step` emits at most one token.
 
     `max_response_s`: a response that is written for longer is ended. `preempt`: so is one that is not urgent, where
-    what is heard meanwhile calls for an urgent one.
+    what is heard meanwhile calls for an urgent one. `told`: what the session is told while no response is under way:
+    at once where nothing waits, but once between two decisions, and else before the next decision.
     """
 
     def __init__(
@@ -63,11 +65,14 @@ class ListeningLoop:
         decoder: DecoderHalf,
         max_response_s: float = math.inf,
         preempt: bool = False,
+        told: Told | None = None,
     ) -> None:
         self._queue = queue
         self._session = session
         self.max_response_s = max_response_s
         self.preempt = preempt
+        self._told = told
+        self._told_since = False  # since the last decision
         self._began = 0.0
         self._reading = 0  # chunks taken from the queue and not decided on yet
         self._looked_at = 0  # chunks in the queue when it was last asked whether they are urgent
@@ -126,9 +131,12 @@ class ListeningLoop:
     def _listen(self) -> ForwardRequest[Decision | None]:
         chunks = self._queue.drain(self._session.longest_drain)
         if not chunks:
+            if (
+                not self._told_since or not self._session.context_chunks
+            ):  # a burst must not keep the model from all else
+                yield from self._tell()
             yield from self._session.tidy_request()
             return None
-        started = time.monotonic()
         newest = chunks[-1]
         # A new stream shares no clock with the old one: what is left of the old one is past answering.
         chunks = [chunk for chunk in chunks if chunk.stream_id == newest.stream_id]
@@ -136,6 +144,9 @@ class ListeningLoop:
             self._session.reset()
             self._stream_id = newest.stream_id
         self._reading = len(chunks)
+        yield from self._tell()
+        self._told_since = False
+        started = time.monotonic()
         respond, probability = yield from self._session.drain_request([chunk.vectors for chunk in chunks])
         self._reading = 0
         elapsed_s = time.monotonic() - started
@@ -144,6 +155,16 @@ class ListeningLoop:
             self._trigger, self._emotion, self._text_ids = decision, 'normal', []
             self._began, self._looked_at = started, 0
         return decision
+
+    def _tell(self) -> ForwardRequest[None]:
+        if self._told is None or (telling := self._told.due()) is None:
+            return
+        started = time.monotonic()
+        self._told_since = True
+        try:
+            yield from self._session.tell_request(telling.prefix, telling.instructed)
+        finally:  # where a pass fails, what was heard is forgotten and what was told is not
+            self._told.done(telling, time.monotonic() - started)
 
     def _speak(self) -> ForwardRequest[Response]:
         assert self._trigger is not None  # responding implies a decision made it so
@@ -230,18 +251,40 @@ def make_session(
     )
 
 
+def told_loop(
+    queue: ChunkQueue,
+    decoder: DecoderHalf,
+    response_threshold: float | None = None,
+    instruction: str = '',
+    context: str = '',
+    now_s: Callable[[], float] = lambda: -math.inf,
+) -> ListeningLoop:
+    """Make a loop with a fresh session that is told an instruction and a context, '' for none.
+
+    By `now_s`, in seconds since 1970, what is stale of the context is left out; by default nothing is. Raises ToldError
+    where either cannot be told.
+    """
+    session = make_session(decoder, response_threshold, instruction)
+    told = Told(decoder, session.longest_prefix, instruction, now_s)
+    told.give_context(context)
+    return ListeningLoop(queue, session, decoder, told=told)
+
+
 def listen(
     encoder: EncoderHalf,
     decoder: DecoderHalf,
     samples: Samples | Iterable[Samples],
     response_threshold: float | None = None,
+    instruction: str = '',
+    context: str = '',
 ) -> Iterator[Decision | Response]:
     """Yield what a fresh session makes of a recording, float32 [n] at 16 kHz or pieces of it; deterministic.
 
     One chunk at a time, as on a robot that always keeps up; of a recording in pieces, no more is kept than one.
+    `instruction` and `context` are as in `told_loop`; of the context nothing grows stale.
     """
     queue = ChunkQueue(max_chunks=1)
-    loop = ListeningLoop(queue, make_session(decoder, response_threshold), decoder)
+    loop = told_loop(queue, decoder, response_threshold, instruction, context)
     for chunk in encode_waveform(encoder, samples):
         queue.push(chunk)
         yield from loop.run_until_idle()

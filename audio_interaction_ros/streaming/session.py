@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Generator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TypeVar
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -20,6 +21,8 @@ ForwardRequest = Generator[Tensor, Tensor, T]
 _LONGEST_CYCLE, _REPEATS, _FEWEST_LOOPED = 8, 4, 8  # tokens; times; tokens that a loop has before it is cut off
 _BEFORE_A_RESPONSE = 8  # chunks kept with a response that is remembered: about as long as a request takes
 _SPARE_SHARE = 16  # an idle session keeps this part of its context free, for the chunks of the next drain
+_PREFIX_SHARE = 4  # of the context at most, for what the model is told
+_RESPONSE_SHARE = 4  # of the context at most, for a response, where its limit is changed
 
 
 @dataclass(frozen=True)
@@ -123,6 +126,7 @@ class Session:
         self._begin, self._end = engine.embed([protocol.chunk_begin]), engine.embed([protocol.chunk_end])
         self._between = engine.embed([protocol.chunk_end, *silence, protocol.chunk_begin])
         self.compactions = 0
+        self._changing = threading.Lock()
         self.reset()
 
     def reset(self) -> None:
@@ -145,6 +149,19 @@ class Session:
     def longest_drain(self) -> int:
         """Return how many chunks one drain may have: half of the context, so that a rebuilt one has room for them."""
         return self.settings.max_context_chunks // 2
+
+    @property
+    def longest_prefix(self) -> int:
+        """Return how many tokens `tell` takes: a quarter of the context, so that most of it is for what is heard."""
+        return self._cache.capacity // _PREFIX_SHARE
+
+    @property
+    def longest_response(self) -> int:
+        """Return how many tokens `max_response_tokens` may be changed to: a quarter of the context.
+
+        With more, every drain would have to make room.
+        """
+        return self._cache.capacity // _RESPONSE_SHARE
 
     @property
     def context_chunks(self) -> int:
@@ -268,9 +285,38 @@ class Session:
 
     def tidy_request(self) -> ForwardRequest[None]:
         """Request what `tidy` does."""
-        spare = max(1, self.settings.max_context_chunks // _SPARE_SHARE)
-        if not self.responding and not self._room_for(spare):
-            yield from self._compact(spare)
+        if not self.responding and not self._room_for(self._spare):
+            yield from self._compact(self._spare)
+
+    def change(self, **settings: Any) -> None:
+        """Set some of the settings and leave the others as they are. From any thread."""
+        with self._changing:
+            before, self.settings = self.settings, replace(self.settings, **settings)
+            if self.settings.seed != before.seed:
+                self._draws = torch.Generator().manual_seed(self.settings.seed)
+
+    def tell(self, prefix: Sequence[int], instructed: bool = False) -> None:
+        """Begin the context with another `prefix`; what was heard and said stays, as far as there is room for it.
+
+        Raises RuntimeError while a response is under way, and ValueError for a prefix above `longest_prefix`.
+        """
+        self.run(self.tell_request(prefix, instructed))
+
+    def tell_request(self, prefix: Sequence[int], instructed: bool = False) -> ForwardRequest[None]:
+        """Request what `tell` does: one pass over all that stays, or none where nothing was heard yet.
+
+        Where that pass fails the prefix counts all the same.
+        """
+        if self.responding:
+            raise RuntimeError('tell() during a response; call next_token() until it returns eos, or cancel()')
+        if len(prefix) > self.longest_prefix:
+            raise ValueError(f'a prefix of {len(prefix)} tokens found, at most {self.longest_prefix} expected')
+        self._prefix = list(prefix)
+        self.change(instructed=instructed)
+        if self._all_fit(self._spare):
+            yield from self._rebuild(self._turns)
+        else:
+            yield from self._compact(self._spare)
 
     def run(self, request: ForwardRequest[T]) -> T:
         """Run the forward passes of a request, one after another, and return its result."""
@@ -306,11 +352,14 @@ class Session:
         room, the exchanges before them: what was said, with the last chunks of what it answered.
         """
         spared = self._kept(needed_chunks)
-        turns = [turn for number, turn in enumerate(self._turns) if number in spared]
+        self.compactions += 1
+        yield from self._rebuild([turn for number, turn in enumerate(self._turns) if number in spared])
+
+    def _rebuild(self, turns: list[_Turn]) -> ForwardRequest[None]:
+        """Read the prefix and these turns anew, in the place of all that was read."""
         armed, before = self._armed, self._before
         self.reset()
         self._armed, self._before = armed, before
-        self.compactions += 1
         if not turns:
             return
         embeddings = [self._engine.embed(self._prefix)]
@@ -356,6 +405,18 @@ class Session:
                 break
             places.append(number)
         return places
+
+    @property
+    def _spare(self) -> int:
+        """How many chunks an idle session keeps room for."""
+        return max(1, self.settings.max_context_chunks // _SPARE_SHARE)
+
+    def _all_fit(self, more_chunks: int) -> bool:
+        """Whether all turns, read anew, would leave room for so many chunks and a response to them."""
+        positions = len(self._prefix) + more_chunks * (self._a_chunk + 1) + self.settings.max_response_tokens + 2
+        positions += sum(len(turn.vectors) * self._a_chunk + len(turn.tokens) for turn in self._turns)
+        fits = positions <= self._cache.capacity or not self._turns
+        return fits and self.context_chunks + more_chunks <= self.settings.max_context_chunks
 
     def _room_for(self, chunks: int) -> bool:
         positions = self._cache.length + len(self._unread) + chunks * (self._a_chunk + 1)
