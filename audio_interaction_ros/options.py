@@ -15,6 +15,22 @@ def add_checkpoint_option(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_told_options(parser: argparse.ArgumentParser) -> None:
+    """Add `--instruction` and `--context`, what the model is told before it hears anything."""
+    parser.add_argument(
+        '--instruction',
+        default='',
+        metavar='TEXT',
+        help="system instruction that tells the model what to do (default: the checkpoint's own)",
+    )
+    parser.add_argument(
+        '--context',
+        metavar='FILE',
+        help='JSON file of what the model is to know: time, place, calendar, home, robot, as on ai/context '
+        '(default: nothing)',
+    )
+
+
 def add_device_options(parser: argparse.ArgumentParser) -> None:
     """Add `--device` and `--precision`."""
     parser.add_argument(

@@ -29,13 +29,21 @@ class BoundedQueue(Generic[Item]):
     def put(self, item: Item) -> bool:
         """Add an item without ever blocking; False means that the oldest item had to go."""
         with self._changed:
-            full = len(self._items) == self._max_items
+            full = len(self._items) >= self._max_items
             if full:
                 self._items.popleft()
                 self._dropped += 1
             self._items.append(item)
             self._changed.notify()
             return not full
+
+    def resize(self, max_items: int) -> None:
+        """Set another limit; what lies above it is dropped and counted, the oldest first."""
+        with self._changed:
+            self._max_items = max_items
+            while len(self._items) > max_items:
+                self._items.popleft()
+                self._dropped += 1
 
     def get(self, timeout_s: float) -> Item | None:
         """Take the oldest item, or None when there was none for `timeout_s`."""

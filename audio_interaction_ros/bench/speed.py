@@ -17,6 +17,7 @@ from audio_interaction_ros.model.encoder import StreamingEncoder
 from audio_interaction_ros.model.graphs import make_engine
 from audio_interaction_ros.model.protocol import AUDIO_TOKENS_PER_CHUNK
 from audio_interaction_ros.streaming.loop import listen, make_session
+from audio_interaction_ros.streaming.session import Session
 
 _CONTEXT_CHUNKS = 30  # behind which a pass is timed
 _COPY_BYTES = 256 << 20
@@ -72,6 +73,10 @@ def run(encoder: EncoderHalf, decoder: DecoderHalf, samples: Samples, repeats: i
         name = 'drain_one_chunk' if chunks == 1 else f'drain_{chunks}_chunks'
         add(name, _times(step(1 + chunks * (a_chunk - 1)), repeats, device), weights, cached, chunks * a_chunk)
     add('text_token', _times(step(1), repeats, device), weights, cached, 1)
+    session = full_session(decoder, engine.dtype)
+    prefix = decoder.instruction_prefix(decoder.config.streaming.instruction)
+    again = len(prefix) + session.context_chunks * a_chunk
+    add('told_with_full_context', _times(lambda: session.tell(prefix), min(repeats, 30), device), weights, 0, again)
     return {
         'passes': passes,
         'real_time_factor': round(real_time_factor(encoder, decoder, samples), 1),
@@ -86,6 +91,15 @@ def run(encoder: EncoderHalf, decoder: DecoderHalf, samples: Samples, repeats: i
             'matrix_gflop_s': round(flop_s / 1e9, 1),
         },
     }
+
+
+def full_session(decoder: DecoderHalf, dtype: torch.dtype) -> Session:
+    """Return a session whose context is nearly as full as an idle one's ever is, with silent turns of one chunk."""
+    session = make_session(decoder, 1 - 1e-9)
+    vectors = torch.zeros(AUDIO_TOKENS_PER_CHUNK, decoder.language_model.config.hidden_size, dtype=dtype)
+    for _ in range(session.settings.max_context_chunks * 7 // 8):
+        session.drain([vectors])
+    return session
 
 
 def copy_rate(device: torch.device) -> float:

@@ -7,9 +7,10 @@ import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from audio_interaction_ros.cli.context_file import checked_context
 from audio_interaction_ros.cli.models import load_halves
 from audio_interaction_ros.cli.parsers import add_command
-from audio_interaction_ros.options import add_checkpoint_option
+from audio_interaction_ros.options import add_checkpoint_option, add_told_options
 from audio_interaction_ros.output import print_line
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ A file that cannot be read gives {"file", "error"}. One that is damaged, or cut 
 examples:
   audio-interaction listen kitchen.wav
   audio-interaction listen recordings/*.flac > heard.jsonl
+  audio-interaction listen call.wav --instruction "Correct what is wrong." --context calendar.json
 """
 
 
@@ -47,6 +49,7 @@ def add_parser(commands: Any) -> None:
         metavar='FILE',
         help='recording to hear: WAV, FLAC, OGG …, of any sample rate and channel count',
     )
+    add_told_options(parser)
     add_checkpoint_option(parser)
     parser.set_defaults(run=run)
 
@@ -54,10 +57,11 @@ def add_parser(commands: Any) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Print a line for every file; return 0 when every one could be read to its end, else 1."""
     encoder, decoder = load_halves(arguments.checkpoint)
+    context = checked_context(arguments.context, arguments.instruction, decoder)
     failed = False
     for file in arguments.files:
         try:
-            heard = hear_file(file, encoder, decoder)
+            heard = hear_file(file, encoder, decoder, arguments.instruction, context)
         except Exception as error:  # whatever it is, the other files are heard
             heard = {'file': file, 'error': f"'{file}' cannot be heard ({type(error).__name__}: {error}); leave it out"}
         failed |= not heard.keys().isdisjoint(('error', 'damaged'))
@@ -65,8 +69,10 @@ def run(arguments: argparse.Namespace) -> int:
     return int(failed)
 
 
-def hear_file(file: str, encoder: EncoderHalf, decoder: DecoderHalf) -> dict[str, Any]:
-    """Return the JSON line of one file, as a dictionary."""
+def hear_file(
+    file: str, encoder: EncoderHalf, decoder: DecoderHalf, instruction: str = '', context: str = ''
+) -> dict[str, Any]:
+    """Return the JSON line of one file, as a dictionary; `instruction` and `context` are as in `told_loop`."""
     from audio_interaction_ros.audio.file_reader import AudioFile
     from audio_interaction_ros.audio.formats import AudioFormatError, Samples
     from audio_interaction_ros.audio.level_watch import LevelWatch
@@ -84,7 +90,8 @@ def hear_file(file: str, encoder: EncoderHalf, decoder: DecoderHalf) -> dict[str
 
     try:
         with AudioFile(file) as sound:
-            for event in listen(encoder, decoder, pieces_at_16k(watched(sound), sound.pcm.sample_rate_hz)):
+            pieces = pieces_at_16k(watched(sound), sound.pcm.sample_rate_hz)
+            for event in listen(encoder, decoder, pieces, instruction=instruction, context=context):
                 if isinstance(event, Decision):
                     chunks += event.chunks_drained
                 elif event.final:

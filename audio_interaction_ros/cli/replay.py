@@ -11,15 +11,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from audio_interaction_ros.cli.context_file import checked_context
 from audio_interaction_ros.cli.errors import CommandError, reported
 from audio_interaction_ros.cli.models import load_halves
 from audio_interaction_ros.cli.parsers import add_command
-from audio_interaction_ros.options import add_checkpoint_option
+from audio_interaction_ros.options import add_checkpoint_option, add_told_options
 
 if TYPE_CHECKING:
     from audio_interaction_ros.audio.formats import PcmFormat
     from audio_interaction_ros.bags import AudioBagReader
-    from audio_interaction_ros.model.checkpoint import DecoderHalf, EncoderHalf
+    from audio_interaction_ros.streaming.replay import BagListener
 
 _EPILOG = """\
 Reads sqlite3 and MCAP bags with audio_common_msgs AudioDataStamped (or AudioData) and AudioInfo, or with
@@ -33,6 +34,7 @@ together are the sound of the bag and what is missing in it; lost_s_by_cause has
   incomplete  less than 400 ms before a gap, or at the end of a stream
   twice       the same message again
   refused     it could not be read, or had no stamp
+What --context gives is left out once it has expired, by the bag's stamps.
 pause_s is the time without any sound for more than two seconds, after which a new stream begins.
 Exit code 1 where the sound was not what the bag says of it, or where most of it was lost.
 
@@ -64,6 +66,7 @@ def add_parser(commands: Any) -> None:
     )
     parser.add_argument('--topic', metavar='NAME', help='audio topic to hear; needed when the bag has several')
     add_format_options(parser)
+    add_told_options(parser)
     add_checkpoint_option(parser)
     parser.set_defaults(run=run)
 
@@ -92,11 +95,14 @@ def run(arguments: argparse.Namespace) -> int:
     Return 1 when most of the sound could not be used, or was not what the bag says of it.
     """
     from audio_interaction_ros.bags import AudioBagReader, BagError
+    from audio_interaction_ros.streaming.replay import BagListener
 
     pcm = given_format(arguments)
     with reported(BagError), AudioBagReader(arguments.bag, arguments.topic, pcm) as bag:
         encoder, decoder = load_halves(arguments.checkpoint)
-        return _replay(bag, encoder, decoder, arguments.out)
+        context = checked_context(arguments.context, arguments.instruction, decoder)
+        listener = BagListener(bag, encoder, decoder, arguments.instruction, context)
+        return _replay(bag, listener, arguments.out)
 
 
 def given_format(arguments: argparse.Namespace) -> PcmFormat | None:
@@ -112,16 +118,14 @@ def given_format(arguments: argparse.Namespace) -> PcmFormat | None:
         return PcmFormat.from_info(arguments.sample_rate, channels or 1, sample_format or 'S16LE', '')
 
 
-def _replay(bag: AudioBagReader, encoder: EncoderHalf, decoder: DecoderHalf, out: Path) -> int:
+def _replay(bag: AudioBagReader, listener: BagListener, out: Path) -> int:
     from audio_interaction_ros.audio import CHUNK_S, SAMPLE_RATE_HZ
     from audio_interaction_ros.audio.chunk_stream import PAUSE
     from audio_interaction_ros.cli.reports import DECISION_FIELDS, decision_row, replay_report
     from audio_interaction_ros.streaming.loop import Decision
-    from audio_interaction_ros.streaming.replay import BagListener
 
     started = time.monotonic()
     chunks, streams, responses = 0, set(), []
-    listener = BagListener(bag, encoder, decoder)
     try:
         out.mkdir(parents=True, exist_ok=True)
         with (out / 'decisions.csv').open('w', newline='') as file:

@@ -49,6 +49,10 @@ def _response(event: LogEntry) -> str:
         because.append(f'at {known["level_dbfs"]:.0f} dBFS')
     if event.probability is not None:
         because.append(f'after which the model gave responding a probability of {event.probability:.2f}')
+    if known.get('told'):
+        because.append(f'told to "{known["told"]}"')
+    if known.get('context'):
+        because.append(f'knowing {known["context"]}')
     if known.get('checkpoint_digest'):
         because.append(f'with checkpoint {known["checkpoint_digest"]}')
     return f'{said} {", ".join(because)}'

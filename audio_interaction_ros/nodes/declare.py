@@ -17,12 +17,19 @@ class DeclaredParameters:
 
     So `ros2 param` shows them in any case.
 
-    While `changeable` all can be set; otherwise those that are live, and `applied` is called after that.
+    While `changeable` all can be set; otherwise those that are live, unless `refused` gives a reason against them, and
+    `applied` is called after that.
     """
 
     def __init__(
-        self, node: Node, cls: type[NodeParameters], applied: Callable[[], None], also_known: Iterable[str] = ()
+        self,
+        node: Node,
+        cls: type[NodeParameters],
+        applied: Callable[[], None],
+        also_known: Iterable[str] = (),
+        refused: Callable[[NodeParameters], str] = lambda parameters: '',
     ) -> None:
+        self._refused = refused
         self._node = node
         self._cls = cls
         self.changeable = True
@@ -54,9 +61,11 @@ class DeclaredParameters:
             )
         try:
             current: dict[str, Any] = {name: self._node.get_parameter(name).value for name in self._cls.model_fields}
-            validated(self._cls, current | ours)
+            wanted = validated(self._cls, current | ours)
         except ParameterError as error:
             return SetParametersResult(successful=False, reason=str(error))
+        if not self.changeable and (reason := self._refused(wanted)):
+            return SetParametersResult(successful=False, reason=reason)
         return SetParametersResult(successful=True)
 
 

@@ -17,8 +17,10 @@ from audio_interaction_ros.nodes.embedding_source import EmbeddingSource
 from audio_interaction_ros.nodes.embeddings import EmbeddingSpec
 from audio_interaction_ros.nodes.lifecycle import ManagedNode, run
 from audio_interaction_ros.nodes.parameters import DecoderParameters
+from audio_interaction_ros.nodes.told_topics import measurements_of
 from audio_interaction_ros.streaming.asking import Questions, Reply
 from audio_interaction_ros.streaming.brain import Brain, ModelFailure
+from audio_interaction_ros.streaming.context import ToldError
 from audio_interaction_ros.streaming.loop import make_session
 
 _POLL_S = 0.2
@@ -65,10 +67,26 @@ class DecoderNode(ManagedNode[DecoderParameters]):
 
     def apply(self) -> None:
         """Take the live parameters, from the next decision on."""
-        if self.active and self._questions is not None:
+        if self._questions is not None:
             for source in self._sources.values():
                 source.apply()
             self._questions.max_s = self.parameters.max_question_s
+            self._questions.max_open = self.parameters.max_questions
+
+    def refused(self, parameters: DecoderParameters) -> str:
+        """Return why an instruction or a limit does not fit into the context."""
+        for source in self._sources.values():
+            longest = max(source.session.longest_response, source.session.settings.max_response_tokens)
+            if parameters.max_response_tokens > longest:
+                return (
+                    f'max_response_tokens is {parameters.max_response_tokens}, at most {longest} leave room to listen '
+                    'in the context as it is; give less, or clean up the node first'
+                )
+            try:
+                source.told_topics.told.require_fitting(parameters.instruction)
+            except ToldError as error:
+                return str(error)
+        return ''
 
     def stop(self) -> None:
         """End what is being said and fail the questions that are open."""
@@ -97,6 +115,7 @@ class DecoderNode(ManagedNode[DecoderParameters]):
             'chunks_lost': sum(source.chunks_lost for source in sources),
             'context_chunks': max(source.session.context_chunks for source in sources),
             'context_compactions': sum(source.session.compactions for source in sources),
+            **measurements_of([source.told_topics for source in sources]),
             **({} if self._questions is None else self._questions.measurements()),
         }
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from threading import Event
 
 from std_msgs.msg import String
@@ -21,6 +20,7 @@ from audio_interaction_ros.nodes.listening import Listening
 from audio_interaction_ros.nodes.messages import decision_message, response_message, wire_text
 from audio_interaction_ros.nodes.parameters import DecoderParameters
 from audio_interaction_ros.nodes.question_service import QuestionService
+from audio_interaction_ros.nodes.told_topics import ToldTopics
 from audio_interaction_ros.streaming.asking import Questions, RecentChunks, Reply
 from audio_interaction_ros.streaming.fifo import ChunkQueue, EncodedChunk
 from audio_interaction_ros.streaming.gap_counter import GapCounter
@@ -62,6 +62,7 @@ class EmbeddingSource:
         node.create_service(Trigger, f'{within}ai/cancel', self._on_cancel)
         self._questions, self._recent = questions, RecentChunks(session.settings.max_context_chunks)
         self._question_service = QuestionService(node, source, within, self._recent, questions, arrived)
+        self.told_topics = ToldTopics(node, within, half, session, arrived)
         self._listening = Listening(node, self._forget, within)
         node.create_subscription(AudioEmbedding, f'{within}ai/embeddings', self._on_embedding, qos.EMBEDDINGS)
         self.gaps, self._lateness, self._real_lateness = GapCounter(), Lateness(), Lateness()
@@ -70,7 +71,7 @@ class EmbeddingSource:
         """Return a fresh loop, whatever was heard before."""
         self._session.reset()
         self._recent.forget()
-        self._loop = loop = ListeningLoop(self.queue, self._session, self._half)
+        self._loop = loop = ListeningLoop(self.queue, self._session, self._half, told=self.told_topics.told)
         self.gaps, self._lateness, self._real_lateness = GapCounter(), Lateness(), Lateness()
         self.apply()
         self._frame_id = ''
@@ -88,12 +89,15 @@ class EmbeddingSource:
     def apply(self) -> None:
         """Take the live parameters, from the next decision on."""
         given = self._node.parameters
-        self._session.settings = replace(
-            self._session.settings,
+        self._session.change(
             response_threshold=given.response_threshold or None,
             rearm_below=given.rearm_below,
             temperature=given.temperature,
+            seed=given.seed,
+            max_response_tokens=given.max_response_tokens,
         )
+        self.queue.resize(min(given.queue_max_chunks, self._session.longest_drain))
+        self.told_topics.apply()
         if self._loop is not None:
             self._loop.max_response_s, self._loop.preempt = given.max_response_s, given.preempt
 

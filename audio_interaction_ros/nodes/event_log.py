@@ -5,11 +5,14 @@ Without a path nothing reaches the disk. Sound is listened to only where audio_s
 
 from __future__ import annotations
 
+import json
 import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
+
+from std_msgs.msg import String
 
 from audio_interaction_ros.audio.formats import PcmFormat, Samples
 from audio_interaction_ros.events.explain import explain, printable
@@ -47,6 +50,8 @@ class EventLogNode(ManagedNode[EventLogParameters]):
         self._interruptions, self._cancels, self._alerts = HourlyCount(), HourlyCount(), HourlyCount()
         # Not the latched alerts of before: what was deleted from the log would come back.
         self.create_subscription(SafetyAlert, 'ai/safety_alert', self._on_alert, qos.EVENTS)
+        self._told: dict[str, str] = {}
+        self.create_subscription(String, 'ai/told', self._on_told, qos.LATCHED, when_inactive=True)
         self.create_subscription(Decision, 'ai/decision', self._on_decision, qos.EVENTS)
         self.create_subscription(Response, 'ai/response', self._on_response, qos.EVENTS)
         self._sound: SoundKeeper | None = None
@@ -97,6 +102,18 @@ class EventLogNode(ManagedNode[EventLogParameters]):
             return rates
         return {**rates, **kept}
 
+    def _on_told(self, message: String) -> None:
+        """What a response was told is evidence: the instruction in its words, the context by its names alone."""
+        try:
+            told = json.loads(message.data)
+            instruction, context = str(told['instruction']), ', '.join(told['context'])
+        except (ValueError, TypeError, KeyError, RecursionError):
+            self.diagnostics.trouble(
+                'refused_told', 'ai/told holds something else than decoder publishes; end all others that publish it'
+            )
+            return
+        self._told = {name: text for name, text in (('told', instruction), ('context', context)) if text}
+
     def _on_decision(self, decision: Decision) -> None:
         if decision.decision != Decision.RESPONSE:
             return
@@ -106,6 +123,7 @@ class EventLogNode(ManagedNode[EventLogParameters]):
             'chunks_drained': decision.chunks_drained,
             'level_dbfs': decision.level_dbfs,
             'checkpoint_digest': decision.checkpoint_digest,
+            **self._told,
         }
         id_ = f'{decision.stream_id}-{decision.chunk_index}'
         self._keep(EntryKind.RESPONSE, id_, decision.header, '', decision.probability, evidence)

@@ -52,7 +52,7 @@ class ManagedNode(LifecycleNode, Generic[P]):
         """Declare the parameters; `also_known` are names that other nodes in this process understand."""
         self._in_setup = False  # first: rclpy makes publishers, services and timers of its own
         super().__init__(self.NAME)
-        self._declared = DeclaredParameters(self, NODES[self.NAME], self._apply, also_known)
+        self._declared = DeclaredParameters(self, NODES[self.NAME], self._apply, also_known, self._refused)
         self._undo: list[Callable[[], object]] = []
         self._worker: Worker | None = None
         self.active = False
@@ -80,6 +80,10 @@ class ManagedNode(LifecycleNode, Generic[P]):
 
     def apply(self) -> None:
         """Take live parameters, set while the node is configured, from `parameters`."""
+
+    def refused(self, parameters: P) -> str:
+        """Return why the configured node cannot take these parameters, in a sentence; empty where it can."""
+        return ''
 
     def stop(self) -> None:
         """Undo `start`, also a half-done one; called at deactivate, when no callback comes any more."""
@@ -242,6 +246,9 @@ class ManagedNode(LifecycleNode, Generic[P]):
     def _apply(self) -> None:
         self.parameters = self._declared.read()  # type: ignore[assignment]
         self.apply()
+
+    def _refused(self, parameters: NodeParameters) -> str:
+        return self.refused(parameters)  # type: ignore[arg-type]
 
     def _clean_up(self) -> None:
         made, self._undo = self._undo[::-1], []

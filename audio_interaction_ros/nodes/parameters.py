@@ -173,11 +173,16 @@ class DecoderParameters(NodeParameters):
         json_schema_extra=_LIVE,
     )  # fmt: skip
     instruction: str = Field(
-        '', description="System instruction that tells the model what to do; empty takes the checkpoint's own."
+        '',
+        description="System instruction that tells the model what to do; empty takes the checkpoint's own. What comes "
+        'on `ai/instruction` outweighs it.',
+        json_schema_extra=_LIVE,
     )
     max_response_tokens: int = Field(
-        64, ge=2, le=1024, description='Longest response, in tokens; at the limit it is ended as if it were complete.'
-    )
+        64, ge=2, le=1024,
+        description='Longest response, in tokens; at the limit it is ended as if it were complete.',
+        json_schema_extra=_LIVE,
+    )  # fmt: skip
     max_response_s: float = Field(
         30.0,
         gt=0.0,
@@ -203,12 +208,14 @@ class DecoderParameters(NodeParameters):
         ge=0,
         le=2**31 - 1,
         description='Random seed of the words drawn where `temperature` is above 0; the same seed draws the same.',
+        json_schema_extra=_LIVE,
     )
     queue_max_chunks: int = Field(
         25,
         ge=1,
         le=1000,
         description='Most chunks of 400 ms that wait to be decided on; at the limit the oldest is dropped and counted.',
+        json_schema_extra=_LIVE,
     )
     max_questions: int = Field(
         4,
@@ -216,6 +223,7 @@ class DecoderParameters(NodeParameters):
         le=32,
         description='Most questions (`ai/ask`) that are open at a time, of all sources; more are refused and counted. '
         '0 answers none.',
+        json_schema_extra=_LIVE,
     )
     max_question_s: float = Field(
         60.0,

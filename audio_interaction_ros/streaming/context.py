@@ -11,7 +11,7 @@ import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, NoReturn
 
 MAX_CHARACTERS, MAX_DEPTH, MAX_VALUES = 16_000, 8, 1_000
 KNOWN = ('time', 'place', 'calendar', 'home', 'robot')  # in the order in which the model reads them; then all others
@@ -45,7 +45,7 @@ class DigitalContext:
         try:
             given = json.loads(text, object_pairs_hook=_object, parse_constant=_no_number)
         except RecursionError:
-            raise _too_deep() from None
+            _refuse_depth()
         except ToldError:
             raise
         except ValueError as error:
@@ -112,17 +112,17 @@ def _no_number(name: str) -> None:
     raise ToldError(f'the context has {name}, which is no number of JSON; leave it out, or give null')
 
 
-def _too_deep() -> ToldError:
-    return ToldError(f'the context is nested too deep, at most {MAX_DEPTH} levels are expected; flatten it')
+def _refuse_depth() -> NoReturn:
+    raise ToldError(f'the context is nested too deep, at most {MAX_DEPTH} levels are expected; flatten it')
 
 
 def _require_bounded(given: dict[str, Any]) -> None:
     """Look at every value without recursion: what is nested too deep is refused here."""
-    values, left = 0, [(1, given)] if given else []
+    values, left = 0, list[tuple[int, Any]]([(1, given)])
     while left:
         depth, each = left.pop()
         if depth > MAX_DEPTH:
-            raise _too_deep()
+            _refuse_depth()
         children: list[Any] = list(each.values() if isinstance(each, dict) else each)
         values += len(children)
         if values > MAX_VALUES:

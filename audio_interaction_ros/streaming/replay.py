@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any, overload
@@ -13,15 +14,27 @@ from audio_interaction_ros.bags import AudioBagReader
 from audio_interaction_ros.model.checkpoint import DecoderHalf, EncoderHalf
 from audio_interaction_ros.streaming.fifo import ChunkQueue, EncodedChunk
 from audio_interaction_ros.streaming.ingest import AudioIngest
-from audio_interaction_ros.streaming.loop import Decision, ListeningLoop, Response, make_session
+from audio_interaction_ros.streaming.loop import Decision, Response, told_loop
 
 
 class BagListener:
     """A `BagListener` hears a bag, one chunk at a time, and knows what became of its sound."""
 
-    def __init__(self, bag: AudioBagReader, encoder: EncoderHalf, decoder: DecoderHalf) -> None:
-        """Take an open bag, which is heard once."""
-        self._bag, self._decoder = bag, decoder
+    def __init__(
+        self,
+        bag: AudioBagReader,
+        encoder: EncoderHalf,
+        decoder: DecoderHalf,
+        instruction: str = '',
+        context: str = '',
+    ) -> None:
+        """Take an open bag, which is heard once, and what the model is told from the start, as `told_loop` has it.
+
+        What is stale of the context by the bag's stamps is left out. Raises ToldError where it cannot be told.
+        """
+        self._bag, self._now_s = bag, -math.inf
+        self._queue = ChunkQueue(max_chunks=1)
+        self._loop = told_loop(self._queue, decoder, None, instruction, context, lambda: self._now_s)
         self._ingest = AudioIngest(encoder, first_stream_id=0)
         self.faults: dict[str, StampFault] = {}  # the first of each kind
 
@@ -41,11 +54,10 @@ class BagListener:
         Gaps and new streams come from the stamps, as in the chunk_encoder node; the bag's last chunk is filled
         up with silence, as `listen` does with a file's.
         """
-        queue = ChunkQueue(max_chunks=1)
-        loop = ListeningLoop(queue, make_session(self._decoder), self._decoder)
         for chunk in self._encode():
-            queue.push(chunk)
-            yield from loop.run_until_idle()
+            self._now_s = chunk.stamp_ns * 1e-9
+            self._queue.push(chunk)
+            yield from self._loop.run_until_idle()
 
     def _encode(self) -> Iterator[EncodedChunk]:
         return chunks_of(self._bag, self._ingest, self.faults)

@@ -34,8 +34,8 @@ class Wording:
         """Return what it is made of in one line, without a word of what it says."""
         of = 'of the checkpoint'
         if self.instruction:
-            of = f'{"by topic" if self.by_topic else "by parameter"}, {len(self.instruction)} characters'
-        return f'instruction: {of}; context: {self.context.outline}'
+            of = f'{"by topic" if self.by_topic else "by parameter"} ({len(self.instruction)} characters)'
+        return f'instruction {of}, context: {self.context.outline}'
 
 
 @dataclass(frozen=True)

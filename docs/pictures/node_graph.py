@@ -130,7 +130,15 @@ SAFETY_PATHS = {
 }
 _LEFT, _RIGHT, _ROW = 19.0, 98.5, 1.0
 _ROBOT = 'your robot'
-_FOR_ROBOTS = ('ai/response', 'ai/response_text', 'ai/answer', 'ai/safety_alert', 'ai/health', '/diagnostics')
+_FOR_ROBOTS = (
+    'ai/response',
+    'ai/response_text',
+    'ai/answer',
+    'ai/told',
+    'ai/safety_alert',
+    'ai/health',
+    '/diagnostics',
+)
 
 
 def draw(path: Path, checkpoint: Path = CHECKPOINT) -> None:
@@ -170,7 +178,8 @@ def _place(topic: GraphTopic) -> tuple[int, bool, str]:
     """Return the order of rows: along the sound's way, what all publish last; the sound before what is about it."""
     if len(topic.publishers) > 1:
         return (len(NODES), True, topic.name)
-    return (NODES.index(topic.publishers[0]), topic.name != _SOUND, topic.name)
+    first = (*topic.publishers, *topic.subscribers)[0]
+    return (NODES.index(first), topic.name != _SOUND, topic.name)
 
 
 def _row(axes: Axes, topic: GraphTopic, y: float, x_of: dict[str, float]) -> None:
@@ -178,9 +187,10 @@ def _row(axes: Axes, topic: GraphTopic, y: float, x_of: dict[str, float]) -> Non
     axes.text(1.0, y - 0.17, topic.name, va='center', weight='bold', color=colour)
     axes.text(1.0, y + 0.28, topic.type.split('/')[1], va='center', color=canvas.SOFT, fontsize=8.5)
     to = [*topic.subscribers, *([_ROBOT] if topic.name in _FOR_ROBOTS else [])]
-    xs = [x_of[name] for name in (*topic.publishers, *to)]
+    publishers = topic.publishers or (_ROBOT,)
+    xs = [x_of[name] for name in (*publishers, *to)]
     axes.plot((min(xs), max(xs)), (y, y), color=colour, linewidth=2.4 if words else 1.3, zorder=1)
-    for name in topic.publishers:
+    for name in publishers:
         axes.plot(x_of[name], y, 'o', color=colour, markersize=6.5, zorder=3)
     for name in to:
         beside = 1.5 if name in topic.publishers else 0.0  # a node may hear what it says itself

@@ -27,3 +27,15 @@ def test_what_was_taken_and_lost_counts_as_dropped():
     assert queue.peek() == queue.flush() == [2, 3, 4]
     queue.count_dropped(3)
     assert (len(queue), queue.dropped) == (0, 5)
+
+
+def test_under_a_lower_limit_the_oldest_go_and_are_counted():
+    queue: BoundedQueue[int] = BoundedQueue(5)
+    for item in range(5):
+        queue.put(item)
+    queue.resize(2)
+    assert (queue.peek(), queue.dropped) == ([3, 4], 3)
+    assert queue.put(5) is False
+    queue.resize(3)
+    assert queue.put(6) is True
+    assert (queue.peek(), queue.dropped) == ([4, 5, 6], 4)

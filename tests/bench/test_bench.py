@@ -74,6 +74,7 @@ def test_the_speeds_of_every_pass_stand_beside_floors_below_them(encoder_half, d
     result = speed.run(encoder_half, decoder_half, sound, repeats=5)
     assert set(result['passes']) == {
         'encode_one_chunk', 'drain_one_chunk', 'drain_2_chunks', 'drain_4_chunks', 'drain_8_chunks', 'text_token',
+        'told_with_full_context',
     }  # fmt: skip
     assert all(row['ratio'] > 1 for row in result['passes'].values())
     assert result['real_time_factor'] > 1

@@ -33,6 +33,27 @@ def test_each_file_is_heard_from_a_fresh_start(tmp_path, capsys, tiny_checkpoint
         assert response['t_s'] in (0.4, 0.8, 1.2, 1.6)
 
 
+@pytest.mark.cures('give a JSON file in UTF-8')
+def test_what_the_model_is_told_changes_what_it_makes_of_the_sound(tmp_path, capsys, talkative_checkpoint):
+    soundfile.write(tmp_path / 'one.wav', NOISE, 16_000, 'PCM_16')
+    context = tmp_path / 'context.json'
+
+    def heard(*options):
+        status = main(['listen', '--checkpoint', str(talkative_checkpoint), *options, str(tmp_path / 'one.wav')])
+        said = capsys.readouterr()
+        return [each['probability'] for each in json.loads(said.out)['responses']] if status == 0 else said.err
+
+    told = '--context', str(context)
+    assert 'context.json' in heard(*told) and 'give a JSON file in UTF-8' in heard(*told)
+    context.write_text('{"place": 5}')
+    assert heard(*told).startswith("audio-interaction: 'place' is a number, a text or an object")
+    context.write_text('{"place": "kitchen", "expires": "1970-01-01T00:00:00Z"}')  # of a recording nobody knows when
+    alone = heard()
+    assert len({tuple(each) for each in (alone, heard(*told), heard('--instruction', 'Be brief.'))}) == 3
+    context.write_text('{}')
+    assert heard(*told) == alone
+
+
 def test_an_unreadable_file_is_reported_and_the_next_is_heard(tmp_path, capsys, tiny_checkpoint):
     (tmp_path / 'text.wav').write_text('not audio')
     soundfile.write(tmp_path / 'nan.wav', np.full(8_000, np.nan, np.float32), 16_000, 'FLOAT')

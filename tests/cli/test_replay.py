@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from datetime import datetime, timezone
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +40,23 @@ def test_replaying_twice_writes_identical_files(tmp_path, capsys, tiny_checkpoin
         first, second = ((tmp_path / out / name).read_bytes() for out in ('first', 'second'))
         assert first == second
     assert len(decisions(tmp_path / 'first')) == 13
+
+
+def test_what_the_model_is_told_expires_by_the_stamps_of_the_bag(tmp_path, capsys, tiny_checkpoint):
+    bag = write_bag(tmp_path / 'bag', s16_messages(SOUND, 16_000), PCM)
+    context = tmp_path / 'context.json'
+
+    def probabilities(after_s):
+        """Of every decision, with a context that expires so many seconds after the bag has begun."""
+        expires = datetime.fromtimestamp(START_NS * 1e-9 + after_s, timezone.utc)
+        context.write_text(json.dumps({'place': 'kitchen', 'expires': expires.isoformat()}))
+        options = ['--out', str(tmp_path), '--checkpoint', str(tiny_checkpoint), '--context', str(context)]
+        assert main(['replay', str(bag), *options]) == 0
+        return [row['probability'] for row in decisions(tmp_path)]
+
+    never, always, half = probabilities(-1), probabilities(3_600), probabilities(2.2)
+    assert half[:6] == always[:6] != never[:6]
+    assert half[6] != always[6]
 
 
 def test_both_storages_replay_alike(tmp_path, capsys, tiny_checkpoint):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 import sys
@@ -10,11 +11,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from std_msgs.msg import Float32, String
 
 from audio_interaction_ros.audio.formats import PcmFormat
 from audio_interaction_ros.msg import Answer, AudioEmbedding, Response, SafetyAlert
 from audio_interaction_ros.nodes import qos
 from audio_interaction_ros.srv import Ask, CancelQuestion
+from audio_interaction_ros.streaming.context import DigitalContext
 from tests.bag_of_sound import s16_messages, write_bag
 
 pytestmark = pytest.mark.system
@@ -112,6 +115,26 @@ def test_the_asker_prints_the_answer_to_its_question_and_cancels_one_that_it_doe
     impatient.popen.send_signal(signal.SIGINT)
     ros.until(lambda: cancelled, impatient)
     assert (cancelled, impatient.wait()) == (['7-1-2'], 1)
+
+
+def test_the_context_is_one_that_the_assistant_takes_and_has_the_battery_as_soon_as_it_is_known(ros, run_python):
+    """The test is the assistant, and the battery."""
+    heard = ros.hear('ai/context', String, qos.SWITCH)
+    told = ros.node.create_publisher(String, 'ai/told', qos.LATCHED)
+    example = run_python(EXAMPLES / 'context.py', 'the kitchen')
+    battery = ros.talk('battery', Float32, 1)
+    ros.until(lambda: heard, example)
+    now_s = time.time()
+    first = json.loads(DigitalContext.parse(heard[0].data).text)
+    assert (first['place'], first['robot']) == ('the kitchen', {})
+    battery.publish(Float32(data=0.5))
+    ros.until(lambda: len(heard) == 2, example)
+    second = DigitalContext.parse(heard[1].data)
+    assert json.loads(second.at(now_s).text)['robot'] == {'battery': '50%'}
+    assert 'robot' not in second.at(now_s + 3_600.0).text
+    told.publish(String(data=json.dumps({'context': {'place': 'the kitchen'}})))
+    ros.until(lambda: "the assistant knows {'place': 'the kitchen'}" in example.log, example)
+    assert example.end() == 0, example.log
 
 
 def test_a_microphone_of_your_own_is_heard_by_the_encoder_without_a_gap(ros, tiny_checkpoint):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import AddedToken
 
@@ -15,6 +15,7 @@ CONTROL = make_protocol(TOKENIZER).special_ids()
 PIECES = [*(f'<|{name}|>' for name in SPECIAL), '<|', '|>', '<', 'eos', 'é', '机', '\0', 'a', ' ', '\n']
 
 
+@settings(max_examples=40)
 @given(st.lists(st.sampled_from(PIECES), max_size=12).map(''.join))
 def test_a_text_with_control_tokens_in_it_is_read_letter_by_letter(text):
     ids = plain_ids(TOKENIZER, text, CONTROL)

@@ -73,7 +73,7 @@ def nested(depth):
     'publish one such as',
     'give each key once',
     'leave it out, or give null',
-    'at most {MAX_DEPTH} levels are expected; flatten it',
+    'the context is nested too deep',
     'the context has a number that is too large; give a smaller one',
     'correct it or leave it out',
     'a time with its zone expected; give it as in',

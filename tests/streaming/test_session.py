@@ -366,3 +366,24 @@ def test_after_a_reset_a_session_is_as_new(decoder_half, vectors):
     session.reset()
     assert session.context_chunks == 0
     assert session.drain(vectors[:1]) == first
+
+
+def test_settings_change_one_by_one_and_another_seed_draws_as_it_would_have_from_the_start(decoder_half, vectors):
+    changed, fresh = (make_session(decoder_half, ALWAYS, 12, temperature=2.0, seed=seed) for seed in (1, 2))
+    changed.drain(vectors[:1])
+    changed.next_token()
+    changed.cancel()
+    changed.change(seed=2)
+    changed.change(max_response_tokens=8)
+    fresh.change(max_response_tokens=8)
+    assert changed.settings == fresh.settings
+    changed.reset()
+    said = []
+    for session in (changed, fresh):
+        session.drain(vectors[:1])
+        tokens = []
+        while session.responding:
+            tokens.append(session.next_token())
+        said.append(tokens)
+    assert said[0] == said[1]
+    assert len(said[0]) <= 9

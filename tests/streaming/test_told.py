@@ -79,6 +79,26 @@ def test_nothing_is_forgotten_by_being_told_where_there_is_room(telling):
     assert (telling.session.context_chunks, telling.session.compactions) == (4, 0)
 
 
+def test_a_long_conversation_is_read_again_in_several_passes_with_the_same_numbers(decoder_half):
+    class Counting(Engine):
+        def __init__(self, model):
+            super().__init__(model)
+            self.passes = []
+
+        def forward(self, caches, embedded):
+            self.passes.append(embedded.shape[1])
+            return super().forward(caches, embedded)
+
+    engine = Counting(decoder_half.language_model)
+    told, untold = Telling(decoder_half, ALWAYS, engine=engine), Telling(decoder_half, ALWAYS)
+    for index in range(5):
+        assert told.hear(index).probability == pytest.approx(untold.hear(index).probability, abs=1e-5)
+    engine.passes.clear()
+    told.session.tell(told.told.in_force.prefix)
+    assert len(engine.passes) > 1 and max(engine.passes) <= 256 < sum(engine.passes)
+    assert told.hear(5).probability == pytest.approx(untold.hear(5).probability, abs=1e-5)
+
+
 def test_where_there_is_no_room_the_newest_stays(telling):
     """Eight chunks are the most; one is kept free."""
     for index in range(8):
