@@ -21,7 +21,7 @@ ForwardRequest = Generator[Tensor, Tensor, T]
 _LONGEST_CYCLE, _REPEATS, _FEWEST_LOOPED = 8, 4, 8  # tokens; times; tokens that a loop has before it is cut off
 _BEFORE_A_RESPONSE = 8  # chunks kept with a response that is remembered: about as long as a request takes
 _SPARE_SHARE = 16  # an idle session keeps this part of its context free, for the chunks of the next drain
-_LONGEST_REREAD = 256  # positions that one pass reads of what is kept
+_LONGEST_REREAD = 128  # positions that one pass reads of what is kept
 _PREFIX_SHARE = 4  # of the context at most, for what the model is told
 _RESPONSE_SHARE = 4  # of the context at most, for a response, where its limit is changed
 
@@ -367,7 +367,7 @@ class Session:
         for turn in turns:
             embeddings += [*self._chunk_embeddings(turn), self._engine.embed(turn.tokens)]
         # Everything but the last token goes into the cache now; that one is read with the next chunks.
-        # In several passes, for attention over all at once takes three times as long and memory by the square.
+        # In several passes, for attention over all at once takes twice as long, and memory by the square.
         # `yield from` would send the logits to a tuple, which takes none.
         for part in torch.cat(embeddings)[:-1].split(_LONGEST_REREAD):  # noqa: UP028
             yield part

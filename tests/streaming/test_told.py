@@ -95,7 +95,7 @@ def test_a_long_conversation_is_read_again_in_several_passes_with_the_same_numbe
         assert told.hear(index).probability == pytest.approx(untold.hear(index).probability, abs=1e-5)
     engine.passes.clear()
     told.session.tell(told.told.in_force.prefix)
-    assert len(engine.passes) > 1 and max(engine.passes) <= 256 < sum(engine.passes)
+    assert len(engine.passes) > 1 and max(engine.passes) <= 128 < sum(engine.passes)
     assert told.hear(5).probability == pytest.approx(untold.hear(5).probability, abs=1e-5)
 
 
