@@ -23,6 +23,11 @@ def add_told_options(parser: argparse.ArgumentParser) -> None:
         metavar='TEXT',
         help="system instruction that tells the model what to do (default: the checkpoint's own)",
     )
+    add_context_option(parser)
+
+
+def add_context_option(parser: argparse.ArgumentParser) -> None:
+    """Add `--context`, what the model is to know beside the sound."""
     parser.add_argument(
         '--context',
         metavar='FILE',

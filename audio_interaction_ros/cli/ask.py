@@ -6,10 +6,11 @@ import argparse
 import json
 from typing import Any
 
+from audio_interaction_ros.cli.context_file import read_context
 from audio_interaction_ros.cli.errors import CommandError, reported
 from audio_interaction_ros.cli.models import load_halves
 from audio_interaction_ros.cli.parsers import add_command
-from audio_interaction_ros.options import add_checkpoint_option
+from audio_interaction_ros.options import add_checkpoint_option, add_context_option
 from audio_interaction_ros.output import print_line
 
 _EPILOG = """\
@@ -26,6 +27,7 @@ embedded checkpoint knows the instructions that it was trained on, and no others
 examples:
   audio-interaction ask yard.wav "What do you hear?"
   audio-interaction ask yard.wav --spoken question.wav
+  audio-interaction ask call.wav "Is it true what he says?" --context calendar.json
   audio-interaction ask yard.wav "Which is it?" --option "a dog" --option "a cat"
 """
 
@@ -47,6 +49,7 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         '--option', action='append', default=[], metavar='TEXT', help='an answer to choose from; again for each'
     )
+    add_context_option(parser)
     parser.add_argument('--language', default='english', help='in which to answer (default: %(default)s)')
     parser.add_argument(
         '--max-tokens', type=int, default=512, metavar='N', help='longest answer, in tokens (default: %(default)s)'
@@ -72,8 +75,11 @@ def run(arguments: argparse.Namespace) -> int:
         heard = [read_recording(file).samples for file in (arguments.file, arguments.spoken) if file]
     encoder, decoder = load_halves(arguments.checkpoint)
     found: dict[str, Any] = {'file': arguments.file, 'question': arguments.question or arguments.spoken}
+    context = read_context(arguments.context)
     with reported(QuestionError):
-        question = Question.about(encoder, decoder, np.concatenate(heard), arguments.question, arguments.language)
+        question = Question.about(
+            encoder, decoder, np.concatenate(heard), arguments.question, arguments.language, context
+        )
         if arguments.option:
             options = question.choose(arguments.option)
             found['answer'] = options[0].text

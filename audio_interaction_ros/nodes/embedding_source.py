@@ -61,8 +61,10 @@ class EmbeddingSource:
         self._forgetting, self._cancelling = Event(), Event()
         node.create_service(Trigger, f'{within}ai/cancel', self._on_cancel)
         self._questions, self._recent = questions, RecentChunks(session.settings.max_context_chunks)
-        self._question_service = QuestionService(node, source, within, self._recent, questions, arrived)
         self.told_topics = ToldTopics(node, within, half, session, arrived)
+        self._question_service = QuestionService(
+            node, source, within, self._recent, questions, arrived, self.told_topics.told
+        )
         self._listening = Listening(node, self._forget, within)
         node.create_subscription(AudioEmbedding, f'{within}ai/embeddings', self._on_embedding, qos.EMBEDDINGS)
         self.gaps, self._lateness, self._real_lateness = GapCounter(), Lateness(), Lateness()

@@ -14,6 +14,7 @@ from audio_interaction_ros.srv import Ask as AskService
 from audio_interaction_ros.srv import CancelQuestion
 from audio_interaction_ros.streaming.asking import Ask, Questions, RecentChunks, Reply
 from audio_interaction_ros.streaming.question import QuestionError
+from audio_interaction_ros.streaming.told import Told
 
 
 class QuestionService:
@@ -27,14 +28,15 @@ class QuestionService:
         recent: RecentChunks,
         questions: Questions,
         arrived: Callable[[], None],
+        told: Told,
     ) -> None:
         """Make the topic and the services of a source; call in `setup`.
 
         `within`: its namespace below the node's own, with a slash at its end. `arrived` is called when there is
-        something new to do.
+        something new to do. `told`: where the digital context is, which a question is answered with.
         """
         self._node, self._source, self._arrived = node, source, arrived
-        self._recent, self._questions = recent, questions
+        self._recent, self._questions, self._told = recent, questions, told
         self._answers = node.create_publisher(AnswerMessage, f'{within}ai/answer', qos.EVENTS)
         node.create_service(AskService, f'{within}ai/ask', self._on_ask)
         node.create_service(CancelQuestion, f'{within}ai/cancel_question', self._on_cancel)
@@ -44,7 +46,10 @@ class QuestionService:
         self._answers.publish(answer_message(reply, frame_id, time.monotonic()))
 
     def _on_ask(self, request: AskService.Request, response: AskService.Response) -> AskService.Response:
-        ask = Ask(request.question, request.seconds, list(request.options), request.max_tokens, request.language)
+        ask = Ask(
+            request.question, request.seconds, list(request.options), request.max_tokens, request.language,
+            self._told.known,
+        )  # fmt: skip
         try:
             if not self._node.active:
                 raise QuestionError('the decoder is not active; activate it')

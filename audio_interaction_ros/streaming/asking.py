@@ -15,6 +15,7 @@ from enum import IntEnum
 from audio_interaction_ros.audio import CHUNK_S, CHUNK_SAMPLES, SAMPLE_RATE_HZ
 from audio_interaction_ros.model.checkpoint import DecoderHalf
 from audio_interaction_ros.model.engine import Engine
+from audio_interaction_ros.streaming.context import DigitalContext
 from audio_interaction_ros.streaming.fifo import EncodedChunk
 from audio_interaction_ros.streaming.question import (
     MAX_ANSWER_TOKENS,
@@ -43,7 +44,8 @@ class QuestionState(IntEnum):
 class Ask:
     """An `Ask` is a question as it is put; `seconds` back from the newest sound, 0 for all that is kept.
 
-    With `options` the likeliest is chosen; `max_tokens` 0 and `language` '' take the defaults.
+    With `options` the likeliest is chosen; `max_tokens` 0 and `language` '' take the defaults. `context` is what is
+    known beside the sound.
     """
 
     text: str
@@ -51,6 +53,7 @@ class Ask:
     options: Sequence[str] = ()
     max_tokens: int = 0
     language: str = ''
+    context: DigitalContext = field(default_factory=DigitalContext)
 
 
 @dataclass(frozen=True)
@@ -214,7 +217,7 @@ class Questions:
                 f'seconds is {ask.seconds:g}, from 0 to {recent.longest_s:g} are kept; ask about fewer, or 0 for all'
             )
         language = ask.language or 'english'
-        longest = longest_chunks(self._half, ask.text, language)
+        longest = longest_chunks(self._half, ask.text, language, ask.context)
         if longest < 1:
             raise QuestionError('the question is too long for the context of this checkpoint; shorten it')
         chunks = recent.last(ask.seconds)
@@ -223,7 +226,8 @@ class Questions:
         if not ask.seconds:
             chunks = chunks[-longest:]
         newest = chunks[-1]
-        question = Question(self._half, [chunk.vectors for chunk in chunks], ask.text, language, self._engine)
+        vectors = [chunk.vectors for chunk in chunks]
+        question = Question(self._half, vectors, ask.text, language, self._engine, ask.context)
         if ask.options:
             work: Iterator[Answer | list[Option]] = question.choosing(ask.options, LONGEST_PASS)
         else:

@@ -72,6 +72,11 @@ class DigitalContext:
         return json.dumps(shown, ensure_ascii=False) if shown else ''
 
     @property
+    def behind(self) -> str:
+        """Return what stands behind an instruction or a question where there is a context, '' where there is none."""
+        return f'\nContext: {text}' if (text := self.text) else ''
+
+    @property
     def outline(self) -> str:
         """Return what there is and how much of it, without a word of what it says, such as `time, calendar (2)`."""
         shown = _without_expiries(self.entries)

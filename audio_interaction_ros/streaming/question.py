@@ -18,7 +18,9 @@ from audio_interaction_ros.audio import CHUNK_S, CHUNK_SAMPLES, SAMPLE_RATE_HZ
 from audio_interaction_ros.audio.formats import Samples
 from audio_interaction_ros.model.checkpoint import DecoderHalf, EncoderHalf
 from audio_interaction_ros.model.engine import Engine
+from audio_interaction_ros.model.plain_text import plain_ids
 from audio_interaction_ros.model.protocol import AUDIO_TOKENS_PER_CHUNK
+from audio_interaction_ros.streaming.context import DigitalContext
 from audio_interaction_ros.streaming.ingest import encode_waveform
 from audio_interaction_ros.streaming.loop import session_settings, text_of
 from audio_interaction_ros.streaming.session import Session
@@ -69,29 +71,37 @@ class Question:
         text: str = '',
         language: str = 'english',
         engine: Engine | None = None,
+        context: DigitalContext | None = None,
     ) -> None:
         """Ask about chunks of [10, dim], oldest first; where `text` is empty the question is at their end, spoken.
 
-        `language`: in which to answer, one of the protocol's. `engine`: of the decoder's model; None makes one. Raises
-        QuestionError where there is no chunk, or more than the model was trained to hear, and for a text with a control
-        token.
+        `language`: in which to answer, one of the protocol's. `engine`: of the decoder's model; None makes one.
+        `context`: what is known beside the sound. Raises QuestionError where there is no chunk, or more than the model
+        was trained to hear, and for a text with a control token.
         """
         self._decoder, self._engine = decoder, engine or Engine(decoder.language_model)
-        self._prefix = _prefix(decoder, text, language)
+        self._prefix = _prefix(decoder, text, language, context)
         _require_room(decoder, self._prefix, len(vectors), len(vectors) * CHUNK_S)
         self._vectors = list(vectors)
 
     @classmethod
     def about(
-        cls, encoder: EncoderHalf, decoder: DecoderHalf, samples: Samples, text: str = '', language: str = 'english'
+        cls,
+        encoder: EncoderHalf,
+        decoder: DecoderHalf,
+        samples: Samples,
+        text: str = '',
+        language: str = 'english',
+        context: DigitalContext | None = None,
     ) -> Question:
         """Hear a recording, float32 [n] at 16 kHz, and return the question about it.
 
         Raises QuestionError as the constructor does, before anything is encoded.
         """
         chunks = -(-len(samples) // CHUNK_SAMPLES)
-        _require_room(decoder, _prefix(decoder, text, language), chunks, len(samples) / SAMPLE_RATE_HZ)
-        return cls(decoder, [chunk.vectors for chunk in encode_waveform(encoder, samples)], text, language)
+        _require_room(decoder, _prefix(decoder, text, language, context), chunks, len(samples) / SAMPLE_RATE_HZ)
+        vectors = [chunk.vectors for chunk in encode_waveform(encoder, samples)]
+        return cls(decoder, vectors, text, language, context=context)
 
     def answer(self, max_tokens: int = MAX_ANSWER_TOKENS) -> Answer:
         """Return what the model says, of at most so many tokens; the same each time."""
@@ -178,21 +188,27 @@ class Question:
         )
 
 
-def longest_chunks(decoder: DecoderHalf, text: str, language: str = 'english') -> int:
+def longest_chunks(
+    decoder: DecoderHalf, text: str, language: str = 'english', context: DigitalContext | None = None
+) -> int:
     """Return how many chunks a question may be about, 0 and less where it is too long itself.
 
     Raises QuestionError for a language that the protocol has not, and for a control token in the text.
     """
-    return _longest(decoder, _prefix(decoder, text, language))
+    return _longest(decoder, _prefix(decoder, text, language, context))
 
 
-def _prefix(decoder: DecoderHalf, text: str, language: str) -> list[int]:
+def _prefix(decoder: DecoderHalf, text: str, language: str, context: DigitalContext | None = None) -> list[int]:
     """Return the tokens before the sound."""
     known = decoder.protocol.languages
     if language not in known:
         raise QuestionError(f"language '{language}' found; give one of {', '.join(sorted(known))}")
     asked = _tokens(decoder, text) if text else _ids(decoder, decoder.config.streaming.instruction)
-    return decoder.protocol.prefix(asked, language, offline=True)
+    try:
+        beside = plain_ids(decoder.tokenizer, context.behind, decoder.protocol.special_ids()) if context else []
+    except ValueError as error:
+        raise QuestionError(str(error)) from error
+    return decoder.protocol.prefix([*asked, *beside], language, offline=True)
 
 
 def _tokens(decoder: DecoderHalf, text: str) -> list[int]:

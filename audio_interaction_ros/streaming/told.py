@@ -15,7 +15,6 @@ from audio_interaction_ros.model.plain_text import plain_ids
 from audio_interaction_ros.streaming.context import DigitalContext, ToldError, require_plain
 
 MAX_INSTRUCTION = 4_000  # characters: what is longer is refused before it is tokenised
-_CONTEXT = '\nContext: '  # between the instruction and the context, as the model reads them
 
 
 @dataclass(frozen=True)
@@ -123,6 +122,11 @@ class Told:
             self._prepare(self._telling(self._parameter, self._topic, context, 'context'))
             self._context, self._next_expiry_s = context, context.next_expiry_s(self._now_s())
 
+    @property
+    def known(self) -> DigitalContext:
+        """Return the newest context without what is stale, also where the session has not been told it yet."""
+        return self._context.at(self._now_s())
+
     def due(self) -> Telling | None:
         """Return what the session is to be told now; None where it has been told all."""
         if self._next is self.in_force and (math.isinf(self._next_expiry_s) or self._now_s() < self._next_expiry_s):
@@ -157,7 +161,7 @@ class Told:
         wording = Wording(topic or parameter, bool(topic), context.at(self._now_s()))
         own = self._half.config.streaming.instruction
         instruction = self._ids(wording.instruction or own)
-        known = self._ids(f'{_CONTEXT}{text}') if (text := wording.context.text) else []
+        known = self._ids(wording.context.behind)
         prefix = self._half.protocol.prefix([*instruction, *known])
         if (excess := len(prefix) - self._longest) > 0:
             length = len(instruction if new == 'instruction' else known)

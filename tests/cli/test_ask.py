@@ -20,12 +20,16 @@ def files(tmp_path):
     return [str(tmp_path / name) for name in ('yard.wav', 'question.wav')]
 
 
-def test_an_answer_or_the_likeliest_option_is_printed(files, capsys, tiny_checkpoint):
+def test_an_answer_or_the_likeliest_option_is_printed(files, capsys, tiny_checkpoint, tmp_path):
     yard, spoken = files
     use = ['--checkpoint', str(tiny_checkpoint)]
     assert main(['ask', yard, 'What is it?', '--max-tokens', '4', *use]) == 0
     assert main(['ask', yard, '--spoken', spoken, '--option', 'a dog', '--option', 'fire', *use]) == 0
     free, chosen = map(json.loads, capsys.readouterr().out.splitlines())
+    (tmp_path / 'context.json').write_text('{"place": "kitchen"}')
+    knowing = ['--context', str(tmp_path / 'context.json')]
+    assert main(['ask', yard, '--spoken', spoken, '--option', 'a dog', '--option', 'fire', *use, *knowing]) == 0
+    assert json.loads(capsys.readouterr().out)['options'] != chosen['options']
     assert set(free) == {'file', 'question', 'answer', 'emotion', 'complete'}
     assert chosen['question'] == spoken
     assert chosen['answer'] == chosen['options'][0]['option'] in ('a dog', 'fire')
@@ -39,6 +43,7 @@ def test_an_answer_or_the_likeliest_option_is_printed(files, capsys, tiny_checkp
         (['What?', '--spoken', 'q.wav'], 'two questions found, one expected; give it in words'),
         (['What?', '--max-tokens', '0'], '--max-tokens is 0; give at least 1'),
         (['What?', '--option', 'a dog'], 'give at least two, all different'),
+        (['What?', '--context', 'none.json'], "'none.json' cannot be read"),
     ],
 )
 def test_what_cannot_be_asked_is_one_sentence(files, capsys, tiny_checkpoint, arguments, sentence):

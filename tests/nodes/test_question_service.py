@@ -6,13 +6,14 @@ import time
 
 import pytest
 import torch
-from std_msgs.msg import Bool
+from std_msgs.msg import Bool, String
 
 from audio_interaction_ros.msg import Answer, AudioEmbedding, Decision
 from audio_interaction_ros.nodes import qos
 from audio_interaction_ros.nodes.decoder import DecoderNode
 from audio_interaction_ros.nodes.embeddings import embedding_message
 from audio_interaction_ros.srv import Ask, CancelQuestion
+from audio_interaction_ros.streaming.context import DigitalContext
 from audio_interaction_ros.streaming.fifo import ChunkQueue, EncodedChunk
 from audio_interaction_ros.streaming.loop import Decision as LoopDecision
 from audio_interaction_ros.streaming.loop import ListeningLoop, make_session
@@ -119,6 +120,13 @@ def test_it_answers_from_what_was_heard_and_decides_as_if_nobody_had_asked(
     assert chosen.text == chosen.options[0] and sum(chosen.probabilities) == pytest.approx(1)
     measured = asked.it.node.measurements()
     assert (measured['questions_final'], measured['questions_refused'], measured['questions_open']) == (2, 1, 0)
+    asked.it.talk(String, 'ai/context', qos.SWITCH).publish(String(data='{"place": "kitchen"}'))
+    known = DigitalContext({'place': 'kitchen'})
+    asked.it.until(lambda: asked.it.node._sources[''].told_topics.told.known == known)
+    knowing = asked.last(asked.ask('Which?', options=['a dog', 'fire'], seconds=1.2).id)
+    question = Question(decoder_half, [vectors(index) for index in (5, 6, 7)], 'Which?', context=known)
+    expected = [option.log_likelihood for option in question.choose(['a dog', 'fire'])]
+    assert list(knowing.log_likelihoods) == pytest.approx(expected, abs=1e-3)
 
 
 @pytest.mark.cures('ask again when it is on', 'ask again when it is active', 'the decoder is not active; activate it')

@@ -8,6 +8,7 @@ import torch
 
 from audio_interaction_ros.model.checkpoint import load_encoder
 from audio_interaction_ros.model.stock import stock_model
+from audio_interaction_ros.streaming.context import DigitalContext
 from audio_interaction_ros.streaming.loop import Decision, listen
 from audio_interaction_ros.streaming.question import Question, QuestionError
 from tests.tiny_checkpoint import MAX_CONTEXT_CHUNKS
@@ -60,6 +61,20 @@ def test_what_is_asked_and_in_which_words_changes_the_answer_and_asking_again_do
     assert Question.about(encoder, half, SOUND, 'Who speaks?').choose(['a dog', 'fire']) != first
     assert Question.about(encoder, half, SOUND[::-1].copy(), 'What is it?').choose(['a dog', 'fire']) != first
     assert question.answer(8) == question.answer(8)
+
+
+def test_a_question_with_a_context_is_as_if_that_stood_in_the_question(halves):
+    encoder, half = halves
+    known = DigitalContext({'place': '<|eos|>'})
+    beside = Question.about(encoder, half, SOUND, 'Where is it?', context=known)
+    assert half.tokenizer.decode(beside._prefix[4:-1]) == 'Where is it?\nContext: {"place": "<|eos|>"}'
+    plain = DigitalContext({'place': 'kitchen'})
+    beside, within = (
+        Question.about(encoder, half, SOUND, text, context=context)
+        for text, context in (('Where?', plain), (f'Where?{plain.behind}', None))
+    )
+    assert beside.choose(['a dog', 'fire']) == within.choose(['a dog', 'fire'])
+    assert beside.choose(['a dog', 'fire']) != Question.about(encoder, half, SOUND, 'Where?').choose(['a dog', 'fire'])
 
 
 def test_an_answer_is_cut_off_at_its_limit_and_says_so(halves):
