@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 
 import pytest
 from diagnostic_msgs.msg import DiagnosticArray
@@ -24,8 +25,12 @@ KITCHEN = '{"place": "kitchen"}'
 class Telling(Talking):
     """A decoder and whoever tells it something."""
 
-    def __init__(self, *given):
-        super().__init__(*given)
+    def __init__(self, in_process, checkpoint, half, monkeypatch):
+        super().__init__(in_process, checkpoint, half, monkeypatch)
+        self.half, self.going = half, threading.Event()  # the model stands still while it is not set
+        self.going.set()
+        engine, forward = self.it.node._engine, self.it.node._engine.forward
+        monkeypatch.setattr(engine, 'forward', lambda *given: self.going.wait(30.0) and forward(*given))
         self.told = self.it.hear(String, 'ai/told', qos.LATCHED)
         self.log = self.it.hear(Log, '/rosout', qos.EVENTS)
         self.reports = self.it.hear(DiagnosticArray, '/diagnostics', qos.DIAGNOSTICS)
@@ -56,9 +61,7 @@ class Telling(Talking):
 
 @pytest.fixture
 def telling(in_process, tiny_checkpoint, decoder_half, monkeypatch):
-    telling = Telling(in_process, tiny_checkpoint, decoder_half, monkeypatch)
-    telling.half = decoder_half
-    return telling
+    return Telling(in_process, tiny_checkpoint, decoder_half, monkeypatch)
 
 
 def test_what_is_told_in_a_response_waits_for_its_end_and_outlasts_the_switch_and_a_deactivation(telling):
@@ -67,12 +70,14 @@ def test_what_is_told_in_a_response_waits_for_its_end_and_outlasts_the_switch_an
     prefix, told = telling.in_force()
     assert (prefix, told) == (own, {'instruction': '', 'by': 'checkpoint', 'context': {}, 'tokens': len(own) + 5})
     index = telling.make_it_respond()
+    telling.going.clear()
     telling.instruction.publish(String(data='Be brief.'))
     for number in range(5):
         telling.context.publish(String(data=f'{{"x": {number}}}'))
     telling.context.publish(String(data=KITCHEN))
     telling.it.until(lambda: telling.it.node._sources[''].told_topics.told.coalesced == 6)
-    assert not responses[-1].final and len(telling.told) == 1, 'the response was over too soon'
+    assert not responses[-1].final and len(telling.told) == 1
+    telling.going.set()
     telling.feed(index + 1)
     telling.it.until(lambda: responses[-1].final and len(telling.told) == 2)
     expected = (
