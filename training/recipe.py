@@ -278,6 +278,11 @@ class TrainingRecipe(_Section):
         default='fixed', description="running_maximum for an encoder that was trained on Whisper's spectrogram"
     )
     low_rank: LowRank = Field(default=LowRank(), description='which parts learn by low-rank updates alone')
+    frozen_in_bfloat16: bool = Field(
+        default=False,
+        description='where a CPU has bfloat16 products, weights that a stage does not train are kept in it: the audio '
+        'tower, and the matrices that have updates',
+    )
     change: bool = Field(
         default=False,
         description='write, in the folder change of the checkpoint, what the run changed of init and text_init',

@@ -77,10 +77,14 @@ class Devices:
         if self.world > 1:
             torch.distributed.barrier()
 
+    @property
+    def has_bfloat16_cpu(self) -> bool:
+        """Return whether the device is a CPU that has instructions for bfloat16 matrix products."""
+        return self.device.type == 'cpu' and torch.cpu._is_avx512_bf16_supported()
+
     def autocast(self) -> contextlib.AbstractContextManager:
         """Use bfloat16 matrix products on a CPU that has instructions for them; on a GPU the weights are bfloat16."""
-        supported = self.device.type == 'cpu' and torch.cpu._is_avx512_bf16_supported()
-        return torch.autocast('cpu', torch.bfloat16) if supported else contextlib.nullcontext()
+        return torch.autocast('cpu', torch.bfloat16) if self.has_bfloat16_cpu else contextlib.nullcontext()
 
 
 def import_deepspeed(device: torch.device) -> Any:

@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
 from audio_interaction_ros.model.low_rank import LowRankUpdate
 from training.recipe import LowRank
-from training.stages.model import StreamModel
+
+if TYPE_CHECKING:  # which uses this module
+    from training.stages.model import StreamModel
 
 
 class UpdatedLinear(nn.Linear):
     """An `UpdatedLinear` is a linear layer with a low-rank update, W + scale · B A, under PEFT's names.
 
-    B begins as zeros, so that it computes what the layer did, to the bit.
+    B begins as zeros, so that it computes what the layer did, to the bit. While `is_on` is False it does so again.
+    `held` is a weight to compute with in place of its own.
     """
+
+    is_on = True
+    held: Tensor | None = None
 
     def __init__(self, layer: nn.Linear, rank: int, scale: float) -> None:
         """Take over a layer's weight and bias."""
@@ -32,8 +40,8 @@ class UpdatedLinear(nn.Linear):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the layer's output for [..., in]."""
-        updated: Tensor = super().forward(x) + self.scale * self.lora_B(self.lora_A(x))
-        return updated
+        begun = nn.functional.linear(x, self.weight if self.held is None else self.held, self.bias)
+        return begun + self.scale * self.lora_B(self.lora_A(x)) if self.is_on else begun
 
     @torch.no_grad()
     def merged(self) -> nn.Linear:
@@ -56,6 +64,24 @@ def add_updates(model: StreamModel, low_rank: LowRank) -> None:
             return UpdatedLinear(layer, rank, scale) if name in matrices else layer  # noqa: B023 (called at once)
 
         _replace(layers[part], updated)
+
+
+@contextlib.contextmanager
+def weights_held(model: nn.Module) -> Iterator[None]:
+    """Have the layers with updates keep their weights in bfloat16, for autocast, while this lasts.
+
+    Autocast would make the same of them in every pass, so nothing changes, to the bit; but where a layer's update does
+    not learn it is merged before.
+    """
+    layers = [layer for layer in model.modules() if isinstance(layer, UpdatedLinear)]
+    try:
+        for layer in layers:
+            layer.is_on = layer.lora_B.weight.requires_grad
+            layer.held = (layer if layer.is_on else layer.merged()).weight.detach().to(torch.bfloat16)
+        yield
+    finally:
+        for layer in layers:
+            layer.is_on, layer.held = True, None
 
 
 def merge_updates(model: nn.Module) -> None:

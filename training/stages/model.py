@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import copy
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -16,6 +19,7 @@ from training.stages.attention import short_sequences
 from training.stages.augmentation import another_microphone, spec_augment
 from training.stages.collator import Batch
 from training.stages.distributed import Devices
+from training.stages.low_rank import merge_updates, weights_held
 
 
 class StreamModel(nn.Module):
@@ -31,6 +35,7 @@ class StreamModel(nn.Module):
         self.language_model = language_model
         # Always there, so that every stage has the same parameters; trained where the recipe gives it a weight.
         self.event_head = nn.Linear(language_model.config.hidden_size, 1 + event_classes)
+        self._held: tuple[AudioTower, ...] = ()  # one at most; in a tuple it is no part of the network
 
     def forward(self, mel: Tensor, batch: Batch, with_events: bool = False) -> tuple[Tensor, Tensor, Tensor | None]:
         """Return logits, float32, as `losses` wants them, for the log-mel of the chunks that are heard.
@@ -38,9 +43,39 @@ class StreamModel(nn.Module):
         `mel` float32 [n, mel_bins, frames]. Control [targets, vocabulary], text [targets, vocabulary], and events
         [n, 1 + classes] or None.
         """
+        return self.read(self.hear(mel, batch), batch, with_events)
+
+    def hear(self, mel: Tensor, batch: Batch) -> Tensor:
+        """Return the encoder's vectors of the chunks that are heard, [n, vectors, width]."""
+        before = (batch.heard.cumsum(dim=1) - 1)[batch.heard]  # in its stream, every chunk is heard up to its end
+        if self._held:
+            with torch.no_grad():
+                inputs = self._held[0].encode_chunks(mel, before)
+            projected: Tensor = self.audio_tower.proj(inputs)
+            return projected
         with short_sequences(self.audio_tower):
-            before = (batch.heard.cumsum(dim=1) - 1)[batch.heard]  # in its stream, every chunk is heard up to its end
-            vectors = self.audio_tower.encode_chunks(mel, before)
+            return self.audio_tower.encode_chunks(mel, before)
+
+    @contextlib.contextmanager
+    def frozen_held(self, tower_learns: bool) -> Iterator[None]:
+        """Have weights that do not learn in bfloat16, for autocast, while this lasts.
+
+        They are those of the matrices that have updates and, unless it learns, those of the whole audio tower: a copy
+        of it, with its updates merged, hears in its place up to the projection.
+        """
+        if not tower_learns:
+            held = copy.deepcopy(self.audio_tower).requires_grad_(False)
+            merge_updates(held)
+            held.proj = nn.Identity()  # which stays outside, and may learn
+            self._held = (held.to(torch.bfloat16),)
+        try:
+            with weights_held(self):
+                yield
+        finally:
+            self._held = ()
+
+    def read(self, vectors: Tensor, batch: Batch, with_events: bool) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Return the logits of `forward` for the encoder's vectors."""
         embedded = self.language_model.get_input_embeddings()(batch.ids)
         # Cloned by the index copy: the embeddings' own gradient must not see what overwrites them.
         flat = embedded.flatten(0, 1).index_copy(0, batch.audio_at, vectors.flatten(0, 1).to(embedded.dtype))
@@ -64,6 +99,15 @@ def build(recipe: TrainingRecipe, tokens: int, event_classes: int) -> StreamMode
         )
         enable({'use_reentrant': False})
     return model
+
+
+def stage_precision(
+    recipe: TrainingRecipe, stage: Stage, model: StreamModel, devices: Devices
+) -> contextlib.AbstractContextManager:
+    """Hold what a stage does not train in bfloat16 where the recipe wants that and the device is a CPU that has it."""
+    if not (recipe.frozen_in_bfloat16 and devices.has_bfloat16_cpu):
+        return contextlib.nullcontext()
+    return model.frozen_held(tower_learns='encoder' in stage.trainable)
 
 
 def heard_chunks(mel: Tensor, batch: Batch, augment: bool) -> Tensor:

@@ -25,7 +25,7 @@ from training.stages.collator import Batch, StreamCollator
 from training.stages.deciding import Deciding, choose
 from training.stages.distributed import Devices
 from training.stages.generated import GeneratedEvaluation, Said
-from training.stages.model import StreamModel, heard_chunks, losses, predict
+from training.stages.model import StreamModel, heard_chunks, losses, predict, stage_precision
 from training.stages.sampler import Hard, StreamSampler
 from training.stages.task import TrainingTask
 from training.stages.trainable import NEW_TOKENS, only_rows, parameter_groups, set_trainable
@@ -70,14 +70,18 @@ class StreamTask(TrainingTask[Batch]):
 
     @contextlib.contextmanager
     def trainable(self) -> Iterator[Iterable[dict[str, object]]]:
-        """Give what the stage names; of embeddings and LM head only the new tokens' rows where it says so."""
+        """Give what the stage names; of embeddings and LM head only the new tokens' rows where it says so.
+
+        Meanwhile weights that do not learn are held in bfloat16 where the recipe wants that and the CPU has it.
+        """
         parts, with_events = self.settings.trainable, self.settings.event_weight > 0
         trained = set_trainable(self.module, parts, with_events, self._recipe.low_rank.parts)
         tables = [dict(trained)[name] for part, name in NEW_TOKENS.items() if part in parts]
         new = sorted(self._collator.protocol.special_ids())
         hooks = [only_rows(table, new) for table in tables]
         try:
-            yield parameter_groups(trained, parts, self._recipe.optimiser.weight_decay)
+            with stage_precision(self._recipe, self.settings, self.module, self._devices):
+                yield parameter_groups(trained, parts, self._recipe.optimiser.weight_decay)
         finally:
             for hook in hooks:
                 hook.remove()
