@@ -180,6 +180,22 @@ class HardStreams(_Section):
     sample: int = Field(ge=1, description='streams that are listened to for it, those found the last time among them')
 
 
+WORDS = '{words}'
+
+
+class TextTeacher(_Section):
+    """The text teacher is the language model as the run found it, without its updates, which reads what others hear."""
+
+    weight: float = Field(gt=0, description='of the divergence from it, at the tokens of a reply to written words')
+    request: str = Field(description="the model's own form of a request, up to its reply; {words} are what was said")
+
+    @model_validator(mode='after')
+    def _has_the_words(self) -> TextTeacher:
+        if self.request.count(WORDS) != 1:
+            raise ValueError(f"request is '{self.request}'; write {WORDS}, once, where the words belong")
+        return self
+
+
 class Stage(_Section):
     """A `Stage` is one of the four of the paper (B.2, Table 11), or of a recipe that goes on from a checkpoint."""
 
@@ -198,6 +214,9 @@ class Stage(_Section):
     )
 
     hard: HardStreams | None = Field(default=None, description='what the network gets wrong is drawn more often')
+    text_teacher: TextTeacher | None = Field(
+        default=None, description="keeps the language model's updates from moving what it says to written words"
+    )
 
     @model_validator(mode='after')
     def _hard_streams_are_whole(self) -> Stage:
@@ -368,6 +387,11 @@ class TrainingRecipe(_Section):
             rows = [part for part in ('new_token_embeddings', 'new_token_lm_head') if part in stage.trainable]
             if rows and 'language_model' in stage.trainable and self.low_rank.language_model is None:
                 raise ValueError(f"stage '{stage.name}': {rows[0]} are part of what else it trains; name one")
+            if stage.text_teacher and ('language_model' not in stage.trainable or self.low_rank.language_model is None):
+                raise ValueError(
+                    f"stage '{stage.name}': text_teacher is the language model without its updates; train "
+                    'language_model with low_rank.language_model, or take text_teacher out'
+                )
         for part in self.low_rank.parts:
             by_stage_0 = part == 'encoder' and self.encoder is not None and self.encoder.tower_rate > 0
             if not by_stage_0 and not any(part in stage.trainable for stage in self.stages):

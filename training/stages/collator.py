@@ -16,7 +16,7 @@ from audio_interaction_ros.model.protocol import Protocol
 from training import labels
 from training.labels import MASK, Tokens
 from training.random_streams import Purpose, random_stream
-from training.recipe import StageData
+from training.recipe import WORDS, StageData
 from training.stages.augmentation import after_quiet, in_noise
 from training.stages.dataset import ShardDataset
 from training.streams import Drain, Role, Stream
@@ -33,7 +33,8 @@ class Batch:
     `audio_at` int64 [n × vectors], where the vectors of the n chunks that are heard go; `ends_at` int64 [n], their
     `chunk_end`; `events` float32 [n, 1 + classes], shares of what sounded lately; `stream_at`, `stream_targets`,
     `lm_at`, `lm_targets` int64; `stream_of`, `lm_of`, int64, the row that a target belongs to; `lengths` without
-    padding and `places` in the corpus, int64 [batch].
+    padding and `places` in the corpus, int64 [batch]. `written_ids` int64 [n, W], exchanges of the streams as text, for
+    the text teacher, and `written_at` int64, where in the flattened a token of a reply is predicted; else empty.
     """
 
     waveforms: Tensor
@@ -50,6 +51,8 @@ class Batch:
     lm_of: Tensor
     lengths: Tensor
     places: Tensor
+    written_ids: Tensor
+    written_at: Tensor
 
     def to(self, device: torch.device) -> Batch:
         """Return the same on another device."""
@@ -84,8 +87,19 @@ def before_first_reply(
 
 
 @dataclass(frozen=True)
+class Written:
+    """A `Written` is an exchange as text: the ids of request and reply, and where the reply begins."""
+
+    ids: Sequence[int]
+    reply_at: int
+
+
+@dataclass(frozen=True)
 class StreamCollator:
-    """A `StreamCollator` makes batches of the corpus' streams, in a stage's form."""
+    """A `StreamCollator` makes batches of the corpus' streams, in a stage's form.
+
+    `request`: that of the stage's text teacher, None where it has none.
+    """
 
     dataset: ShardDataset
     data: StageData
@@ -93,6 +107,7 @@ class StreamCollator:
     protocol: Protocol
     instruction: str
     event_classes: Sequence[str]
+    request: str | None = None
 
     def collate(
         self, places: Sequence[int] | np.ndarray, rng_of: Callable[[int], np.random.Generator] | None = None
@@ -106,6 +121,7 @@ class StreamCollator:
         tokens: list[Tokens] = []
         samples: list[Samples] = []
         events: list[np.ndarray] = []
+        written: list[Written] = []
         for place in places:
             stream = self.dataset.stream(int(place), self.data)
             offline = self.data.form == 'offline'
@@ -128,7 +144,25 @@ class StreamCollator:
             )
             samples.append(heard)
             events.append(event_targets(stream, chunks, self.event_classes, length))
-        return pad(tokens, samples, events, self.protocol, places, length)
+            if rng is not None and self.request is not None:
+                own = [drain for drain in drains if drain.reply not in slips]
+                written += self._written(stream, own, self.request, rng)
+        return pad(tokens, samples, events, self.protocol, places, length, written)
+
+    def _written(
+        self, stream: Stream, drains: Sequence[Drain], request: str, rng: np.random.Generator
+    ) -> list[Written]:
+        """One of a stream's exchanges as text, drawn by chance; none where nobody says anything that is answered."""
+        words = {event.onset: event.text for event in stream.events if event.text}
+        replies = [stream.replies[drain.reply] for drain in drains if drain.reply is not None]
+        exchanges = [(words[reply.onset], reply.text) for reply in replies if reply.onset in words]
+        if not exchanges:
+            return []
+        asked, said = exchanges[int(rng.integers(len(exchanges)))]
+        before, after = (
+            self.tokenizer.encode(text, add_special_tokens=False).ids for text in (request.replace(WORDS, asked), said)
+        )
+        return [Written([*before, *after], len(before))]
 
     def _augmented(
         self, stream: Stream, drains: list[Drain], heard: Samples, rng: np.random.Generator
@@ -187,6 +221,7 @@ def pad(
     protocol: Protocol,
     places: Sequence[int] | np.ndarray,
     chunk_samples: int = CHUNK_SAMPLES,
+    written: Sequence[Written] = (),
 ) -> Batch:
     """Return streams as a batch: their tokens, samples, float32 [chunks × 6400], and event targets, one each a stream.
 
@@ -204,6 +239,13 @@ def pad(
     chunks = np.array([len(sample) // chunk_samples for sample in samples])
     stream, lm = targets.reshape(2, -1)
     stream_at, lm_at = np.flatnonzero(stream != MASK), np.flatnonzero(lm != MASK)
+    widest = max((len(row.ids) for row in written), default=0)
+    written_ids = np.full((len(written), widest), protocol.eos)
+    # The last of a reply's tokens predicts its end.
+    written_at = [np.zeros(0, np.int64)]
+    for row, exchange in enumerate(written):
+        written_ids[row, : len(exchange.ids)] = exchange.ids
+        written_at.append(row * widest + np.arange(exchange.reply_at - 1, len(exchange.ids)))
     ends = [row * longest + np.array(token.chunk_ends) for row, token in enumerate(tokens)]
     arrays = {
         'waveforms': waveforms,
@@ -220,5 +262,7 @@ def pad(
         'lm_of': lm_at // longest,
         'lengths': np.array([len(row.ids) for row in tokens]),
         'places': np.asarray(places, np.int64),
+        'written_ids': written_ids,
+        'written_at': np.concatenate(written_at),
     }
     return Batch(**{name: torch.from_numpy(array) for name, array in arrays.items()})

@@ -67,6 +67,19 @@ def add_updates(model: StreamModel, low_rank: LowRank) -> None:
 
 
 @contextlib.contextmanager
+def without_updates(model: nn.Module) -> Iterator[None]:
+    """Have a network compute what it did before it had updates, while this lasts."""
+    layers = [layer for layer in model.modules() if isinstance(layer, UpdatedLinear) and layer.is_on]
+    try:
+        for layer in layers:
+            layer.is_on = False
+        yield
+    finally:
+        for layer in layers:
+            layer.is_on = True
+
+
+@contextlib.contextmanager
 def weights_held(model: nn.Module) -> Iterator[None]:
     """Have the layers with updates keep their weights in bfloat16, for autocast, while this lasts.
 

@@ -19,7 +19,7 @@ from training.stages.attention import short_sequences
 from training.stages.augmentation import another_microphone, spec_augment
 from training.stages.collator import Batch
 from training.stages.distributed import Devices
-from training.stages.low_rank import merge_updates, weights_held
+from training.stages.low_rank import merge_updates, weights_held, without_updates
 
 
 class StreamModel(nn.Module):
@@ -84,6 +84,23 @@ class StreamModel(nn.Module):
         head = self.language_model.lm_head
         events = self.event_head(hidden[batch.ends_at]).float() if with_events else None
         return head(hidden[batch.stream_at]).float(), head(hidden[batch.lm_at]).float(), events
+
+    def drift(self, batch: Batch) -> Tensor:
+        """Return how far its updates have moved what the language model says to the written words of a batch.
+
+        The sum of KL(as it began ‖ as it is) over `written_at`, float32 []; 0 where all updates are still none.
+        """
+        if not len(batch.written_at):
+            return torch.zeros((), device=batch.ids.device)
+        now = self._log_probabilities(batch)
+        with torch.no_grad(), without_updates(self.language_model):
+            begun = self._log_probabilities(batch)
+        return nn.functional.kl_div(now, begun, reduction='sum', log_target=True)
+
+    def _log_probabilities(self, batch: Batch) -> Tensor:
+        hidden = self.language_model.model(input_ids=batch.written_ids, use_cache=False).last_hidden_state
+        logits = self.language_model.lm_head(hidden.flatten(0, 1)[batch.written_at])
+        return logits.float().log_softmax(-1)
 
 
 def build(recipe: TrainingRecipe, tokens: int, event_classes: int) -> StreamModel:

@@ -73,8 +73,11 @@ def train(files: Files, stop_after_s: float | None = None) -> dict[str, object]:
 
     prepared = prepare(recipe, files, text, devices)
     tokenizer, protocol, classes, dataset = prepared.tokenizer, prepared.protocol, prepared.classes, prepared.dataset
+    teachers = [stage.text_teacher for stage in recipe.stages]
+    requests = [None if teacher is None else teacher.request for teacher in teachers]
     collators = [
-        StreamCollator(dataset, stage.data, tokenizer, protocol, recipe.instruction, classes) for stage in recipe.stages
+        StreamCollator(dataset, stage.data, tokenizer, protocol, recipe.instruction, classes, request)
+        for stage, request in zip(recipe.stages, requests, strict=True)
     ]
     for collator in collators:  # before hours are lost
         dataset.select(collator.data, 'train', recipe.max_positions)

@@ -124,13 +124,18 @@ class StreamTask(TrainingTask[Batch]):
         return [self._collator.collate(places, rng_of) for places in batches]
 
     def counts(self, batches: Sequence[Batch]) -> list[float]:
-        """Return targets of text, targets of control, chunks, positions, and the squares of the streams' positions."""
+        """Return targets of text, targets of control, chunks, positions, and the squares of the streams' positions.
+
+        Also positions with their padding, and the tokens of the replies that the text teacher is asked about.
+        """
         return [
             sum(len(batch.lm_at) for batch in batches),
             sum(len(batch.stream_at) for batch in batches),
             sum(len(batch.ends_at) for batch in batches),
             sum(int(batch.lengths.sum()) for batch in batches),
             sum(int(batch.lengths.square().sum()) for batch in batches),
+            sum(batch.ids.numel() for batch in batches),
+            sum(len(batch.written_at) for batch in batches),
         ]
 
     def inputs(self, batch: Batch) -> tuple[Tensor, Batch, bool]:
@@ -139,14 +144,24 @@ class StreamTask(TrainingTask[Batch]):
         return mel, batch, self.settings.event_weight > 0
 
     def loss(self, outputs: Any, batch: Batch, counts: Sequence[float]) -> tuple[Tensor, Tensor]:
-        """Return the share of the dual loss; its parts are those of text, control and events."""
-        text, control, chunks, *_ = counts
+        """Return the share of the dual loss; its parts are those of text, control and events.
+
+        With a text teacher there is a fourth, how far the language model has moved from it, averaged over the tokens of
+        the whole step that it is asked about.
+        """
+        text, control, chunks, *_, written = counts
         loss = losses(outputs, batch, self.settings, self._collator.protocol.response, int(text + control), int(chunks))
-        return loss.total, torch.stack([loss.lm, loss.stream, loss.event]).double()
+        total, parts = loss.total, [loss.lm, loss.stream, loss.event]
+        if self.settings.text_teacher is not None:
+            with self._devices.autocast():
+                drift = self.module.drift(batch)
+            total = total + self.settings.text_teacher.weight * drift / max(written, 1.0)
+            parts.append(drift.detach())
+        return total, torch.stack(parts).double()
 
     def figures(self, parts: Sequence[float], counts: Sequence[float], seconds: float) -> dict[str, float]:
         """Return each loss as the mean over its own targets, and throughput."""
-        (lm, stream, event), (text, control, chunks, positions, squares) = parts, counts
+        (lm, stream, event, *drift), (text, control, chunks, positions, squares, padded, written) = parts, counts
         targets = text + control
         operations = self._operations.of_step(self.settings, positions, squares, chunks, targets)
         return {
@@ -154,9 +169,11 @@ class StreamTask(TrainingTask[Batch]):
             'loss/stream': stream / max(control, 1),
             'loss/event': event / chunks,
             'loss/total': (lm + self.settings.stream_weight * stream) / targets,
+            **({'loss/teacher': drift[0] / max(written, 1)} if drift else {}),
             'throughput/tokens_per_s': positions / seconds,
             'throughput/audio_hours_per_hour': chunks * self._recipe.chunk_s / seconds,
             'throughput/mfu': operations / seconds / self._peak_flops,
+            'throughput/padding': 1 - positions / padded,
         }
 
     def validate(self) -> dict[str, float]:
