@@ -134,11 +134,17 @@ def peak_flops(devices: Devices) -> float:
     return best
 
 
-def outline(recipe: TrainingRecipe) -> StreamModel:
-    """Return the network on the meta device. Raises RecipeError for shapes that make none."""
+def tokens_of(recipe: TrainingRecipe) -> int:
+    """Return the size of a recipe's vocabulary. Raises RecipeError where only a tokenizer on disk would tell."""
     size = recipe.text.vocab_size or recipe.vocabulary_size
     if size is None:
         raise RecipeError('give text.vocab_size, or vocabulary_size to learn a tokenizer from the corpus')
+    return size
+
+
+def outline(recipe: TrainingRecipe) -> StreamModel:
+    """Return the network on the meta device. Raises RecipeError for shapes that make none."""
+    size = tokens_of(recipe)
     try:
         with torch.device('meta'):
             model = build(recipe, size, event_classes=0)

@@ -25,6 +25,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     parser.add_argument(
         '--dry-run', action='store_true', help='print what the recipe asks of the hardware, train nothing'
     )
+    parser.add_argument('--here', action='store_true', help='in a dry run, also measure what it takes on this machine')
     parser.add_argument('--devices', type=int, help="GPUs of a dry run (default: the recipe's)")
     parser.add_argument('--gpu', choices=_GPUS, default='H100', help='kind of those (default: %(default)s)')
     parser.add_argument('--memory-gb', type=float, help="of each of them (default: that kind's)")
@@ -42,7 +43,13 @@ def run(options: argparse.Namespace) -> int:
         recipe = load_training_recipe(path)
         memory_gb = GPU_GB[options.gpu] if options.memory_gb is None else options.memory_gb
         hardware = Hardware(options.devices or recipe.devices, memory_gb, options.gpu, options.gpu_price)
-        print(json.dumps(plan(recipe, hardware, options.corpus_hours)))
+        planned = plan(recipe, hardware, options.corpus_hours)
+        if options.here:
+            from training.stages.distributed import Devices
+            from training.stages.timing import measure
+
+            planned |= {'here': measure(recipe, Devices.join())}
+        _print_once(planned)
         return 0
     folder = options.run or Path('runs') / path.stem
     if options.corpus is None:
@@ -53,6 +60,11 @@ def run(options: argparse.Namespace) -> int:
     minutes = options.stop_after_minutes
     files = Files(path, options.corpus, folder, options.out or folder / 'checkpoint', options.start)
     reached = train(files, None if minutes is None else 60.0 * minutes)
-    if os.environ.get('RANK', '0') == '0':
-        print(json.dumps(reached))
+    _print_once(reached)
     return 0
+
+
+def _print_once(said: dict[str, object]) -> None:
+    """By the first process of a run."""
+    if os.environ.get('RANK', '0') == '0':
+        print(json.dumps(said))
