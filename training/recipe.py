@@ -302,6 +302,11 @@ class TrainingRecipe(_Section):
         description='where a CPU has bfloat16 products, weights that a stage does not train are kept in it: the audio '
         'tower, and the matrices that have updates',
     )
+    attention: Literal['fused', 'blocks'] = Field(
+        default='fused',
+        description="of the language model, on CPUs: PyTorch's kernel, or products by blocks of queries, which are "
+        'faster for long streams of a wide one',
+    )
     change: bool = Field(
         default=False,
         description='write, in the folder change of the checkpoint, what the run changed of init and text_init',

@@ -15,7 +15,9 @@ from transformers import AttentionInterface
 
 from audio_interaction_ros.model.network import AudioTower
 
-NAME = 'training'  # as transformers' configurations know it; without a mask function, so no mask is made
+# As transformers' configurations know them; without a mask function, so no mask is made.
+NAME, BLOCKS = 'training', 'training-blocks'
+_BLOCK = 160  # queries
 
 
 def attend(
@@ -41,6 +43,39 @@ def attend(
             query, key, value, is_causal=True, scale=scaling, enable_gqa=repeats > 1
         )
     return mixed.transpose(1, 2), None
+
+
+def attend_by_blocks(
+    module: nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    scaling: float,
+    sliding_window: int | None = None,
+    **rest: object,
+) -> tuple[Tensor, None]:
+    """Return the same as `attend`; on a CPU by matrix products, a block of queries after the other.
+
+    In bfloat16, at 640 positions, that takes half of what PyTorch's kernel does, whose backward pass is slow, and keeps
+    the weights of attention for it. What lies after a block is not computed.
+    """
+    if query.device.type != 'cpu' or (sliding_window is not None and sliding_window < query.shape[2]):
+        return attend(module, query, key, value, attention_mask, scaling, sliding_window, **rest)
+    groups = key.shape[1]
+    repeats = query.shape[1] // groups
+    grouped = (query * scaling).unflatten(1, (groups, repeats))  # [batch, kv_heads, repeats, L, dim]
+    later = torch.full((_BLOCK, _BLOCK), -torch.inf, dtype=query.dtype).triu(1)
+    mixed = []
+    for begin in range(0, query.shape[2], _BLOCK):
+        block = grouped[:, :, :, begin : begin + _BLOCK]
+        rows = block.shape[3]
+        end = begin + rows
+        scores = (block.flatten(2, 3) @ key[:, :, :end].transpose(-1, -2)).unflatten(2, (repeats, rows))
+        bias = nn.functional.pad(later[:rows, :rows], (begin, 0))
+        weights = torch.softmax(scores + bias, dim=-1).to(value.dtype)
+        mixed.append((weights.flatten(2, 3) @ value[:, :, :end]).unflatten(2, (repeats, rows)))
+    return torch.cat(mixed, dim=3).flatten(1, 2).transpose(1, 2), None
 
 
 def _windowed(query: Tensor, key: Tensor, value: Tensor, window: int, repeats: int, scaling: float) -> Tensor:
@@ -72,3 +107,4 @@ def short_sequences(tower: AudioTower) -> contextlib.AbstractContextManager:
 
 
 AttentionInterface.register(NAME, attend)
+AttentionInterface.register(BLOCKS, attend_by_blocks)

@@ -107,7 +107,7 @@ def build(recipe: TrainingRecipe, tokens: int, event_classes: int) -> StreamMode
     """Return a new network of the recipe's shapes, on the default device, for a tokenizer of so many tokens."""
     tower = AudioTower(recipe.audio.config())
     model = StreamModel(tower, stock_network(recipe.text.config(tokens)), event_classes)
-    model.language_model.set_attn_implementation(attention.NAME)
+    model.language_model.set_attn_implementation(attention.BLOCKS if recipe.attention == 'blocks' else attention.NAME)
     if recipe.optimiser.gradient_checkpointing:
         text_model = model.language_model
         # The first name is the newer one of transformers 5.
