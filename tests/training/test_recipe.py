@@ -17,7 +17,7 @@ from training.recipe_file import RecipeError, recipe_path
 
 
 def test_the_recipes_that_ship_are_usable():
-    names = {'embedded', 'embedded-v3', 'further', 'paper'}
+    names = {'assistant', 'embedded', 'embedded-v3', 'further', 'paper'}
     recipes = {name: load_training_recipe(recipe_path(name)) for name in names}
     assert {recipe.name for recipe in recipes.values()} == names
     # Or it could not go on from the checkpoint that ships.
@@ -97,7 +97,7 @@ def test_a_value_that_does_not_fit_is_named_with_its_place(tmp_path, keys, new, 
 @pytest.mark.parametrize(
     ('text', 'problem'),
     [
-        (None, r"no recipe at '.*'; give a YAML file or one of \['embedded', 'embedded-v3', 'further', 'paper'\]"),
+        (None, r"no recipe at '.*'; give a YAML file or one of \['assistant', 'embedded', .*, 'paper'\]"),
         ('a: [', "is not YAML"),
         ('- a', 'holds no settings; give a recipe such as those in training/recipes'),
     ],
