@@ -18,6 +18,7 @@ from training.field import command as field_command
 from training.inspect import command as inspect_command
 from training.make import command as make_command
 from training.parts import command as parts_command
+from training.proof import command as proof_command
 from training.render import scene_command
 from training.stages import command as train_command
 from training.texts import command as texts_command
@@ -33,6 +34,7 @@ _COMMANDS: dict[str, Any] = {  # as they are listed; each module has add_parser 
     'card': card_command,
     'ablate': ablate_command,
     'inspect': inspect_command,
+    'prove': proof_command,
 }
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
 
@@ -64,7 +66,7 @@ def _run(argv: list[str] | None) -> int:
         "A clip library is a folder with audio files and a manifest.csv; see 'Clip libraries' in docs/training.md.\n"
         'Exit code: 0; 2 where something is to be mended, which one sentence says; 3 where all was done, but for\n'
         'recordings that cannot be read or are damaged, one line each (evaluate clips | psb | bench, corpus build);\n'
-        '1 where `corpus verify` finds anything.',
+        '1 where `corpus verify` finds anything, or `prove` has a part that did not pass.',
     )
     commands = parser.add_subparsers(dest='command', required=True)
     parsers = {name: command.add_parser(commands) for name, command in _COMMANDS.items()}
@@ -112,6 +114,7 @@ def _mendable() -> tuple[type[Exception], ...]:
     from training.inspect import InspectionError
     from training.make import MakeError
     from training.parts import PartsError
+    from training.proof import ProofError
     from training.recipe_file import RecipeError
     from training.sources.clip_library import ClipLibraryError
     from training.speech.voices import SpeechError
@@ -127,6 +130,7 @@ def _mendable() -> tuple[type[Exception], ...]:
         InspectionError,
         MakeError,
         PartsError,
+        ProofError,
         RecipeError,
         SpeechError,
         TrainingError,

@@ -23,6 +23,8 @@ class Purpose(IntEnum):
     RECOGNISER_DITHER = 0
     NOISE_BED = 4  # number of the bed
     HELD_OUT_SILENCE = 112  # place of the stream in the corpus
+    PROOF_STREAM = 113  # number of the stream
+    PROOF_SOUND = 114
 
     # Building a corpus, by the seed of `corpus build`.
     CONTACT_SHEET = 32  # name of the sound

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import NamedTuple
 
 import torch
 
@@ -11,6 +12,14 @@ from audio_interaction_ros.model.encoder import ChunkEncoder
 from audio_interaction_ros.model.network import LanguageModel
 from audio_interaction_ros.model.precision import require_device
 from audio_interaction_ros.model.shapes import AudioConfig, TextConfig
+
+
+class Shapes(NamedTuple):
+    """A `Shapes` holds those of an encoder and of the language model that its vectors go to."""
+
+    audio: AudioConfig
+    text: TextConfig
+
 
 # Qwen2.5-Omni-3B's thinker, with the 400 ms chunks of this package.
 _AUDIO = AudioConfig(
@@ -23,8 +32,13 @@ _TEXT = TextConfig(
 )  # fmt: skip
 
 
-def random_halves(device: str, dtype: torch.dtype = torch.bfloat16) -> tuple[EncoderHalf, DecoderHalf]:
-    """Make 3.7 billion random weights, with the embedded checkpoint's tokens.
+RELEASED = Shapes(_AUDIO, _TEXT)
+
+
+def random_halves(
+    device: str, dtype: torch.dtype = torch.bfloat16, shapes: Shapes = RELEASED
+) -> tuple[EncoderHalf, DecoderHalf]:
+    """Make random weights of these shapes, 3.7 billion unless others are given, with the embedded checkpoint's tokens.
 
     Raises ValueError for an unusable device.
     """
@@ -33,8 +47,8 @@ def random_halves(device: str, dtype: torch.dtype = torch.bfloat16) -> tuple[Enc
     torch.set_default_dtype(dtype)
     try:
         with torch.device(device):
-            encoder = ChunkEncoder(_AUDIO).to(device)
-            model = LanguageModel(_TEXT)
+            encoder = ChunkEncoder(shapes.audio).to(device)
+            model = LanguageModel(shapes.text)
     finally:
         torch.set_default_dtype(before)
     encoder.logmel.float()

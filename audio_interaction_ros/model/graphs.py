@@ -51,6 +51,16 @@ class GraphEngine(Engine):
         self._shapes = {(batch, length) for batch in {1, sessions} for length in lengths}
         self._captured: dict[tuple[int, int], Callable[[Tensor, Tensor, Tensor], Tensor]] = {}
 
+    @property
+    def shapes(self) -> list[tuple[int, int]]:
+        """Return the fixed shapes, (sessions, positions) each."""
+        return sorted(self._shapes)
+
+    @property
+    def graphs(self) -> int:
+        """Return how many of the shapes are captured: all after `warm_up` on a GPU, else none."""
+        return len(self._captured)
+
     def new_cache(self, capacity: int) -> KvCache:
         """Return a cache of the pool, whatever `capacity` is asked for; raise RuntimeError where none is left."""
         if not self._free:
@@ -59,7 +69,7 @@ class GraphEngine(Engine):
 
     def warm_up(self) -> None:
         """Run every fixed shape once, and capture it on a GPU. Call before the first session reads anything."""
-        for batch, length in sorted(self._shapes):
+        for batch, length in self.shapes:
             embedded = torch.zeros(batch, length, self.config.hidden_size, device=self.device, dtype=self.dtype)
             slots = torch.arange(batch, device=self.device)
             lengths = torch.zeros(batch, dtype=torch.long, device=self.device)

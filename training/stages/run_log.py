@@ -33,6 +33,16 @@ def stages_of(run: Path, recipe: TrainingRecipe) -> dict[str, dict[str, float]]:
     return found
 
 
+def figures_of(run: Path, stage: str, name: str) -> list[dict[int, float]]:
+    """Return a figure of one of a run's stages by step, for each sitting in which it was trained, the first first."""
+    found = []
+    for path in _files(run / BOARD / stage):
+        events = _read(path)
+        if name in events.Tags()['scalars']:
+            found.append({event.step: event.value for event in events.Scalars(name)})
+    return found
+
+
 @dataclass(frozen=True)
 class _Step:
     number: int
@@ -60,9 +70,7 @@ def _files(folder: Path) -> list[Path]:
 
 def _steps(path: Path, crop_s: float) -> list[_Step]:
     """The steps of one sitting. Stage 0 says how many crops it heard a second, the others how much sound."""
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-
-    events: Any = EventAccumulator(str(path), {'scalars': 0}).Reload()
+    events = _read(path)
     tags = events.Tags()['scalars']
     if _STEP not in tags:
         return []
@@ -73,3 +81,9 @@ def _steps(path: Path, crop_s: float) -> list[_Step]:
         for event in events.Scalars(tag)
     }
     return [_Step(event.step, event.wall_time, rates.get(event.step, 0.0)) for event in events.Scalars(_STEP)]
+
+
+def _read(path: Path) -> Any:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    return EventAccumulator(str(path), {'scalars': 0}).Reload()

@@ -26,6 +26,11 @@ def is_under_way(folder: Path) -> bool:
     return (folder / _LATEST).exists()
 
 
+def steps_saved(folder: Path) -> int:
+    """Return how many steps the state in a stage's folder has behind it; 0 where there is none."""
+    return int(json.loads((folder / _LATEST).read_text())[_STEP]) if is_under_way(folder) else 0
+
+
 class StageState:
     """A `StageState` keeps the newest state of a stage in a folder that all processes see."""
 

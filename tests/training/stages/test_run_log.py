@@ -6,7 +6,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from tests.training.stages import micro
 from training.make.steps import time_left
-from training.stages.run_log import stages_of
+from training.stages.run_log import figures_of, stages_of
 
 STAGE_0 = {'steps': 4, 'batch': 3, 'speech_batch': 2, 'learning_rate': 1e-2, 'weight_decay': 0.0, 'mixed_share': 0.5}
 
@@ -30,6 +30,13 @@ def test_an_interrupted_stage_took_what_its_sittings_took_and_not_the_night_betw
     assert list(found) == ['format', 'core']
     assert found['format'] == {'steps': 6, 'minutes': 6.0, 'hours_heard': 1.0}
     assert found['core'] == {'steps': 6, 'minutes': 8.0, 'hours_heard': round(8 / 60 * 20, 3)}
+
+
+def test_a_figure_is_told_step_by_step_and_sitting_by_sitting(tmp_path):
+    sitting(tmp_path, 'core', 0, 3, 60.0, 'loss/total', 2.0, 1_000.0)
+    sitting(tmp_path, 'core', 2, 4, 60.0, 'loss/total', 1.5, 9_000.0)
+    assert figures_of(tmp_path, 'core', 'loss/total') == [dict.fromkeys(range(4), 2.0), dict.fromkeys(range(2, 5), 1.5)]
+    assert figures_of(tmp_path, 'core', 'loss/lm') == figures_of(tmp_path, 'format', 'loss/total') == []
 
 
 def test_validation_takes_minutes_and_hears_nothing_and_a_machine_that_slept_did_not_train(tmp_path):
