@@ -30,12 +30,11 @@ def run(options: argparse.Namespace) -> int:
     import torch
 
     from training.proof import runner
+    from training.proof.processes import import_once
     from training.proof.record import JSON, TABLE, table
     from training.proof.sizes import SIZES
-    from training.stages.distributed import import_deepspeed
 
-    if not torch.cuda.is_available():
-        import_deepspeed(torch.device('cpu'))  # once, for all processes
+    import_once()
     proof = runner.begin(options.out, options.miniature)
     if proof.size == 'miniature':
         torch.set_num_threads(1)  # too small to share between cores

@@ -16,8 +16,16 @@ from typing import Any
 import torch
 
 from training.proof import ProofError
+from training.stages.distributed import import_deepspeed
 
 _GPUS = 'CUDA_VISIBLE_DEVICES'
+
+
+def import_once() -> None:
+    """Import what every part needs where processes are forks. Raises TrainingError where there is no DeepSpeed."""
+    if _method() == 'fork':
+        import_deepspeed(torch.device('cpu'))
+        torch.compile(abs)  # as DeepSpeed does where it begins; nothing is compiled, and the imports take seconds
 
 
 def start(work: Callable[..., object], *arguments: object, without_gpu: bool = False) -> Any:

@@ -48,6 +48,7 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[subprocess.Completed
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)  # half a minute on a free machine
 @pytest.mark.parametrize('device', [cpu, gpu])
 def test_the_script_says_what_it_needs_and_every_part_passes_at_miniature_size(done, device):
     printed, out = done
@@ -64,6 +65,7 @@ def test_the_script_says_what_it_needs_and_every_part_passes_at_miniature_size(d
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_the_figures_are_those_that_the_issue_of_a_gpu_asks_for(done):
     _, out = done
     parts = json.loads((out / record.JSON).read_text())['parts']
@@ -81,6 +83,7 @@ def test_the_figures_are_those_that_the_issue_of_a_gpu_asks_for(done):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_what_is_done_is_not_done_again(done, capsys):
     _, out = done
     before, began = (out / record.JSON).read_bytes(), time.monotonic()
