@@ -11,6 +11,7 @@ import subprocess
 import sys
 import sysconfig
 from pathlib import Path
+from xml.etree import ElementTree
 
 import ament_package
 import cmake
@@ -127,4 +128,8 @@ def data_files(prefix: Path, skipped: list[Path]):
 
 
 # Without an extension module setuptools would call the wheel pure and never run build_ext.
-setup(ext_modules=[Extension(f'{NAME}._interfaces', [])], cmdclass={'build_ext': BuildInterfaces})
+setup(
+    version=ElementTree.parse(ROOT / 'package.xml').findtext('version'),  # said once, where ROS tools raise it
+    ext_modules=[Extension(f'{NAME}._interfaces', [])],
+    cmdclass={'build_ext': BuildInterfaces},
+)

@@ -21,7 +21,7 @@ from audio_interaction_ros.model.deciding import EventClasses
 from audio_interaction_ros.model.weights import CheckpointError
 
 TENSORS, GOLDEN = 'change.safetensors', 'golden.json'
-_FORMAT, _PACKAGE = 1, '0.1.0'  # and the first version of the package that reads it
+_FORMAT, _PACKAGE = 1, '0.2.0'  # and the first version of the package that reads it
 
 
 class Base(BaseModel):

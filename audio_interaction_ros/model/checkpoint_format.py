@@ -12,7 +12,7 @@ from typing import Any
 from audio_interaction_ros.model.weights import CheckpointError
 
 # The first version of the package that reads each format.
-PACKAGE_OF_FORMAT = {1: '0.1.0', 2: '0.1.0', 3: '0.1.0'}
+PACKAGE_OF_FORMAT = {1: '0.1.0', 2: '0.2.0', 3: '0.2.0'}
 # What each format brought. A setting that is off (0, false, null, empty, or as OFF has it) needs no format, and is not
 # written for it: readers of the formats before would pass over it without a word, or refuse it.
 SETTINGS_OF_FORMAT = {

@@ -190,7 +190,7 @@ def test_fetched_once_a_change_is_found_by_its_name_and_streams(copied, tmp_path
     assert 'is a checkpoint and stands on nothing else; use it as it is' in capsys.readouterr().err
     # Another change of the same name is not taken for it.
     change_json = folder / 'change.json'
-    change_json.write_text(change_json.read_text().replace('"needs_package": "0.1.0"', '"needs_package": "0.1.1"'))
+    change_json.write_text(change_json.read_text().replace('"needs_package": "0.2.0"', '"needs_package": "0.2.1"'))
     with pytest.raises(CheckpointError, match='no checkpoint was assembled yet'):
         find_checkpoint(str(folder))
 
