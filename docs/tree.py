@@ -17,6 +17,7 @@ OTHERS = {
     'package.xml': 'The ROS package: its dependencies, by rosdep key where there is one.',
     'CMakeLists.txt': 'The build with colcon: messages, nodes, launch files.',
     'pyproject.toml': 'The build with pip: extras, linters, tests.',
+    'CHANGELOG.rst': 'What is new in each version, and what upgrading takes.',
     'msg': 'The messages.',
     'srv': 'The services.',
     'launch': 'The launch files: the assistant, and a recording played again.',
