@@ -2,7 +2,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo test fuzz chaos setup setup-dev setup-train clean
+.PHONY: help demo docs test fuzz chaos setup setup-dev setup-train clean
 
 # Only given on the command line or in the environment; tools/setup.sh has the default.
 export PYTHON
@@ -18,6 +18,7 @@ export AMENT_PREFIX_PATH := $(CURDIR)/.venv
 help:
 	@echo 'make demo         hear it work; ARGS=--mic for your microphone'
 	@echo 'make test         ruff, mypy and pytest; PYTEST_ARGS="-k decoder" for some'
+	@echo 'make docs         these pages and the modules, as HTML in build/docs'
 	@echo 'make setup        only the environment, in .venv'
 	@echo 'make setup-train  the same with what training needs'
 	@echo 'make chaos        half an hour of things breaking; MINUTES=30 SEED=1'
@@ -34,6 +35,10 @@ test: setup-dev
 	.venv/bin/mypy
 	.venv/bin/lint-imports
 	OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
+
+docs:
+	@tools/setup.sh docs
+	.venv/bin/python -m sphinx --builder html --fail-on-warning --keep-going --quiet docs build/docs
 
 chaos: setup-dev
 	@.venv/bin/python -m tests.system.chaos --minutes $(or $(MINUTES),30) --seed $(or $(SEED),1)
