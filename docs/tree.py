@@ -21,7 +21,7 @@ OTHERS = {
     'msg': 'The messages.',
     'srv': 'The services.',
     'launch': 'The launch files: the assistant, and a recording played again.',
-    'config': 'Parameters, the hazard taxonomy, and the access rules for SROS 2.',
+    'config': 'Parameters, the hazard taxonomy, the access rules for SROS 2, and layouts for Foxglove and rqt.',
     'compat': 'audio_common_msgs for where no distribution has it.',
     'checkpoints/embedded': 'The checkpoint that ships, with its model card and the recipe that made it.',
     'demo': 'The scene of the demo and what is in it.',
