@@ -15,7 +15,8 @@ _JUNK = re.compile(
 )
 _OF_ITSELF = re.compile(
     r'\bas an ai\b|language model|\bchat ?bots?\b|\bmy hardware\b|'
-    r"\bi(?:'m| am) an? (?:ai|robot|computer|program|bot)\b",
+    r"\bi(?:'m| am) (?:an? (?:ai|robot|computer|program|bot)\b|(?:ready|here|happy|glad) to\b|glad you asked)|"
+    r"\bi'd be happy to\b|\bi don't have (?:personal|access)",
     re.IGNORECASE,
 )
 # What is said to somebody at home, children too, by a machine: the list leaves out rather too much than too little.

@@ -43,6 +43,8 @@ class Collection:
         reasons = [fault(turn) if number % 2 == 0 else fault(turn, 1) for number, turn in enumerate(tidied)]
         key = ' '.join(re.findall(r'[a-z0-9]+', tidied[0].lower()))
         reason = next(filter(None, reasons), '') or ('said before' if key in self._seen else '')
+        if len(set(tidied)) < len(tidied):
+            reason = reason or 'repetition'
         if reason:
             self.left_out[origin.source, reason] += 1
             return False

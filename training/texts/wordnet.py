@@ -46,14 +46,17 @@ def questions(folder: Path) -> Iterator[list[str]]:
                 yield [f'What does {word} mean?', said]
 
 
-def common_words(folder: Path, part_of_speech: str = 'noun') -> Iterator[tuple[str, str]]:
-    """Yield the words in small letters that were met in running text, and the offset of their first sense."""
+def common_words(folder: Path, part_of_speech: str = 'noun', senses_met: int = 1) -> Iterator[tuple[str, str]]:
+    """Yield the words in small letters that were met in running text, and the offset of their first sense.
+
+    `senses_met`: in so many senses at least; the more, the commoner is a word.
+    """
     for line in _lines(folder / f'index.{part_of_speech}'):
         if line.startswith(' '):
             continue
         fields = line.split()
         senses, tagged = int(fields[2]), int(fields[-int(fields[2]) - 1])
-        if tagged and re.fullmatch('[a-z]{3,}', fields[0]):
+        if tagged >= senses_met and re.fullmatch('[a-z]{3,}', fields[0]):
             yield fields[0], fields[-senses]
 
 

@@ -134,28 +134,36 @@ def test_what_is_missing_is_one_sentence(
     assert not (tmp_path / 'texts').exists()
 
 
-def test_a_model_answers_what_it_asked_itself_and_the_seed_says_what_about() -> None:
-    asked: list[str] = []
+class Neighbour:
+    """A stand-in that writes about the word it is given, of snow without an end, of the sea beside the point."""
 
-    def model(prompts: Sequence[str], _: int) -> list[str]:
-        """A stand-in that writes about the word in the prompt, and never comes to an end about snow."""
-        asked.extend(prompts)
-        answers = []
-        for prompt in prompts:
-            if 'snow' in prompt:
-                answers.append('Snow falls on and on and')
-            elif prompt.endswith('Answer in one short sentence.'):
-                answers.append(' It is red. And it is more than that.\nAnd')
-            else:
-                mark = '?' if 'question' in prompt else '.'
-                answers.append(f'"People like {prompt.split(chr(34))[1]} in town{mark}" ')
-        return answers
+    def go_on(self, texts: Sequence[str], _: int) -> list[str]:
+        said = []
+        for each in texts:
+            word, mark = each.splitlines()[-1].rstrip(':'), '?' if 'questions' in each else '.'
+            said.append({'snow': ' Snow falls on and on and', 'the sea': ' "Ships go far."'}.get(
+                word, f' "People like {word} in town{mark}" It is so.\nmilk: Who drinks it?'
+            ))  # fmt: skip
+        return said
 
-    texts = list(write(model, ['bread', 'snow'], 40, 7))
-    assert len(texts) == 40 and texts == list(write(model, ['bread', 'snow'], 40, 7))
-    assert texts != list(write(model, ['bread', 'snow'], 40, 8))
+    def answer(self, said: Sequence[str], _: int) -> list[str]:
+        assert set(said) <= {'People like bread in town?', 'People like bread in town.'}
+        return [' It is red. And it is more than that.\nAnd'] * len(said)
+
+
+def test_a_model_answers_what_it_wrote_itself_and_the_seed_says_what_about() -> None:
+    words = ['bread', 'snow', 'the sea']
+    texts = list(write(Neighbour(), words, 40, 7))
+    assert len(texts) == 40 and texts == list(write(Neighbour(), words, 40, 7))
+    assert texts != list(write(Neighbour(), words, 40, 8))
     assert {tuple(text) for text in texts} == {
         ('People like bread in town.',), ('People like bread in town?', 'It is red.'),
         ('People like bread in town.', 'It is red.'), ('',),
     }  # fmt: skip
-    assert 'People like bread in town?\nAnswer in one short sentence.' in asked
+
+
+def test_an_answer_that_says_the_same_again_is_left_out() -> None:
+    collection = Collection()
+    assert not collection.add(['Bread is good for you.', 'Bread is good for you.'], Origin('A', 'MIT', 'by A'))
+    assert not collection.add(['Is bread good for you?', "I'm here to answer that."], Origin('A', 'MIT', 'by A'))
+    assert dict(collection.left_out) == {('A', 'repetition'): 1, ('A', 'of itself'): 1}
