@@ -5,10 +5,11 @@ Its sound comes for a whole clause at once, so it begins later than a program th
 
 from __future__ import annotations
 
+import functools
 import json
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
@@ -36,23 +37,35 @@ class PronunciationError(ValueError):
     """A `PronunciationError` says that espeak-ng could not pronounce a text."""
 
 
-def pronunciation(text: str, timeout_s: float = 30.0) -> list[str]:
-    """Return espeak-ng's IPA of one line of American English, a string for each word that it hears.
+def pronounced(text: str, known: Mapping[str, int], timeout_s: float = 30.0) -> list[tuple[str, str]]:
+    """Return the words of one line of American English, each with those of its symbols that are `known`.
 
-    Raises PronunciationError.
+    A pause that follows a word is the last of its symbols. Raises PronunciationError.
     """
+    words, spoken = text.split(), _pronunciation(text, timeout_s).split()
+    if len(spoken) != len(words):  # espeak-ng runs short words into one, "of the", and makes two of a number
+        spoken = [_pronunciation(word, timeout_s) for word in words]
+    return [(word, _symbols_of(word, said, known)) for word, said in zip(words, spoken, strict=True)]
+
+
+@functools.lru_cache(maxsize=16_384)
+def _pronunciation(text: str, timeout_s: float) -> str:
+    """espeak-ng's IPA, a space between words."""
     command = ['espeak-ng', '-q', '--ipa', '-v', 'en-us', '--stdin']
     try:
         done = subprocess.run(command, input=text.encode(), capture_output=True, timeout=timeout_s)
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise PronunciationError(f'espeak-ng could not pronounce {text[:40]!r} ({error})') from None
+        raise PronunciationError(
+            f'espeak-ng could not pronounce {text[:40]!r} ({error}); try it on the command line'
+        ) from None
     if done.returncode:
-        raise PronunciationError(f'espeak-ng could not pronounce {text[:40]!r}; try it on the command line')
-    return done.stdout.decode().split()
+        raise PronunciationError(
+            f'espeak-ng could not pronounce {text[:40]!r} (status {done.returncode}); try it on the command line'
+        )
+    return ' '.join(done.stdout.decode().split())
 
 
-def symbols_of(word: str, spoken: str, known: dict[str, int]) -> str:
-    """Return Kokoro's symbols of a word that espeak-ng writes as `spoken`, with the pause that follows the word."""
+def _symbols_of(word: str, spoken: str, known: Mapping[str, int]) -> str:
     marks = ''.join(mark for mark in word[len(word.rstrip(PAUSES)) :] if mark in known)[:1]
     for theirs, ours in _SYMBOLS:
         spoken = spoken.replace(theirs, ours)
@@ -119,14 +132,11 @@ class KokoroEngine:
 
     def _ids_of(self, text: str) -> list[int]:
         """The numbers of the symbols of a text, cut where Kokoro has no style for more. Raises EngineError."""
-        words = text.split()
         try:
-            spoken = pronunciation(text, self._timeout_s)
-            if len(spoken) != len(words):  # espeak-ng runs short words into one, "of the", and makes two of a number
-                spoken = [' '.join(pronunciation(word, self._timeout_s)) for word in words]
+            words = pronounced(text, self._ids, self._timeout_s)
         except PronunciationError as error:
             raise EngineError(str(error)) from None
-        symbols = ' '.join(symbols_of(word, said, self._ids) for word, said in zip(words, spoken, strict=True))
+        symbols = ' '.join(of_word for _, of_word in words)
         ids = [self._ids[symbol] for symbol in symbols]
         return ids[: len(self._style) - 1] if symbols.strip(f' {PAUSES}') else []
 

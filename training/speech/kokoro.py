@@ -15,9 +15,7 @@ import importlib.util
 import json
 import re
 import shutil
-import subprocess
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,16 +25,11 @@ import soxr
 from safetensors.numpy import load_file
 
 from audio_interaction_ros.audio import SAMPLE_RATE_HZ
+from audio_interaction_ros.voice.kokoro import PAUSES, PronunciationError, pronounced
 from training.random_streams import Purpose, random_stream
 from training.speech.tts import one_side
 from training.speech.voices import Phone, Said, SpeechError, Word, one_line
 
-# espeak-ng's way to write English on the left, Kokoro's on the right; the longer come first.
-_SYMBOLS = (
-    ('eɪ', 'A'), ('aɪ', 'I'), ('oʊ', 'O'), ('əʊ', 'Q'), ('aʊ', 'W'), ('ɔɪ', 'Y'), ('tʃ', 'ʧ'), ('dʒ', 'ʤ'), ('ɚ', 'əɹ'),
-    ('r', 'ɹ'), ('g', 'ɡ'), ('ː', ''),
-)  # fmt: skip
-_PAUSES = '.,!?;:'
 _STRESS = 'ˈˌ'
 _DURATIONS = '/encoder/Clip_output_0'  # of the published export: frames of 25 ms for each symbol
 _FRAME_S = 0.025
@@ -44,14 +37,6 @@ _TRACT = (0.88, 1.14)  # of how many times the frequency its formants and its pi
 _TEMPO = (0.85, 1.2)
 _PACKAGES = ('onnx', 'onnxruntime')
 _PART = 'python -m training parts kokoro-82m --out parts'
-
-
-@dataclass(frozen=True)
-class _Pronounced:
-    """A word between spaces and its symbols, with the mark that follows it."""
-
-    word: str
-    symbols: str
 
 
 class KokoroTts:
@@ -89,10 +74,13 @@ class KokoroTts:
         Raises SpeechError for text that is too long, or a name that is none of its voices'.
         """
         mixture, tract = speaker(voice, len(_styles(self._part)))
-        pronounced = self._pronounced(one_line(text))
-        symbols = ' '.join(one.symbols for one in pronounced)
+        try:
+            words = pronounced(one_line(text), self._ids)
+        except PronunciationError as error:
+            raise SpeechError(str(error)) from None
+        symbols = ' '.join(of_word for _, of_word in words)
         styles = _styles(self._part)
-        if not symbols.strip(f' {_PAUSES}') or len(symbols) >= len(styles[0]):
+        if not symbols.strip(f' {PAUSES}') or len(symbols) >= len(styles[0]):
             raise SpeechError(
                 f'{text[:40]!r} is {len(symbols)} symbols for Kokoro, 1 to {len(styles[0]) - 1} expected; '
                 'leave it out or say it in parts'
@@ -111,19 +99,7 @@ class KokoroTts:
         rate_hz = len(audio.ravel()) / (durations.sum() * _FRAME_S)
         samples = soxr.resample(audio.ravel().astype(np.float32), rate_hz * tract, SAMPLE_RATE_HZ)
         ends_s = np.cumsum(durations.ravel()) * _FRAME_S / tract  # of each symbol, the zeros around them too
-        return Said(np.clip(samples, -1.0, 1.0), *_times(pronounced, ends_s))
-
-    def _pronounced(self, text: str) -> list[_Pronounced]:
-        words, spoken = text.split(), _pronunciation(text).split()
-        if len(spoken) != len(words):  # espeak-ng runs short words into one, "of the", and makes two of a number
-            spoken = [_pronunciation(word) for word in words]
-        return [_Pronounced(word, self._symbols_of(word, said)) for word, said in zip(words, spoken, strict=True)]
-
-    def _symbols_of(self, word: str, spoken: str) -> str:
-        marks = ''.join(mark for mark in word[len(word.rstrip(_PAUSES)) :] if mark in self._ids)[:1]
-        for theirs, ours in _SYMBOLS:
-            spoken = spoken.replace(theirs, ours)
-        return ''.join(symbol for symbol in spoken if symbol in self._ids) + marks
+        return Said(np.clip(samples, -1.0, 1.0), *_times(words, ends_s))
 
 
 def speaker(voice: str, styles: int) -> tuple[npt.NDArray[np.float64], float]:
@@ -138,30 +114,20 @@ def speaker(voice: str, styles: int) -> tuple[npt.NDArray[np.float64], float]:
     return drawn.dirichlet(np.full(styles, 0.7)), float(drawn.uniform(*_TRACT))
 
 
-@functools.lru_cache(maxsize=65_536)
-def _pronunciation(text: str) -> str:
-    """Return espeak-ng's IPA, a space between words."""
-    command = ['espeak-ng', '-q', '--ipa', '-v', 'en-us', '--stdin']
-    done = subprocess.run(command, input=text.encode(), capture_output=True, timeout=30.0)
-    if done.returncode:
-        raise SpeechError(f'espeak-ng could not pronounce {text[:40]!r}; try it on the command line')
-    return ' '.join(done.stdout.decode().split())
-
-
 def _times(
-    pronounced: Sequence[_Pronounced], ends_s: npt.NDArray[np.float64]
+    pronounced_words: Sequence[tuple[str, str]], ends_s: npt.NDArray[np.float64]
 ) -> tuple[tuple[Word, ...], tuple[Phone, ...]]:
     """Return words and phonemes, each until the next begins; the first symbol is a zero, a space follows each word."""
     words: list[Word] = []
     phones: list[Phone] = []
     at = 1
-    for one in pronounced:
-        first, at = at, at + len(one.symbols)
-        for place, symbol in enumerate(one.symbols, first):
+    for word, symbols in pronounced_words:
+        first, at = at, at + len(symbols)
+        for place, symbol in enumerate(symbols, first):
             start_s, end_s = round(float(ends_s[place - 1]), 3), round(float(ends_s[place]), 3)
-            if symbol not in f' {_STRESS}{_PAUSES}' and start_s < end_s:
+            if symbol not in f' {_STRESS}{PAUSES}' and start_s < end_s:
                 phones.append((symbol, start_s, end_s))
-        words.append((one.word, round(float(ends_s[first - 1]), 3), round(float(ends_s[at - 1]), 3)))
+        words.append((word, round(float(ends_s[first - 1]), 3), round(float(ends_s[at - 1]), 3)))
         at += 1
     return tuple(words), tuple(phones)
 
