@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 
 def test_every_page_is_in_the_book_and_every_link_of_it_leads_somewhere(tmp_path):
     command = [sys.executable, '-m', 'sphinx', '--builder', 'dummy', '--fail-on-warning', '--keep-going', '--quiet']
-    pages_only = ['-D', 'extensions=myst_parser']
+    pages_only = ['-D', 'extensions=myst_parser', '-D', 'exclude_patterns=api']  # which `make docs` leaves there
     done = subprocess.run([*command, *pages_only, ROOT / 'docs', tmp_path], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 
