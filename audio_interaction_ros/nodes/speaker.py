@@ -12,7 +12,7 @@ from datetime import datetime
 from threading import Event
 
 from audio_interaction_ros.audio.devices import DeviceError
-from audio_interaction_ros.msg import Response, Speaking
+from audio_interaction_ros.msg import Response, SafetyAlert, Speaking
 from audio_interaction_ros.nodes import qos
 from audio_interaction_ros.nodes.lifecycle import ManagedNode, run
 from audio_interaction_ros.nodes.messages import nanoseconds_of, wire_text
@@ -52,6 +52,7 @@ class SpeakerNode(ManagedNode[SpeakerParameters]):
         self._utterance: Utterance | None = None  # that was begun last
         self._tell(Speaking())
         self.create_subscription(Response, 'ai/response', self._on_response, qos.EVENTS)
+        self.create_subscription(SafetyAlert, 'ai/safety_alert', self._on_alert, qos.ALERTS)
         self.create_service(Say, 'ai/say', self._on_say)
         self.create_service(CancelSpeech, 'ai/say/cancel', self._on_cancel)
         self.apply()
@@ -124,6 +125,24 @@ class SpeakerNode(ManagedNode[SpeakerParameters]):
             final=response.final,
             cancelled=response.cancelled,
             age_s=max(0.0, age_s),
+        )
+
+    def _on_alert(self, alert: SafetyAlert) -> None:
+        """Say an alert that no response says, and any again when it is escalated, until somebody knows or it is over.
+
+        The id has each said once.
+        """
+        by_response = alert.heard_by in (SafetyAlert.MODEL, SafetyAlert.BOTH)
+        if alert.severity == SafetyAlert.INFO or (by_response and not alert.escalations):
+            return
+        self._mouth.respond(
+            f'alert-{alert.id}-{alert.escalations}',
+            alert.message.partition(';')[0],  # what to do about it is for those who read
+            time.monotonic(),
+            urgent=True,
+            emotion='urgent',
+            final=True,
+            cancelled=alert.state == SafetyAlert.CLEARED or alert.acknowledged,
         )
 
     def _on_say(self, request: Say.Request, response: Say.Response) -> Say.Response:

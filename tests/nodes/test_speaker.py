@@ -15,7 +15,7 @@ from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.parameter import Parameter
 from std_msgs.msg import Header
 
-from audio_interaction_ros.msg import Response, Speaking
+from audio_interaction_ros.msg import Response, SafetyAlert, Speaking
 from audio_interaction_ros.nodes import qos
 from audio_interaction_ros.nodes.messages import nanoseconds_of
 from audio_interaction_ros.nodes.sound import DESCRIBES_ITSELF, SoundMessage
@@ -144,6 +144,29 @@ def test_a_response_that_the_decoder_cancels_is_silent_within_150_ms(in_process)
     assert told.broken_off and told.said == ''
     assert (speaker.last_due_ns() - asked_ns) * 1e-9 < 0.15 + starved.seconds
     assert speaker.counted('cancelled') == 1
+
+
+def test_an_alert_that_no_response_says_is_said_once_and_again_when_nobody_acknowledged_it(in_process):
+    speaker = Speaker(in_process, quiet_hours='00:00-23:59')
+    alerts = speaker.it.talk(SafetyAlert, 'ai/safety_alert', qos.ALERTS)
+    smoke = {'id': '7', 'severity': SafetyAlert.DANGER, 'message': 'A smoke alarm sounds; look for fire.'}
+    by_alarm, by_model = {'heard_by': SafetyAlert.SIGNATURE}, {'heard_by': SafetyAlert.MODEL, 'response_id': '1'}
+    for alert in (
+        SafetyAlert(**smoke, **by_alarm),
+        SafetyAlert(**smoke, **by_alarm, state=SafetyAlert.UPDATED),
+        SafetyAlert(**smoke | {'id': '8'}, **by_model),  # which the response said
+        SafetyAlert(**smoke | {'id': '9', 'severity': SafetyAlert.INFO}, **by_alarm),
+        SafetyAlert(**smoke, **by_alarm, state=SafetyAlert.UPDATED, escalations=1),
+        SafetyAlert(**smoke, **by_alarm, state=SafetyAlert.UPDATED, escalations=2, acknowledged=True),
+        SafetyAlert(**smoke | {'id': '10'}, **by_alarm, state=SafetyAlert.CLEARED),
+        SafetyAlert(**smoke | {'id': '10'}, **by_alarm),  # as late as it is over
+    ):
+        alerts.publish(alert)
+    assert speaker.until_said('alert-7-0').said == speaker.until_said('alert-7-1').said == 'A smoke alarm sounds'
+    speaker.respond('2', 'A siren!', urgent=True, final=True)
+    assert speaker.until_said('2').said == 'A siren!'
+    said = [one.id for one in speaker.told if one.speaking]
+    assert said == ['alert-7-0', 'alert-7-1', '2']
 
 
 def test_what_is_urgent_breaks_off_the_rest_and_is_said_at_once(in_process):
