@@ -75,8 +75,8 @@ def _run(argv: list[str] | None) -> int:
     try:
         if options.command in ('train', 'evaluate', 'inspect', 'ablate'):
             _share_cores(options.command)
-        run = getattr(options, 'run', _COMMANDS[options.command].run)
-        return run(options)
+        perform = getattr(options, 'perform', _COMMANDS[options.command].run)
+        return perform(options)
     except _mendable() as error:
         print(f'python -m training: {error}', file=sys.stderr)
         return 2

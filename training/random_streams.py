@@ -25,6 +25,7 @@ class Purpose(IntEnum):
     HELD_OUT_SILENCE = 112  # place of the stream in the corpus
     PROOF_STREAM = 113  # number of the stream
     PROOF_SOUND = 114
+    TIMED_STREAM = 115
 
     # Building a corpus, by the seed of `corpus build`.
     CONTACT_SHEET = 32  # name of the sound

@@ -72,7 +72,7 @@ def add_parser(evaluations: argparse._SubParsersAction) -> None:
         '--seed', type=int, default=1, help='seed of the twins and of bootstrap resamples (default: %(default)s)'
     )
     field.add_argument('--report', type=Path, default=_PAGE, help='file for the HTML page (default: %(default)s)')
-    field.set_defaults(run=run)
+    field.set_defaults(perform=run)
 
 
 def run(options: argparse.Namespace) -> int:

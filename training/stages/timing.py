@@ -21,6 +21,7 @@ from tqdm import tqdm
 from audio_interaction_ros.audio.logmel import CausalLogMel
 from audio_interaction_ros.model.protocol import Protocol
 from training.labels import tokenise
+from training.random_streams import Purpose, random_stream
 from training.recipe import Stage, TrainingRecipe
 from training.stages.budget import tokens_of
 from training.stages.collator import Batch, Written, pad
@@ -152,7 +153,7 @@ def noise_batch(recipe: TrainingRecipe, stage: Stage, vocabulary: int) -> Batch:
 
     They are decided on after each of their chunks, offline after the last; replies come at even distances.
     """
-    rng, protocol = np.random.default_rng(0), _protocol(vocabulary)
+    rng, protocol = random_stream(Purpose.TIMED_STREAM, None), _protocol(vocabulary)
     lengths, offline, rows = LENGTHS[stage.data.form], stage.data.form == 'offline', stage.batch
     chunks = round(lengths.seconds / recipe.chunk_s)
     answered = {chunks * (1 + number) // lengths.replies - 1: number for number in range(lengths.replies)}

@@ -21,7 +21,7 @@ TABLE_9 = (
 
 
 def test_every_corpus_of_table_9_is_there_with_its_credit():
-    assert set(SOURCES) == {*TABLE_9.split(), 'clips'}
+    assert set(SOURCES) == {*TABLE_9.split(), 'clips', 'open-texts'}
     for name, source in SOURCES.items():
         assert source.name == name
         assert source.licence and source.attribution and source.homepage
