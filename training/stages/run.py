@@ -75,6 +75,11 @@ def train(files: Files, stop_after_s: float | None = None) -> dict[str, object]:
     tokenizer, protocol, classes, dataset = prepared.tokenizer, prepared.protocol, prepared.classes, prepared.dataset
     teachers = [stage.text_teacher for stage in recipe.stages]
     requests = [None if teacher is None else teacher.request for teacher in teachers]
+    if not classes:
+        raise TrainingError(
+            f"nothing sounds but speech on the training side of '{files.corpus}', and the event head names sounds; "
+            "build it with an ability that has some, such as 'proactive respond'"
+        )
     collators = [
         StreamCollator(dataset, stage.data, tokenizer, protocol, recipe.instruction, classes, request)
         for stage, request in zip(recipe.stages, requests, strict=True)

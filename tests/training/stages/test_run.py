@@ -426,6 +426,17 @@ def test_a_run_that_began_before_a_recipe_key_came_into_being_goes_on(undisturbe
         train(Files(done.recipe, corpus, run, tmp_path / 'out', None))
 
 
+def test_a_corpus_in_which_nothing_sounds_is_refused_before_any_step(undisturbed, corpus, tmp_path):
+    done, _ = undisturbed
+    made = files(corpus, tmp_path)
+    made.run.mkdir()
+    for name in ('tokenizer.json', 'protocol.json'):
+        shutil.copy(done.run / name, made.run)
+    (made.run / 'event-classes.json').write_text('[]')  # as a corpus of speech alone leaves it
+    with pytest.raises(TrainingError, match=r"nothing sounds but speech .*; build it with an ability that has some"):
+        train(made)
+
+
 def test_a_loss_that_is_not_finite_stops_the_run(corpus, tmp_path, monkeypatch):
     def spoilt(*arguments, **named):
         share = losses(*arguments, **named)
