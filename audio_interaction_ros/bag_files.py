@@ -12,10 +12,16 @@ from pathlib import Path
 from zlib import crc32
 
 MAGIC = b'\x89MCAP0\r\n'
+SUFFIXES = ('.mcap', '.db3')
 _HEADER, _FOOTER, _SCHEMA, _CHANNEL, _MESSAGE, _CHUNK = 0x01, 0x02, 0x03, 0x04, 0x05, 0x06
 _MESSAGE_INDEX, _CHUNK_INDEX, _STATISTICS, _METADATA, _METADATA_INDEX, _DATA_END = 0x07, 0x08, 0x0B, 0x0C, 0x0D, 0x0F
 _MAX_CHUNK_BYTES = 1 << 20
 _FOREVER_NS = 2**63 - 1
+
+
+def is_bag(path: Path) -> bool:
+    """Return whether a recording is read as a bag, a folder or one of its files, and not as an audio file."""
+    return path.is_dir() or path.suffix in (*SUFFIXES, '.zstd')
 
 
 @dataclass(frozen=True)

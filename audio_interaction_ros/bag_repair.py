@@ -15,12 +15,11 @@ import yaml
 from rosbags.interfaces import Connection
 from rosbags.rosbag2 import Reader, ReaderError
 
-from audio_interaction_ros.bag_files import ENDING, MAGIC
+from audio_interaction_ros.bag_files import ENDING, MAGIC, SUFFIXES
 
 UNFINISHED = 'recording'
 _CHUNK, _DATA_END = 0x06, 0x0F
 _MAX_CUT_BYTES = 1 << 28
-_SUFFIXES = ('.mcap', '.db3')
 
 
 class UnfinishedBag:
@@ -113,7 +112,7 @@ def files_without_metadata(path: Path) -> list[Path]:
 
 
 def _files(path: Path) -> list[Path]:
-    return sorted((file for file in path.iterdir() if file.suffix in _SUFFIXES), key=_order)
+    return sorted((file for file in path.iterdir() if file.suffix in SUFFIXES), key=_order)
 
 
 def _metadata(path: Path) -> dict[str, Any]:

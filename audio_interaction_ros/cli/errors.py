@@ -11,6 +11,17 @@ class CommandError(Exception):
 
 
 @contextmanager
+def bokeh_reported() -> Iterator[None]:
+    """Let the command end with a sentence where what pages are drawn by is not installed."""
+    try:
+        yield
+    except ImportError as error:
+        raise CommandError(
+            f'{error.name} is not installed and pages are drawn by it; install it with: pip install bokeh'
+        ) from None
+
+
+@contextmanager
 def reported(*errors: type[Exception]) -> Iterator[None]:
     """Let the command end with the sentence of one of these errors: it becomes a CommandError."""
     try:

@@ -9,9 +9,9 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from audio_interaction_ros.cli.errors import CommandError, reported
+from audio_interaction_ros.cli.errors import CommandError, bokeh_reported, reported
 from audio_interaction_ros.cli.parsers import add_command
-from audio_interaction_ros.cli.replay import add_format_options, given_format
+from audio_interaction_ros.cli.replay import add_bag_options, add_recording_argument, given_format
 
 if TYPE_CHECKING:
     from bokeh.document import Document
@@ -50,13 +50,12 @@ def add_parser(commands: Any) -> None:
         'Mark sounds and spoken words of a recording on a local page, by keys.',
         _EPILOG,
     )
-    parser.add_argument('recording', type=Path, metavar='RECORDING', help='audio file, or rosbag2 bag')
+    add_recording_argument(parser)
     parser.add_argument(
         '--labels', type=Path, metavar='CSV', help='file of the marks (default: beside the recording, under its name)'
     )
     parser.add_argument('--port', type=int, default=PORT, help='port of the page on 127.0.0.1 (default: %(default)s)')
-    parser.add_argument('--topic', metavar='NAME', help='audio topic of a bag; needed when it has several')
-    add_format_options(parser)
+    add_bag_options(parser)
     parser.set_defaults(run=run)
 
 
@@ -64,13 +63,9 @@ def run(arguments: argparse.Namespace) -> int:
     """Serve the page until Ctrl-C and return 0."""
     from audio_interaction_ros.labels import LabelsError, labels_beside
 
-    try:
+    with bokeh_reported():
         from audio_interaction_ros.monitor.server import Access, MonitorError, require_free, serve
         from audio_interaction_ros.view.labelling import LabellingPage
-    except ImportError as error:
-        raise CommandError(
-            f'{error.name} is not installed and pages are drawn by it; install it with: pip install bokeh'
-        ) from None
     from audio_interaction_ros.view.marks import Marks
 
     picture, sound = _sound(arguments)
@@ -99,13 +94,14 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _sound(arguments: argparse.Namespace) -> tuple[SoundPicture, bytes]:
     from audio_interaction_ros.audio.formats import AudioFormatError
+    from audio_interaction_ros.bag_files import is_bag
     from audio_interaction_ros.bags import BagError
     from audio_interaction_ros.view.picture import SoundPicture
     from audio_interaction_ros.view.recording import see_bag, see_file
 
     path, picture = arguments.recording, SoundPicture()
     with reported(AudioFormatError, BagError):
-        if path.is_dir() or path.suffix in ('.mcap', '.db3', '.zstd'):
+        if is_bag(path):
             see_bag(path, arguments.topic, given_format(arguments), picture)
         else:
             for remark in see_file(path, picture):

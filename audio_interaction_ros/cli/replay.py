@@ -71,6 +71,17 @@ def add_parser(commands: Any) -> None:
     parser.set_defaults(run=run)
 
 
+def add_recording_argument(parser: argparse.ArgumentParser) -> None:
+    """Add the recording that a command is about, a bag or an audio file."""
+    parser.add_argument('recording', type=Path, metavar='RECORDING', help='audio file, or rosbag2 bag')
+
+
+def add_bag_options(parser: argparse.ArgumentParser) -> None:
+    """Add which topic of a bag is the recording, and what its sound is, as `given_format` reads it."""
+    parser.add_argument('--topic', metavar='NAME', help='audio topic of a bag; needed when it has several')
+    add_format_options(parser)
+
+
 def add_format_options(parser: argparse.ArgumentParser) -> None:
     """Add the options that say what a bag's sound is, as `given_format` reads them."""
     parser.add_argument(

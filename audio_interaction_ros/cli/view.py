@@ -9,16 +9,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from audio_interaction_ros.cli.errors import CommandError, reported
+from audio_interaction_ros.cli.errors import CommandError, bokeh_reported, reported
 from audio_interaction_ros.cli.models import load_halves
 from audio_interaction_ros.cli.parsers import add_command
-from audio_interaction_ros.cli.replay import add_format_options, given_format
+from audio_interaction_ros.cli.replay import add_bag_options, add_recording_argument, given_format
 from audio_interaction_ros.options import add_checkpoint_option
 
 if TYPE_CHECKING:
     from audio_interaction_ros.view.recording import HeardRecording, Progress
 
-_BAG_FILES = ('.mcap', '.db3', '.zstd')
 _EPILOG = """\
 The page is one HTML file that needs nothing else and asks nothing of the network: spectrogram, waveform,
 P(response) after every drain, what was said, and labels; it zooms, and plays the sound from where it is clicked.
@@ -42,12 +41,11 @@ def add_parser(commands: Any) -> None:
         'Make one HTML page of a recording: its sound, what was decided after every 400 ms, and what was said.',
         _EPILOG,
     )
-    parser.add_argument('recording', type=Path, metavar='RECORDING', help='audio file, or rosbag2 bag')
+    add_recording_argument(parser)
     parser.add_argument('--out', type=Path, metavar='FILE', help='page to write (default: RECORDING.html, here)')
     parser.add_argument('--labels', type=Path, metavar='CSV', help='what sounds when, as `evaluate bag` reads it')
     parser.add_argument('--no-sound', action='store_true', help='leave the sound out of the page')
-    parser.add_argument('--topic', metavar='NAME', help='audio topic of a bag; needed when it has several')
-    add_format_options(parser)
+    add_bag_options(parser)
     add_checkpoint_option(parser)
     parser.set_defaults(run=run)
 
@@ -59,12 +57,8 @@ def run(arguments: argparse.Namespace) -> int:
     from audio_interaction_ros.files import replacing
     from audio_interaction_ros.labels import LabelsError, read_labels
 
-    try:
+    with bokeh_reported():
         from audio_interaction_ros.view.page import recording_page
-    except ImportError as error:
-        raise CommandError(
-            f'{error.name} is not installed and pages are drawn by it; install it with: pip install bokeh'
-        ) from None
     with reported(LabelsError):
         labels = read_labels(arguments.labels) if arguments.labels else []
     out = arguments.out or Path(f'{arguments.recording.name}.html')
@@ -88,12 +82,13 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _hear(arguments: argparse.Namespace, progress: Progress) -> tuple[HeardRecording, Any]:
+    from audio_interaction_ros.bag_files import is_bag
     from audio_interaction_ros.view.recording import hear_bag, hear_file
 
     path, with_sound = arguments.recording, not arguments.no_sound
     pcm = given_format(arguments)
     encoder, decoder = load_halves(arguments.checkpoint)
-    if path.is_dir() or path.suffix in _BAG_FILES:
+    if is_bag(path):
         heard = hear_bag(path, arguments.topic, pcm, encoder, decoder, with_sound, progress)
     else:
         heard = hear_file(path, encoder, decoder, with_sound, progress)

@@ -63,7 +63,8 @@ class DigitalContext:
 
     def next_expiry_s(self, now_s: float) -> float:
         """Return when the next of its entries is to be left out, in seconds since 1970; infinity where none is."""
-        return min((expiry for expiry in _expiries(self.entries) if expiry > now_s), default=float('inf'))
+        expiries = map(_expiry_s, _found(self.entries))
+        return min((expiry for expiry in expiries if expiry > now_s), default=float('inf'))
 
     @property
     def text(self) -> str:
@@ -132,7 +133,8 @@ def _require_bounded(given: dict[str, Any]) -> None:
         values += len(children)
         if values > MAX_VALUES:
             raise ToldError(f'the context has more than {MAX_VALUES} values; leave out what the model need not know')
-        for text in (*(each if isinstance(each, dict) else ()), *(child for child in children if _is_text(child))):
+        keys = each if isinstance(each, dict) else ()
+        for text in (*keys, *(child for child in children if isinstance(child, str))):
             require_plain(text, 'the context')
         if any(isinstance(child, float) and child in (float('inf'), -float('inf')) for child in children):
             raise ToldError('the context has a number that is too large; give a smaller one')
@@ -184,19 +186,15 @@ def _found(value: Any) -> Iterator[Any]:
         yield from _found(each)
 
 
-def _expiry_s(value: dict[str, Any]) -> float:
-    moment = _moment(value.get(_EXPIRES))
+def _expiry_s(expires: object) -> float:
+    moment = _moment(expires)
     return float('inf') if moment is None else moment.timestamp()
-
-
-def _expiries(entries: dict[str, Any]) -> list[float]:
-    return [_expiry_s({_EXPIRES: each}) for each in _found(entries)]
 
 
 def _unexpired(value: Any, now_s: float) -> Any:
     """Return a copy without the objects whose time is over; None where that is the value itself."""
     if isinstance(value, dict):
-        if _expiry_s(value) <= now_s:
+        if _expiry_s(value.get(_EXPIRES)) <= now_s:
             return None
         kept = {key: (each, _unexpired(each, now_s)) for key, each in value.items()}
         return {key: new for key, (old, new) in kept.items() if new is not None or old is None}
@@ -210,10 +208,6 @@ def _without_expiries(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _without_expiries(each) for key, each in value.items() if key != _EXPIRES}
     return [_without_expiries(each) for each in value] if isinstance(value, list) else value
-
-
-def _is_text(value: object) -> bool:
-    return isinstance(value, str)
 
 
 def _kind(value: object) -> str:

@@ -131,9 +131,8 @@ class ListeningLoop:
     def _listen(self) -> ForwardRequest[Decision | None]:
         chunks = self._queue.drain(self._session.longest_drain)
         if not chunks:
-            if (
-                not self._told_since or not self._session.context_chunks
-            ):  # a burst must not keep the model from all else
+            # Once between two decisions: a burst must not keep the model from all else.
+            if not self._told_since or not self._session.context_chunks:
                 yield from self._tell()
             yield from self._session.tidy_request()
             return None

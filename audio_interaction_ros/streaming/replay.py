@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any, overload
 
 from audio_interaction_ros.audio.chunk_stream import ChunkStream, StreamChunk
-from audio_interaction_ros.audio.formats import AudioFormatError
+from audio_interaction_ros.audio.formats import AudioFormatError, Samples
 from audio_interaction_ros.audio.stamp_watch import StampFault
 from audio_interaction_ros.bags import AudioBagReader
 from audio_interaction_ros.model.checkpoint import DecoderHalf, EncoderHalf
@@ -61,6 +61,17 @@ class BagListener:
 
     def _encode(self) -> Iterator[EncodedChunk]:
         return chunks_of(self._bag, self._ingest, self.faults)
+
+
+def placed_sound(bag: AudioBagReader) -> Iterator[tuple[int, int, Samples]]:
+    """Yield the sound of a bag, float32 [6400] at 16 kHz, with its stamp and how long after the first that is, in ns.
+
+    Raises BagError for a damaged bag.
+    """
+    start_ns: int | None = None
+    for chunk in chunks_of(bag, ChunkStream(0), {}):
+        start_ns = chunk.stamp_ns if start_ns is None else start_ns
+        yield chunk.stamp_ns, chunk.stamp_ns - start_ns, chunk.chunk.samples
 
 
 @overload

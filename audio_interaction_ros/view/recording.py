@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from audio_interaction_ros.audio import CHUNK_S, SAMPLE_RATE_HZ
-from audio_interaction_ros.audio.chunk_stream import ChunkStream
 from audio_interaction_ros.audio.file_reader import AudioFile
 from audio_interaction_ros.audio.formats import PcmFormat, Samples
 from audio_interaction_ros.audio.resample import pieces_at_16k
@@ -16,7 +15,7 @@ from audio_interaction_ros.audio.timeline import NS_PER_S
 from audio_interaction_ros.bags import AudioBagReader
 from audio_interaction_ros.model.checkpoint import DecoderHalf, EncoderHalf
 from audio_interaction_ros.streaming.loop import Decision, Response, listen
-from audio_interaction_ros.streaming.replay import BagListener, chunks_of
+from audio_interaction_ros.streaming.replay import BagListener, placed_sound
 from audio_interaction_ros.view.picture import SoundPicture
 
 Progress = Callable[[float], None]  # is told the seconds that were heard so far
@@ -114,13 +113,13 @@ def see_bag(path: Path, topic: str | None, pcm: PcmFormat | None, picture: Sound
 
     Sound that is missing is a silence there. Raises BagError.
     """
-    start_ns: int | None = None
+    start_ns = 0
     with AudioBagReader(path, topic, pcm) as bag:
-        for chunk in chunks_of(bag, ChunkStream(0), {}):
-            start_ns = chunk.stamp_ns if start_ns is None else start_ns
-            picture.quiet_until((chunk.stamp_ns - start_ns) / NS_PER_S)
-            picture.add(chunk.chunk.samples)
-    return start_ns or 0
+        for stamp_ns, since_ns, samples in placed_sound(bag):
+            start_ns = stamp_ns - since_ns
+            picture.quiet_until(since_ns / NS_PER_S)
+            picture.add(samples)
+    return start_ns
 
 
 def see_file(path: Path, picture: SoundPicture) -> list[str]:

@@ -75,7 +75,7 @@ class EspeakEngine:
                     if len(header) == _WAV_HEADER_BYTES:
                         self._read(header)
                 if data:
-                    yield _samples(data)
+                    yield samples_of(data)
         except ProgramFailed as failed:
             raise EngineError(
                 f"espeak-ng failed with voice '{voice}' ({failed}); take a voice that espeak-ng --voices lists, and "
@@ -138,7 +138,7 @@ class PiperEngine:
             command += ['--speaker', self._speaker]
         try:
             for data in output_of(command, f'{text}\n', self._timeout_s, unwanted, self.rate_hz):
-                yield _samples(data)
+                yield samples_of(data)
         except ProgramFailed as failed:
             raise EngineError(f"Piper failed ({failed}); try '{self._model}' on the command line") from None
 
@@ -146,5 +146,6 @@ class PiperEngine:
         """Return: a program runs no longer than it speaks."""
 
 
-def _samples(data: bytes) -> Samples:
+def samples_of(data: bytes) -> Samples:
+    """Return 16-bit sound, little-endian and of whole samples, as float32 [n]."""
     return from_integers(np.frombuffer(data, '<i2'))

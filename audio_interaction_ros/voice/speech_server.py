@@ -10,10 +10,8 @@ import os
 from collections.abc import AsyncGenerator, Callable, Iterator
 from urllib.parse import urlsplit
 
-import numpy as np
-
-from audio_interaction_ros.audio.formats import Samples, from_integers
-from audio_interaction_ros.voice.engines import EngineError
+from audio_interaction_ros.audio.formats import Samples
+from audio_interaction_ros.voice.engines import EngineError, samples_of
 from audio_interaction_ros.voice.manner import Manner
 
 KEY = 'AUDIO_INTERACTION_SPEECH_KEY'  # the environment variable that holds the server's key
@@ -74,7 +72,7 @@ class SpeechServerEngine:
                 data = rest + data
                 whole = len(data) & ~1
                 rest = data[whole:]
-                yield from_integers(np.frombuffer(data[:whole], '<i2'))
+                yield samples_of(data[:whole])
         finally:
             self._loop.run_until_complete(blocks.aclose())
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from audio_interaction_ros.audio import CHUNK_SAMPLES
+from audio_interaction_ros.audio import CHUNK_SAMPLES, SAMPLE_RATE_HZ
 from audio_interaction_ros.audio.formats import Samples
 from audio_interaction_ros.audio.levels import level_dbfs
 from audio_interaction_ros.matching import answer_window
@@ -189,7 +189,7 @@ class Cascade:
                 first = None
         if first is not None:
             found.append((first, len(samples), len(samples) - 1))
-        return [one for one in found if one[1] - one[0] >= _SHORTEST_S * 16_000]
+        return [one for one in found if one[1] - one[0] >= _SHORTEST_S * SAMPLE_RATE_HZ]
 
     def write(self, samples: Samples) -> str:
         """Return what Whisper writes down of speech, float32 [n] at 16 kHz."""

@@ -11,7 +11,7 @@ import numpy as np
 from markupsafe import Markup
 from tqdm import tqdm
 
-from audio_interaction_ros.audio import SAMPLE_RATE_HZ
+from audio_interaction_ros.audio import CHUNK_S, SAMPLE_RATE_HZ
 from training.evaluate.bag import Scored, score
 from training.evaluate.hearing import Listener
 from training.evaluate.report import Evaluation, Example, rates_table
@@ -49,7 +49,7 @@ PAPER = {
     'token_match_drop': (0.86, 0.88),
     'wer': {'travel': 0.079, 'commute': 0.086},
 }  # A.1: real, and the synthetic split that matches
-_BINS_A_BLOCK = round(BLOCK_S / (0.4 * BIN_CHUNKS))
+_BINS_A_BLOCK = round(BLOCK_S / (CHUNK_S * BIN_CHUNKS))
 _SHOWN_S, _EXAMPLES_A_SCENE = 20.0, 3
 _COLUMNS = (
     'hours_listened', 'trials', 'accuracy', 'balanced_accuracy', 'recall', 'false_alarms_per_hour',

@@ -21,6 +21,7 @@ from training.inspect import continuity, heads
 from training.inspect.continuity import Cosines
 from training.inspect.heads import LOG_PROBABILITY, TOKEN_MATCH, HeadScores
 from training.inspect.inspection import stream_model
+from training.metrics import rounded
 from training.stages.collator import Batch, pad
 from training.stages.model import heard_chunks
 from training.streams import Reply, schedule
@@ -119,8 +120,7 @@ def _batch(
     listener: Listener, recordings: Sequence[FieldRecording], windows: Sequence[tuple[int, int]], length: int
 ) -> Batch:
     decoder = listener.decoder
-    instruction = decoder.tokenizer.encode(decoder.config.streaming.instruction, add_special_tokens=False).ids
-    prefix = decoder.protocol.prefix(instruction, offline=False)
+    prefix = decoder.instruction_prefix(decoder.config.streaming.instruction)
     tokens, samples, events = [], [], []
     for number, first in windows:
         recording = recordings[number]
@@ -179,7 +179,7 @@ def _ratio(cosines: Cosines, place: int, seed: int) -> dict[str, Any]:
     interval = cosines.interval(place, seed)
     return {
         'ratio': round(float(cosines.ratio()[place]), 4),
-        'confidence_95': interval and [round(value, 4) for value in interval],
+        'confidence_95': rounded(interval),
     }
 
 
@@ -189,7 +189,7 @@ def _drops(scores: HeadScores, layer: int, head: int, seed: int) -> dict[str, An
         intact, interval = scores.mean(figure), scores.interval(layer, head, figure, seed)
         found[name] = None if intact is None else round(intact, 4)
         found[f'{name}_drop'] = round(float(_drop(scores, figure)[layer, head]), 4)
-        found[f'{name}_drop_confidence_95'] = interval and [round(value, 4) for value in interval]
+        found[f'{name}_drop_confidence_95'] = rounded(interval)
     return found
 
 

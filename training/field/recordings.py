@@ -9,18 +9,17 @@ import numpy as np
 import soundfile
 
 from audio_interaction_ros.audio import CHUNK_SAMPLES, SAMPLE_RATE_HZ
-from audio_interaction_ros.audio.chunk_stream import ChunkStream
 from audio_interaction_ros.audio.file_reader import read_recording
 from audio_interaction_ros.audio.formats import AudioFormatError, Samples
 from audio_interaction_ros.audio.timeline import NS_PER_S
+from audio_interaction_ros.bag_files import SUFFIXES, is_bag
 from audio_interaction_ros.bags import AudioBagReader, BagError
 from audio_interaction_ros.labels import LabelsError, labels_beside, read_labels
 from audio_interaction_ros.matching import SceneEvent
-from audio_interaction_ros.streaming.replay import chunks_of
+from audio_interaction_ros.streaming.replay import placed_sound
 from training.evaluate import EvaluationError, tell
 
 SCENES = ('travel', 'work', 'home', 'commute')
-_BAG_FILES = ('.mcap', '.db3')
 _LONGEST_S = 4 * 3_600.0  # of one recording, which is kept in memory
 _LAYOUT = f'{", ".join(SCENES)}, each with recordings and a CSV of labels beside each'
 
@@ -63,12 +62,12 @@ def find_recordings(folder: Path) -> list[tuple[str, Path]]:
     strange = sorted(one.name for one in folder.iterdir() if one.is_dir() and one.name not in SCENES)
     if strange:
         raise EvaluationError(f"'{folder}' has a folder '{strange[0]}', which is no scene; name it {', '.join(SCENES)}")
-    suffixes = {f'.{name.lower()}' for name in soundfile.available_formats()} | {'.oga', '.opus', *_BAG_FILES}
+    suffixes = {f'.{name.lower()}' for name in soundfile.available_formats()} | {'.oga', '.opus', *SUFFIXES}
     found = [
         (scene, path)
         for scene in SCENES
         for path in sorted((folder / scene).glob('*'))
-        if (_is_bag(path) if path.is_dir() else path.suffix.lower() in suffixes)
+        if (_holds_bag(path) if path.is_dir() else path.suffix.lower() in suffixes)
     ]
     if not found:
         raise EvaluationError(f"'{folder}' holds no recording; it takes folders {_LAYOUT}")
@@ -89,7 +88,7 @@ def read_field_recording(scene: str, path: Path) -> FieldRecording:
     labels = labels_beside(path)
     try:
         events = read_labels(labels, may_be_empty=True)
-        samples = _bag_sound(path) if path.is_dir() or path.suffix in _BAG_FILES else _file_sound(path)
+        samples = _bag_sound(path) if is_bag(path) else _file_sound(path)
     except (AudioFormatError, BagError, LabelsError) as error:
         raise EvaluationError(str(error)) from error
     if not len(samples):
@@ -104,8 +103,8 @@ def read_field_recording(scene: str, path: Path) -> FieldRecording:
     return recording
 
 
-def _is_bag(path: Path) -> bool:
-    return any(one.suffix in _BAG_FILES or one.name == 'metadata.yaml' for one in path.iterdir())
+def _holds_bag(path: Path) -> bool:
+    return any(one.suffix in SUFFIXES or one.name == 'metadata.yaml' for one in path.iterdir())
 
 
 def _file_sound(path: Path) -> Samples:
@@ -119,10 +118,8 @@ def _bag_sound(path: Path) -> Samples:
     """The first audio topic's chunks at their stamps."""
     placed: list[tuple[int, Samples]] = []
     with AudioBagReader(path) as bag:
-        start_ns: int | None = None
-        for chunk in chunks_of(bag, ChunkStream(0), {}):
-            start_ns = chunk.stamp_ns if start_ns is None else start_ns
-            placed.append((round((chunk.stamp_ns - start_ns) * SAMPLE_RATE_HZ / NS_PER_S), chunk.chunk.samples))
+        for _, since_ns, piece in placed_sound(bag):
+            placed.append((round(since_ns * SAMPLE_RATE_HZ / NS_PER_S), piece))
         for remark in (*bag.remarks, *bag.complaints):
             tell(f'{path}: {remark}')
     end = max((at + len(piece) for at, piece in placed), default=0)

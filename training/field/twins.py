@@ -19,7 +19,7 @@ from audio_interaction_ros.audio.levels import level_dbfs, power_dbfs
 from audio_interaction_ros.matching import SceneEvent
 from training.clips.categories import canonical
 from training.clips.sounds import SoundClip
-from training.dsp.activity import activity
+from training.dsp.activity import FRAME_SAMPLES, activity
 from training.dsp.fades import tile
 from training.dsp.levels import scale
 from training.dsp.noise_beds import noise_bed
@@ -152,6 +152,6 @@ def _background_dbfs(recording: FieldRecording) -> float:
 def _event_dbfs(recording: FieldRecording, event: SceneEvent, background_dbfs: float) -> float:
     """The level of what sounds while it is active, without the background under it."""
     piece = recording.samples[round(event.onset_s * SAMPLE_RATE_HZ) : round(event.end_s * SAMPLE_RATE_HZ)]
-    active = np.repeat(activity(piece), 320)[: len(piece)]
+    active = np.repeat(activity(piece), FRAME_SAMPLES)[: len(piece)]
     power = 10 ** (level_dbfs(piece[active] if active.any() else piece) / 10) - 10 ** (background_dbfs / 10)
     return max(_FAINTEST_DBFS, power_dbfs(power))

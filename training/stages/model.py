@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -20,6 +20,7 @@ from training.stages.augmentation import another_microphone, spec_augment
 from training.stages.collator import Batch
 from training.stages.distributed import Devices
 from training.stages.low_rank import merge_updates, weights_held, without_updates
+from training.stages.trainable import NEW_TOKENS, only_rows, parameter_groups, set_trainable
 
 
 class StreamModel(nn.Module):
@@ -118,13 +119,28 @@ def build(recipe: TrainingRecipe, tokens: int, event_classes: int) -> StreamMode
     return model
 
 
-def stage_precision(
-    recipe: TrainingRecipe, stage: Stage, model: StreamModel, devices: Devices
-) -> contextlib.AbstractContextManager:
-    """Hold what a stage does not train in bfloat16 where the recipe wants that and the device is a CPU that has it."""
-    if not (recipe.frozen_in_bfloat16 and devices.has_bfloat16_cpu):
-        return contextlib.nullcontext()
-    return model.frozen_held(tower_learns='encoder' in stage.trainable)
+@contextlib.contextmanager
+def learning(
+    recipe: TrainingRecipe, stage: Stage, model: StreamModel, new_tokens: Sequence[int], devices: Devices
+) -> Iterator[Iterable[dict[str, object]]]:
+    """Have a network learn what a stage trains, and give that as parameter groups, while this lasts.
+
+    Of embeddings and LM head only the rows of `new_tokens` learn where the stage says so. What does not learn is held
+    in bfloat16 where the recipe wants that and the device is a CPU that has it.
+    """
+    parts = stage.trainable
+    trained = set_trainable(model, parts, stage.event_weight > 0, recipe.low_rank.parts)
+    tables = dict(trained)
+    hooks = [only_rows(tables[name], new_tokens) for part, name in NEW_TOKENS.items() if part in parts]
+    held: contextlib.AbstractContextManager[None] = contextlib.nullcontext()
+    if recipe.frozen_in_bfloat16 and devices.has_bfloat16_cpu:
+        held = model.frozen_held(tower_learns='encoder' in parts)
+    try:
+        with held:
+            yield parameter_groups(trained, parts, recipe.optimiser.weight_decay)
+    finally:
+        for hook in hooks:
+            hook.remove()
 
 
 def heard_chunks(mel: Tensor, batch: Batch, augment: bool) -> Tensor:

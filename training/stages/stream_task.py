@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -25,10 +25,9 @@ from training.stages.collator import Batch, StreamCollator
 from training.stages.deciding import Deciding, choose
 from training.stages.distributed import Devices
 from training.stages.generated import GeneratedEvaluation, Said
-from training.stages.model import StreamModel, heard_chunks, losses, predict, stage_precision
+from training.stages.model import StreamModel, heard_chunks, learning, losses, predict
 from training.stages.sampler import Hard, StreamSampler
 from training.stages.task import TrainingTask
-from training.stages.trainable import NEW_TOKENS, only_rows, parameter_groups, set_trainable
 from training.stages.validation import Validation
 
 
@@ -68,23 +67,10 @@ class StreamTask(TrainingTask[Batch]):
             every, steps = self._generated.settings.every, self.settings.steps
             self.hears = [*range(every, steps, every), steps]
 
-    @contextlib.contextmanager
-    def trainable(self) -> Iterator[Iterable[dict[str, object]]]:
-        """Give what the stage names; of embeddings and LM head only the new tokens' rows where it says so.
-
-        Meanwhile weights that do not learn are held in bfloat16 where the recipe wants that and the CPU has it.
-        """
-        parts, with_events = self.settings.trainable, self.settings.event_weight > 0
-        trained = set_trainable(self.module, parts, with_events, self._recipe.low_rank.parts)
-        tables = [dict(trained)[name] for part, name in NEW_TOKENS.items() if part in parts]
+    def trainable(self) -> contextlib.AbstractContextManager[Iterable[dict[str, object]]]:
+        """Give what the stage names; of embeddings and LM head only the new tokens' rows where it says so."""
         new = sorted(self._collator.protocol.special_ids())
-        hooks = [only_rows(table, new) for table in tables]
-        try:
-            with stage_precision(self._recipe, self.settings, self.module, self._devices):
-                yield parameter_groups(trained, parts, self._recipe.optimiser.weight_decay)
-        finally:
-            for hook in hooks:
-                hook.remove()
+        return learning(self._recipe, self.settings, self.module, new, self._devices)
 
     def look(self, step: int, folder: Path) -> None:
         """Find the hard streams of the training side, unless they were found before, and draw them more often."""

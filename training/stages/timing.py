@@ -6,6 +6,7 @@ as those of a corpus are in the mean, and as much is said in them. A step goes t
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -28,8 +29,7 @@ from training.stages.collator import Batch, Written, pad
 from training.stages.distributed import Devices
 from training.stages.engine import DeepSpeedEngine
 from training.stages.low_rank import add_updates
-from training.stages.model import StreamModel, build, heard_chunks, losses, stage_precision
-from training.stages.trainable import NEW_TOKENS, only_rows, parameter_groups, set_trainable
+from training.stages.model import StreamModel, build, heard_chunks, learning, losses
 from training.streams import Drain, Reply
 
 PARTS = ('encoder', 'forward', 'teacher', 'backward', 'optimiser')  # 'teacher': forward
@@ -80,17 +80,16 @@ def _measured(
     logmel = CausalLogMel(recipe.audio.num_mel_bins, recipe.log_mel).to(devices.device)
     batch = noise_batch(recipe, stage, vocabulary).to(devices.device)
     with_events = stage.event_weight > 0
-    trained = set_trainable(model, stage.trainable, with_events, recipe.low_rank.parts)
-    rows = range(vocabulary - _CONTROL_TOKENS, vocabulary)
-    hooks = [only_rows(dict(trained)[name], rows) for part, name in NEW_TOKENS.items() if part in stage.trainable]
-    groups = parameter_groups(trained, stage.trainable, recipe.optimiser.weight_decay)
-    engine = DeepSpeedEngine(model, groups, recipe.optimiser, devices, stage.batch, 1)
+    new = range(vocabulary - _CONTROL_TOKENS, vocabulary)
     watch = _Watch(devices)
     heard = model.audio_tower.proj.register_forward_hook(lambda *_: watch.mark('encoder'))
     model.train()
     response, targets = _protocol(vocabulary).response, len(batch.lm_at) + len(batch.stream_at)
     try:
-        with stage_precision(recipe, stage, model, devices):
+        with (
+            learning(recipe, stage, model, new, devices) as groups,
+            contextlib.closing(DeepSpeedEngine(model, groups, recipe.optimiser, devices, stage.batch, 1)) as engine,
+        ):
             for step in range(1 + _STEPS):
                 watch.start(counts=step > 0)
                 mel = heard_chunks(logmel(batch.waveforms), batch, augment=stage.spec_augment)
@@ -107,10 +106,7 @@ def _measured(
                 engine.step(0.0)
                 watch.mark('optimiser')
     finally:
-        engine.close()
         heard.remove()
-        for hook in hooks:
-            hook.remove()
     batches = recipe.accumulation_on(stage, devices.world)
     times = {part: 1 if part == 'optimiser' else batches for part in PARTS}  # in a step
     clock, processor = ({part: times[part] * seconds[part] / _STEPS for part in PARTS} for seconds in watch.seconds)
