@@ -43,12 +43,24 @@ def test_the_policy_is_what_the_nodes_do(ros, tiny_checkpoint, tmp_path):
     for name in NODES:
         ros.wait_state(name, 'active', beside.get(name, process))
         expected, node = allowed(name), ros.node
-        ros.until(lambda node=node, name=name: node.get_publisher_names_and_types_by_node(name, '/'), process)
-        published = {topic for topic, _ in node.get_publisher_names_and_types_by_node(name, '/')}
-        subscribed = {topic for topic, _ in node.get_subscriber_names_and_types_by_node(name, '/')}
-        replied = {service for service, _ in node.get_service_names_and_types_by_node(name, '/')}
-        assert published == expected['publish'], name
+
+        def found(of=node, name=name):
+            """What is known of a node; it becomes known bit by bit."""
+            asked = (
+                of.get_publisher_names_and_types_by_node,
+                of.get_subscriber_names_and_types_by_node,
+                of.get_service_names_and_types_by_node,
+            )
+            if name not in of.get_node_names():
+                return [set[str]()] * len(asked)
+            return [{each for each, _ in ask(name, '/')} for ask in asked]
+
         # /clock is for use_sim_time; whether a node hears of parameters is rclpy's affair.
+        own = expected['subscribe'] - {'/clock', '/parameter_events'}
+        wanted = expected['publish'], own, expected['reply']
+        ros.until(lambda found=found, wanted=wanted: all(map(set.issuperset, found(), wanted)), process)
+        published, subscribed, replied = found()
+        assert published == expected['publish'], name
         assert subscribed | {'/clock', '/parameter_events'} == expected['subscribe'], name
         assert replied == expected['reply'], name
     assert [each.end() for each in (process, *beside.values())] == [0, 0, 0]
