@@ -11,16 +11,18 @@ settings that stand in the demo's line "listen along:".
 
 from __future__ import annotations
 
-from contextlib import suppress
+import signal
 
 import rclpy
-from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.signals import SignalHandlerOptions
 from rclpy.task import Future
 
 from audio_interaction_ros.msg import SafetyAlert
 from audio_interaction_ros.srv import AcknowledgeAlert
+
+_LOOK_EVERY_S = 0.1
 
 
 class AlertAcknowledger(Node):
@@ -71,9 +73,14 @@ class AlertAcknowledger(Node):
 
 def main() -> None:
     """Run the node until Ctrl-C."""
-    rclpy.init()
-    with suppress(KeyboardInterrupt, ExternalShutdownException):
-        rclpy.spin(AlertAcknowledger())
+    # Ctrl-C only says that it is to end. Python's exception, and rclpy's leaving ROS from another thread, come in the
+    # middle of whatever rclpy is doing, which then fails with errors of its own.
+    ended: list[int] = []
+    signal.signal(signal.SIGINT, lambda number, _: ended.append(number))
+    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
+    acknowledger = AlertAcknowledger()
+    while not ended:
+        rclpy.spin_once(acknowledger, timeout_sec=_LOOK_EVERY_S)
 
 
 if __name__ == '__main__':

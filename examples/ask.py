@@ -15,6 +15,8 @@ from __future__ import annotations
 import argparse
 import signal
 import sys
+import time
+from collections.abc import Sequence
 
 import rclpy
 from rclpy.node import Node
@@ -40,13 +42,21 @@ class Asker(Node):
         self._ask = self.create_client(Ask, 'ai/ask')
         self._cancel = self.create_client(CancelQuestion, 'ai/cancel_question')
 
-    def ask(self, request: Ask.Request) -> str:
-        """Send the question and return why it was refused, '' if it was not."""
-        if not self._ask.wait_for_service(_FOUND_WITHIN_S):
-            return 'ai/ask is not found; start the assistant, with the same ROS_DOMAIN_ID and namespace'
-        asked = self._ask.call_async(request)
-        while not asked.done():
+    def ask(self, request: Ask.Request, ended: Sequence[int]) -> str:
+        """Send the question and return why it was refused, '' if it was not, or if all is `ended` before it was."""
+        found_by_s = time.monotonic() + _FOUND_WITHIN_S
+        while not self._ask.service_is_ready():
+            if ended:
+                return ''
+            if time.monotonic() > found_by_s:
+                return 'ai/ask is not found; start the assistant, with the same ROS_DOMAIN_ID and namespace'
             rclpy.spin_once(self, timeout_sec=_LOOK_EVERY_S)
+        asked = self._ask.call_async(request)
+        while not asked.done() and not ended:
+            rclpy.spin_once(self, timeout_sec=_LOOK_EVERY_S)
+        rclpy.spin_until_future_complete(self, asked, timeout_sec=_SENT_WITHIN_S)  # its id is wanted to cancel it
+        if not asked.done():
+            return ''
         response = asked.result()
         if not response.accepted:
             return str(response.message)
@@ -57,7 +67,9 @@ class Asker(Node):
         return ''
 
     def cancel(self) -> None:
-        """End the question."""
+        """End the question, if it was accepted."""
+        if not self._id:
+            return
         sent = self._cancel.call_async(CancelQuestion.Request(id=self._id))
         rclpy.spin_until_future_complete(self, sent, timeout_sec=_SENT_WITHIN_S)
 
@@ -79,20 +91,21 @@ def main() -> int:
     parser.add_argument('--option', action='append', default=[], metavar='TEXT', help='an answer to choose from')
     parser.add_argument('--max-tokens', type=int, default=0, help='longest answer, in tokens (default: 64)')
     given = parser.parse_args(remove_ros_args(sys.argv)[1:])
-    # ROS's own handler would leave ROS at Ctrl-C, and then nobody could cancel.
+    # Ctrl-C only says that it is to end. rclpy's own handler would leave ROS, and then nobody could cancel; Python's
+    # exception comes in the middle of whatever rclpy is doing, which then fails with errors of its own.
+    ended: list[int] = []
+    signal.signal(signal.SIGINT, lambda number, _: ended.append(number))
     rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job has none
     asker = Asker()
     request = Ask.Request(
         question=given.question, seconds=given.seconds, options=given.option, max_tokens=given.max_tokens
     )
-    try:
-        if refused := asker.ask(request):
-            print(f'refused: {refused}', file=sys.stderr)
-            return 1
-        while asker.last is None:
-            rclpy.spin_once(asker, timeout_sec=_LOOK_EVERY_S)
-    except KeyboardInterrupt:
+    if refused := asker.ask(request, ended):
+        print(f'refused: {refused}', file=sys.stderr)
+        return 1
+    while asker.last is None and not ended:
+        rclpy.spin_once(asker, timeout_sec=_LOOK_EVERY_S)
+    if asker.last is None:
         asker.cancel()
         print('cancelled', file=sys.stderr)
         return 1

@@ -13,18 +13,19 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
-from contextlib import suppress
 from datetime import datetime, timedelta
 
 import rclpy
-from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.signals import SignalHandlerOptions
 from rclpy.utilities import remove_ros_args
 from std_msgs.msg import Float32, String
 
 EVERY_S = 60.0  # the model reads all that it remembers anew for each change: not more often than it matters
+_LOOK_EVERY_S = 0.1
 
 
 class ContextPublisher(Node):
@@ -65,9 +66,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description='Tell the assistant where it is, the time, and its battery.')
     parser.add_argument('place', help='where the robot is, in words')
     given = parser.parse_args(remove_ros_args(sys.argv)[1:])
-    rclpy.init()
-    with suppress(KeyboardInterrupt, ExternalShutdownException):
-        rclpy.spin(ContextPublisher(given.place))
+    # Ctrl-C only says that it is to end. Python's exception, and rclpy's leaving ROS from another thread, come in the
+    # middle of whatever rclpy is doing, which then fails with errors of its own.
+    ended: list[int] = []
+    signal.signal(signal.SIGINT, lambda number, _: ended.append(number))
+    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
+    publisher = ContextPublisher(given.place)
+    while not ended:
+        rclpy.spin_once(publisher, timeout_sec=_LOOK_EVERY_S)
 
 
 if __name__ == '__main__':

@@ -13,16 +13,19 @@ audio_capture as well.
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import time
 from array import array
 from collections.abc import Sequence
+from contextlib import suppress
 
 import rclpy
 from audio_common_msgs.msg import AudioData, AudioDataStamped, AudioInfo
 from builtin_interfaces.msg import Time
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.signals import SignalHandlerOptions
 from std_msgs.msg import Header
 
 from audio_interaction_ros.audio.timeline import CaptureClock
@@ -70,13 +73,26 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument('--rate', type=int, default=16_000, metavar='HZ', help='sample rate (default: 16000)')
     parser.add_argument('--channels', type=int, default=1, metavar='N', help='interleaved channels (default: 1)')
     given = parser.parse_args(argv)
-    rclpy.init(args=[])
+    reading = ended = False
+
+    def end(*_: object) -> None:
+        """Ctrl-C ends the waiting for sound; in the middle of rclpy's work an exception would become another one."""
+        nonlocal reading, ended
+        waits, reading, ended = reading, False, True
+        if waits:
+            raise KeyboardInterrupt
+
+    signal.signal(signal.SIGINT, end)
+    rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
     microphone = MicrophoneNode(given.rate, given.channels)
-    try:
-        while block := sys.stdin.buffer.read(microphone.block_bytes):
+    with suppress(KeyboardInterrupt):
+        while not ended:
+            reading = True
+            block = sys.stdin.buffer.read(microphone.block_bytes)
+            reading = False
+            if not block:
+                break
             microphone.publish(block)
-    except KeyboardInterrupt:
-        pass
     microphone.destroy_node()
     rclpy.try_shutdown()
 

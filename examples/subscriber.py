@@ -11,13 +11,15 @@ In a checkout: run `make demo`, and type in another terminal the line that it pr
 
 from __future__ import annotations
 
-from contextlib import suppress
+import signal
 
 import rclpy
-from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
+from rclpy.signals import SignalHandlerOptions
 
 from audio_interaction_ros.msg import Response
+
+_LOOK_EVERY_S = 0.1
 
 
 class Subscriber(Node):
@@ -40,9 +42,14 @@ class Subscriber(Node):
 
 def main() -> None:
     """Run the node until Ctrl-C."""
-    rclpy.init()
-    with suppress(KeyboardInterrupt, ExternalShutdownException):
-        rclpy.spin(Subscriber())
+    # Ctrl-C only says that it is to end. Python's exception, and rclpy's leaving ROS from another thread, come in the
+    # middle of whatever rclpy is doing, which then fails with errors of its own.
+    ended: list[int] = []
+    signal.signal(signal.SIGINT, lambda number, _: ended.append(number))
+    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
+    subscriber = Subscriber()
+    while not ended:
+        rclpy.spin_once(subscriber, timeout_sec=_LOOK_EVERY_S)
 
 
 if __name__ == '__main__':

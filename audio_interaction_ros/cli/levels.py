@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import signal
 import time
 from typing import TYPE_CHECKING, Any
 
 from audio_interaction_ros.cli.errors import CommandError, reported
 from audio_interaction_ros.cli.parsers import add_command
+from audio_interaction_ros.nodes.signals import EndRequest, on_signals
 
 if TYPE_CHECKING:
     from audio_interaction_ros.audio.level_watch import Levels
@@ -53,16 +53,15 @@ def run(arguments: argparse.Namespace) -> int:
         import rclpy
     except ImportError as error:
         raise CommandError(f'levels needs ROS 2 ({error}); run `make setup` or source a ROS 2 setup file') from error
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     from audio_interaction_ros.nodes.joining import JoinError, in_namespace, join
 
+    ended = EndRequest()
+    on_signals(ended.set)  # no exception: it would come in the middle of what rclpy does
     with reported(JoinError):
         join(['levels', '--ros-args', *in_namespace(arguments.namespace)])
     meter = _Meter()
     try:
-        meter.run(arguments.duration)
-    except KeyboardInterrupt:
-        pass  # the usual end
+        meter.run(arguments.duration, ended)
     finally:
         meter.close()
         rclpy.try_shutdown()
@@ -87,14 +86,17 @@ class _Meter:
         self._executor = SingleThreadedExecutor()
         self._executor.add_node(self._node)
 
-    def run(self, duration_s: float | None) -> None:
-        """Print a line a second, for so long after the first sound; raises CommandError where none comes."""
+    def run(self, duration_s: float | None, ended: EndRequest) -> None:
+        """Print a line a second until `ended`, or for so long after the first sound.
+
+        Raises CommandError where none comes.
+        """
         from audio_interaction_ros.nodes.sound import DESCRIBES_ITSELF, INFO_TOPIC, SOUND_TOPIC
 
         topics = (SOUND_TOPIC,) if DESCRIBES_ITSELF else (INFO_TOPIC, SOUND_TOPIC)
         began_s = said_s = time.monotonic()
         heard_s: float | None = None
-        while duration_s is None or heard_s is None or time.monotonic() - heard_s < duration_s:
+        while not ended.is_set() and (duration_s is None or heard_s is None or time.monotonic() - heard_s < duration_s):
             for topic in topics:
                 self._subscribe(topic)
             self._executor.spin_once(timeout_sec=0.1)

@@ -6,7 +6,6 @@ import argparse
 import json
 import math
 import signal
-import threading
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from audio_interaction_ros.cli.errors import CommandError, reported
 from audio_interaction_ros.cli.parsers import add_command
 from audio_interaction_ros.cli.record_progress import Progress, say, show
+from audio_interaction_ros.nodes.signals import EndRequest
 
 if TYPE_CHECKING:
     from audio_interaction_ros.bag_writer import BagWriter, TopicQos
@@ -148,16 +148,16 @@ def _join_ros(arguments: argparse.Namespace) -> None:
         join(['record', '--ros-args', *arguments.ros_args, *in_namespace(arguments.namespace)])
 
 
-def _ended_by_signals() -> threading.Event:
+def _ended_by_signals() -> EndRequest:
     """Return what a closed terminal, a service manager, Ctrl-C or a quit key sets.
 
     None of them interrupts: a message that is being written is written.
     """
-    ended = threading.Event()
+    ended = EndRequest()
     for number in _END_SIGNALS:
         # nohup wants SIGHUP ignored; a script's background job has SIGINT so, and is yet ended by it.
         if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, lambda *_: ended.set())
+            signal.signal(number, ended.set)
     return ended
 
 
@@ -189,7 +189,7 @@ class _Recorder:
         """Return the time between the first and the last audio message."""
         return self._last_s - self._first_s if self._first_s is not None else 0.0
 
-    def run(self, duration_s: float | None, ended: threading.Event) -> None:
+    def run(self, duration_s: float | None, ended: EndRequest) -> None:
         """Record until `ended`, or for so long after the first audio message, which then must come within 30 s.
 
         Raises BagError.

@@ -25,7 +25,7 @@ from audio_interaction_ros.nodes.diagnostics import Diagnostics
 from audio_interaction_ros.nodes.joining import JoinError, join
 from audio_interaction_ros.nodes.parameters import NODES, NodeParameters
 from audio_interaction_ros.nodes.qos_events import QosEvents
-from audio_interaction_ros.nodes.signals import end_undisturbed, on_signals
+from audio_interaction_ros.nodes.signals import EndRequest, end_undisturbed, on_signals
 from audio_interaction_ros.nodes.standby import turn
 from audio_interaction_ros.nodes.worker import Worker, WorkerError
 
@@ -304,7 +304,7 @@ class _Spinner:
     One that raises is a bug, and so is a worker that does: it ends the process, which launch starts anew.
     """
 
-    def __init__(self, node: ManagedNode[Any], end: threading.Event) -> None:
+    def __init__(self, node: ManagedNode[Any], end: EndRequest) -> None:
         self._node, self._end, self.failed = node, end, False
         self._executor = SingleThreadedExecutor()
         self._executor.add_node(node)
@@ -335,15 +335,15 @@ def run(args: list[str] | None, *classes: type[ManagedNode[Any]]) -> int:
     Return the exit status: 0; 1 when ROS or a node could not start, or a callback or a worker failed; 2 for arguments
     that ROS cannot read.
     """
+    stop = EndRequest()
+    on_signals(stop.set)  # before ROS, which takes a while to join: else Python's exception would come in its middle
     try:
         join(args)
     except JoinError as error:
         print(error, file=sys.stderr)
         return 2 if error.by_arguments else 1
-    stop = threading.Event()
     also_known = sorted({name for cls in classes for name in NODES[cls.NAME].model_fields})
-    with turn(classes[0].NAME):
-        on_signals(lambda *_: stop.set())
+    with turn(classes[0].NAME, stop):
         nodes = [cls(also_known) for cls in classes]
     started = all(stop.is_set() or node.autostart() for node in nodes)
     if started:

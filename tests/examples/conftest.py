@@ -19,6 +19,33 @@ def ros(tmp_path):
         yield ros
 
 
+INTERRUPTED = """
+import runpy, signal, sys
+from audio_interaction_ros.msg import Response
+
+def interrupt(message, text):
+    given(message, text)
+    if text == 'That was all.':
+        signal.raise_signal(signal.SIGINT)
+
+given = Response.text.fset
+Response.text = Response.text.setter(interrupt)
+runpy.run_path({path!r}, run_name='__main__')
+"""
+
+
+@pytest.fixture
+def run_interrupted(run_python, tmp_path):
+    """Start a Python file to which Ctrl-C comes while rclpy hands over the response 'That was all.'."""
+
+    def run(path: Path) -> Process:
+        wrapper = tmp_path / f'interrupted_{path.name}'
+        wrapper.write_text(INTERRUPTED.format(path=str(path)))
+        return run_python(wrapper)
+
+    return run
+
+
 @pytest.fixture
 def run_python(ros, tmp_path):
     """Start a Python file in the domain of `ros`, as somebody would in another terminal; it is ended with the test."""

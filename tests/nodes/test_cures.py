@@ -16,6 +16,7 @@ from audio_interaction_ros.nodes.chunk_encoder import _of_drift
 from audio_interaction_ros.nodes.event_log import EventLogNode
 from audio_interaction_ros.nodes.parameters import ParameterError
 from audio_interaction_ros.nodes.qos_overrides import require_overrides
+from audio_interaction_ros.nodes.signals import EndRequest
 from audio_interaction_ros.srv import DeleteEvents, FlagEvent, ListEvents
 from audio_interaction_ros.streaming.lateness import DRIFTS, Drift
 
@@ -84,12 +85,12 @@ def test_a_lock_is_corrected_or_unset(initialised, tmp_path, monkeypatch):
     monkeypatch.setenv(standby.LOCK, str(tmp_path / 'none' / 'lock'))
     with (
         pytest.raises(SystemExit, match=r'names no file that can be locked .*; unset it or correct it'),
-        standby.turn('decoder'),
+        standby.turn('decoder', EndRequest()),
     ):
         pass
     monkeypatch.setenv(standby.LOCK, str(tmp_path / 'lock'))
-    with standby.turn('decoder'):
+    with standby.turn('decoder', EndRequest()):
         assert (tmp_path / 'lock').read_text().strip().isdigit()
     monkeypatch.delenv(standby.LOCK)
-    with standby.turn('decoder'):
+    with standby.turn('decoder', EndRequest()):
         assert rclpy.ok()
