@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 
 import pytest
@@ -13,6 +12,9 @@ pytest.importorskip('audio_interaction_ros.msg', reason='the messages of this pa
 import rclpy
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.signals import SignalHandlerOptions
+
+from audio_interaction_ros.cli.domain import RosDomain
+from tests.system.ros import DEADLINE_S
 
 
 class InProcess:
@@ -37,13 +39,14 @@ class InProcess:
         self.until(lambda: publisher.get_subscription_count() > 0)
         return publisher
 
-    def until(self, condition, timeout_s=20.0):
+    def until(self, condition, timeout_s=DEADLINE_S):
         deadline_s = time.monotonic() + timeout_s
         while not condition():
             assert time.monotonic() < deadline_s, f'still waiting after {timeout_s} s'
             self.executor.spin_once(timeout_sec=0.05)
 
     def spin(self, seconds):
+        """Take what comes for so long. Nothing is sure to have happened by then: for that, there is `until`."""
         end_s = time.monotonic() + seconds
         while time.monotonic() < end_s:
             self.executor.spin_once(timeout_sec=0.05)
@@ -62,13 +65,13 @@ class InProcess:
 def in_process(monkeypatch):
     """Make it from a node's class and its parameters."""
     monkeypatch.setenv('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
-    made = []
+    made, domain = [], RosDomain()
 
     def make(cls, **parameters):
         given = [argument for name, value in parameters.items() for argument in ('-p', f'{name}:={value}')]
         rclpy.init(
             args=['--ros-args', *given] if given else [],
-            domain_id=101 + os.getpid() % 100,
+            domain_id=domain.number,
             signal_handler_options=SignalHandlerOptions.NO,
         )
         made.append(InProcess(cls()))
@@ -81,3 +84,4 @@ def in_process(monkeypatch):
         it.node.destroy_node()
         it.beside.destroy_node()
         rclpy.try_shutdown()
+    domain.release()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 
 import pytest
@@ -18,7 +19,7 @@ pytestmark = pytest.mark.system
 
 
 class Talking:
-    """A decoder in the middle of a response: its engine has given so many of the response's tokens."""
+    """A decoder in the middle of a response, in which its model stands still until it is `going`, or deactivated."""
 
     def __init__(self, in_process, checkpoint, half, monkeypatch, sources=('',)):
         self.it = in_process(DecoderNode, checkpoint=checkpoint, sources=list(sources))
@@ -32,11 +33,15 @@ class Talking:
             )
             for source in sources
         }
-        self.fails = False
-        engine, forward = self.it.node._engine, self.it.node._engine.forward
+        self.fails, self.going = False, threading.Event()
+        self.going.set()
+        node, engine, forward = self.it.node, self.it.node._engine, self.it.node._engine.forward
 
         def faulty(caches, embedded):
-            time.sleep(0.02)  # so that a response takes a second, and not less than a message on its way
+            while any(source._said != ('', '') for source in node._sources.values()):  # a response has begun
+                if self.going.wait(0.02) or not node.active:
+                    time.sleep(0.02)  # a response takes a second, and not less than a message on its way
+                    break
             if self.fails:
                 self.fails = False
                 raise RuntimeError('CUDA error: an illegal memory access was encountered')
@@ -51,6 +56,7 @@ class Talking:
 
     def make_it_respond(self, source=''):
         decisions, responses, _ = self.heard[source]
+        self.going.clear()
         for index in range(20):
             self.feed(index, source=source)
             self.it.until(lambda index=index: len(decisions) > index)
@@ -70,6 +76,7 @@ def test_a_model_that_fails_in_a_response_ends_it_with_a_final_message_and_liste
     index = talking.make_it_respond()
     said = responses[-1].text
     talking.fails = True
+    talking.going.set()
     talking.it.until(lambda: responses[-1].final)
     assert responses[-1].cancelled
     assert responses[-1].text.startswith(said)

@@ -38,6 +38,8 @@ def test_sound_whose_format_never_comes_is_counted_and_reported(in_process, tmp_
     info = it.talk(AudioInfo, 'audio_info', qos.LATCHED)
     info.publish(AudioInfo(channels=1, sample_rate=16_000, sample_format='S16LE', coding_format='wave'))
     it.until(it.node._heard.described.is_set)
-    audio.publish(SoundMessage())
-    it.spin(0.5)
+    heard = it.hear(SoundMessage, 'audio_stamped', qos.AUDIO)
+    for _ in range(2):  # the first has been taken by the log when the second has come to another
+        audio.publish(SoundMessage())
+    it.until(lambda: len(heard) == 2)
     assert it.node._heard.unread == 120

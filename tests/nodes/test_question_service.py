@@ -96,7 +96,7 @@ def test_it_answers_from_what_was_heard_and_decides_as_if_nobody_had_asked(
     for _ in range(4):
         asked.feed()
     with monkeypatch.context() as slowly:
-        slowed(asked, slowly, 0.01)
+        slowed(asked, slowly, 0.03)
         long = asked.ask(options=LONG)
         for _ in range(3):
             asked.feed()
@@ -136,7 +136,7 @@ def test_a_question_ends_when_it_is_cancelled_when_the_microphone_is_off_and_whe
     asked = Asked(in_process, tiny_checkpoint, decoder_half)
     switch = asked.it.talk(Bool, 'ai/listening', qos.SWITCH)
     asked.feed()
-    slowed(asked, monkeypatch, 0.01)
+    slowed(asked, monkeypatch, 0.03)
     first, second = asked.ask(options=LONG).id, asked.ask(options=LONG).id
     assert asked.call(asked.cancelling, CancelQuestion.Request(id=first)).success
     cancelled = asked.last(first)

@@ -47,6 +47,14 @@ class Speaker:
             'ai/say': it.beside.create_client(Say, 'ai/say'),
             'ai/say/cancel': it.beside.create_client(CancelSpeech, 'ai/say/cancel'),
         }
+        self.published, publisher = 0, it.node._output._publisher
+        publish = publisher.publish
+
+        def counted(*given):
+            self.published += 1
+            publish(*given)
+
+        publisher.publish = counted
         it.until(lambda: it.node.count_subscribers('/ai/speech') and self.told)
         it.until(lambda: all(client.service_is_ready() for client in self.clients.values()))
 
@@ -72,6 +80,10 @@ class Speaker:
     def until_said(self, id):
         self.it.until(lambda: self.said(id) is not None)
         return self.said(id)
+
+    def until_heard(self):
+        """Until all of the speech has come that was published; it is on another topic than what is told of it."""
+        self.it.until(lambda: len(self.speech) >= self.published)
 
     def counted(self, key):
         pairs = [pair for report in self.reports[-1:] for pair in report.status[0].values]
@@ -102,8 +114,9 @@ def test_a_response_is_said_once_while_it_is_written_and_that_is_told(in_process
     told = speaker.until_said('1')
     assert (told.said, told.broken_off) == ('Fire! I hear flames crackling.', False)
     assert [one.text for one in speaker.told if one.text] == ['Fire!', 'I hear flames crackling.']
+    speaker.it.until(lambda: formats)
     assert (formats[0].sample_rate, formats[0].channels, formats[0].sample_format) == (RATE_HZ, 1, 'S16LE')
-    speaker.it.spin(0.3)  # the last block comes on another topic
+    speaker.until_heard()
     samples = speaker.samples
     assert 1.0 < len(samples) / RATE_HZ < 5.0
     assert np.abs(samples).max() > 3_000
@@ -140,10 +153,10 @@ def test_a_response_that_the_decoder_cancels_is_silent_within_150_ms(in_process)
     starved, asked_ns = Starvation(), speaker.now_ns
     speaker.respond('1', STORY, final=True, cancelled=True)
     told = speaker.until_said('1')
-    speaker.it.spin(0.3)
+    speaker.until_heard()
     assert told.broken_off and told.said == ''
     assert (speaker.last_due_ns() - asked_ns) * 1e-9 < 0.15 + starved.seconds
-    assert speaker.counted('cancelled') == 1
+    speaker.it.until(lambda: speaker.counted('cancelled') == 1)
 
 
 def test_an_alert_that_no_response_says_is_said_once_and_again_when_nobody_acknowledged_it(in_process):
@@ -208,6 +221,7 @@ def test_quiet_hours_and_volume_count_at_once(in_process):
     speaker.respond('1', 'Bless you!', final=True)
     answer = speaker.say('The bath overflows!', Speaking.URGENT)
     assert speaker.until_said(answer.id).said == 'The bath overflows!'
+    speaker.until_heard()
     assert len(speaker.samples) and not speaker.samples.any()
     speaker.it.until(lambda: speaker.counted('quiet_hours') == 1)
     refused = node.set_parameters([Parameter('quiet_hours', value='night')])[0]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 
 import pytest
 from diagnostic_msgs.msg import DiagnosticArray
@@ -16,6 +15,7 @@ from audio_interaction_ros.msg import Decision, Response
 from audio_interaction_ros.nodes import qos
 from audio_interaction_ros.nodes.event_log import EventLogNode
 from tests.nodes.test_decoder import Talking
+from tests.system.ros import ROSOUT
 
 pytestmark = pytest.mark.system
 
@@ -27,12 +27,9 @@ class Telling(Talking):
 
     def __init__(self, in_process, checkpoint, half, monkeypatch):
         super().__init__(in_process, checkpoint, half, monkeypatch)
-        self.half, self.going = half, threading.Event()  # the model stands still while it is not set
-        self.going.set()
-        engine, forward = self.it.node._engine, self.it.node._engine.forward
-        monkeypatch.setattr(engine, 'forward', lambda *given: self.going.wait(30.0) and forward(*given))
-        self.told = self.it.hear(String, 'ai/told', qos.LATCHED)
-        self.log = self.it.hear(Log, '/rosout', qos.SWITCH)
+        self.half = half
+        self.told = self.it.hear(String, 'ai/told', qos.SWITCH)  # none is missed
+        self.log = self.it.hear(Log, '/rosout', ROSOUT)
         self.reports = self.it.hear(DiagnosticArray, '/diagnostics', qos.DIAGNOSTICS)
         self.instruction = self.it.talk(String, 'ai/instruction', qos.SWITCH)
         self.context = self.it.talk(String, 'ai/context', qos.SWITCH)
@@ -70,7 +67,6 @@ def test_what_is_told_in_a_response_waits_for_its_end_and_outlasts_the_switch_an
     prefix, told = telling.in_force()
     assert (prefix, told) == (own, {'instruction': '', 'by': 'checkpoint', 'context': {}, 'tokens': len(own) + 5})
     index = telling.make_it_respond()
-    telling.going.clear()
     telling.instruction.publish(String(data='Be brief.'))
     for number in range(5):
         telling.context.publish(String(data=f'{{"x": {number}}}'))

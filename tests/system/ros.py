@@ -22,6 +22,7 @@ import rclpy
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState, GetState
 from rclpy.executors import SingleThreadedExecutor
+from rclpy.qos import DurabilityPolicy, QoSProfile
 
 from audio_interaction_ros.cli.domain import RosDomain
 from audio_interaction_ros.nodes import qos
@@ -32,6 +33,7 @@ COMPOSED = tuple(name for name in NODES if name not in ('speaker', 'monitor'))  
 START_TIMEOUT_S = 120.0  # importing PyTorch takes its time on a busy machine
 DEADLINE_S = 60.0
 _ASK_AGAIN_S = 3.0
+ROSOUT = QoSProfile(depth=1_000, durability=DurabilityPolicy.TRANSIENT_LOCAL)  # as rclpy publishes it, none missed
 
 
 def free_port() -> int:
