@@ -31,7 +31,7 @@ def test_the_words_for_a_microphone_survive_the_shell_and_yaml(word):
     assert shlex.split(launch)[-1] == f'mic:={word}'
     assert str(yaml.safe_load(setting)['device']) == word
     context = rclpy.Context()
-    rclpy.init(args=shlex.split(node)[4:], context=context, domain_id=99)
+    rclpy.init(args=shlex.split(node)[4:], context=context)
     try:
         it = rclpy.create_node('it', context=context, start_parameter_services=False)
         given = it.declare_parameter('device', '', ignore_override=True) and it._parameter_overrides['device'].value

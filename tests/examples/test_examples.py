@@ -26,8 +26,11 @@ ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / 'examples'
 # Stereo noise at 48 kHz in real time: 1920 frames of two channels every 40 ms.
 NOISE = (
-    'import os, sys, time\n'
-    'while True: sys.stdout.buffer.write(os.urandom(7_680)); sys.stdout.buffer.flush(); time.sleep(0.04)'
+    'import itertools, os, sys, time\n'
+    'began_s = time.monotonic()\n'
+    'for number in itertools.count(1):\n'
+    '    sys.stdout.buffer.write(os.urandom(7_680)); sys.stdout.buffer.flush()\n'
+    '    time.sleep(max(0.0, began_s + number * 0.04 - time.monotonic()))'  # what was late is made up for
 )
 
 
@@ -67,7 +70,7 @@ def test_the_acknowledger_started_late_says_nothing_of_an_alert_that_is_over(ros
 
 
 def test_the_acknowledger_tells_of_an_alert_and_acknowledges_it_once(ros, run_python):
-    ros.start_active('safety_alert', supervise=False)
+    ros.start_active('safety_alert', supervise=False, clear_after_s=3_000.0, cooldown_s=5_000.0)
     alerts = ros.hear('ai/safety_alert', SafetyAlert, qos.ALERTS)
     publisher = ros.talk('ai/response', Response, qos.EVENTS)
     ros.until(lambda: publisher.publish(fire(final=True)) or alerts, 'no alert was raised')
@@ -91,7 +94,7 @@ def test_the_asker_prints_the_answer_to_its_question_and_cancels_one_that_it_doe
         asked.append(request)
         response.accepted, response.id, response.message = True, f'7-1-{len(asked)}', 'asked'
         if len(asked) == 1:
-            deadline_s = time.monotonic() + 20.0
+            deadline_s = time.monotonic() + 60.0
             while not answers.get_subscription_count() and time.monotonic() < deadline_s:
                 time.sleep(0.01)
             for id_, state, text in (('6-1-1', 1, 'No.'), ('7-1-1', 0, 'A do'), ('7-1-1', 1, 'A dog.')):
@@ -146,7 +149,7 @@ def test_a_microphone_of_your_own_is_heard_by_the_encoder_without_a_gap(ros, tin
             ros.until(lambda: len(embeddings) >= 5, 'nothing was encoded', timeout_s=60.0)
         finally:
             device.kill()
-        assert example.wait(20.0) == 0
+        assert example.wait(60.0) == 0
     assert {message.stream_id for message in embeddings} == {embeddings[0].stream_id}
     assert [message.chunk_index for message in embeddings] == list(range(len(embeddings)))
     assert {message.header.frame_id for message in embeddings} == {'my_microphone'}
@@ -158,7 +161,7 @@ def test_a_bag_is_scored_with_the_checkpoint_that_is_named(tmp_path):
     bag = write_bag(tmp_path / 'night', s16_messages(sound, 16_000), PcmFormat(16_000, 1, 'S16LE'))
     (tmp_path / 'night.csv').write_text('onset_s,end_s,category,respond\n1.0,2.0,siren,1\n3.0,3.5,rain,0\n')
     command = [sys.executable, str(EXAMPLES / 'score_a_bag.py'), 'night', 'night.csv', 'embedded']
-    run = subprocess.run(command, cwd=bag.parent, capture_output=True, text=True, timeout=110)
+    run = subprocess.run(command, cwd=bag.parent, capture_output=True, text=True, timeout=280)
     assert run.returncode == 0, run.stderr
     figures, missed = run.stdout.splitlines()
     assert figures.startswith('embedded: recall 0.0, ') and 'interruptions an hour' in figures

@@ -144,7 +144,7 @@ def served(
         yield access
     finally:
         stop.set()
-        thread.join(30)
+        thread.join(60)
         assert not thread.is_alive()
 
 
@@ -164,12 +164,11 @@ def test_a_viewer_sees_what_comes_and_the_browser_asks_nobody_else():
             document = documents[-1]  # of which Bokeh sends this viewer every change
             hear(state, clock, 2, 0.5)
             state.response(ShownResponse('2', '12:00:02', 'Fire!', True, True, False, 0.9))
+            (image,) = (s for s in document.select({'type': ColumnDataSource}) if 'image' in s.data)
             deadline = time.monotonic() + 60
-            while 'Fire!' not in texts(document):
+            while 'Fire!' not in texts(document) or not np.asarray(image.data['image'][0]).any():
                 assert time.monotonic() < deadline
                 time.sleep(0.1)
-            (image,) = (s.data['image'][0] for s in document.select({'type': ColumnDataSource}) if 'image' in s.data)
-            assert np.asarray(image).any()
             labels = sorted(button.label for button in document.select({'type': Button}))
             assert labels == ['Acknowledge all alerts', 'Close the microphone']
 

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 SINK = 'test'
+PID = 'pulseaudio.pid'
 # Without rewinds its buffer is 50 ms, as a sound card's, and not 2 s, which every reopening would have to wait for.
 _NULL_SINK = ('module-null-sink', f'sink_name={SINK}', 'rate=16000', 'channels=1', 'norewinds=1')
 
@@ -31,8 +32,9 @@ def pulse_null_sink(folder: Path) -> Iterator[dict[str, str]]:
         env={**os.environ, **environment},
         stderr=subprocess.DEVNULL,
     )  # fmt: skip
+    (folder / PID).write_text(str(server.pid))
     try:
-        deadline = time.monotonic() + 20.0
+        deadline = time.monotonic() + 60.0
         while not socket.exists():
             assert server.poll() is None and time.monotonic() < deadline, 'PulseAudio did not start'
             time.sleep(0.1)
@@ -40,6 +42,11 @@ def pulse_null_sink(folder: Path) -> Iterator[dict[str, str]]:
     finally:
         server.kill()
         server.wait()
+
+
+def server_pid(environment: dict[str, str]) -> int:
+    """Of the server, which a busy machine keeps from running too."""
+    return int((Path(environment['HOME']) / PID).read_text())
 
 
 def unplug(environment: dict[str, str]) -> None:
@@ -89,6 +96,6 @@ class Microphones:
 def _pactl(environment: dict[str, str], *arguments: str) -> str:
     command = ['pactl', *arguments]
     done = subprocess.run(
-        command, env={**os.environ, **environment}, stdout=subprocess.PIPE, text=True, check=True, timeout=10
+        command, env={**os.environ, **environment}, stdout=subprocess.PIPE, text=True, check=True, timeout=60
     )
     return done.stdout

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,10 +38,13 @@ ROSOUT = QoSProfile(depth=1_000, durability=DurabilityPolicy.TRANSIENT_LOCAL)  #
 
 
 def free_port() -> int:
-    """Of 127.0.0.1, for TCP; nobody holds it, so it is taken at once."""
-    with socket.socket() as probe:
-        probe.bind(('127.0.0.1', 0))
-        return int(probe.getsockname()[1])
+    """Of 127.0.0.1, for TCP. Nobody holds it, so it is none of those that the system gives to who asks for any."""
+    lowest = int(Path('/proc/sys/net/ipv4/ip_local_port_range').read_text().split()[0])
+    while True:
+        port = random.SystemRandom().randrange(10_000, lowest)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(('127.0.0.1', port))
+            return port
 
 
 def resident_bytes(pid: int) -> int:
@@ -81,8 +85,8 @@ class Starvation:
     where it does not, this is 0 and a requirement in seconds is held to the letter.
     """
 
-    def __init__(self, *processes: Process) -> None:
-        self._pids = [os.getpid(), *(process.popen.pid for process in processes)]
+    def __init__(self, *processes: Process, pids: Sequence[int] = ()) -> None:
+        self._pids = [os.getpid(), *(process.popen.pid for process in processes), *pids]
         self._before = [_waited_ns(pid) for pid in self._pids]
 
     @property
@@ -192,6 +196,14 @@ class Ros:
             client.remove_pending_request(future)
             return None
         return future.result()
+
+    def reach(self, service_type: Any, service: str, request: Any, process: Process) -> None:
+        """Return when this service answers; for one whose process was killed and started anew.
+
+        The killed one is taken to be there for a while, and what is sent then may go to it alone.
+        """
+        answered = lambda: self.call(service_type, service, request, timeout_s=_ASK_AGAIN_S)  # noqa: E731
+        self.until(lambda: answered() is not None, process)
 
     def hear(self, topic: str, message_type: Any, profile: Any = qos.EVENTS) -> list[Any]:
         """A list that grows with what is published, while the test spins; of all nodes that are there already."""

@@ -79,13 +79,13 @@ def test_two_assistants_on_one_machine_hear_their_own_sound_alone(ros, patient_c
         for node in COMPOSED:
             ros.wait_state(f'/{name}/{node}', 'active', process)
     decisions = {name: ros.hear(f'/{name}/ai/decision', Decision) for name in names}
-    health = {name: ros.hear(f'/{name}/ai/health', Health, qos.LATCHED) for name in names}
+    health = {name: ros.hear(f'/{name}/ai/health', Health, qos.SWITCH) for name in names}
 
     assert ros.call(SetBool, '/left/ai/set_listening', SetBool.Request(data=True)).success
     ros.until(lambda: chunks_decided(decisions['left']) == 12, processes['left'], PATIENCE_S)
     assert not decisions['right']
-    assert health['right'][-1].state == Health.SWITCHED_OFF
-    assert any(message.state == Health.HEARING for message in health['left'])
+    ros.until(lambda: any(message.state == Health.HEARING for message in health['left']), processes['left'])
+    ros.until(lambda: health['right'] and health['right'][-1].state == Health.SWITCHED_OFF, processes['right'])
 
     assert ros.call(SetBool, '/right/ai/set_listening', SetBool.Request(data=True)).success
     ros.until(lambda: chunks_decided(decisions['right']) == 12, processes['right'], PATIENCE_S)

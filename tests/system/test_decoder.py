@@ -18,7 +18,7 @@ from audio_interaction_ros.nodes.messages import bytes_array, stamp_of, wire_tex
 from audio_interaction_ros.streaming.fifo import ChunkQueue, EncodedChunk
 from audio_interaction_ros.streaming.loop import Decision as LoopDecision
 from audio_interaction_ros.streaming.loop import ListeningLoop, make_session
-from tests.system.ros import DEADLINE_S
+from tests.system.ros import DEADLINE_S, Starvation
 from tests.tiny_checkpoint import DIM
 
 pytestmark = pytest.mark.system
@@ -54,6 +54,10 @@ class Feeder:
         self.fed = index
 
     def begin_stream(self):
+        """When nothing more will come of the one before."""
+        if self.stream_id:
+            self.quiet()
+            self.written()
         self.stream_id += 1
         for heard in (self.decisions, self.responses, self.texts):
             heard.clear()
@@ -77,6 +81,11 @@ class Feeder:
             ),
             self.process,
         )
+
+    def written(self):
+        """Until every whole response has come as a text as well: two topics have no common order."""
+        whole = [response for response in self.responses if response.final and not response.cancelled]
+        self.ros.until(lambda: len(self.texts) >= len(whole), self.process)
 
     def counter(self, name):
         pairs = [pair for array in self.diagnostics for status in array.status for pair in status.values]
@@ -108,7 +117,7 @@ def test_it_says_what_the_loop_says(feeder, decoder_half):
     assert [(d.chunk_index, bool(d.decision), d.probability) for d in feeder.decisions] == decided
     finals = [response for response in feeder.responses if response.final]
     assert [(r.trigger_chunk, r.text, r.emotion) for r in finals] == said
-    feeder.ros.until(lambda: len(feeder.texts) >= len(said), feeder.process)  # two topics have no common order
+    feeder.written()
     assert [text.data for text in feeder.texts] == [text for _, text, _ in said]
     assert said, 'the tiny checkpoint should have said something'
     assert all(0.0 <= response.latency_s < DEADLINE_S for response in feeder.responses)
@@ -144,7 +153,7 @@ def test_an_embedding_that_does_not_fit_is_refused_and_survived(feeder, changes,
     feeder.ros.until(lambda: feeder.decisions, feeder.process)
     feeder.feed(1, **changes)
     feeder.ros.until(lambda: feeder.counter(counter) >= 1, f'{counter} was not counted: {feeder.process.log}')
-    assert sentence in feeder.process.log
+    feeder.ros.until(lambda: sentence in feeder.process.log, feeder.process)
     feeder.feed(1)
     feeder.ros.until(lambda: feeder.decisions[-1].chunk_index == 1, feeder.process)
 
@@ -159,7 +168,7 @@ def test_what_waited_is_decided_on_with_the_newest(feeder):
         feeder.begin_stream()
         feeder.feed(0, header=captured(5.0))
         feeder.quiet()
-        fed_s = []
+        fed_s, starved = [], Starvation(feeder.process)
         for index in range(1, 4):  # five seconds later than the one before them
             feeder.feed(index, header=captured(0.0))
             fed_s.append(time.monotonic())
@@ -167,12 +176,13 @@ def test_what_waited_is_decided_on_with_the_newest(feeder):
         feeder.feed(4, header=captured(5.0))
         fed_s.append(time.monotonic())
         feeder.quiet()
+        starved_s = starved.seconds
         # To forget that clock.
         assert feeder.ros.change_state('decoder', 'deactivate')
         assert feeder.ros.change_state('decoder', 'activate')
-        return max(b - a for a, b in itertools.pairwise(fed_s)) < 0.25
+        return max(b - a for a, b in itertools.pairwise(fed_s)) + starved_s < 0.35
 
-    assert any(in_time() for _ in range(10)), 'this machine stands still'
+    assert any(in_time() for _ in range(30)), 'this machine stands still'
     assert [decision.chunks_drained for decision in feeder.decisions] == [1, 4]
     feeder.ros.until(lambda: feeder.counter('late_chunks') >= 3, feeder.process)
 
@@ -220,7 +230,9 @@ def test_a_response_is_cancelled_by_service_and_listening_goes_on(feeder):
 
 def test_two_sources_are_heard_apart_by_one_decoder(shared_ros, tiny_checkpoint, decoder_half):
     """Each gets the decisions it would get alone, though their chunks come in turn."""
-    process = shared_ros.start_active('decoder', checkpoint=tiny_checkpoint, sources=['left', 'fleet/robot_2'])
+    given = {'checkpoint': tiny_checkpoint, 'sources': ['left', 'fleet/robot_2']}
+    process = shared_ros.start('decoder', '-r', '__node:=both', **given)  # not the one that is there already
+    shared_ros.wait_state('both', 'active', process)
     digest = decoder_half.config.encoder_digest
     heard, said, talking, alone = {}, {}, {}, {}
     for number, source in enumerate(('left', 'fleet/robot_2')):

@@ -70,11 +70,20 @@ class Robot:
         return given['id']
 
     def kept(self, count, without_text=0):
-        """That many entries, once they are there and have got their text: topics have no common order."""
+        """That many entries, once they are there and have got their text: topics have no common order.
+
+        A response has then got what its decision and its last message say, too.
+        """
+
+        def whole(event):
+            return event.kind != LoggedEvent.RESPONSE or {'level_dbfs', 'emotion'} <= json.loads(event.evidence).keys()
 
         def there():
             events[:] = self.ask('list').events
-            return len(events) >= count and [event.text for event in events].count('') == without_text
+            texts = [event.text for event in events]
+            return (
+                len(events) >= count and texts.count('') == without_text and (without_text or all(map(whole, events)))
+            )
 
         events = []
         self.ros.until(there, self.process)
@@ -179,13 +188,12 @@ def test_rates_are_on_diagnostics(robot):
     robot.say('One.')
     robot.say('Tw', cancelled=True)
     robot.alerts.publish(SafetyAlert(id=f'fire-{robot.chunk}', hazard='fire', message='Fire!'))
-    robot.kept(3)
+    assert [json.loads(event.evidence).get('cancelled') for event in robot.kept(3)].count(True) == 1
     robot.ask('flag', id=0, verdict=LoggedEvent.FALSE_ALARM)
     after = robot.measurements()
     grown = {name: int(after[name]) - int(before[name]) for name in after if name.endswith('_per_hour')}
     assert grown == {'interruptions_per_hour': 2, 'cancels_per_hour': 1, 'alerts_per_hour': 1, 'flags_per_hour': 1}
     assert after['events'] == '3' and float(after['log_mb']) > 0
-    assert [json.loads(event.evidence).get('cancelled') for event in robot.kept(3)].count(True) == 1
 
 
 def test_the_sound_of_a_false_alarm_becomes_a_training_clip(robot):
@@ -195,13 +203,16 @@ def test_the_sound_of_a_false_alarm_becomes_a_training_clip(robot):
     info.publish(AudioInfo(channels=1, sample_rate=16_000, sample_format='S16LE', coding_format='wave'))
     audio = robot.ros.talk('audio_stamped', AudioDataStamped, qos.AUDIO)
     robot.ros.taken('event_log')
+    sent = 0
     start_ns = time.time_ns()
 
     def play(first_s, last_s):
+        nonlocal sent
         for tenth in range(round(first_s * 10), round(last_s * 10)):
             header = Header(stamp=stamp_of(start_ns + tenth * 100_000_000), frame_id='mic')
             data = bytes_array(encode_s16le(np.full(1_600, tenth / 200)))
             audio.publish(AudioDataStamped(header=header, audio=AudioData(data=data)))
+            sent += 1
             robot.ros.spin(0.01)
 
     play(0.0, 6.4)
@@ -210,6 +221,7 @@ def test_the_sound_of_a_false_alarm_becomes_a_training_clip(robot):
     play(6.4, 10.0)
     robot.say('A dog.', start_ns + 9_600_000_000)
     robot.kept(2)
+    robot.ros.taken('event_log', messages=sent)
     listening.publish(Bool(data=False))  # what follows the dog is never heard
     robot.ros.until(lambda: all(event.has_sound for event in robot.ask('list').events), robot.process)
     fire = robot.ask('list').events[1]
@@ -275,5 +287,6 @@ def test_killed_in_the_middle_the_log_is_whole(ros, tmp_path):
     assert [event.text for event in log.newest(100)] == [f'Number {number}.' for number in range(20, -1, -1)]
     log.close()
     process = ros.start_active('event_log', path=path)
+    ros.reach(ListEvents, 'ai/events/list', ListEvents.Request(), process)
     assert len(robot.kept(21)) == 21
     assert process.end() == 0

@@ -20,6 +20,8 @@ from tests.system.ros import COMPOSED, Starvation, resident_bytes
 pytestmark = [pytest.mark.system, pytest.mark.slow]
 
 MESSAGES = 5_000  # to each
+HEARD = {'/ai/embeddings', '/audio_stamped', '/audio_info', '/ai/response', '/ai/listening', '/ai/safety_alert'}
+ANSWERED = {'/ai/cancel', '/ai/events/list', '/ai/acknowledge_alert', '/decoder/get_state', '/audio_capture/get_state'}
 NOT_OURS = ('/parameter_events', '/clock', '/rosout')
 # They stop the assistant on purpose, and rightly.
 ALLOWED = ('/change_state', '/set_listening', '/set_parameters', '/set_parameters_atomically')
@@ -89,12 +91,17 @@ def assistant(shared_ros, tiny_checkpoint, tmp_path_factory):
 
 def test_no_message_crashes_stalls_or_swells_the_assistant(assistant):
     ros = assistant.ros
-    topics = {
-        topic: interface(types[0])
-        for topic, types in ros.node.get_topic_names_and_types()
-        if topic not in NOT_OURS and ros.node.count_subscribers(topic)
-    }
-    assert {'/ai/embeddings', '/audio_stamped', '/audio_info', '/ai/response', '/ai/listening'} <= topics.keys()
+
+    def heard():
+        """What is listened to; it becomes known bit by bit."""
+        return {
+            topic: interface(types[0])
+            for topic, types in ros.node.get_topic_names_and_types()
+            if topic not in NOT_OURS and ros.node.count_subscribers(topic)
+        }
+
+    ros.until(lambda: heard().keys() >= HEARD, assistant.process)
+    topics = heard()
     latched = QoSProfile(depth=10, durability=DurabilityPolicy.TRANSIENT_LOCAL)
     publishers = {topic: ros.node.create_publisher(kind, topic, latched) for topic, kind in topics.items()}
     ros.meet()
@@ -104,7 +111,7 @@ def test_no_message_crashes_stalls_or_swells_the_assistant(assistant):
             for topic, publisher in publishers.items()
         ]
     )
-    assert sum(assistant.counts.values()) > 100, assistant.counts
+    ros.until(lambda: sum(assistant.counts.values()) > 100, f'few were refused: {assistant.counts}')
     for publisher in publishers.values():
         ros.node.destroy_publisher(publisher)
     ros.meet()
@@ -113,12 +120,17 @@ def test_no_message_crashes_stalls_or_swells_the_assistant(assistant):
 
 def test_no_request_crashes_stalls_or_swells_the_assistant(assistant):
     ros = assistant.ros
-    services = {
-        service: interface(types[0])
-        for service, types in ros.node.get_service_names_and_types()
-        if not service.endswith(ALLOWED) and not service.startswith('/test/')
-    }
-    assert {'/ai/cancel', '/ai/events/list', '/ai/acknowledge_alert', '/decoder/get_state'} <= services.keys()
+
+    def answered():
+        """Which requests are answered; it becomes known bit by bit."""
+        return {
+            service: interface(types[0])
+            for service, types in ros.node.get_service_names_and_types()
+            if not service.endswith(ALLOWED) and not service.startswith('/test/')
+        }
+
+    ros.until(lambda: answered().keys() >= ANSWERED, assistant.process)
+    services = answered()
     clients = {service: ros.node.create_client(kind, service) for service, kind in services.items()}
     ros.until(lambda: all(client.service_is_ready() for client in clients.values()), assistant.process)
     ros.meet()

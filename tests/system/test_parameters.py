@@ -171,5 +171,5 @@ def test_live_parameters_count_at_once_and_others_while_the_node_is_unconfigured
     assert change('supervise', ParameterType.PARAMETER_BOOL, bool_value=True).successful
     assert ros.change_state('safety_alert', 'configure')
     assert ros.change_state('safety_alert', 'activate')
-    assert ros.state('safety_alert') == 'active'
+    ros.wait_state('safety_alert', 'active', process)
     assert process.end() == 0

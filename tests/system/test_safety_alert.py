@@ -10,6 +10,8 @@ import pytest
 import soundfile
 from audio_common_msgs.msg import AudioData, AudioDataStamped, AudioInfo
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from rcl_interfaces.srv import SetParameters
+from rclpy.parameter import Parameter as RclpyParameter
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rosgraph_msgs.msg import Clock
 from std_msgs.msg import Header
@@ -38,7 +40,7 @@ def response(id_, text, urgent=True, final=True):
 
 
 def test_urgent_responses_are_raised_updated_and_cleared(ros):
-    process = ros.start_active('safety_alert', clear_after_s=3.0, cooldown_s=5.0)
+    process = ros.start_active('safety_alert', clear_after_s=3_000.0, cooldown_s=5_000.0)
     alerts = ros.hear('ai/safety_alert', SafetyAlert, qos.ALERTS)
     responses = ros.talk('ai/response', Response, qos.EVENTS)
     responses.publish(response('1', 'A dog is barking.', urgent=False))
@@ -46,7 +48,11 @@ def test_urgent_responses_are_raised_updated_and_cleared(ros):
     responses.publish(response('2', 'Fire! I hear flames crackling.'))
     ros.until(lambda: len(alerts) == 1, 'no alert was raised')
     responses.publish(response('3', 'Fire, still burning!'))
-    ros.until(lambda: len(alerts) == 3, 'the alert was not updated and cleared')
+    ros.until(lambda: len(alerts) == 2, 'the alert was not updated')
+    soon = RclpyParameter('clear_after_s', value=0.5).to_parameter_msg()
+    answer = ros.call(SetParameters, 'safety_alert/set_parameters', SetParameters.Request(parameters=[soon]))
+    assert answer.results[0].successful
+    ros.until(lambda: len(alerts) == 3, 'the alert was not cleared')
     assert [alert.state for alert in alerts] == [SafetyAlert.RAISED, SafetyAlert.UPDATED, SafetyAlert.CLEARED]
     assert {alert.hazard for alert in alerts} == {'fire'}
     assert len({alert.id for alert in alerts}) == 1
@@ -262,6 +268,7 @@ def test_an_assistant_that_has_gone_deaf_says_so_within_two_seconds_and_takes_it
         assistant.off = {stage}
         said = assistant.run_until_health(Health.DEAF)
         assert assistant.since_s(assistant.sent_ns[stage]) < 2.0
+        ros.until(lambda: alerts, process)  # two topics have no common order
         (alert,) = alerts
         assert nanoseconds_of(alert.header.stamp) == nanoseconds_of(said.header.stamp) == assistant.now_ns
         assert list(said.reasons) == [alert.message]
@@ -339,9 +346,13 @@ def test_ends_that_do_not_fit_are_named_for_as_long_as_they_last_and_the_named_p
     ]
     process = ros.start_active('safety_alert', supervise='true', **dict(named))
     alerts = ros.hear('ai/safety_alert', SafetyAlert, qos.ALERTS)
-    ros.until(publisher.get_subscription_count, process)
-    publisher.publish(response('1', 'Fire!'))
-    ros.until(lambda: [alert for alert in alerts if alert.hazard == 'fire'], process)
+
+    def raised():
+        """By what is sent again and again: with best effort, one may be lost."""
+        publisher.publish(response('1', 'Fire!'))
+        return [alert for alert in alerts if alert.hazard == 'fire']
+
+    ros.until(raised, process)
     assert 'incompatibly' not in process.log and 'changes nothing' not in process.log
     assert process.end() == 0
 

@@ -67,6 +67,7 @@ def test_every_node_speaks_the_other_family(other_family, tmp_path, tiny_checkpo
         process = ros.start('assistant', path=tmp_path / 'events.db', **given)
         for name in COMPOSED:
             ros.wait_state(name, 'active', process)
+        ros.until(lambda: '/audio_stamped' in dict(ros.node.get_topic_names_and_types()), process)
         kinds = dict(ros.node.get_topic_names_and_types())
         assert kinds['/audio_stamped'] == ['audio_common_msgs/msg/AudioStamped'] and '/audio_info' not in kinds
         embeddings = ros.hear('ai/embeddings', AudioEmbedding, qos.EMBEDDINGS)

@@ -35,7 +35,7 @@ class Room:
             env={**os.environ, **environment},
             stdout=subprocess.PIPE,
         )  # fmt: skip
-        self._blocks = []
+        self._blocks, self._server = [], pulse.server_pid(environment)
         threading.Thread(target=self._listen, daemon=True).start()
 
     def _listen(self):
@@ -46,6 +46,10 @@ class Room:
     def heard_since(self, then_s):
         """When something was to be heard."""
         return [now_s for now_s, loud in self._blocks if loud and now_s >= then_s]
+
+    def starvation(self, process):
+        """Of a speaker, of the sound server, and of what records it."""
+        return Starvation(process, pids=[self._server, self._recorder.pid])
 
     def leave(self):
         self._recorder.kill()
@@ -70,12 +74,12 @@ def test_it_is_heard_falls_silent_at_once_and_comes_back_with_its_loudspeaker(nu
         asked_s = time.monotonic()
         responses.publish(Response(id='1', text='Fire! I hear flames crackling.', final=True))
         ros.until(lambda: told and told[-1].said == 'Fire! I hear flames crackling.', process)
-        assert len(room.heard_since(asked_s)) > 20
+        ros.until(lambda: len(room.heard_since(asked_s)) > 20, process)
 
         asked_s = time.monotonic()
         responses.publish(Response(id='2', text=STORY))
         ros.until(lambda: len(room.heard_since(asked_s)) > 10, process)
-        starved, cancelled_s = Starvation(process), time.monotonic()
+        starved, cancelled_s = room.starvation(process), time.monotonic()
         responses.publish(Response(id='2', text=STORY, final=True, cancelled=True))
         ros.until(lambda: told[-1].broken_off, process)
         ros.spin(0.5)

@@ -6,6 +6,8 @@ import signal
 
 import pytest
 
+from tests.system.ros import START_TIMEOUT_S
+
 pytestmark = pytest.mark.system
 STANDBY = '_safety_alert_standby'  # what a process is called that is not the node yet
 
@@ -14,7 +16,7 @@ STANDBY = '_safety_alert_standby'  # what a process is called that is not the no
 def test_the_second_is_the_node_when_the_first_ends(ros, tmp_path, ended_by):
     lock = tmp_path / 'safety_alert.lock'
     pair = [ros.start('safety_alert', lock=lock) for _ in range(2)]
-    ros.until(lambda: lock.exists() and lock.read_text(), pair[0], 60.0)
+    ros.until(lambda: lock.exists() and lock.read_text(), pair[0], START_TIMEOUT_S)
     first, second = sorted(pair, key=lambda process: lock.read_text() != f'{process.popen.pid}\n')
     ros.wait_state('safety_alert', 'active', first)
     # A service can answer before the graph here has its node's name.
@@ -32,7 +34,7 @@ def test_the_one_that_waits_can_be_ended(ros, tmp_path):
     ros.wait_state('safety_alert', 'active', first)
     ros.until(lambda: STANDBY not in ros.node.get_node_names(), first)
     second = ros.start('safety_alert', lock=lock)
-    ros.until(lambda: STANDBY in ros.node.get_node_names(), second)
+    ros.until(lambda: STANDBY in ros.node.get_node_names(), second, START_TIMEOUT_S)
     ros.spin(0.5)
     assert second.alive and lock.read_text() == f'{first.popen.pid}\n'
     second.popen.send_signal(signal.SIGINT)  # a terminal's, and then launch's

@@ -120,7 +120,7 @@ def test_an_engine_that_is_not_installed_is_named_with_what_to_install(monkeypat
 def test_a_program_that_hangs_fails_or_writes_nonsense_is_told_of_in_a_sentence(program, lines, sentence):
     program('espeak-ng', lines)
     with pytest.raises(EngineError, match=sentence):
-        EspeakEngine(timeout_s=0.3)
+        EspeakEngine(timeout_s=0.3 if 'for 0.3 s' in sentence else 60.0)
 
 
 def test_what_is_unwanted_is_killed_at_once_with_its_children(program, tmp_path):
@@ -136,7 +136,7 @@ def test_what_is_unwanted_is_killed_at_once_with_its_children(program, tmp_path)
     assert list(engine.say('Hello.', Manner(), unwanted)) == []
     for pid in pids.read_text().split():
         status = Path(f'/proc/{pid}/status')
-        deadline_s = time.monotonic() + 10.0
+        deadline_s = time.monotonic() + 60.0
         while status.exists() and 'State:\tZ' not in status.read_text():
             assert time.monotonic() < deadline_s, 'it lives on'
             time.sleep(0.01)

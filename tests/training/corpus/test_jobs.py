@@ -8,7 +8,6 @@ import time
 from pathlib import Path
 
 import psutil
-import pytest
 
 from training.corpus.jobs import Workers
 
@@ -25,10 +24,9 @@ def nap_in_processes() -> None:
     with Workers(2) as workers:
         workers.run('naps', nap, [0.0, 0.0])
         print('begun', flush=True)
-        workers.run('naps', nap, [0.1, 60.0])
+        workers.run('naps', nap, [0.1, 600.0])
 
 
-@pytest.mark.timeout(60)
 def test_no_worker_outlives_a_parent_that_is_killed():
     code = f'from {__name__} import nap_in_processes; nap_in_processes()'
     parent = subprocess.Popen([sys.executable, '-c', code], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
@@ -40,7 +38,7 @@ def test_no_worker_outlives_a_parent_that_is_killed():
         parent.kill()
         parent.wait()
         parent.stdout.close()
-    _, alive = psutil.wait_procs(children, timeout=10)
+    _, alive = psutil.wait_procs(children, timeout=60)
     for child in alive:
         child.kill()
     assert not alive

@@ -39,7 +39,7 @@ def client(server, tmp_path):
             model='local-model',
             cache=tmp_path,
             backoff_s=(0.01, 0.05),
-            timeout_s=5.0,
+            timeout_s=60.0,
             requests_per_minute=60_000,
         )
     )
