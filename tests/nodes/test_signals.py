@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import signal
 import sys
 
@@ -9,7 +10,8 @@ import pytest
 import rclpy
 from rclpy.signals import SignalHandlerOptions
 
-from audio_interaction_ros.nodes import lifecycle, standby
+from audio_interaction_ros.cli import levels
+from audio_interaction_ros.nodes import joining, lifecycle, standby
 from audio_interaction_ros.nodes.lifecycle import ManagedNode
 from audio_interaction_ros.nodes.signals import EndRequest
 
@@ -54,17 +56,23 @@ def test_a_second_signal_in_the_middle_of_the_handler_of_the_first_holds_nothing
     assert end.is_set()
 
 
-def test_asked_to_end_while_it_joins_ros_a_node_ends_well_and_is_not_activated(monkeypatch):
-    join, states = lifecycle.join, []
+@pytest.fixture
+def interrupted(monkeypatch):
+    """Ctrl-C comes in the middle of joining ROS."""
+    join = joining.join
+    for module in (joining, lifecycle):
+        monkeypatch.setattr(module, 'join', lambda args: signal.raise_signal(signal.SIGINT) or join(args))
 
-    def interrupted(args):
-        signal.raise_signal(signal.SIGINT)
-        join(args)
 
-    monkeypatch.setattr(lifecycle, 'join', interrupted)
+def test_asked_to_end_while_it_joins_ros_a_node_ends_well_and_is_not_activated(monkeypatch, interrupted):
+    states = []
     monkeypatch.setattr(Idle, 'on_configure', lambda *_: states.append('configured'))
     assert lifecycle.run([], Idle) == 0
     assert not states
+
+
+def test_asked_to_end_while_it_joins_ros_levels_ends_without_an_exception(interrupted):
+    assert levels.run(argparse.Namespace(namespace=None, duration=None)) == 1  # of no sound
 
 
 def test_asked_to_end_before_it_waits_for_its_turn_a_standby_ends_well(monkeypatch, tmp_path):
