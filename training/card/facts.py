@@ -12,7 +12,7 @@ from audio_interaction_ros.model.describe import describe
 from audio_interaction_ros.model.weights import INDEX, WEIGHTS
 from training import provenance
 from training.card import CardError
-from training.clips.store import ClipStore, of_split
+from training.clips.store import heard_clips, of_split
 from training.errors import CorpusError
 from training.recipe import load_training_recipe
 from training.recipe_file import RecipeError
@@ -67,7 +67,7 @@ def hazard_recordings(corpus: Path) -> dict[str, int]:
     Raises CardError where the corpus has no clips.
     """
     try:
-        store = ClipStore(corpus / 'library' / 'clips')
+        store = heard_clips(corpus)
     except CorpusError as error:
         raise CardError(f"'{corpus}' does not say which sounds it was made of: {error}") from error
     recorded: dict[str, set[tuple[str, str]]] = defaultdict(set)

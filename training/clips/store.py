@@ -20,6 +20,7 @@ from audio_interaction_ros.audio.formats import Samples, from_integers, to_int16
 from training.errors import CorpusError
 from training.files import json_lines, whole, write_whole
 
+LIBRARY, ACCEPTED_SOUNDS = 'library/clips', 'library/accepted'  # folders of a corpus
 QUOTED = 'quoted'  # tag of a voice whose text is what its caption quotes
 _MOST_MAPPED = 256  # files at once, far below what a process may have open
 
@@ -65,13 +66,13 @@ def _mapped(path: Path) -> np.ndarray:
 
 
 class ClipStore:
-    """A `ClipStore` reads every part under a folder. Raises ClipStoreError where there is none."""
+    """A `ClipStore` reads every part under one folder, or several. Raises ClipStoreError where there is none."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *more: Path) -> None:
         self.clips: list[StoredClip] = []
         self._where: dict[str, tuple[int, int, int]] = {}
         self._parts: list[Path] = []
-        for index in sorted(folder.glob('*.jsonl')):
+        for index in (path for each in (folder, *more) for path in sorted(each.glob('*.jsonl'))):
             self._parts.append(index.with_suffix('.npy'))
             with index.open() as file:
                 for line in file:
@@ -124,6 +125,14 @@ class ClipStore:
         self[id_]
         part, at, length = self._where[id_]
         return from_integers(_mapped(self._parts[part])[at : at + length])
+
+
+def heard_clips(corpus: Path) -> ClipStore:
+    """Return every clip that the streams of a corpus may hold besides rendered speech.
+
+    They are the library's, and the sounds that were accepted for scenes as they are mixed. Raises ClipStoreError.
+    """
+    return ClipStore(corpus / LIBRARY, corpus / ACCEPTED_SOUNDS)
 
 
 def write_part(path: Path, clips: Iterable[tuple[StoredClip, Samples]]) -> int:

@@ -13,7 +13,7 @@ import numpy as np
 
 from audio_interaction_ros.audio import CHUNK_SAMPLES, SAMPLE_RATE_HZ
 from audio_interaction_ros.audio.formats import Samples
-from training.clips.store import ClipStoreError
+from training.clips.store import LIBRARY, ClipStoreError, StoredClip, write_part
 from training.corpus.jobs import Workers
 from training.corpus.recipe import CorpusRecipe
 from training.corpus.shard import Shard, open_library, scripts, split_of_item
@@ -21,11 +21,13 @@ from training.errors import BuildError
 from training.files import json_lines, write_whole
 from training.llm import LlmClient, LlmSettings, run_threads
 from training.random_streams import Purpose, random_stream
-from training.render.tfjp import tfjp
+from training.render.render import cut
+from training.render.tfjp import TfjpSettings, tfjp
+from training.scenes.selection import SelectionSettings
 from training.scripts.dialogues import Dialogues
 from training.scripts.fresh import ASKED_AT_ONCE, read_fresh_texts, write_fresh_texts
 from training.scripts.sampler import all_tasks, write_script
-from training.scripts.script import LANGUAGES, Script, Speech, taxonomy
+from training.scripts.script import LANGUAGES, Script, Sound, Speech, taxonomy
 from training.scripts.shelf import Shelf
 from training.speech.casting import Casting, cast
 from training.speech.espeak import Speaker
@@ -47,14 +49,39 @@ def _client(settings: LlmSettings) -> LlmClient:
 
 
 @lru_cache(maxsize=2)
-def _shelves(out: Path, llm: LlmSettings | None, scenes: str, open_share: float) -> dict[str, Shelf]:
-    library = open_library(out / 'library' / 'clips')
+def _opened(
+    out: Path,
+    llm: LlmSettings | None,
+    scenes: str,
+    open_share: float,
+    selection: SelectionSettings,
+    clean: TfjpSettings | None,
+) -> dict[str, Shelf]:
+    library = open_library(out / LIBRARY)
     client, fresh = (_client(llm), read_fresh_texts(out / FRESH_TEXTS)) if llm else (None, None)
     curated = scenes == 'curated'
     return {
-        split: Shelf(library, split, _reprocess, client, fresh, Dialogues(out, split), curated, open_share)
+        split: Shelf(
+            library,
+            split,
+            _reprocess,
+            client,
+            fresh,
+            Dialogues(out, split),
+            curated,
+            open_share,
+            selection,
+            lambda samples, longest_s, cadence: cut(samples, longest_s, cadence, clean),
+        )
         for split in SPLITS
     }
+
+
+def _shelves(recipe: CorpusRecipe, out: Path, asks: bool = True) -> dict[str, Shelf]:
+    """Return the shelf of each side; those that do not ask use neither a chat model nor what has to be embedded."""
+    selection = recipe.selection if asks else SelectionSettings()
+    llm = recipe.llm if asks else None
+    return _opened(out, llm, recipe.scenes, recipe.open_texts, selection, recipe.performance.tfjp)
 
 
 def _reprocess(samples: Samples) -> Samples:
@@ -93,18 +120,19 @@ def plan_shards(recipe: CorpusRecipe, hours: float, seed: int, workers: Workers,
     count = stream_count(recipe, seed, hours, out)
     numbers = range(-(-count // STREAMS_A_SHARD))
     shards = [Shard(recipe, seed, n, n * STREAMS_A_SHARD, min(count, (n + 1) * STREAMS_A_SHARD), out) for n in numbers]
-    if recipe.llm is None:
+    if recipe.llm is None and recipe.selection.retrieval == 'text':
         workers.run('scripts', write_plan, shards)
-    else:  # one client in one process, so that rate and budget are those of the whole build
-        write_fresh_texts(_client(recipe.llm), recipe.fresh_texts, seed, out / FRESH_TEXTS)
-        _shelves(out, recipe.llm, recipe.scenes, recipe.open_texts)
+    else:  # one client in one process, so that rate and budget are those of the whole build; and one CLAP
+        if recipe.llm is not None:
+            write_fresh_texts(_client(recipe.llm), recipe.fresh_texts, seed, out / FRESH_TEXTS)
+        _shelves(recipe, out)
         run_threads('scripts', write_plan, shards, ASKED_AT_ONCE)
     return shards
 
 
 def stream_count(recipe: CorpusRecipe, seed: int, hours: float, out: Path) -> int:
     """Return how many streams make `hours`, by a guess at the length of the first 200."""
-    shelves = _shelves(out, None, recipe.scenes, recipe.open_texts)
+    shelves = _shelves(recipe, out, asks=False)
     lengths = []
     for item in range(_SAMPLED_SCRIPTS):
         try:
@@ -125,17 +153,26 @@ def write_plan(shard: Shard) -> int:
     """Write a shard's scripts, one JSON line each; an item that lacks clips is recorded and left out."""
     if shard.plan.exists():
         return 0
-    shelves = _shelves(shard.out, shard.recipe.llm, shard.recipe.scenes, shard.recipe.open_texts)
+    shelves = _shelves(shard.recipe, shard.out)
     rows, failures = [], []
+    accepted: dict[str, tuple[StoredClip, Samples]] = {}
     for item in range(shard.first, shard.last):
+        for shelf in shelves.values():
+            shelf.accepted.clips.clear()
         try:
             script = draw_script(shard.recipe, shard.seed, item, shelves)
         except ClipStoreError as error:
             failures.append({'item': item, 'reason': str(error)})
             continue
+        kept = {id_: sound for shelf in shelves.values() for id_, sound in shelf.accepted.clips.items()}
+        heard = {line.hear.clip for line in script.lines if isinstance(line.hear, Sound)}
+        accepted |= {id_: kept[id_] for id_ in heard & set(kept)}
         voices = casting(shard.recipe, shard.seed, item, script)
         named = [[speaker, language, voice] for (speaker, language), voice in voices.items()]
         rows.append({'item': item, 'script': script.model_dump(), 'voices': named})
+    if shard.recipe.selection.accepted:  # before the scripts that need them: those are there when the plan is
+        shard.accepted.parent.mkdir(parents=True, exist_ok=True)
+        write_part(shard.accepted, (sound for _, sound in sorted(accepted.items())))
     write_whole(shard.failures, json_lines(failures))
     write_whole(shard.plan, json_lines(rows))
     return len(rows)

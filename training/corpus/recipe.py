@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from training.llm import LlmSettings
 from training.render.render import Performance
+from training.scenes.selection import SelectionSettings
 from training.scripts.sampler import MixIns, all_tasks
 from training.scripts.script import taxonomy
 from training.speech.spoken import SpeechSettings
@@ -42,6 +43,7 @@ class CorpusRecipe(BaseModel):
     scenes: Literal['curated', 'random'] = Field(
         default='curated', description='random: sounds of any kind instead, for an ablation of event selection'
     )
+    selection: SelectionSettings = SelectionSettings()
     mix_ins: MixIns = MixIns()
     performance: Performance = Performance()
     speech: SpeechSettings = SpeechSettings()
@@ -58,4 +60,6 @@ class CorpusRecipe(BaseModel):
                 raise ValueError(
                     f"every sub-task of '{category}' has the share 0; give '{category}' itself the share 0"
                 )
+        if self.selection.verifier == 'llm' and self.llm is None:
+            raise ValueError('the verifier llm needs llm, the chat model that verifies')
         return self

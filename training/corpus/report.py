@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from audio_interaction_ros.audio import CHUNK_SAMPLES, SAMPLE_RATE_HZ
 from audio_interaction_ros.audio.formats import Samples
-from training.clips.store import ClipStore
+from training.clips.store import heard_clips
 from training.errors import BuildError
 from training.html import pages
 from training.speech.spoken import count_decisions, understood_by_voice
@@ -35,7 +35,7 @@ def write_report(out: Path, page: Path) -> dict[str, object]:
         'replies': sum(len(stream.replies) for stream in streams),
         'silence_share': round(silence, 4),
     }
-    library = ClipStore(out / 'library' / 'clips')
+    library = heard_clips(out)
     heard = [event.clip for stream in streams for event in stream.events if event.clip in library]
     clips = [library[id_] for id_ in (*heard, *(id_ for stream in streams for id_ in stream.behind))]
     credited = {(clip.source, clip.licence, clip.attribution) for clip in clips}

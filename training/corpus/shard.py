@@ -17,7 +17,7 @@ from lhotse.shar.utils import to_shar_placeholder
 from lhotse.shar.writers import TarWriter
 
 from audio_interaction_ros.audio import CHUNK_SAMPLES, SAMPLE_RATE_HZ
-from training.clips.store import ClipStore, ClipStoreError
+from training.clips.store import ACCEPTED_SOUNDS, ClipStore, ClipStoreError, heard_clips
 from training.corpus.recipe import CorpusRecipe
 from training.errors import MixingError
 from training.files import json_lines, whole, write_whole
@@ -44,6 +44,11 @@ class Shard:
     def plan(self) -> Path:
         """Return the path of the scripts, one JSON line each."""
         return self.out / 'plans' / f'{self.number:06d}.jsonl'
+
+    @property
+    def accepted(self) -> Path:
+        """Return the path of the sounds that were accepted for its scenes, a part of a clip store."""
+        return self.out / ACCEPTED_SOUNDS / f'{self.number:06d}'
 
     @property
     def cuts(self) -> Path:
@@ -75,6 +80,11 @@ def open_library(folder: Path) -> ClipStore:
     return ClipStore(folder)
 
 
+@lru_cache(maxsize=2)
+def _open_heard(out: Path) -> ClipStore:
+    return heard_clips(out)
+
+
 def scripts(shard: Shard) -> Iterator[tuple[int, Script, Casting]]:
     """Yield what `write_plan` wrote for a shard: item, script, voices."""
     with shard.plan.open() as file:
@@ -93,7 +103,7 @@ def write_shard(shard: Shard) -> int:
     """Perform a shard's scripts and write cuts and recordings; return how many streams it has."""
     if shard.cuts.exists():
         return 0
-    clips = open_library(shard.out / 'library' / 'clips')
+    clips = _open_heard(shard.out)
     speech = open_library(shard.out / SPEECH)
     discarded = _discarded(shard.out)
     rows, failures = [], []

@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from audio_interaction_ros.audio import CHUNK_SAMPLES
 from audio_interaction_ros.audio.formats import Samples
-from training.clips.store import ClipStore
+from training.clips.store import ClipStore, heard_clips
 from training.errors import BuildError
 from training.streams import Role, Stream, read_streams, schedule
 
@@ -45,7 +45,7 @@ class Findings:
 
 def verify(out: Path) -> Findings:
     """Check every stream of a corpus. Raises BuildError where there is none."""
-    clips, speech = ClipStore(out / 'library' / 'clips'), ClipStore(out / 'library' / 'speech')
+    clips, speech = heard_clips(out), ClipStore(out / 'library' / 'speech')
     sides: dict[str, str] = {}
     findings = Findings()
     ids: set[str] = set()

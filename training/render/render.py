@@ -15,6 +15,7 @@ from training.dsp.activity import FRAME_SAMPLES, activity, evidence_end
 from training.dsp.rooms import to_unit_energy
 from training.render.mix import Mixing, Part, Placed, mix
 from training.render.tfjp import TfjpError, TfjpSettings, tfjp
+from training.scripts.accepted import ACCEPTED
 from training.scripts.script import Line, Script, Speech, pick
 from training.speech.casting import Casting, utterance_id
 from training.streams import Event, Reply, Role, Stream, schedule, speaking_s
@@ -73,7 +74,9 @@ def perform(
             known = len(samples)
         else:
             clip = clips[line.hear.clip]
-            samples = _cut(clips.samples(clip.id), line.hear.longest_s, clip.cadence, settings.tfjp)
+            samples = clips.samples(clip.id)
+            if not clip.id.startswith(ACCEPTED):  # which is what would be left, and was judged as such
+                samples = cut(samples, line.hear.longest_s, clip.cadence, settings.tfjp)
             known = evidence_end(activity(samples), len(samples))
         gap_s = line.gap_s + (_spoken_before(script, len(parts)) if script.aloud else 0.0)
         far = isinstance(line.hear, Speech) and line.hear.far
@@ -124,8 +127,11 @@ def _sounding(samples: Samples) -> Samples:
     return samples[int(active[0]) * FRAME_SAMPLES : (int(active[-1]) + 1) * FRAME_SAMPLES]
 
 
-def _cut(samples: Samples, longest_s: float, cadence: bool, settings: TfjpSettings | None) -> Samples:
-    """From the first sound on, cleaned; a clip that TFJP can do nothing with stays as it is."""
+def cut(samples: Samples, longest_s: float, cadence: bool, settings: TfjpSettings | None) -> Samples:
+    """Return at most `longest_s` (seconds) from the first sound on, float32 [m], cleaned by TFJP with `settings`.
+
+    A clip that TFJP can do nothing with stays as it is; with `cadence` its pauses do.
+    """
     active = np.flatnonzero(activity(samples))
     start = int(active[0]) * FRAME_SAMPLES if len(active) else 0
     piece = samples[start : start + int(longest_s * SAMPLE_RATE_HZ)]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from pydantic import model_validator
 
@@ -63,6 +63,8 @@ class SilenceAuditor(Protocol):
 class LlmAuditor:
     """An `LlmAuditor` asks a chat model, which judges by the caption alone, as Figure 15 B has it."""
 
+    stand_in: ClassVar[bool] = False
+
     def __init__(self, client: LlmClient) -> None:
         self._client = client
 
@@ -78,6 +80,8 @@ class RuleAuditor:
     `criteria` maps a category to its criterion, as `procedural.registry.CRITERION_OF` does; a category without one
     stays silent.
     """
+
+    stand_in: ClassVar[bool] = True
 
     def __init__(self, criteria: Mapping[str, str]) -> None:
         self._criteria = {category: Criterion(criterion) for category, criterion in criteria.items()}

@@ -17,7 +17,8 @@ from training.scenes.audit import Audit, LlmAuditor, RuleAuditor, SilenceAuditor
 from training.scenes.grammar import Grammar
 from training.scenes.planner import BAG, LlmPlanner, Planner
 from training.scenes.review import HistoryQuestion, HistoryReviewer, LlmReviewer, Round, TemplateReviewer
-from training.scenes.scenario import ClipInfo, Refinement, Scenario
+from training.scenes.scenario import ClipInfo, Refinement, Scenario, Verdict
+from training.scenes.verifier import Candidate, LlmVerifier, RuleVerifier, Verifier
 
 T = TypeVar('T')
 
@@ -28,10 +29,13 @@ class Curators:
     Each method adds to `notes` when a model had to be replaced. Raises LlmError where a server cannot be reached.
     """
 
-    def __init__(self, client: LlmClient | None = None, annotations: Sequence[str] = ()) -> None:
+    def __init__(
+        self, client: LlmClient | None = None, annotations: Sequence[str] = (), verifies: bool = False
+    ) -> None:
         """Without a `client`, use the rules alone.
 
-        `annotations` are captions to plan scenes from; where there are few of them the grammar plans.
+        `annotations` are captions to plan scenes from; where there are few of them the grammar plans. `verifies`:
+        whether the client judges candidates too.
         """
         self.grammar = Grammar()
         self.rules = RuleAuditor(CRITERION_OF)
@@ -39,6 +43,8 @@ class Curators:
         self._planner: Planner = self.grammar
         self._auditor: SilenceAuditor = self.rules
         self._reviewer: HistoryReviewer = self._templates
+        self._rule_verifier = RuleVerifier(self.grammar)
+        self._verifier: Verifier = LlmVerifier(client) if client is not None and verifies else self._rule_verifier
         if client is not None:
             self._auditor, self._reviewer = LlmAuditor(client), LlmReviewer(client)
             if len(set(annotations)) >= BAG[1]:
@@ -61,6 +67,15 @@ class Curators:
             lambda: self.rules.audit(clip, scenario, adjacent),
             'the rules audited',
             notes,
+        )
+
+    def verify(self, candidate: Candidate) -> Verdict:
+        """Return the verdict on a candidate; it is signed, by the rules where the model had no usable answer."""
+        return _first(
+            lambda: self._verifier.verify(candidate),
+            lambda: self._rule_verifier.verify(candidate),
+            'the rules verified',
+            [],
         )
 
     def question(self, rounds: Sequence[Round], rng: np.random.Generator, notes: list[str]) -> HistoryQuestion | None:

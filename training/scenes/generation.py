@@ -11,7 +11,7 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import httpx
 import numpy as np
@@ -61,6 +61,8 @@ class ProceduralGenerator:
     They are its name, category and caption, compared by cosine of TF-IDF over word stems. The sound's own length is
     kept where it is shorter than asked: an event is not stretched or looped.
     """
+
+    stand_in: ClassVar[bool] = True
 
     def __init__(self, types: Mapping[str, SoundType] = ALL_TYPES, least_similarity: float = 0.25) -> None:
         """Index `types`; a caption below `least_similarity` (0 … 1) is refused, not met with some other sound."""
@@ -117,6 +119,8 @@ class ElevenLabsGenerator:
     The key is read from the environment when asked for a sound.
     """
 
+    stand_in: ClassVar[bool] = False
+
     SHORTEST_S, LONGEST_S = 0.5, 22.0
 
     def __init__(
@@ -145,6 +149,8 @@ class AudioXGenerator:
 
     The request is POST {caption, seconds, seed} to `url`, audio comes back.
     """
+
+    stand_in: ClassVar[bool] = False
 
     def __init__(self, url: str, policy: HttpPolicy | None = None) -> None:
         self._url = url

@@ -42,6 +42,8 @@ class Grounded:
 
 # TFJP (`training/render/tfjp.py`): float32 [n] → float32 [m]; it raises ValueError for what it cannot treat.
 Reprocess = Callable[[Samples], Samples]
+# What a clip is to the mix: the piece of it that a sub-event takes, as it would be heard.
+Prepare = Callable[[ClipInfo, Samples, SubEvent], Samples]
 
 
 @dataclass(frozen=True)
@@ -65,12 +67,15 @@ class Grounder:
         verifier: Verifier,
         reprocess: Reprocess,
         generator: EventGenerator | None = None,
+        prepare: Prepare | None = None,
     ) -> None:
+        """Keep the parts; with `prepare`, clips are judged as it leaves them, else whole."""
         self._retriever = retriever
         self._read = read
         self._verifier = verifier
         self._reprocess = reprocess
         self._generator = generator
+        self._prepare = prepare or (lambda clip, samples, event: samples)
 
     def ground(self, scenario: Scenario, refinements: Sequence[Refinement], rng: np.random.Generator) -> list[Grounded]:
         """Return one result for each sub-event, in order.
@@ -107,7 +112,7 @@ class Grounder:
         # What is too long can be cut, what is too short cannot: it would only take the place of one that fits.
         shortest_s = SHORTEST_LOOP_S if event.role is Role.AMBIENT else FIT[0] * event.rough_duration_s
         for clip in self._retriever.search(refinement.query, rng, shortest_s, CANDIDATES):
-            if accepted := propose(clip, self._read(clip)):
+            if accepted := propose(clip, self._prepare(clip, self._read(clip), event)):
                 return result(Filling.REPROCESS if accepted.reprocessed else Filling.RETRIEVAL, accepted)
         candidates = sum(not trial.reprocessed for trial in trials)
         rejected = f'none of {candidates} clips was accepted' if candidates else 'nothing was retrieved'
@@ -119,7 +124,8 @@ class Grounder:
             )
         except ValueError as error:
             return result(Filling.DROPPED, None, f'{rejected}, and the generator refused: {error}')
-        if accepted := propose(_describe(made, refinement), made.samples):
+        clip = _describe(made, refinement)
+        if accepted := propose(clip, self._prepare(clip, made.samples, event)):
             return result(Filling.GENERATION, accepted)
         return result(Filling.DROPPED, None, f'{rejected}, nor what {made.made_by} made')
 

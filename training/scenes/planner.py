@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Protocol
+from typing import Annotated, ClassVar, Protocol
 
 import numpy as np
 from pydantic import BaseModel, Field, create_model
@@ -39,6 +39,8 @@ class LlmPlanner:
 
     They are drawn at random from `annotations`, such as a library's captions.
     """
+
+    stand_in: ClassVar[bool] = False
 
     def __init__(self, client: LlmClient, annotations: Sequence[str]) -> None:
         """Keep the client and the different annotations. Raises ValueError for fewer of them than a bag holds."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 import soxr
@@ -37,6 +37,8 @@ class Retriever(Protocol):
 class TextIndex:
     """A `TextIndex` is TF-IDF over the letters of categories and captions, so that 'barking' finds 'barks'."""
 
+    stand_in: ClassVar[bool] = True
+
     def __init__(self, clips: Sequence[ClipInfo]) -> None:
         """Index the clips. Raises ValueError without any."""
         if not clips:
@@ -64,6 +66,8 @@ class ClapRetriever:
 
     It loads transformers when made.
     """
+
+    stand_in: ClassVar[bool] = False
 
     def __init__(
         self, clips: Sequence[ClipInfo], read: Callable[[ClipInfo], Samples], model: str | Path, batch: int = 16

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Sequence
-from typing import Annotated, Protocol
+from typing import Annotated, ClassVar, Protocol
 
 import numpy as np
 from pydantic import AfterValidator, Field, create_model
@@ -70,6 +70,8 @@ class LlmReviewer:
     What of the requirements can be checked, is: as part of the answer's type.
     """
 
+    stand_in: ClassVar[bool] = False
+
     def __init__(self, client: LlmClient) -> None:
         self._client = client
 
@@ -106,6 +108,8 @@ class TemplateReviewer:
 
     It asks about facts that were told, what was said first, and what sounded first or next to another sound.
     """
+
+    stand_in: ClassVar[bool] = True
 
     def question(self, rounds: Sequence[Round], rng: np.random.Generator) -> HistoryQuestion | None:
         """Return one of the possible questions, at random, or None where there is none."""

@@ -111,7 +111,7 @@ def _rounds(lines: list[Line], shelf: Shelf) -> dict[int, Round]:
 
 def _said(line: Line, shelf: Shelf) -> str:
     """Return the words of speech, rendered or recorded; empty for another sound."""
-    return line.hear.text if isinstance(line.hear, Speech) else shelf.library[line.hear.clip].text
+    return line.hear.text if isinstance(line.hear, Speech) else shelf.clip(line.hear.clip).text
 
 
 def _heard(line: Line, shelf: Shelf) -> str:

@@ -17,8 +17,10 @@ from training.llm import LlmClient
 from training.scenes.curators import Curators
 from training.scenes.grounding import Reprocess
 from training.scenes.scenario import ClipInfo
+from training.scenes.selection import SelectionSettings
+from training.scripts.accepted import Accepted
 from training.scripts.dialogues import REMARK, SENTENCE, Dialogues
-from training.scripts.scenes import RandomScenes, Scene, Scenes, clip_info
+from training.scripts.scenes import Cut, RandomScenes, Scene, Scenes, clip_info
 from training.scripts.script import Line, Sound, Texts, pause_s, pick, texts, warning
 from training.sources.text import Dialogue
 
@@ -65,8 +67,11 @@ class Shelf:
         dialogues: Dialogues | None = None,
         curated: bool = True,
         open_share: float = 0.0,
+        selection: SelectionSettings | None = None,
+        cut: Cut | None = None,
     ) -> None:
         self.library = library
+        self.accepted = Accepted()
         self.split = split
         self.texts = texts()
         self._fresh = fresh
@@ -105,10 +110,11 @@ class Shelf:
                     self._by['translated', clip.language][clip.category].append(clip)
 
         kept = [c for kind in ('event', 'music') for group in self._by['kind', kind].values() for c in group]
-        self.curators = Curators(client, [clip.caption for clip in kept if clip.caption])
+        verifies = selection is not None and selection.verifier == 'llm'
+        self.curators = Curators(client, [clip.caption for clip in kept if clip.caption], verifies)
         self._scenes = _Once(
             lambda: (
-                Scenes(library, kept, self.curators, reprocess)
+                Scenes(library, kept, self.curators, reprocess, selection, cut, self.accepted)
                 if curated
                 else RandomScenes(library, kept, self.curators)
             )
@@ -126,9 +132,14 @@ class Shelf:
         """Return a clip as curation sees it."""
         return clip_info(self.library[clip_id], self.library.duration_s(clip_id))
 
+    def clip(self, clip_id: str) -> StoredClip:
+        """Return what is known of a clip of the library, or of a sound that was accepted for the script at hand."""
+        accepted = self.accepted.clips.get(clip_id)
+        return accepted[0] if accepted else self.library[clip_id]
+
     def phrase(self, clip_id: str) -> str:
         """Return what a clip is, as a noun phrase: 'a barking dog'."""
-        clip = self.library[clip_id]
+        clip = self.clip(clip_id)
         return f'a {clip.category}' if 'instrument' in clip.tags else self.curators.grammar.phrase(clip.category)
 
     def categories(self, key: str, value: str) -> list[str]:

@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
@@ -60,6 +60,8 @@ class FasterWhisper:
 
     The package faster-whisper is not among the requirements.
     """
+
+    stand_in: ClassVar[bool] = False
 
     def __init__(self, model: str = 'small', device: str = 'cpu', compute_type: str = 'int8') -> None:
         """Load `model`: a size, a folder with CTranslate2's model.bin, or one that `python -m training parts` wrote.
@@ -115,6 +117,8 @@ def _for_ctranslate2(model: str, scratch: Path) -> str:
 class TransformersWhisper:
     """A `TransformersWhisper` is Whisper through transformers."""
 
+    stand_in: ClassVar[bool] = False
+
     def __init__(self, model: str = 'openai/whisper-small', device: str = 'cpu') -> None:
         """Load `model`, a name on the hub or a folder.
 
@@ -161,6 +165,8 @@ class Pocketsphinx:
     speech, but forgives much that Whisper would not: a check for tests and a few hundred sentences. What it hears does
     not depend on what it heard before.
     """
+
+    stand_in: ClassVar[bool] = True
 
     _PAUSE = int(0.3 * SAMPLE_RATE_HZ)  # without a pause before them it loses first words
 

@@ -17,7 +17,7 @@ import re
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -45,6 +45,8 @@ class KokoroTts:
     `corpus_seed` draws the voices themselves, and is in their names: a name is the same speaker wherever it is met. The
     same text, voice and seed give the same samples on one machine.
     """
+
+    stand_in: ClassVar[bool] = True
 
     name = 'kokoro'
 

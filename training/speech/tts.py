@@ -13,7 +13,7 @@ import urllib.parse
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import httpx
 import numpy as np
@@ -91,6 +91,8 @@ class EspeakTts:
     The variants of validation and test are kept apart. The seed draws rate and pitch.
     """
 
+    stand_in: ClassVar[bool] = True
+
     name = 'espeak-ng'
 
     def __init__(self, speaker: Speaker) -> None:
@@ -122,6 +124,8 @@ class PiperTts:
     Its voices are `.onnx` files with the `.onnx.json` beside them. The seed draws the tempo; Piper's own sampling noise
     has no seed, so renderings differ from run to run.
     """
+
+    stand_in: ClassVar[bool] = True
 
     name = 'piper'
 
@@ -214,6 +218,8 @@ class CosyVoiceTts:
     The request is POST /inference_sft, raw 16-bit samples come back. The server seeds itself, so renderings differ from
     run to run and `seed` has no effect.
     """
+
+    stand_in: ClassVar[bool] = False
 
     name = 'cosyvoice'
 

@@ -1,0 +1,149 @@
+"""Scenes hold what was accepted for them: the sound that a verifier judged, retrieved or generated, as it was."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from audio_interaction_ros.audio import SAMPLE_RATE_HZ
+from training.clips.store import ClipStore, StoredClip, write_part
+from training.procedural.registry import ALL_TYPES
+from training.render.mix import Mixing
+from training.render.render import Performance, cut, perform
+from training.render.tfjp import TfjpSettings, tfjp
+from training.scenes.scenario import Constraint, Refinement, Relation, Scenario, SubEvent
+from training.scenes.selection import SelectionSettings
+from training.scripts.accepted import ACCEPTED
+from training.scripts.script import Script, Sound
+from training.scripts.shelf import Shelf
+from training.streams import Role
+
+TYPES = ('rain', 'wind', 'fan', 'crowd_murmur', 'footsteps', 'typing', 'door', 'knocks', 'bird_chirps', 'car_horn')
+
+
+@pytest.fixture(scope='module')
+def library(tmp_path_factory: pytest.TempPathFactory) -> ClipStore:
+    folder = tmp_path_factory.mktemp('library')
+    rows = []
+    for name in TYPES:
+        kind = ALL_TYPES[name]
+        row = StoredClip(id=name, category=kind.category, caption=kind.caption, respond=kind.respond, recording=name)
+        rows.append((row, kind.render(np.random.default_rng(1))))
+    hiss = np.random.default_rng(2).standard_normal(5 * SAMPLE_RATE_HZ).astype(np.float32) * 0.1
+    for sort in ('event', 'ambient'):
+        rows.append((StoredClip(id=sort, kind='noise', category='noise', tags=(sort,), recording=sort), hiss))
+    write_part(folder / 'part', rows)
+    return ClipStore(folder)
+
+
+def shelf(library: ClipStore, **selection: object) -> Shelf:
+    settings = SelectionSettings(accepted=True, **selection)  # type: ignore[arg-type]
+    return Shelf(
+        library,
+        'train',
+        lambda samples: tfjp(samples).samples,
+        selection=settings,
+        cut=partial(cut, settings=TfjpSettings()),
+    )
+
+
+def scene_of(events: dict[str, tuple[Role, str]], *constraints: Constraint) -> tuple[Scenario, list[Refinement]]:
+    """A scene as a planner would hand it over: name → role and the category that it is."""
+    length_s = 2.0 * sum(role is Role.FOREGROUND for role, _ in events.values())
+    return (
+        Scenario(
+            description='At home, in the evening.',
+            sub_events=tuple(
+                SubEvent(
+                    name=name,
+                    role=role,
+                    rough_duration_s=length_s if role is Role.AMBIENT else 2.0,
+                    brief_description=name,
+                )
+                for name, (role, _) in events.items()
+            ),
+            constraints=constraints,
+            made_by='a model',
+        ),
+        [
+            Refinement(query=f'the sound of {tag}', fallback_caption=f'{tag}. {tag}', accept_tags=(tag,))
+            for _, tag in events.values()
+        ],
+    )
+
+
+def test_what_the_verifier_accepted_is_what_is_mixed(
+    library: ClipStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    at_home = shelf(library)
+    judged: list[np.ndarray] = []
+    verify = at_home.curators.verify
+
+    def watched(candidate):
+        judged.append(candidate.samples)
+        return verify(candidate)
+
+    monkeypatch.setattr(at_home.curators, 'verify', watched)
+    scenes = [at_home.scene(np.random.default_rng(seed), 3) for seed in range(6)]
+    heard = [line for scene in scenes for line in scene.lines]
+    assert heard
+    for line in heard:
+        assert isinstance(line.hear, Sound) and line.hear.clip.startswith(ACCEPTED)
+        clip, samples = at_home.accepted.clips[line.hear.clip]
+        assert any(samples is one for one in judged)
+        assert clip.recording in TYPES  # it is known still whose sound it is
+    write_part(tmp_path / 'part', at_home.accepted.clips.values())
+    stored = ClipStore(tmp_path)
+    both = ClipStore(library_folder(library), tmp_path)
+    (line, *_) = (line for line in heard if line.role is Role.FOREGROUND)
+    script = Script(category='proactive respond', task='hazard', lines=(line,))
+    dry = Performance(measured_room_share=0, mixing=Mixing(room_share=0, snr_db=(60.0, 60.0)))
+    stream, mixed = perform('x', script, 'train', {}, both, both, dry, np.random.default_rng(3))
+    (event,) = stream.events
+    accepted = stored.samples(event.clip)
+    assert event.end - event.onset == len(accepted)
+    assert np.corrcoef(mixed[event.onset : event.end], accepted)[0, 1] > 0.99
+
+
+def library_folder(library: ClipStore) -> Path:
+    return library._parts[0].parent  # the store's own folder
+
+
+def test_what_no_clip_fits_is_generated_and_only_where_a_recipe_names_a_generator(
+    library: ClipStore, monkeypatch: pytest.MonkeyPatch
+):
+    events = {
+        'wind': (Role.AMBIENT, 'wind'),
+        'blender': (Role.FOREGROUND, 'blender'),
+        'steps': (Role.FOREGROUND, 'footsteps'),
+    }
+    for generators, expected in (((), set()), (('procedural',), {'blender'})):
+        at_home = shelf(library, generators=generators)
+        monkeypatch.setattr(at_home.curators, 'scene', lambda rng, notes: scene_of(events))
+        found = [at_home.scene(np.random.default_rng(seed), 3) for seed in range(8)]
+        clips = [at_home.clip(line.hear.clip) for scene in found for line in scene.lines]  # type: ignore[union-attr]
+        assert {clip.category for clip in clips if clip.source.startswith('procedural')} == expected
+        assert all(clip.split == 'train' and clip.licence for clip in clips if clip.category in expected)
+
+
+def test_a_layer_that_a_constraint_forbids_is_left_out(library: ClipStore, monkeypatch: pytest.MonkeyPatch):
+    events = {
+        'wind': (Role.AMBIENT, 'wind'),
+        'rain': (Role.AMBIENT, 'rain'),
+        'birds': (Role.BACKGROUND, 'bird'),
+        'steps': (Role.FOREGROUND, 'footsteps'),
+        'door': (Role.FOREGROUND, 'door'),
+    }
+    rules = (
+        Constraint(rule=Relation.PRECEDES, first='steps', second='door'),
+        Constraint(rule=Relation.APART, first='rain', second='steps'),
+    )
+    for constraints, left in ((), {'wind', 'rain'}), (rules, {'wind'}):
+        at_home = shelf(library)
+        monkeypatch.setattr(at_home.curators, 'scene', lambda rng, notes, c=constraints: scene_of(events, *c))
+        lines = at_home.scene(np.random.default_rng(1), 3).lines
+        beds = {at_home.clip(line.hear.clip).category for line in lines if line.role is Role.AMBIENT}  # type: ignore[union-attr]
+        assert beds == left
