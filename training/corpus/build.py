@@ -21,14 +21,16 @@ from training.clips.ingest import count_damaged, count_unreadable
 from training.clips.licences import count_left_out
 from training.clips.prepare import ClipsPart, clips_parts, locate_sources, make_clips, prepare_sources
 from training.corpus.jobs import Workers
-from training.corpus.plan import plan_shards, sentences
+from training.corpus.plan import client_of, plan_shards, sentences
 from training.corpus.recipe import CorpusRecipe
 from training.corpus.shard import write_shard
 from training.errors import BuildError
 from training.files import write_whole
 from training.llm import LlmSettings
 from training.scripts.dialogues import DialoguesPart, make_dialogues
+from training.scripts.fresh import ASKED_AT_ONCE
 from training.sources.text import OPEN_TEXTS
+from training.speech.rewriting import Forms, rewrite_by_model
 from training.speech.spoken import (
     DECISIONS,
     count_decisions,
@@ -113,7 +115,11 @@ def _make(
     at.append(time.monotonic())
     shards = plan_shards(recipe, hours, seed, workers, out)
     at.append(time.monotonic())
-    workers.run('speech', make_speech, speech_parts(sentences(shards), recipe.speech, seed, out), 'part')
+    forms: Forms = {}
+    if recipe.speech.rewriter == 'llm' and recipe.llm is not None:
+        texts = ((sentence.text, sentence.language) for sentence in sentences(shards))
+        forms = rewrite_by_model(texts, client_of(recipe.llm), ASKED_AT_ONCE)
+    workers.run('speech', make_speech, speech_parts(sentences(shards), recipe.speech, seed, out, forms), 'part')
     verdicts = count_decisions(out)
     if verdicts.get('discarded') and not verdicts.get('kept') and not verdicts.get('unchecked'):
         raise BuildError(

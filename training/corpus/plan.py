@@ -44,7 +44,8 @@ _SAMPLED_SCRIPTS = 200  # to learn how long a stream is, and so how many make th
 
 
 @lru_cache(maxsize=1)
-def _client(settings: LlmSettings) -> LlmClient:
+def client_of(settings: LlmSettings) -> LlmClient:
+    """Return the client of a chat model, one for the whole process."""
     return LlmClient(settings)
 
 
@@ -58,7 +59,7 @@ def _opened(
     clean: TfjpSettings | None,
 ) -> dict[str, Shelf]:
     library = open_library(out / LIBRARY)
-    client, fresh = (_client(llm), read_fresh_texts(out / FRESH_TEXTS)) if llm else (None, None)
+    client, fresh = (client_of(llm), read_fresh_texts(out / FRESH_TEXTS)) if llm else (None, None)
     curated = scenes == 'curated'
     return {
         split: Shelf(
@@ -124,7 +125,7 @@ def plan_shards(recipe: CorpusRecipe, hours: float, seed: int, workers: Workers,
         workers.run('scripts', write_plan, shards)
     else:  # one client in one process, so that rate and budget are those of the whole build; and one CLAP
         if recipe.llm is not None:
-            write_fresh_texts(_client(recipe.llm), recipe.fresh_texts, seed, out / FRESH_TEXTS)
+            write_fresh_texts(client_of(recipe.llm), recipe.fresh_texts, seed, out / FRESH_TEXTS)
         _shelves(recipe, out)
         run_threads('scripts', write_plan, shards, ASKED_AT_ONCE)
     return shards

@@ -62,4 +62,6 @@ class CorpusRecipe(BaseModel):
                 )
         if self.selection.verifier == 'llm' and self.llm is None:
             raise ValueError('the verifier llm needs llm, the chat model that verifies')
+        if self.speech.rewriter == 'llm' and self.llm is None:
+            raise ValueError('the rewriter llm needs llm, the chat model that rewrites')
         return self

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal
@@ -20,6 +20,7 @@ from training.speech.chain import ChainSettings, SpeechChain, SpeechDecision, Ut
 from training.speech.espeak import Speaker
 from training.speech.kokoro import KokoroTts
 from training.speech.normalise.spoken_form import Language
+from training.speech.rewriting import Forms, rewriter_of
 from training.speech.tts import CosyVoiceTts, EspeakTts, PiperTts, TextToSpeech, TtsBeside
 
 SENTENCES_A_PART = 256
@@ -42,6 +43,9 @@ class SpeechSettings(ChainSettings):
     cosyvoice_speakers: dict[str, tuple[str, ...]] | None = Field(
         default=None,
         description="speakers of CosyVoice by language, 'en' and 'zh'; null for those of CosyVoice-300M-SFT",
+    )
+    rewriter: Literal['rules', 'llm'] = Field(
+        default='rules', description='who makes a text sayable; llm: the chat model of `llm` (Figure 16)'
     )
     check: Literal['none', 'pocketsphinx', 'whisper', 'faster-whisper'] = 'none'
     whisper: str = Field(
@@ -82,7 +86,7 @@ class SpeechPart:
     """A `SpeechPart` is sentences in voices that are rendered by one job.
 
     `vocabulary` holds every English sentence of the corpus, for a recogniser that must be told; it is empty for the
-    others.
+    others. `forms` are the spoken forms of its sentences that a chat model wrote.
     """
 
     corpus: Path
@@ -91,6 +95,7 @@ class SpeechPart:
     seed: int
     sentences: tuple[Sentence, ...]
     vocabulary: tuple[str, ...]
+    forms: Forms = field(default_factory=dict)
 
     @property
     def decisions(self) -> Path:
@@ -142,8 +147,13 @@ def require_speech(settings: SpeechSettings, seed: int) -> None:
         make_recogniser(settings.check, settings.whisper, ())
 
 
-def speech_parts(sentences: Iterable[Sentence], settings: SpeechSettings, seed: int, corpus: Path) -> list[SpeechPart]:
-    """Return each sentence once, in parts that depend on all of the sentences alone, not on their order."""
+def speech_parts(
+    sentences: Iterable[Sentence], settings: SpeechSettings, seed: int, corpus: Path, forms: Forms | None = None
+) -> list[SpeechPart]:
+    """Return each sentence once, in parts that depend on all of the sentences alone, not on their order.
+
+    `forms` are what is said for them; those that are not there are rewritten by the rules.
+    """
     rows = [sentence for _, sentence in sorted({sentence.id: sentence for sentence in sentences}.items())]
     vocabulary: tuple[str, ...] = ()
     if settings.check == 'pocketsphinx':
@@ -156,9 +166,15 @@ def speech_parts(sentences: Iterable[Sentence], settings: SpeechSettings, seed: 
             seed,
             tuple(rows[first : first + SENTENCES_A_PART]),
             vocabulary,
+            _forms_of(rows[first : first + SENTENCES_A_PART], forms or {}),
         )
         for first in range(0, len(rows), SENTENCES_A_PART)
     ]
+
+
+def _forms_of(sentences: Iterable[Sentence], forms: Forms) -> Forms:
+    keys = ((sentence.text, sentence.language) for sentence in sentences)
+    return {key: forms[key] for key in keys if key in forms}
 
 
 def make_speech(part: SpeechPart) -> int:
@@ -178,7 +194,9 @@ def make_speech(part: SpeechPart) -> int:
 def _spoken(part: SpeechPart) -> Iterator[tuple[Sentence, Utterance]]:
     recogniser = make_recogniser(part.settings.check, part.settings.whisper, part.vocabulary)
     with Speaker() as speaker:
-        chain = SpeechChain(make_tts(part.settings, speaker, part.seed), recogniser, part.settings, part.seed)
+        chain = SpeechChain(
+            make_tts(part.settings, speaker, part.seed), recogniser, part.settings, part.seed, rewriter_of(part.forms)
+        )
         for sentence in part.sentences:
             yield sentence, chain.say(sentence.text, sentence.language, sentence.voice)
 

@@ -10,11 +10,14 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from tests.training.chat_server import Say, chat_server
 from training.clips.store import ClipStore
 from training.corpus.build import build
 from training.corpus.recipe import CorpusRecipe
 from training.corpus.report import write_report
 from training.corpus.verify import verify
+from training.llm import LlmClient, LlmSettings
+from training.speech.rewriting import rewrite_by_model
 from training.speech.spoken import (
     DECISIONS,
     SPEECH,
@@ -100,3 +103,24 @@ def test_a_stream_of_which_a_sentence_was_discarded_is_left_out_with_the_reason(
     heard = {event.clip for stream, _ in read_streams(tmp_path, audio=False) for event in stream.events}
     assert not heard & {id_ for id_, decision in decisions.items() if decision.verdict == 'discarded'}
     assert verify(tmp_path).as_dict()['wrong'] == {}
+
+
+def test_what_the_chat_model_rewrote_is_what_is_said_and_the_written_words_keep_their_times(tmp_path: Path):
+    written = Sentence('Ask Dr. Lee & Co.', 'en', 'en-us+m1', 'train')
+
+    def answer(_: int, request: dict) -> Say:
+        assert 'Ask Dr. Lee & Co.' in request['messages'][1]['content']
+        return Say(json.dumps({'rewritten': 'Ask Doctor Lee and Company.', 'changes': ['abbrev_expand']}))
+
+    settings = {'model': 'local', 'cache': tmp_path / 'answers', 'requests_per_minute': 60_000}
+    with chat_server(answer) as server:
+        client = LlmClient(LlmSettings(base_url=server.url, **settings))  # type: ignore[arg-type]
+        forms = rewrite_by_model([(written.text, 'en')] * 2, client, 2)
+        assert len(server.requests) == 1
+    (part,) = speech_parts([written, SENTENCES[1]], SpeechSettings(rewriter='llm'), 3, tmp_path, forms)
+    assert make_speech(part) == 2
+    decisions = dict(read_decisions(tmp_path))
+    assert decisions[written.id].rewritten == 'Ask Doctor Lee and Company.'
+    assert decisions[SENTENCES[1].id].rewritten == 'Go lift.'  # the model was not asked about it: the rules were
+    clip = ClipStore(tmp_path / SPEECH)[written.id]
+    assert [word for word, _, _ in clip.words] == written.text.split()
