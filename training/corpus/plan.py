@@ -29,6 +29,7 @@ from training.scripts.fresh import ASKED_AT_ONCE, read_fresh_texts, write_fresh_
 from training.scripts.sampler import all_tasks, write_script
 from training.scripts.script import LANGUAGES, Script, Sound, Speech, taxonomy
 from training.scripts.shelf import Shelf
+from training.scripts.turns import with_turn_gaps
 from training.speech.casting import Casting, cast
 from training.speech.espeak import Speaker
 from training.speech.spoken import Sentence, SpeechSettings, make_tts
@@ -99,7 +100,8 @@ def draw_script(recipe: CorpusRecipe, seed: int, item: int, shelves: dict[str, S
     within = {category: sum(recipe.shares.get(task, 1.0) for task in named) for category, named in taxonomy().items()}
     weights = np.array([recipe.shares.get(c, 1.0) * recipe.shares.get(task, 1.0) / within[c] for c, task in tasks])
     category, task = tasks[int(rng.choice(len(tasks), p=weights / weights.sum()))]
-    return write_script(category, task, shelves[split_of_item(recipe, seed, item)], recipe.mix_ins, rng)
+    script = write_script(category, task, shelves[split_of_item(recipe, seed, item)], recipe.mix_ins, rng)
+    return with_turn_gaps(script, rng) if recipe.turns == 'provoice' else script
 
 
 @lru_cache(maxsize=6)

@@ -44,6 +44,9 @@ class CorpusRecipe(BaseModel):
         default='curated', description='random: sounds of any kind instead, for an ablation of event selection'
     )
     selection: SelectionSettings = SelectionSettings()
+    turns: Literal['even', 'provoice'] = Field(
+        default='even', description='pauses between turns: even; or as ProVoice-Bench has them, with overlaps'
+    )
     mix_ins: MixIns = MixIns()
     performance: Performance = Performance()
     speech: SpeechSettings = SpeechSettings()

@@ -77,15 +77,6 @@ class Mix:
     ambient_snr_db: float
 
 
-def turn_gap_s(rng: np.random.Generator, waiting: bool = False) -> float:
-    """Draw a pause between turns in seconds, a clipped Gaussian (ProVoice-Bench §2.2.5).
-
-    `waiting`: the long ones before a sound.
-    """
-    mean, deviation, shortest, longest = (10.0, 1.66, 2.5, 20.0) if waiting else (0.75, 0.35, -1.5, 2.5)
-    return float(np.clip(rng.normal(mean, deviation), shortest, longest))
-
-
 def mix(
     parts: Sequence[Part],
     event_noise: Samples,

@@ -12,7 +12,7 @@ from training.dsp.fades import FADE_SAMPLES, tile
 from training.dsp.levels import mean_power
 from training.dsp.rooms import far_field, room
 from training.errors import MixingError
-from training.render.mix import Mixing, Part, mix, turn_gap_s
+from training.render.mix import Mixing, Part, mix
 from training.streams import Role
 
 
@@ -125,12 +125,3 @@ def test_far_speech_is_quieter_duller_and_rings():
     frequency = np.fft.rfftfreq(len(hiss), 1 / SAMPLE_RATE_HZ)
     treble, bass = np.median(spectrum[frequency > 7_000]), np.median(spectrum[frequency < 1_000])
     assert 10 * np.log10(treble / bass) == pytest.approx(-3.0, abs=0.3)
-
-
-def test_turn_gaps_follow_their_clipped_gaussians():
-    rng = np.random.default_rng(14)
-    gaps = np.array([turn_gap_s(rng) for _ in range(4_000)])
-    waits = np.array([turn_gap_s(rng, waiting=True) for _ in range(4_000)])
-    assert gaps.mean() == pytest.approx(0.75, abs=0.03) and gaps.std() == pytest.approx(0.35, abs=0.02)
-    assert waits.mean() == pytest.approx(10.0, abs=0.1) and waits.min() >= 2.5
-    assert -1.5 <= gaps.min() < 0 < gaps.max() <= 2.5
