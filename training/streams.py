@@ -7,8 +7,9 @@ import gzip
 import json
 from collections.abc import Collection, Sequence
 from pathlib import Path
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 
 from audio_interaction_ros.audio import CHUNK_SAMPLES, SAMPLE_RATE_HZ
 from audio_interaction_ros.audio.formats import Samples
@@ -107,6 +108,16 @@ class Event(BaseModel):
     text: str = ''
 
 
+class Turned(BaseModel):
+    """A stream has `Turned` to another ability at the sample `onset`."""
+
+    model_config = ConfigDict(extra='forbid', frozen=True)
+
+    category: str
+    task: str
+    onset: int
+
+
 class Stream(BaseModel):
     """A `Stream` is everything about a stream but its samples."""
 
@@ -131,6 +142,14 @@ class Stream(BaseModel):
         default=(), description='source, licence and attribution of texts that others wrote'
     )
     lines_left_out: int = Field(default=0, description='at the end, because they did not fit')
+    abilities: tuple[Turned, ...] = Field(
+        default=(), description='those that follow one another, of which the first is its category and task; or none'
+    )
+
+    @model_serializer(mode='wrap')
+    def _without_what_most_have_not(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # So that corpora without heterogeneous streams keep their bytes.
+        return {name: value for name, value in dump(self).items() if name != 'abilities' or value}
 
     def recut(self, chunk_samples: int) -> Stream:
         """Return the stream in chunks of another length (paper, Table 7), the last of them filled up with silence."""
@@ -149,8 +168,10 @@ class Stream(BaseModel):
             for e in self.events
         )
         replies = [r.model_copy(update={'onset': r.onset + later, 'due': r.due + later}) for r in self.replies]
+        turned = tuple(t.model_copy(update={'onset': t.onset + later}) for t in self.abilities)
         drains = schedule(replies, self.chunks, self.aloud, chunk_samples)
-        return self.model_copy(update={'events': tuple(events), 'replies': tuple(replies), 'drains': tuple(drains)})
+        moved = {'events': tuple(events), 'replies': tuple(replies), 'drains': tuple(drains), 'abilities': turned}
+        return self.model_copy(update=moved)
 
 
 def read_streams(out: Path, audio: bool = True, only: Collection[int] | None = None):

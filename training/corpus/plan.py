@@ -6,7 +6,7 @@ Scripts are drawn from the seed and the number of the item alone.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -26,8 +26,9 @@ from training.render.tfjp import TfjpSettings, tfjp
 from training.scenes.selection import SelectionSettings
 from training.scripts.dialogues import Dialogues
 from training.scripts.fresh import ASKED_AT_ONCE, read_fresh_texts, write_fresh_texts
-from training.scripts.sampler import all_tasks, write_script
-from training.scripts.script import LANGUAGES, Script, Sound, Speech, taxonomy
+from training.scripts.heterogeneous import line_s, write_heterogeneous
+from training.scripts.sampler import all_tasks, with_mix_ins, write_script
+from training.scripts.script import LANGUAGES, Script, Sound, taxonomy
 from training.scripts.shelf import Shelf
 from training.scripts.turns import with_turn_gaps
 from training.speech.casting import Casting, cast
@@ -96,12 +97,24 @@ def draw_script(recipe: CorpusRecipe, seed: int, item: int, shelves: dict[str, S
     Raises ClipStoreError where clips are lacking.
     """
     rng = random_stream(Purpose.SCRIPT, seed, item)
+    shelf = shelves[split_of_item(recipe, seed, item)]
+    category, task = _draw_task(recipe, rng)
+    if recipe.rounds is None:
+        script = write_script(category, task, shelf, recipe.mix_ins, rng)
+    else:
+        shelf = shelf.with_texts(rng)
+        longest_s = recipe.performance.max_chunks * CHUNK_SAMPLES / SAMPLE_RATE_HZ
+        drawn = partial(_draw_task, recipe)
+        script = write_heterogeneous((category, task), shelf, drawn, recipe.rounds, longest_s, rng)
+        script = with_mix_ins(script, shelf, recipe.mix_ins, rng)
+    return with_turn_gaps(script, rng) if recipe.turns == 'provoice' else script
+
+
+def _draw_task(recipe: CorpusRecipe, rng: np.random.Generator) -> tuple[str, str]:
     tasks = all_tasks()
     within = {category: sum(recipe.shares.get(task, 1.0) for task in named) for category, named in taxonomy().items()}
     weights = np.array([recipe.shares.get(c, 1.0) * recipe.shares.get(task, 1.0) / within[c] for c, task in tasks])
-    category, task = tasks[int(rng.choice(len(tasks), p=weights / weights.sum()))]
-    script = write_script(category, task, shelves[split_of_item(recipe, seed, item)], recipe.mix_ins, rng)
-    return with_turn_gaps(script, rng) if recipe.turns == 'provoice' else script
+    return tasks[int(rng.choice(len(tasks), p=weights / weights.sum()))]
 
 
 @lru_cache(maxsize=6)
@@ -144,8 +157,7 @@ def stream_count(recipe: CorpusRecipe, seed: int, hours: float, out: Path) -> in
             continue
         seconds = 1.2
         for line in script.lines:
-            said = len(line.hear.text) / 14.0 if isinstance(line.hear, Speech) else 0.8 * line.hear.longest_s
-            seconds += line.gap_s + said
+            seconds += line_s(line)
         lengths.append(min(seconds, recipe.performance.max_chunks * CHUNK_SAMPLES / SAMPLE_RATE_HZ))
     if not lengths:
         raise BuildError('no script could be written from this library; see what its clips lack with corpus report')

@@ -44,6 +44,10 @@ class CorpusRecipe(BaseModel):
         default='curated', description='random: sounds of any kind instead, for an ablation of event selection'
     )
     selection: SelectionSettings = SelectionSettings()
+    rounds: tuple[int, int] | None = Field(
+        default=None,
+        description='fewest and most rounds of a stream, in which abilities follow one another; null: one ability each',
+    )
     turns: Literal['even', 'provoice'] = Field(
         default='even', description='pauses between turns: even; or as ProVoice-Bench has them, with overlaps'
     )
@@ -63,6 +67,8 @@ class CorpusRecipe(BaseModel):
                 raise ValueError(
                     f"every sub-task of '{category}' has the share 0; give '{category}' itself the share 0"
                 )
+        if self.rounds is not None and not 2 <= self.rounds[0] <= self.rounds[1]:
+            raise ValueError(f'rounds {list(self.rounds)}; give at least 2, and no fewer at most than at least')
         if self.selection.verifier == 'llm' and self.llm is None:
             raise ValueError('the verifier llm needs llm, the chat model that verifies')
         if self.speech.rewriter == 'llm' and self.llm is None:

@@ -92,9 +92,11 @@ def problems(stream: Stream, samples: Samples) -> list[str]:
         found.append('reply to nothing that sounds')
     warned = {event.onset for event in stream.events if event.respond and not event.text}
     answered = {reply.onset for reply in stream.replies if reply.emotion == 'urgent'}
-    if stream.category == 'proactive respond' and not warned <= {reply.onset for reply in stream.replies}:
+    # What another ability does with a hazard, such as naming it, is no warning.
+    alone = not stream.abilities
+    if alone and stream.category == 'proactive respond' and not warned <= {reply.onset for reply in stream.replies}:
         found.append('hazard without its warning')
-    if stream.category == 'proactive respond' and answered - warned:
+    if alone and stream.category == 'proactive respond' and answered - warned:
         found.append('warning without its hazard')
     if (error_db := snr_error_db(stream, samples)) is not None and abs(error_db) > SNR_TOLERANCE_DB:
         found.append('SNR is not what was drawn')

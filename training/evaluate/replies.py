@@ -169,7 +169,8 @@ def from_history(stream: Stream) -> set[int]:
     The scripts of 'memory' end with one, and so does a stream into which a history review was mixed. What did not fit
     was left out at the end.
     """
-    questions = (stream.task == 'memory') + ('history review' in stream.mixed_in) - stream.lines_left_out
+    memory = stream.task == 'memory' and not stream.abilities  # of which a heterogeneous stream may not have the end
+    questions = memory + ('history review' in stream.mixed_in) - stream.lines_left_out
     asked = [n for n in sorted(scheduled(stream)) if _calling(stream, stream.replies[n]).text]
     return set(asked[-questions:]) if questions > 0 else set()
 
@@ -200,7 +201,7 @@ def _silence_until_s(event: Event) -> float:
 def stands_instructed(stream: Stream) -> bool:
     """Return whether a stream begins with an instruction, written or spoken, that stays in force."""
     asked = stream.category not in UNINSTRUCTED and stream.task not in DIRECT_REQUESTS
-    return bool(stream.instruction) or asked
+    return (bool(stream.instruction) or asked) and not stream.abilities  # of those, each asked for task ends
 
 
 def instruction(comparison: Comparison) -> tuple[str, str] | None:

@@ -18,7 +18,7 @@ from training.render.tfjp import TfjpError, TfjpSettings, tfjp
 from training.scripts.accepted import ACCEPTED
 from training.scripts.script import Line, Script, Speech, pick
 from training.speech.casting import Casting, utterance_id
-from training.streams import Event, Reply, Role, Stream, schedule, speaking_s
+from training.streams import Event, Reply, Role, Stream, Turned, schedule, speaking_s
 
 _PAUSES_KEPT = TfjpSettings(silence_limit_ms=None)
 
@@ -111,6 +111,7 @@ def perform(
         behind=tuple(behind),
         credits=_credits(mixed.placed),
         lines_left_out=len(parts) - len(events),
+        abilities=_turned(script, mixed.placed),
     )
     return stream, mixed.samples
 
@@ -147,6 +148,18 @@ def cut(samples: Samples, longest_s: float, cadence: bool, settings: TfjpSetting
 def _credits(placed: Sequence[Placed]) -> tuple[tuple[str, str, str], ...]:
     heard = (place.tag.line.hear for place in placed if isinstance(place.tag, _Tag))
     return tuple(sorted({hear.credit for hear in heard if isinstance(hear, Speech) and hear.credit}))
+
+
+def _turned(script: Script, placed: Sequence[Placed]) -> tuple[Turned, ...]:
+    """Where each ability begins to be heard, without those that did not fit."""
+    onsets = {id(place.tag.line): place.onset for place in placed if isinstance(place.tag, _Tag)}
+    begins = [ability.line for ability in script.abilities] + [len(script.lines)]
+    turned = []
+    for ability, end in zip(script.abilities, begins[1:], strict=True):
+        lines = (line for line in script.lines[ability.line : end] if line.role is Role.FOREGROUND)
+        if heard := [onsets[id(line)] for line in lines if id(line) in onsets]:
+            turned.append(Turned(category=ability.category, task=ability.task, onset=min(heard)))
+    return tuple(turned)
 
 
 def _event(place: Placed) -> Event:

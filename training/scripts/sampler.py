@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
+from typing import SupportsIndex
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
@@ -51,12 +52,17 @@ def write_script(category: str, task: str, shelf: Shelf, mix_ins: MixIns, rng: n
     They are an ordinary sound to stay silent at, a warning, and a question about what was long ago (§3.3, Table 11).
     """
     shelf = shelf.with_texts(rng)
-    script = generator(category, task)(shelf, rng)
-    lines, mixed, notes = list(script.lines), [], list(script.notes)
+    return with_mix_ins(generator(category, task)(shelf, rng), shelf, mix_ins, rng)
+
+
+def with_mix_ins(script: Script, shelf: Shelf, mix_ins: MixIns, rng: np.random.Generator) -> Script:
+    """Return a script with its mix-ins, which come at any place after its first line."""
+    lines, mixed, notes = _Lines(script), [], list(script.notes)
     authors = [script.made_by]
+    categories = {script.category, *(ability.category for ability in script.abilities)}
     if script.utterances() and shelf.texts is not texts():
         authors = [*({script.made_by} - {texts().made_by}), shelf.texts.made_by]
-    proactive = category == 'proactive respond'
+    proactive = 'proactive respond' in categories
     if rng.random() < mix_ins.silent:
         place = int(rng.integers(1, len(lines) + 1))
         silent = shelf.silent(rng, 2.0)
@@ -70,7 +76,7 @@ def write_script(category: str, task: str, shelf: Shelf, mix_ins: MixIns, rng: n
         else:
             notes.append(f'silent mix-in left out, {audit.label.value} by {audit.made_by}: {audit.reason}')
     # Drawn only where the recipe asks for it, so that other recipes keep their streams.
-    wanted = mix_ins.ordinary and category in _UNINSTRUCTED and rng.random() < mix_ins.ordinary
+    wanted = mix_ins.ordinary and categories <= _UNINSTRUCTED and rng.random() < mix_ins.ordinary
     if wanted and (ordinary := shelf.ordinary(rng)):
         lines.insert(int(rng.integers(1, len(lines) + 1)), ordinary)
         mixed.append('ordinary')
@@ -86,11 +92,27 @@ def write_script(category: str, task: str, shelf: Shelf, mix_ins: MixIns, rng: n
     return script.model_copy(
         update={
             'lines': tuple(lines),
+            'abilities': lines.abilities,
             'mixed_in': tuple(mixed),
             'made_by': ', '.join(dict.fromkeys(authors)),
             'notes': tuple(notes),
         }
     )
+
+
+class _Lines(list[Line]):
+    """`_Lines` are those of a script, and know still where each ability begins when something is put in between."""
+
+    def __init__(self, script: Script) -> None:
+        super().__init__(script.lines)
+        self.abilities = script.abilities
+
+    def insert(self, place: SupportsIndex, line: Line) -> None:
+        super().insert(place, line)
+        self.abilities = tuple(
+            ability.model_copy(update={'line': ability.line + (ability.line >= int(place))})
+            for ability in self.abilities
+        )
 
 
 def _rounds(lines: list[Line], shelf: Shelf) -> dict[int, Round]:

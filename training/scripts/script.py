@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 import yaml
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 
 from training.clips.answers import load_answers
 from training.streams import Role
@@ -81,11 +81,20 @@ class Line(_Part):
     gap_s: float = 0.0
 
 
+class Ability(_Part):
+    """An `Ability` is what a heterogeneous script turns to at its line number `line`, from zero."""
+
+    category: str
+    task: str
+    line: int
+
+
 class Script(_Part):
     """A `Script` is what one stream will contain.
 
     `instruction` is the text prefix; when it is empty the model's general instruction stands there. `made_by` names
-    everybody who had a hand in it: templates, grammar, rules, or a chat model.
+    everybody who had a hand in it: templates, grammar, rules, or a chat model. `abilities` are those that follow one
+    another, the first of them `category` and `task`; empty where it is these alone.
     """
 
     category: str
@@ -98,6 +107,13 @@ class Script(_Part):
     notes: tuple[str, ...] = Field(
         default=(), description='parts that were left out or made by another than meant, and why'
     )
+
+    abilities: tuple[Ability, ...] = ()
+
+    @model_serializer(mode='wrap')
+    def _without_what_most_have_not(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # So that the plans of recipes without heterogeneous streams are those that they were.
+        return {name: value for name, value in dump(self).items() if name != 'abilities' or value}
 
     def utterances(self) -> list[Speech]:
         """Return everything that must be rendered as speech."""

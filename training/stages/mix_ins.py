@@ -3,6 +3,7 @@
 The paper mixes history questions, silent sounds and warnings into what stage 4 reads alone (Table 11, B.2). A corpus is
 built once for all stages, with its mix-ins, each of them after the first line of its script. So a stage without them
 reads what lies before: the same streams, each a little shorter, in place of the few into which nothing was mixed.
+Of a heterogeneous stream it reads the first ability.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ def plain_chunks(stream: Stream, chunk_samples: int = CHUNK_SAMPLES) -> int:
     All of them where nothing was; 0 where no reply is given before. A stream's record names what was mixed in and does
     not say which of its events that is, so it is the first that may be it: never more is returned than is plain.
     """
-    if not stream.mixed_in:
+    if not stream.mixed_in and len(stream.abilities) < 2:
         return stream.chunks
     if not set(stream.mixed_in) <= _KNOWN:
         return 0
@@ -48,4 +49,5 @@ def _onsets(stream: Stream) -> list[int]:
         found += [event for event in foreground if event.respond and event.onset in answered]
     if 'history review' in stream.mixed_in:  # the question is the last line
         found += [event for event in foreground if event.text][-1:]
-    return [event.onset for event in found]
+    # Another ability is what stage 4 alone reads, too: sequences in which one follows the other (§3.3).
+    return [event.onset for event in found] + [turned.onset for turned in stream.abilities[1:]]
