@@ -27,7 +27,7 @@ from training.scenes.selection import SelectionSettings
 from training.scripts.dialogues import Dialogues
 from training.scripts.fresh import ASKED_AT_ONCE, read_fresh_texts, write_fresh_texts
 from training.scripts.heterogeneous import line_s, write_heterogeneous
-from training.scripts.sampler import all_tasks, with_mix_ins, write_script
+from training.scripts.sampler import all_tasks, with_layers, with_mix_ins, write_script
 from training.scripts.script import LANGUAGES, Script, Sound, taxonomy
 from training.scripts.shelf import Shelf
 from training.scripts.turns import with_turn_gaps
@@ -107,6 +107,9 @@ def draw_script(recipe: CorpusRecipe, seed: int, item: int, shelves: dict[str, S
         drawn = partial(_draw_task, recipe)
         script = write_heterogeneous((category, task), shelf, drawn, recipe.rounds, longest_s, rng)
         script = with_mix_ins(script, shelf, recipe.mix_ins, rng)
+    # Drawn only where the recipe asks for it, so that other recipes keep their streams.
+    if recipe.layered and rng.random() < recipe.layered:
+        script = with_layers(script, shelf, rng)
     return with_turn_gaps(script, rng) if recipe.turns == 'provoice' else script
 
 

@@ -44,6 +44,12 @@ class CorpusRecipe(BaseModel):
         default='curated', description='random: sounds of any kind instead, for an ablation of event selection'
     )
     selection: SelectionSettings = SelectionSettings()
+    layered: float = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        description='share of the streams without a scene that get the layers of one; 0: only warnings have scenes',
+    )
     rounds: tuple[int, int] | None = Field(
         default=None,
         description='fewest and most rounds of a stream, in which abilities follow one another; null: one ability each',

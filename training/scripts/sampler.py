@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from training.scenes.audit import Label
 from training.scenes.review import HistoryQuestion, Round
 from training.scripts.script import Line, Say, Script, Sound, Speech, pause_s, taxonomy, texts
-from training.scripts.shelf import Shelf
+from training.scripts.shelf import Shelf, is_musical
 from training.streams import Role
 
 
@@ -32,6 +32,7 @@ class MixIns(BaseModel):
     ordinary: float = Field(default=0.0, ge=0, le=1)
 
 
+_SCENES_TRIED = 3  # for one of which the library has a layer that fits
 _UNINSTRUCTED = frozenset({'proactive respond', 'voice chatting'})  # the abilities that nobody has asked for
 
 
@@ -97,6 +98,35 @@ def with_mix_ins(script: Script, shelf: Shelf, mix_ins: MixIns, rng: np.random.G
             'made_by': ', '.join(dict.fromkeys(authors)),
             'notes': tuple(notes),
         }
+    )
+
+
+def with_layers(script: Script, shelf: Shelf, rng: np.random.Generator) -> Script:
+    """Return a script with the ambient and background sounds of a scene beneath it (paper B.4), where it has none.
+
+    None of them is of a category that is heard in its foreground, and so perhaps asked for; nor music beneath a script
+    that follows music.
+    """
+    if any(line.role is not Role.FOREGROUND for line in script.lines):
+        return script
+    asked = {shelf.clip(line.hear.clip).category for line in script.lines if isinstance(line.hear, Sound)}
+    musical = 'following music' in {script.category, *(ability.category for ability in script.abilities)}
+
+    def fits(line: Line) -> bool:
+        assert isinstance(line.hear, Sound)
+        clip = shelf.clip(line.hear.clip)
+        return clip.category not in asked and not (musical and is_musical(clip))
+
+    for _ in range(_SCENES_TRIED):
+        scene = shelf.scene(rng, foregrounds=0)
+        if layers := tuple(line for line in scene.lines if fits(line)):
+            break
+    else:
+        return script
+    authors = ', '.join(dict.fromkeys((*script.made_by.split(', '), scene.made_by)))
+    # At the end, so that the places where abilities begin stay; a layer has no place in the row.
+    return script.model_copy(
+        update={'lines': (*script.lines, *layers), 'made_by': authors, 'notes': (*script.notes, *scene.notes)}
     )
 
 

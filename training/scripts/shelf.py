@@ -229,10 +229,15 @@ class Shelf:
         return Line(hear=Sound(clip=clip.id), say=(warning(clip.category, rng),), gap_s=pause_s(rng))
 
 
+def is_musical(clip: StoredClip) -> bool:
+    """Return whether a clip is music, or of somebody or something that makes music."""
+    return clip.kind == 'music' or clip.category in _MUSICAL
+
+
 def _ordinary_sort(clip: StoredClip) -> str:
     if clip.kind == 'speech':
         return 'voice'
-    if clip.kind == 'music' or clip.category in _MUSICAL:
+    if is_musical(clip):
         return 'music'
     return 'steps' if clip.category in _STEPS else ''
 

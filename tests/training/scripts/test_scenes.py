@@ -17,7 +17,8 @@ from training.render.tfjp import TfjpSettings, tfjp
 from training.scenes.scenario import Constraint, Refinement, Relation, Scenario, SubEvent
 from training.scenes.selection import SelectionSettings
 from training.scripts.accepted import ACCEPTED
-from training.scripts.script import Script, Sound
+from training.scripts.sampler import with_layers
+from training.scripts.script import Line, Say, Script, Sound
 from training.scripts.shelf import Shelf
 from training.streams import Role
 
@@ -147,3 +148,21 @@ def test_a_layer_that_a_constraint_forbids_is_left_out(library: ClipStore, monke
         lines = at_home.scene(np.random.default_rng(1), 3).lines
         beds = {at_home.clip(line.hear.clip).category for line in lines if line.role is Role.AMBIENT}  # type: ignore[union-attr]
         assert beds == left
+
+
+def test_layers_of_a_scene_lie_beneath_any_ability_but_none_that_is_asked_for(library: ClipStore):
+    at_home = Shelf(library, 'train', lambda samples: tfjp(samples).samples)
+    steps = Line(hear=Sound(clip='footsteps'), say=(Say(text='I hear: footsteps.'),))
+    rain = steps.model_copy(update={'hear': Sound(clip='rain')})
+    layered = 0
+    for seed in range(40):
+        script = Script(category='streaming audio understanding', task='describe', lines=(steps, rain))
+        made = with_layers(script, at_home, np.random.default_rng(seed))
+        layers = made.lines[2:]
+        assert made.lines[:2] == script.lines and made.made_by.endswith('grammar' if layers else 'templates')
+        layered += bool(layers)
+        for line in layers:
+            assert line.role is not Role.FOREGROUND and not line.say and isinstance(line.hear, Sound)
+            assert library[line.hear.clip].category not in ('footsteps', 'rain')
+        assert with_layers(made, at_home, np.random.default_rng(seed)) == made or not layers  # once is enough
+    assert layered > 30
