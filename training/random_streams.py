@@ -45,6 +45,7 @@ class Purpose(IntEnum):
     NOISE_TRACK = 71  # number of the track, side of the split and kind
     RECORDED_VARIANT = 73  # number of the variant, clip
     KOKORO_VOICE = 74  # number of the voice
+    QUOTA = 75  # name of the source
 
     # Evaluation, by the seed of the command.
     ONE_CLIP_STREAM = 30  # number of the clip

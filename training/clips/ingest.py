@@ -18,7 +18,14 @@ from audio_interaction_ros.audio import SAMPLE_RATE_HZ
 from audio_interaction_ros.audio.formats import Samples
 from training.clips.categories import canonical, judged
 from training.clips.licences import permitted, write_left_out
-from training.clips.manifest import piece_count, read_manifest, read_piece, write_dialogues, write_manifest
+from training.clips.manifest import (
+    RECORDS_A_PIECE,
+    piece_count,
+    read_manifest,
+    read_piece,
+    write_dialogues,
+    write_manifest,
+)
 from training.clips.quoted import FEWEST_WORDS, quoted
 from training.clips.store import QUOTED, StoredClip
 from training.dsp.activity import FRAME_SAMPLES, activity
@@ -71,7 +78,8 @@ class ManifestPart:
     """A `ManifestPart` is piece `piece` of a source's manifest.
 
     `variants`: how many altered copies each sound to train on has. `licences`: patterns of what may be used.
-    `quotations`: whether what the caption of a voice quotes is its text.
+    `quotations`: whether what the caption of a voice quotes is its text. `limited`: whether only the chosen rows of the
+    manifest are taken (`chosen_file`).
     """
 
     source: SourceFolder
@@ -80,6 +88,7 @@ class ManifestPart:
     seed: int = 0
     licences: tuple[str, ...] = ()
     quotations: bool = False
+    limited: bool = False
 
     @property
     def out(self) -> Path:
@@ -152,6 +161,11 @@ def settle_sides(sources: Sequence[SourceFolder], corpus: Path, quotations: bool
     write_whole(kept, json.dumps(dict(sorted(shared.items()))).encode())
 
 
+def chosen_file(source: SourceFolder) -> Path:
+    """Return the file that says which rows of a source's manifest are taken: bool [rows], as NumPy writes it."""
+    return source.corpus / 'manifests' / f'{source.name}.chosen.npy'
+
+
 def _sides_file(corpus: Path) -> Path:
     return corpus / 'manifests' / 'sides.json'
 
@@ -162,11 +176,16 @@ def _shared(corpus: Path) -> dict[str, str]:
 
 
 def manifest_parts(
-    source: SourceFolder, variants: int, seed: int, licences: tuple[str, ...] = (), quotations: bool = False
+    source: SourceFolder,
+    variants: int,
+    seed: int,
+    licences: tuple[str, ...] = (),
+    quotations: bool = False,
+    limited: bool = False,
 ) -> list[ManifestPart]:
     """Return the pieces of a source's manifest, which must be there."""
     numbers = range(piece_count(source.manifest))
-    return [ManifestPart(source, number, variants, seed, licences, quotations) for number in numbers]
+    return [ManifestPart(source, number, variants, seed, licences, quotations, limited) for number in numbers]
 
 
 def recorded(part: ManifestPart) -> Iterator[tuple[StoredClip, Samples]]:
@@ -180,7 +199,7 @@ def recorded(part: ManifestPart) -> Iterator[tuple[StoredClip, Samples]]:
     shared = _shared(part.source.corpus)
     failures: list[dict[str, str]] = []
     left_out: Counter[str] = Counter()
-    for cut in read_piece(part.source.manifest, part.piece):
+    for cut in _taken(part):
         facts = Facts.of(cut.supervisions[0])
         if shared.get(facts.recording, facts.split) != facts.split:
             continue
@@ -209,6 +228,14 @@ def recorded(part: ManifestPart) -> Iterator[tuple[StoredClip, Samples]]:
         write_whole(part.failures, json_lines(failures))
     if damaged:
         write_whole(damaged_files(part.source.corpus) / f'{part.out.name}.jsonl', json_lines(damaged))
+
+
+def _taken(part: ManifestPart) -> list[Cut]:
+    cuts = read_piece(part.source.manifest, part.piece)
+    if not part.limited:
+        return cuts
+    chosen = np.load(chosen_file(part.source), mmap_mode='r')[part.piece * RECORDS_A_PIECE :]
+    return [cut for cut, taken in zip(cuts, chosen, strict=False) if taken]
 
 
 def _fail(failures: list[dict[str, str]], item: str, source: str, reason: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -97,16 +97,22 @@ def clips_parts(
     corpus: Path,
     licences: tuple[str, ...] = (),
     quotations: bool = False,
+    limited: Collection[str] = (),
 ) -> list[ClipsPart]:
     """Return the parts of the clip store, all but speech to render, which depends on what the scripts say.
 
     The sources must be prepared. Recordings whose licence does not fit the patterns `licences` are left out. With
-    `quotations`, what the caption of a voice quotes is its text.
+    `quotations`, what the caption of a voice quotes is its text. Of the sources named in `limited` the chosen clips are
+    taken.
     """
     out = corpus / 'library' / 'clips'
     with_sound = [source for source in sources if not source.text]
     return [
-        *(part for source in with_sound for part in manifest_parts(source, variants, seed, licences, quotations)),
+        *(
+            part
+            for source in with_sound
+            for part in manifest_parts(source, variants, seed, licences, quotations, source.name in limited)
+        ),
         *(RendersPart(name, renders, seed, out / f'procedural-{name}') for name in sorted(ALL_TYPES)),
         *(NoisePart(split, 12, seed, out / f'noise-{split}') for split in SPLITS),
     ]

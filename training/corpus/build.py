@@ -20,6 +20,7 @@ from audio_interaction_ros.audio import CHUNK_SAMPLES, SAMPLE_RATE_HZ
 from training.clips.ingest import count_damaged, count_unreadable
 from training.clips.licences import count_left_out
 from training.clips.prepare import ClipsPart, clips_parts, locate_sources, make_clips, prepare_sources
+from training.clips.quotas import QuotaPart, choose_of_source, count_taken
 from training.corpus.jobs import Workers
 from training.corpus.plan import client_of, plan_shards, sentences
 from training.corpus.recipe import CorpusRecipe
@@ -39,7 +40,7 @@ from training.speech.spoken import (
     speech_parts,
     understood_by_voice,
 )
-from training.streams import read_streams
+from training.streams import Role, read_streams
 
 _log = logging.getLogger(__name__)
 
@@ -75,6 +76,12 @@ def build(
     with Workers(workers) as crew:
         seconds = _make(recipe, sources, hours, seed, crew, out)
     summary = index(out)
+    if recipe.quotas:
+        summary['quotas'] = {
+            name: {'taken': count_taken(out, name), 'quota': quota}
+            for name, quota in sorted(recipe.quotas.items())
+            if name in sources
+        }
     return summary | {
         'unreadable': count_unreadable(out),
         'damaged': count_damaged(out),
@@ -107,8 +114,15 @@ def _make(
     """Library, scripts, speech, streams. Returns the seconds that each took."""
     at = [time.monotonic()]
     folders = prepare_sources(sources, workers.run, out, recipe.quotations)
-    clips = clips_parts(folders, recipe.renders, recipe.variants, seed, out, recipe.licences, recipe.quotations)
-    dialogues = [DialoguesPart(source, recipe.licences) for source in folders if source.text]
+    limited = [
+        QuotaPart(source, recipe.quotas[source.name], seed) for source in folders if source.name in recipe.quotas
+    ]
+    if limited:
+        workers.run('quotas', choose_of_source, limited, 'source')
+    clips = clips_parts(
+        folders, recipe.renders, recipe.variants, seed, out, recipe.licences, recipe.quotations, recipe.quotas
+    )
+    dialogues = [DialoguesPart(each, recipe.licences, each.name in recipe.quotas) for each in folders if each.text]
     workers.run('library', _make_part, [*clips, *dialogues], 'part')
     for licence, count in count_left_out(out).items():
         _log.warning("the recipe's licences leave out %d clips or texts under %s", count, licence or 'no licence')
@@ -141,12 +155,16 @@ def index(out: Path) -> dict[str, object]:
     streams, seconds, failed = 0, 0.0, 0
     tasks: dict[str, int] = {}
     splits: dict[str, int] = {}
+    rounds, layered = list[int](), 0
     for stream, _ in read_streams(out, audio=False):
         streams += 1
         seconds += stream.chunks * CHUNK_SAMPLES / SAMPLE_RATE_HZ
         name = f'{stream.category} / {stream.task}'
         tasks[name] = tasks.get(name, 0) + 1
         splits[stream.split] = splits.get(stream.split, 0) + 1
+        layered += any(event.role is not Role.FOREGROUND for event in stream.events)
+        if stream.abilities:
+            rounds.append(len({reply.onset for reply in stream.replies}))
     for path in (out / 'failures').glob('*.jsonl'):
         failed += len(path.read_text().splitlines())
     summary: dict[str, object] = {
@@ -158,6 +176,9 @@ def index(out: Path) -> dict[str, object]:
         'tasks': dict(sorted(tasks.items())),
         'speech': count_decisions(out),
     }
+    if rounds:
+        summary['rounds'] = {'fewest': min(rounds), 'mean': round(sum(rounds) / len(rounds), 2), 'most': max(rounds)}
+        summary['with_scene'] = round(layered / streams, 3)
     if voices := understood_by_voice(out):
         summary['speech_by_voice'] = {voice: row.model_dump() for voice, row in voices.items()}
     write_whole(out / 'index.json', json.dumps(summary, indent=1).encode() + b'\n')

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -11,6 +11,8 @@ from training.render.render import Performance
 from training.scenes.selection import SelectionSettings
 from training.scripts.sampler import MixIns, all_tasks
 from training.scripts.script import taxonomy
+from training.sources import find_source
+from training.sources.base import SourceError
 from training.speech.spoken import SpeechSettings
 
 
@@ -34,6 +36,9 @@ class CorpusRecipe(BaseModel):
         ge=0,
         le=1,
         description='share of what is dictated, captioned and remarked that is from the source open-texts',
+    )
+    quotas: dict[str, Annotated[int, Field(ge=1)]] = Field(
+        default_factory=dict, description='most clips or texts of a source, by its name, evenly over its categories'
     )
     shares: dict[str, float] = Field(
         default_factory=dict,
@@ -68,6 +73,11 @@ class CorpusRecipe(BaseModel):
         known = sorted({name for category_and_task in all_tasks() for name in category_and_task})
         if unknown := set(self.shares) - set(known):
             raise ValueError(f'shares of unknown names {sorted(unknown)}; there are {known}')
+        for source in self.quotas:
+            try:
+                find_source(source)
+            except SourceError as error:
+                raise ValueError(f'quotas: {error}') from error
         for category, named in taxonomy().items():
             if not any(self.shares.get(task, 1.0) for task in named):
                 raise ValueError(

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from training.clips.ingest import SourceFolder
+from training.clips.ingest import SourceFolder, chosen_file
 from training.clips.licences import permitted, write_left_out
 from training.clips.manifest import read_dialogues
 from training.files import whole
@@ -28,10 +28,14 @@ SENTENCE, REMARK = 'sentence', 'remark'  # of open texts: what nobody answers, a
 
 @dataclass(frozen=True)
 class DialoguesPart:
-    """A `DialoguesPart` is all the dialogues of one text source whose licence fits the patterns `licences`."""
+    """A `DialoguesPart` is all the dialogues of one text source whose licence fits the patterns `licences`.
+
+    Where it is `limited`, those that were chosen (`chosen_file`) are all.
+    """
 
     source: SourceFolder
     licences: tuple[str, ...] = ()
+    limited: bool = False
 
     @property
     def done(self) -> Path:
@@ -76,9 +80,12 @@ def make_dialogues(part: DialoguesPart) -> int:
     begins: dict[tuple[str, str], list[int]] = {sort: [] for sort in sorts}
     paths = {sort: folder / f'{part.source.name}.{".".join(sort)}.jsonl' for sort in sorts}
     left_out: Counter[str] = Counter()
+    chosen = np.load(chosen_file(part.source), mmap_mode='r') if part.limited else None
     with ExitStack() as stack:
         files = {sort: stack.enter_context(stack.enter_context(whole(path)).open('wb')) for sort, path in paths.items()}
-        for dialogue in read_dialogues(part.source.manifest):
+        for number, dialogue in enumerate(read_dialogues(part.source.manifest)):
+            if chosen is not None and not chosen[number]:
+                continue
             if not permitted(dialogue.licence, part.licences):
                 left_out[dialogue.licence] += 1
             elif said := sayable(dialogue):
