@@ -25,7 +25,7 @@ from training.clips.store import StoredClip, part_done, write_part
 from training.dsp.noise_beds import noise_bed
 from training.procedural.registry import ALL_TYPES
 from training.random_streams import Purpose, random_stream
-from training.sources import find_source
+from training.sources import SOURCES, find_source
 from training.sources.clip_folder import check_sides, is_library
 from training.splits import SPLITS
 
@@ -115,6 +115,21 @@ def clips_parts(
         ),
         *(RendersPart(name, renders, seed, out / f'procedural-{name}') for name in sorted(ALL_TYPES)),
         *(NoisePart(split, 12, seed, out / f'noise-{split}') for split in SPLITS),
+    ]
+
+
+def without_procedural(parts: Sequence[ClipsPart], sources: Sequence[SourceFolder]) -> list[ClipsPart]:
+    """Return the parts without procedural sounds, but for instruments, of which no source says if they are in tune.
+
+    Noise is made only where one of the three noise corpora is lacking.
+    """
+    noises = {name for name, source in SOURCES.items() if source.family == 'noise'}
+    recorded_noise = noises <= {source.name for source in sources}
+    return [
+        part
+        for part in parts
+        if not (isinstance(part, RendersPart) and ALL_TYPES[part.name].subcategory != 'Artistic')
+        and not (isinstance(part, NoisePart) and recorded_noise)
     ]
 
 

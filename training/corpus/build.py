@@ -19,9 +19,17 @@ from pydantic import ValidationError
 from audio_interaction_ros.audio import CHUNK_SAMPLES, SAMPLE_RATE_HZ
 from training.clips.ingest import count_damaged, count_unreadable
 from training.clips.licences import count_left_out
-from training.clips.prepare import ClipsPart, clips_parts, locate_sources, make_clips, prepare_sources
+from training.clips.prepare import (
+    ClipsPart,
+    clips_parts,
+    locate_sources,
+    make_clips,
+    prepare_sources,
+    without_procedural,
+)
 from training.clips.quotas import QuotaPart, choose_of_source, count_taken
 from training.corpus.jobs import Workers
+from training.corpus.parts import require_parts
 from training.corpus.plan import client_of, plan_shards, sentences
 from training.corpus.recipe import CorpusRecipe
 from training.corpus.shard import write_shard
@@ -53,6 +61,7 @@ def build(
     `sources`: the folder of each source by its name, as `training.sources` has them. Raises SourceError where one is
     not that source.
     """
+    require_parts(recipe, sources)
     locate_sources(sources, out)
     require_speech(recipe.speech, seed)
     if recipe.open_texts and OPEN_TEXTS not in sources:
@@ -122,6 +131,8 @@ def _make(
     clips = clips_parts(
         folders, recipe.renders, recipe.variants, seed, out, recipe.licences, recipe.quotations, recipe.quotas
     )
+    if recipe.procedural == 'fallback':
+        clips = without_procedural(clips, folders)
     dialogues = [DialoguesPart(each, recipe.licences, each.name in recipe.quotas) for each in folders if each.text]
     workers.run('library', _make_part, [*clips, *dialogues], 'part')
     for licence, count in count_left_out(out).items():

@@ -25,6 +25,14 @@ class CorpusRecipe(BaseModel):
         default=(), description="patterns of what may be trained on, such as [CC0-*, MIT] or ['!*GPL*']; empty: all"
     )
     hours: float = Field(default=2.0, gt=0, description='about so much sound, where `--hours` does not say it')
+    stand_ins: Literal['allowed', 'refused'] = Field(
+        default='allowed', description="refused: nothing is built with a part that stands in for one of the paper's"
+    )
+    procedural: Literal['library', 'fallback'] = Field(
+        default='library',
+        description='library: procedural sounds beside the recordings; fallback: instruments alone, and what a scene '
+        'lacks where the selection has the generator procedural',
+    )
     renders: int = Field(default=20, ge=10, description='of each procedural sound')
     variants: int = Field(default=0, ge=0, description='altered copies of each recorded sound on the training side')
     quotations: bool = Field(

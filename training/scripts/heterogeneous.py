@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from training.clips.store import ClipStoreError
 from training.scripts.sampler import all_tasks, generator
 from training.scripts.script import Ability, Line, Say, Script, Speech, pause_s, pick, texts
 from training.scripts.shelf import Shelf
@@ -85,10 +86,17 @@ def _another(before: str, shelf: Shelf, draw: Draw, rng: np.random.Generator) ->
     """Return a script of another ability, without the text prefix that only the beginning of a stream can have."""
     drawn = [(category, task) for category, task in (draw(rng) for _ in range(_TRIES)) if category != before]
     others = drawn or [(category, task) for category, task in all_tasks() if category != before]
+    script = None
     for category, task in others:
-        script = generator(category, task)(shelf, rng)
+        try:
+            script = generator(category, task)(shelf, rng)
+        except ClipStoreError as error:  # another will do
+            lacking = error
+            continue
         if not script.instruction:
             return script
+    if script is None:
+        raise lacking
     # What chance had written down each time is said aloud.
     confirmed = (Say(text='All right.'),)
     request = Line(hear=Speech(text=script.instruction), say=confirmed, gap_s=pause_s(rng, 0.6, 1.5))
