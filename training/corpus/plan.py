@@ -152,6 +152,7 @@ def plan_shards(recipe: CorpusRecipe, hours: float, seed: int, workers: Workers,
 def stream_count(recipe: CorpusRecipe, seed: int, hours: float, out: Path) -> int:
     """Return how many streams make `hours`, by a guess at the length of the first 200."""
     shelves = _shelves(recipe, out, asks=False)
+    recipe = recipe.model_copy(update={'layered': 0.0})  # which make no stream longer
     lengths = []
     for item in range(_SAMPLED_SCRIPTS):
         try:

@@ -118,6 +118,8 @@ def write_shard(shard: Shard) -> int:
                 stream, samples = perform(
                     f'stream-{item:08d}', script, split, voices, clips, speech, shard.recipe.performance, rng
                 )
+                if shard.recipe.rounds is not None:
+                    _require_rounds(stream, shard.recipe.rounds[0])
             except (MixingError, ClipStoreError) as error:
                 failures.append({'item': item, 'reason': str(error)})
                 continue
@@ -134,6 +136,16 @@ def write_shard(shard: Shard) -> int:
     # No time in the header: the same shard is the same bytes.
     write_whole(shard.cuts, gzip.compress(json_lines(rows), mtime=0))
     return len(rows)
+
+
+def _require_rounds(stream: Stream, fewest: int) -> None:
+    """Raise MixingError where what fitted is no heterogeneous stream any more."""
+    rounds = len({reply.onset for reply in stream.replies})
+    if rounds < fewest or len(stream.abilities) < 2:
+        raise MixingError(
+            f'{rounds} rounds of {len(stream.abilities)} abilities fit, at least {fewest} of 2 expected; give longer '
+            'streams, performance.max_chunks'
+        )
 
 
 def _cut(stream: Stream) -> MonoCut:

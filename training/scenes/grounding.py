@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -77,8 +77,14 @@ class Grounder:
         self._generator = generator
         self._prepare = prepare or (lambda clip, samples, event: samples)
 
-    def ground(self, scenario: Scenario, refinements: Sequence[Refinement], rng: np.random.Generator) -> list[Grounded]:
-        """Return one result for each sub-event, in order.
+    def ground(
+        self,
+        scenario: Scenario,
+        refinements: Sequence[Refinement],
+        rng: np.random.Generator,
+        roles: Collection[Role] = tuple(Role),
+    ) -> list[Grounded]:
+        """Return one result for each sub-event of the `roles`, in order.
 
         Raises ValueError if refinements and sub-events do not match.
         """
@@ -86,7 +92,11 @@ class Grounder:
             raise ValueError(
                 f'{len(refinements)} refinements for {len(scenario.sub_events)} sub-events; give one for each, in order'
             )
-        return [self._ground(scenario, refinements, index, rng) for index in range(len(refinements))]
+        return [
+            self._ground(scenario, refinements, index, rng)
+            for index, event in enumerate(scenario.sub_events)
+            if event.role in roles
+        ]
 
     def _ground(
         self, scenario: Scenario, refinements: Sequence[Refinement], index: int, rng: np.random.Generator

@@ -14,11 +14,12 @@ from training.clips.store import ClipStoreError
 from training.scripts.sampler import all_tasks, generator
 from training.scripts.script import Ability, Line, Say, Script, Speech, pause_s, pick, texts
 from training.scripts.shelf import Shelf
-from training.streams import Role
+from training.streams import Role, speaking_s
 
 MOST_ROUNDS_OF_ONE = 3
-_TRIES = 20  # for a script that is asked for aloud: half of them are
-_LEAST_LEFT_S = 6.0  # of a stream, for another ability to begin in
+_TRIES = 8  # for a script that fits into what is left
+_FILLED = 0.8  # of a stream; what is mixed in needs room, too, and some speak slowly
+_LEAST_LEFT_S = 5.0  # of a stream, for another ability to begin in
 _LINES_OF_SILENCE = 3  # of an ability that calls for no answer
 
 Draw = Callable[[np.random.Generator], tuple[str, str]]
@@ -44,6 +45,7 @@ def write_heterogeneous(
     in `longest_s` (seconds), but there are always two. Raises ClipStoreError where clips are lacking.
     """
     wanted = int(rng.integers(rounds[0], rounds[1] + 1))
+    room_s = _FILLED * longest_s
     scripts = [generator(*first)(shelf, rng)]
     lines: list[Line] = []
     abilities: list[Ability] = []
@@ -51,21 +53,23 @@ def write_heterogeneous(
         script = scripts[-1]
         abilities.append(Ability(category=script.category, task=script.task, line=len(lines)))
         most = min(MOST_ROUNDS_OF_ONE, max(1, wanted - count_rounds(lines) - (len(scripts) == 1)))
-        lines += _beginning(script, int(rng.integers(1, most + 1)))
-        used_s = sum(line_s(line) for line in lines if line.role is Role.FOREGROUND)
-        if len(scripts) > 1 and (count_rounds(lines) >= wanted or used_s > longest_s - _LEAST_LEFT_S):
+        # Half of it for the first, so that there is room for another.
+        left_s = (room_s / 2 if len(scripts) == 1 else room_s) - _length_s(lines)
+        lines += _beginning(script, int(rng.integers(1, most + 1)), left_s)
+        if len(scripts) > 1 and (count_rounds(lines) >= wanted or _length_s(lines) > room_s - _LEAST_LEFT_S):
             break
         if stands(script.task):
             end = pick(rng, texts()['enough'])
             say = (Say(text=end['answer']),)
             lines.append(Line(hear=Speech(text=end['say']), say=say, gap_s=pause_s(rng, 0.6, 1.5)))
-        scripts.append(_another(script.category, shelf, draw, rng))
+        scripts.append(_another(script.category, shelf, draw, room_s - _length_s(lines), rng))
+    answers_s = sum(speaking_s(say.text, say.language) for line in lines for say in line.say)
     return Script(
         category=first[0],
         task=first[1],
         lines=tuple(lines),
         instruction=scripts[0].instruction,
-        aloud=all(script.aloud for script in scripts),
+        aloud=all(script.aloud for script in scripts) and _length_s(lines) + answers_s <= room_s,
         made_by=', '.join(dict.fromkeys(script.made_by for script in scripts)),
         notes=tuple(note for script in scripts for note in script.notes),
         abilities=tuple(abilities),
@@ -82,34 +86,53 @@ def count_rounds(lines: Sequence[Line]) -> int:
     return sum(bool(line.say) for line in lines)
 
 
-def _another(before: str, shelf: Shelf, draw: Draw, rng: np.random.Generator) -> Script:
-    """Return a script of another ability, without the text prefix that only the beginning of a stream can have."""
+def _length_s(lines: Sequence[Line]) -> float:
+    return sum(line_s(line) for line in lines if line.role is Role.FOREGROUND)
+
+
+def _another(before: str, shelf: Shelf, draw: Draw, left_s: float, rng: np.random.Generator) -> Script:
+    """Return a script of another ability of which a round takes no longer than `left_s`, or the shortest of some.
+
+    It has no text prefix, which only the beginning of a stream can have.
+    """
     drawn = [(category, task) for category, task in (draw(rng) for _ in range(_TRIES)) if category != before]
     others = drawn or [(category, task) for category, task in all_tasks() if category != before]
-    script = None
+    shortest: tuple[float, Script] | None = None
     for category, task in others:
         try:
-            script = generator(category, task)(shelf, rng)
+            script = _aloud(generator(category, task)(shelf, rng), rng)
         except ClipStoreError as error:  # another will do
             lacking = error
             continue
-        if not script.instruction:
+        length_s = _length_s(_beginning(script, 1, left_s))
+        if length_s <= left_s:
             return script
-    if script is None:
+        if shortest is None or length_s < shortest[0]:
+            shortest = length_s, script
+    if shortest is None:
         raise lacking
-    # What chance had written down each time is said aloud.
+    return shortest[1]
+
+
+def _aloud(script: Script, rng: np.random.Generator) -> Script:
+    """Return a script whose instruction is said, where it was written."""
+    if not script.instruction:
+        return script
     confirmed = (Say(text='All right.'),)
     request = Line(hear=Speech(text=script.instruction), say=confirmed, gap_s=pause_s(rng, 0.6, 1.5))
     return script.model_copy(update={'instruction': '', 'lines': (request, *script.lines)})
 
 
-def _beginning(script: Script, rounds: int) -> list[Line]:
+def _beginning(script: Script, rounds: int, at_most_s: float) -> list[Line]:
     """Return a script up to the end of one of its rounds, with the spoken request that may come before the first.
 
-    Of a script in which nothing is answered, some lines.
+    There are fewer `rounds` where they would take longer than `at_most_s` (seconds), but one at least. Of a script in
+    which nothing is answered, some lines.
     """
     request = stands(script.task) and not script.instruction
     answered = [index for index, line in enumerate(script.lines) if line.say][request:]
-    if answered:
-        return list(script.lines[: answered[:rounds][-1] + 1])
-    return list(script.lines[: _LINES_OF_SILENCE + request])
+    if not answered:
+        return list(script.lines[: _LINES_OF_SILENCE + request])
+    ends = [index + 1 for index in answered[:rounds]]
+    fitting = [end for end in ends if _length_s(script.lines[:end]) <= at_most_s]
+    return list(script.lines[: max(fitting, default=ends[0])])

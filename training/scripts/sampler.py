@@ -118,7 +118,7 @@ def with_layers(script: Script, shelf: Shelf, rng: np.random.Generator) -> Scrip
         return clip.category not in asked and not (musical and is_musical(clip))
 
     for _ in range(_SCENES_TRIED):
-        scene = shelf.scene(rng, foregrounds=0)
+        scene = shelf.layers(rng)
         if layers := tuple(line for line in scene.lines if fits(line)):
             break
     else:

@@ -6,7 +6,7 @@ Scenes are planned and verified by whoever the curators are; each scene says by 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -82,28 +82,33 @@ class Scenes:
         cadence = clip.clip_id in self._library and self._library[clip.clip_id].cadence
         return samples if self._cut is None else self._cut(samples, _longest_s(event), cadence)
 
-    def draw(self, rng: np.random.Generator, foregrounds: int) -> Scene:
-        """Return a scene of at most `foregrounds` foreground sounds.
+    def draw(self, rng: np.random.Generator, foregrounds: int, roles: Collection[Role] = tuple(Role)) -> Scene:
+        """Return a scene of at most `foregrounds` foreground sounds, with sounds of the `roles` alone.
 
         What the rules find borderline is left out rather than mislabelled; so is what could not be grounded.
         """
         notes: list[str] = []
         scenario, refinements = self._curators.scene(rng, notes)
-        lines = self._lines(scenario, refinements, foregrounds, rng)
+        lines = self._lines(scenario, refinements, foregrounds, roles, rng)
         if not lines and scenario.made_by != MADE_BY:
             notes.append(f'the grammar planned: the library has no sound for {scenario.description!r}')
             (scenario,) = self._curators.grammar.plan(rng)
-            lines = self._lines(scenario, self._curators.grammar.refine(scenario), foregrounds, rng)
+            lines = self._lines(scenario, self._curators.grammar.refine(scenario), foregrounds, roles, rng)
         return Scene(lines, scenario.made_by, tuple(notes))
 
     def _lines(
-        self, scenario: Scenario, refinements: Sequence[Refinement], foregrounds: int, rng: np.random.Generator
+        self,
+        scenario: Scenario,
+        refinements: Sequence[Refinement],
+        foregrounds: int,
+        roles: Collection[Role],
+        rng: np.random.Generator,
     ) -> list[Line]:
         lines: list[Line] = []
         unmixable = _unmixable(scenario)
         if self._accepted is not None:  # judged at the length that is mixed
             scenario = _shortened(scenario)
-        for grounded in self._grounder.ground(scenario, refinements, rng):
+        for grounded in self._grounder.ground(scenario, refinements, rng, roles):
             event = grounded.event
             if event.clip is None or event.sub_event.name in unmixable:
                 continue
@@ -183,12 +188,14 @@ class RandomScenes:
         for clip in clips:
             self._by_category[clip.category].append(clip_info(clip, library.duration_s(clip.id)))
 
-    def draw(self, rng: np.random.Generator, foregrounds: int) -> Scene:
-        """Return at most `foregrounds` foreground sounds, and up to four layers."""
-        roles = [Role.AMBIENT] * (2 if rng.random() < 0.25 else 1)
-        roles += [Role.BACKGROUND] * int(rng.integers(3)) + [Role.FOREGROUND] * foregrounds
+    def draw(self, rng: np.random.Generator, foregrounds: int, roles: Collection[Role] = tuple(Role)) -> Scene:
+        """Return at most `foregrounds` foreground sounds, and up to four layers, of the `roles` alone."""
+        drawn = [Role.AMBIENT] * (2 if rng.random() < 0.25 else 1)
+        drawn += [Role.BACKGROUND] * int(rng.integers(3)) + [Role.FOREGROUND] * foregrounds
         lines = []
-        for role in roles:
+        for role in drawn:
+            if role not in roles:
+                continue
             clip = pick(rng, self._by_category[pick(rng, sorted(self._by_category))])
             if line := _line(clip, role, _LONGEST_S[role], self._rules.audit(clip), rng):
                 lines.append(line)

@@ -23,6 +23,7 @@ from training.scripts.dialogues import REMARK, SENTENCE, Dialogues
 from training.scripts.scenes import Cut, RandomScenes, Scene, Scenes, clip_info
 from training.scripts.script import Line, Sound, Texts, pause_s, pick, texts, warning
 from training.sources.text import Dialogue
+from training.streams import Role
 
 SHORTEST_S = 0.25
 _BACKGROUND_S = 3.0
@@ -194,6 +195,10 @@ class Shelf:
     def scene(self, rng: np.random.Generator, foregrounds: int) -> Scene:
         """Return a scene of at most `foregrounds` foreground sounds: coherent, unless the shelf has random ones."""
         return self._scenes().draw(rng, foregrounds)
+
+    def layers(self, rng: np.random.Generator) -> Scene:
+        """Return the ambient and background sounds of a scene."""
+        return self._scenes().draw(rng, 0, (Role.BACKGROUND, Role.AMBIENT))
 
     def silent(self, rng: np.random.Generator, longest_s: float = _BACKGROUND_S) -> Line:
         """Return an ordinary sound that deserves no word, at most `longest_s` (seconds) of it."""
