@@ -119,6 +119,7 @@ def test_a_recipe_is_the_same_after_it_was_written_and_read():
 
 def test_a_corpus_is_built_by_the_same_section_and_refuses_the_same_mistakes(tmp_path, capsys):
     assert load_corpus_recipe(recipe_path('paper')) == load_training_recipe(recipe_path('paper')).streams_corpus
+    assert load_corpus_recipe(recipe_path('lab-lite')).rounds == (3, 15)
     wrong = changed(tmp_path / 'wrong.yaml', 'streams_corpus', render=12)
     assert main(['corpus', 'build', '--recipe', str(wrong), '--out', str(tmp_path / 'corpus')]) == 2
     assert "streams_corpus has no setting 'render'; the nearest that it has is 'renders'" in capsys.readouterr().err

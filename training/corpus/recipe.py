@@ -94,7 +94,7 @@ class CorpusRecipe(BaseModel):
         if self.rounds is not None and not 2 <= self.rounds[0] <= self.rounds[1]:
             raise ValueError(f'rounds {list(self.rounds)}; give at least 2, and no fewer at most than at least')
         if self.selection.verifier == 'llm' and self.llm is None:
-            raise ValueError('the verifier llm needs llm, the chat model that verifies')
+            raise ValueError('selection.verifier is llm, and there is no llm; give llm, the chat model that verifies')
         if self.speech.rewriter == 'llm' and self.llm is None:
-            raise ValueError('the rewriter llm needs llm, the chat model that rewrites')
+            raise ValueError('speech.rewriter is llm, and there is no llm; give llm, the chat model that rewrites')
         return self

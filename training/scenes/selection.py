@@ -49,7 +49,7 @@ class SelectionSettings(BaseModel):
         if self.generators and not self.accepted:
             raise ValueError('generators make sounds that only accepted: true mixes; set it, or name no generators')
         if 'audiox' in self.generators and not self.audiox_url:
-            raise ValueError('the generator audiox needs audiox_url, the address of a running server')
+            raise ValueError('the generator audiox has no audiox_url; give the address of a running server')
         return self
 
 
@@ -67,7 +67,7 @@ class FirstGenerator:
                 return generator.generate(caption, duration_s, rng)
             except GenerationError as error:
                 said.append(str(error))
-        raise GenerationError('; then '.join(said))
+        raise GenerationError(' / '.join(said))
 
 
 def make_retriever(

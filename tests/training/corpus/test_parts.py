@@ -55,6 +55,8 @@ def test_paper_is_refused_with_every_missing_part_before_anything_is_made(tmp_pa
     assert f"{len(lacking)} of the recipe's parts" in said and not out.exists()
 
 
+@pytest.mark.cures('{part}: {found} found, {expected} expected')
+@pytest.mark.cures("of the recipe's parts are not those of the paper")
 def test_each_part_is_no_longer_named_once_it_is_set_as_was_said(tmp_path: Path):
     """With a listening socket for the servers: only whether they are there is asked."""
     (tmp_path / 'config.json').write_text('{}')
@@ -103,3 +105,20 @@ def test_each_part_is_no_longer_named_once_it_is_set_as_was_said(tmp_path: Path)
 def test_the_sources_of_table_9_are_those_that_can_be_read():
     ours = {'clips', 'open-texts'}
     assert set(TABLE_9) == set(SOURCES) - ours and PAPER.quotas == TABLE_9
+
+
+@pytest.mark.cures('generators make sounds that only accepted: true mixes')
+@pytest.mark.cures('the generator audiox has no audiox_url')
+@pytest.mark.cures('selection.verifier is llm, and there is no llm')
+@pytest.mark.cures('speech.rewriter is llm, and there is no llm')
+def test_a_part_that_needs_another_is_taken_once_that_is_given():
+    with pytest.raises(ValueError, match='only accepted: true mixes; set it'):
+        SelectionSettings(generators=('procedural',))
+    with pytest.raises(ValueError, match='has no audiox_url; give the address'):
+        SelectionSettings(generators=('audiox',), accepted=True)
+    SelectionSettings(generators=('audiox', 'procedural'), accepted=True, audiox_url='http://localhost:8100')
+    model = LlmSettings(base_url='http://localhost:8000/v1', model='local', cache=Path('answers'))  # type: ignore[call-arg]
+    for changes in ({'selection': {'verifier': 'llm'}}, {'speech': {'rewriter': 'llm'}}):
+        with pytest.raises(ValueError, match='there is no llm; give llm, the chat model'):
+            CorpusRecipe.model_validate(changes)
+        CorpusRecipe.model_validate(changes | {'llm': model})
