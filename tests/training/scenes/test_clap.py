@@ -7,6 +7,7 @@ import pytest
 
 from training.scenes.retrieval import ClapRetriever
 from training.scenes.scenario import ClipInfo
+from training.scenes.selection import SelectionSettings, make_retriever
 
 
 @pytest.fixture(scope='module')
@@ -57,6 +58,9 @@ def test_clips_are_ranked_by_the_likeness_of_sound_and_words(tiny_clap):
         read.append(info.clip_id)
         return sounds[info.clip_id]
 
+    by_recipe = make_retriever(SelectionSettings(retrieval='clap', clap=tiny_clap), clips, samples)
+    assert isinstance(by_recipe, ClapRetriever)
+    read.clear()
     retriever = ClapRetriever(clips, samples, tiny_clap, batch=3)
     assert sorted(read) == sorted(sounds), 'every clip is embedded once, when the retriever is made'
     assert retriever._embeddings.shape == (4, 8)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from functools import partial
 from pathlib import Path
 
@@ -9,7 +10,10 @@ import numpy as np
 import pytest
 
 from audio_interaction_ros.audio import SAMPLE_RATE_HZ
+from tests.training.chat_server import Say as Answer
+from tests.training.chat_server import chat_server
 from training.clips.store import ClipStore, StoredClip, write_part
+from training.llm import LlmClient, LlmSettings
 from training.procedural.registry import ALL_TYPES
 from training.render.mix import Mixing
 from training.render.render import Performance, cut, perform
@@ -40,12 +44,13 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> ClipStore:
     return ClipStore(folder)
 
 
-def shelf(library: ClipStore, **selection: object) -> Shelf:
+def shelf(library: ClipStore, client: LlmClient | None = None, **selection: object) -> Shelf:
     settings = SelectionSettings(accepted=True, **selection)  # type: ignore[arg-type]
     return Shelf(
         library,
         'train',
         lambda samples: tfjp(samples).samples,
+        client,
         selection=settings,
         cut=partial(cut, settings=TfjpSettings()),
     )
@@ -166,3 +171,31 @@ def test_layers_of_a_scene_lie_beneath_any_ability_but_none_that_is_asked_for(li
             assert library[line.hear.clip].category not in ('footsteps', 'rain')
         assert with_layers(made, at_home, np.random.default_rng(seed)) == made or not layers  # once is enough
     assert layered > 30
+
+
+def test_the_chat_model_judges_where_a_recipe_says_so_and_the_rules_where_it_has_no_usable_answer(
+    library: ClipStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    events = {'wind': (Role.AMBIENT, 'wind'), 'steps': (Role.FOREGROUND, 'footsteps')}
+    events['rain'] = (Role.BACKGROUND, 'rain')
+    rejected = json.dumps({'decision': 'reject', 'reason': 'Identity: no.', 'conflicts': []})
+    for said, verifier, heard, asked in (
+        (rejected, 'llm', False, True),
+        ('who knows?', 'llm', True, True),
+        (rejected, 'rules', True, False),
+    ):
+        with chat_server(lambda _, request, said=said: Answer(said)) as server:
+            settings = LlmSettings(
+                base_url=server.url,
+                model='local',
+                cache=tmp_path / f'{said[:3]}{verifier}',
+                corrections=0,
+                requests_per_minute=60_000,
+            )  # type: ignore[call-arg]
+            at_home = shelf(library, LlmClient(settings), verifier=verifier)
+            monkeypatch.setattr(at_home.curators, 'scene', lambda rng, notes: scene_of(events))
+            lines = [line for seed in range(4) for line in at_home.scene(np.random.default_rng(seed), 3).lines]
+            prompts = [request['messages'][1]['content'] for request in server.requests]
+        assert bool(prompts) is asked
+        # Where it rejects all, the grammar's own scene is tried after the model's, and rejected too.
+        assert bool(lines) is heard
