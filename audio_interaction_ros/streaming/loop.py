@@ -19,6 +19,7 @@ from audio_interaction_ros.streaming.fifo import ChunkQueue, EncodedChunk
 from audio_interaction_ros.streaming.ingest import encode_waveform
 from audio_interaction_ros.streaming.session import ForwardRequest, Session, SessionSettings
 from audio_interaction_ros.streaming.told import Told
+from audio_interaction_ros.tools.writing import CallWriter
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,8 @@ class Decision:
 class Response:
     """A `Response` is what was said so far, `final` once `eos` came or it was `cancelled`.
 
-    `decision` is the one that triggered it.
+    `decision` is the one that triggered it. `call`: where the model calls a tool, what of the call is written, as JSON;
+    there is no `text` then.
     """
 
     decision: Decision
@@ -48,6 +50,7 @@ class Response:
     emotion: str
     final: bool
     cancelled: bool = False
+    call: str = ''
 
 
 class ListeningLoop:
@@ -113,7 +116,7 @@ class ListeningLoop:
             return None
         assert self._trigger is not None  # responding implies a decision made it so
         self._session.cancel()
-        return Response(self._trigger, self._text(), self._emotion, final=True, cancelled=True)
+        return self._response(self._trigger, final=True, cancelled=True)
 
     def forget(self) -> Response | None:
         """Drop all context and return the last message of the response that this cuts short, if one was under way.
@@ -174,12 +177,12 @@ class ListeningLoop:
             return cut_short
         token = yield from self._session.next_token_request()
         if token == self._protocol.eos:
-            return Response(self._trigger, self._text(), self._emotion, final=True)
+            return self._response(self._trigger, final=True)
         if emotion := self._protocol.emotion_of(token):
             self._emotion = emotion
         else:
             self._text_ids.append(token)
-        return Response(self._trigger, self._text(), self._emotion, final=False)
+        return self._response(self._trigger)
 
     def _something_urgent(self) -> ForwardRequest[bool]:
         """Asked once for every chunk that comes in during a response that is not urgent itself."""
@@ -189,8 +192,10 @@ class ListeningLoop:
         self._looked_at = len(self._queue)
         return bool(waiting) and (yield from self._session.would_interrupt_request(waiting))
 
-    def _text(self) -> str:
-        return text_of(self._tokenizer, self._text_ids)
+    def _response(self, trigger: Decision, final: bool = False, cancelled: bool = False) -> Response:
+        written = text_of(self._tokenizer, self._text_ids)
+        text, call = ('', written) if self._session.calling else (written, '')
+        return Response(trigger, text, self._emotion, final, cancelled, call)
 
 
 def text_of(tokenizer: Tokenizer, ids: list[int]) -> str:
@@ -233,6 +238,7 @@ def make_session(
     response_threshold: float | None = None,
     instruction: str | None = None,
     engine: Engine | None = None,
+    calls: CallWriter | None = None,
     **limits: Unpack[Limits],
 ) -> Session:
     """Make a session with the checkpoint's own thresholds and instruction, and an engine of its own, unless given.
@@ -247,6 +253,7 @@ def make_session(
         decoder.tokenizer.get_vocab_size(),
         session_settings(decoder, response_threshold, instruction, **limits),
         decoder.config.events,
+        calls=calls,
     )
 
 

@@ -13,6 +13,7 @@ from torch import Tensor
 from audio_interaction_ros.model.deciding import EventClasses, Kind, Sounding, Threshold, kind_of_response
 from audio_interaction_ros.model.engine import Engine, KvCache
 from audio_interaction_ros.model.protocol import AUDIO_TOKENS_PER_CHUNK, Protocol
+from audio_interaction_ros.tools.writing import CallWriter
 
 T = TypeVar('T')
 # Yields embeddings [n, hidden] that the model is to read, is sent the logits [outputs] after them, and returns T.
@@ -96,17 +97,20 @@ class Session:
         settings: SessionSettings,
         events: EventClasses | None = None,
         capacity: int | None = None,
+        calls: CallWriter | None = None,
     ) -> None:
         """Begin with the instruction's token ids, `prefix`; ids from `vocabulary_size` on are padding, never text.
 
         `events` are the classes of the engine's event head, None where it has none or nobody wants to know. `capacity`:
-        how many positions are to be read and written at most; None makes room for the longest context.
+        how many positions are to be read and written at most; None makes room for the longest context. `calls`: what
+        keeps calls of tools to their schemas; None has no tools, and all that is written is text.
         """
         self._engine = engine
         self._protocol = protocol
         self._prefix = list(prefix)
         self.settings = settings
         self._events = events if engine.event_outputs else None
+        self._calls = calls
         self._a_chunk = AUDIO_TOKENS_PER_CHUNK + 2 + settings.silent_between_chunks  # positions, without the answer
         longest = settings.max_context_chunks * (self._a_chunk + 2 + settings.max_response_tokens)
         positions = len(self._prefix) + longest if capacity is None else capacity
@@ -145,6 +149,11 @@ class Session:
         """Return True between a `response` token and its `eos`: the queue must then be left alone. From any thread."""
         turns = self._turns  # read once: the thread that runs the session may put a new list there
         return bool(turns) and turns[-1].tokens[-1] not in (self._protocol.silent, self._protocol.eos)
+
+    @property
+    def calling(self) -> bool:
+        """Return whether the last response is, as far as it is written, the call of a tool."""
+        return self._calls is not None and self._calls.calling
 
     @property
     def longest_drain(self) -> int:
@@ -210,6 +219,8 @@ class Session:
         turn.tokens.append(self._protocol.response if respond else self._protocol.silent)
         self._turns.append(turn)
         self._unread, self.cut_short = turn.tokens[-1:], False
+        if respond and self._calls is not None:
+            self._calls.begin()
         return respond, probability
 
     def next_token(self) -> int:
@@ -226,7 +237,12 @@ class Session:
         if full or len(tokens) > self.settings.max_response_tokens or is_decoding_loop(tokens):
             return self.cancel()
         logits = yield self._engine.embed(self._unread)
-        token = self._choose(logits.masked_fill(self._not_first if len(tokens) == 1 else self._not_text, -torch.inf))
+        barred = self._not_first if len(tokens) == 1 else self._not_text
+        if self._calls is not None:
+            barred = self._calls.barred(barred, self._protocol.eos)
+        token = self._choose(logits.masked_fill(barred, -torch.inf))
+        if self._calls is not None and token != self._protocol.eos:
+            self._calls.took(token)
         tokens.append(token)
         self._unread = [token]
         return token
