@@ -1,4 +1,4 @@
-"""The whole assistant: microphone (or file) to safety alerts and event log, as five processes or one; speech, page."""
+"""The whole assistant: microphone (or file) to safety alerts and event log, as processes or one; speech, tools, page."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ PARAMETERS = {
     'event_log': ('path', ('event_log',)),
     'profile': ('profile', ('safety_alert',)),
     'loudspeaker': ('device', ('speaker',)),
+    'tools': ('tools_file', ('decoder', 'tool_bridge')),
 }
 ARGUMENTS = {
     'namespace': ('', "Put before every node and topic, for example 'robot1'."),
@@ -46,6 +47,7 @@ ARGUMENTS = {
     'event_log': ('', 'An SQLite file that keeps what was said and why; empty keeps nothing.'),
     'profile': ('', 'Profile of safety alerts: home, industrial, vehicle, tutoring or care; empty takes none.'),
     'speak': ('false', 'Say the responses aloud, and what other nodes give to ai/say.'),
+    'tools': ('', 'Tools that the model may call, a YAML file (docs/tools.md), and tool_bridge; empty has none.'),
     'loudspeaker': ('', 'Loudspeaker for speak:=true: its name, a part of it or its index.'),
     'page': (
         'false',
@@ -68,9 +70,10 @@ def generate_launch_description() -> LaunchDescription:
 def _nodes(context: LaunchContext) -> list[Node]:
     given = {name: LaunchConfiguration(name).perform(context) for name in ARGUMENTS}
     flags = {name: _flag(name, given[name]) for name in FLAGS}
+    beside = [node for flag, node in BESIDE.items() if flags[flag]] + (['tool_bridge'] if given['tools'] else [])
     given_parameters: dict[str, dict[str, object]] = {
         name: {'autostart': flags['autostart'], 'use_sim_time': flags['use_sim_time']}
-        for name in (*(node for flag, node in BESIDE.items() if flags[flag]), *NODES)
+        for name in (*beside, *NODES)
     }
     for argument, (parameter, nodes) in PARAMETERS.items():
         if given[argument]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import traceback
 from collections.abc import Mapping
+from pathlib import Path
 from threading import Event
 from types import MappingProxyType
 
@@ -22,6 +23,8 @@ from audio_interaction_ros.streaming.asking import Questions, Reply
 from audio_interaction_ros.streaming.brain import Brain, ModelFailure
 from audio_interaction_ros.streaming.context import ToldError
 from audio_interaction_ros.streaming.loop import make_session
+from audio_interaction_ros.tools.declared import Tools
+from audio_interaction_ros.tools.writing import CallWriter, Vocabulary
 
 _POLL_S = 0.2
 
@@ -44,6 +47,8 @@ class DecoderNode(ManagedNode[DecoderParameters]):
         self._engine = make_engine(half.language_model, len(given.sources), given.graphs)
         # Their sessions come and go, and a pool of graphs has a place for each source only.
         self._questions = Questions(half, given.max_questions, given.max_question_s, Engine(half.language_model))
+        tools = Tools.load(Path(given.tools_file)) if given.tools_file else None
+        vocabulary = Vocabulary(half.tokenizer) if tools else None
         self._something = Event()
         sources: dict[str, EmbeddingSource] = {}
         for name in given.sources:
@@ -51,11 +56,12 @@ class DecoderNode(ManagedNode[DecoderParameters]):
                 half,
                 instruction=given.instruction or None,
                 engine=self._engine,
+                calls=CallWriter(tools, vocabulary) if tools and vocabulary else None,
                 max_response_tokens=given.max_response_tokens,
                 seed=given.seed,
             )
             sources[name] = EmbeddingSource(
-                self, name, half, session, spec, digest, self._questions, self._something.set
+                self, name, half, session, spec, digest, self._questions, self._something.set, tools
             )
         self._sources = sources
         session.drain([torch.zeros(10, spec.dim)])  # the first pass is slow: not with the first chunk
@@ -116,6 +122,7 @@ class DecoderNode(ManagedNode[DecoderParameters]):
             'context_chunks': max(source.session.context_chunks for source in sources),
             'context_compactions': sum(source.session.compactions for source in sources),
             **measurements_of([source.told_topics for source in sources]),
+            'tool_calls': sum(source.tool_calls.count for source in sources if source.tool_calls),
             **({} if self._questions is None else self._questions.measurements()),
         }
 

@@ -21,12 +21,14 @@ from audio_interaction_ros.nodes.messages import decision_message, response_mess
 from audio_interaction_ros.nodes.parameters import DecoderParameters
 from audio_interaction_ros.nodes.question_service import QuestionService
 from audio_interaction_ros.nodes.told_topics import ToldTopics
+from audio_interaction_ros.nodes.tool_calls import ToolCalls
 from audio_interaction_ros.streaming.asking import Questions, RecentChunks, Reply
 from audio_interaction_ros.streaming.fifo import ChunkQueue, EncodedChunk
 from audio_interaction_ros.streaming.gap_counter import GapCounter
 from audio_interaction_ros.streaming.lateness import LATE_S, Lateness
 from audio_interaction_ros.streaming.loop import Decision, ListeningLoop, Response
 from audio_interaction_ros.streaming.session import Session
+from audio_interaction_ros.tools.declared import Tools
 
 
 class EmbeddingSource:
@@ -45,8 +47,12 @@ class EmbeddingSource:
         digest: str,
         questions: Questions,
         arrived: Callable[[], None],
+        tools: Tools | None = None,
     ) -> None:
-        """Make the topics and the services; call in `setup`. `arrived` is called when there is something new to do."""
+        """Make the topics and the services; call in `setup`. `arrived` is called when there is something new to do.
+
+        `tools`: what the model may call; the session must have been made for them.
+        """
         self._node, self._source, self._half, self._session = node, source, half, session
         self._spec, self._digest, self._arrived = spec, digest, arrived
         within = f'{source}/' if source else ''
@@ -61,7 +67,8 @@ class EmbeddingSource:
         self._forgetting, self._cancelling = Event(), Event()
         node.create_service(Trigger, f'{within}ai/cancel', self._on_cancel)
         self._questions, self._recent = questions, RecentChunks(session.settings.max_context_chunks)
-        self.told_topics = ToldTopics(node, within, half, session, arrived)
+        self.told_topics = ToldTopics(node, within, half, session, arrived, tools.behind if tools else '')
+        self.tool_calls = ToolCalls(node, within, tools, self.told_topics) if tools else None
         self._question_service = QuestionService(
             node, source, within, self._recent, questions, arrived, self.told_topics.told
         )
@@ -219,7 +226,10 @@ class EmbeddingSource:
         self._said = said
         now_ns = self._node.get_clock().now().nanoseconds
         self._responses.publish(response_message(response, self._frame_id, now_ns))
-        if response.final and not response.cancelled:
+        if response.call:
+            if response.final and not response.cancelled and self.tool_calls is not None:
+                self.tool_calls.publish(response, self._frame_id)
+        elif response.final and not response.cancelled:
             self._texts.publish(String(data=wire_text(response.text)))
         if response.final:
             self._said = ('', '')

@@ -178,6 +178,11 @@ class DecoderParameters(NodeParameters):
         'on `ai/instruction` outweighs it.',
         json_schema_extra=_LIVE,
     )
+    tools_file: str = Field(
+        '',
+        description='Tools that the model may call, a YAML file as `config/tools.yaml` (`docs/tools.md`); empty has '
+        'none.',
+    )
     max_response_tokens: int = Field(
         64, ge=2, le=1024,
         description='Longest response, in tokens; at the limit it is ended as if it were complete.',
@@ -329,6 +334,37 @@ class EventLogParameters(ListenerParameters):
         return self
 
 
+class ToolBridgeParameters(NodeParameters):
+    """A `ToolBridgeParameters` holds which tools tool_bridge carries out, and what it refuses."""
+
+    tools_file: str = Field(
+        '', description="Tools to carry out, the same file as the decoder's (`docs/tools.md`); empty has none."
+    )
+    queue_max_calls: int = Field(
+        8,
+        ge=1,
+        le=100,
+        description='Most calls that wait for a yes or for their tool; more are refused and counted.',
+    )
+    confirm_within_s: float = Field(
+        20.0, gt=0.0, le=600.0,
+        description='A call that needs a yes is refused when none came within this time, in seconds.',
+        json_schema_extra=_LIVE,
+    )  # fmt: skip
+    confirm_by_voice: bool = Field(
+        True,
+        description='Take a yes that the model says it heard; false takes only those of the service `ai/tool_confirm`.',
+    )
+    ask_aloud: bool = Field(
+        True, description='Have `speaker` ask for the yes, where it runs.', json_schema_extra=_LIVE
+    )
+    repeat_after_s: float = Field(
+        5.0, ge=0.0, le=3_600.0,
+        description='A call with the same arguments is refused within this time, in seconds, of the one before.',
+        json_schema_extra=_LIVE,
+    )  # fmt: skip
+
+
 class MonitorParameters(ListenerParameters):
     """A `MonitorParameters` holds where the live page is served, and who may see it and do what."""
 
@@ -435,6 +471,7 @@ NODES: dict[str, type[NodeParameters]] = {
     'safety_alert': SafetyAlertParameters,
     'event_log': EventLogParameters,
     'speaker': SpeakerParameters,
+    'tool_bridge': ToolBridgeParameters,
     'monitor': MonitorParameters,
 }
 

@@ -27,19 +27,21 @@ class ToldTopics:
         half: DecoderHalf,
         session: Session,
         arrived: Callable[[], None],
+        tools: str = '',
     ) -> None:
         """Make the topics; call in `setup`. `arrived` is called when there is something to tell.
 
-        `within`: a namespace below the node's own, with a slash at its end. Raises ToldError where the parameter
-        `instruction` is too long for the session.
+        `within`: a namespace below the node's own, with a slash at its end. `tools`: the text of those that the model
+        may call. Raises ToldError where the parameter `instruction`, or the tools, are too long for the session.
         """
-        self._node, self._within, self._arrived = node, within, arrived
+        self._node, self._within, self.arrived = node, within, arrived
         self.told = Told(
             half,
             session.longest_prefix,
             node.parameters.instruction,
             lambda: node.get_clock().now().nanoseconds * 1e-9,
             self._took_effect,
+            tools,
         )
         self.refused = 0
         self._state = node.create_publisher(String, f'{within}ai/told', qos.LATCHED)
@@ -64,7 +66,7 @@ class ToldTopics:
             self.refused += 1
             self._node.diagnostics.condition(f'refused {what}', f'{what} is refused: {error}')
         else:
-            self._arrived()
+            self.arrived()
 
     def _took_effect(self, telling: Telling) -> None:
         # Not a word of what it says: logs are kept, and read by others.

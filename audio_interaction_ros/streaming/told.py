@@ -15,18 +15,43 @@ from audio_interaction_ros.model.plain_text import plain_ids
 from audio_interaction_ros.streaming.context import DigitalContext, ToldError, require_plain
 
 MAX_INSTRUCTION = 4_000  # characters: what is longer is refused before it is tokenised
+MAX_RESULTS, MAX_RESULT, RESULT_S = 4, 1_000, 300.0  # results of tools that are known; characters; seconds for which
+
+
+@dataclass(frozen=True)
+class ToolResult:
+    """A `ToolResult` is what became of a call; `outcome` says how: asks, done, failed or refused."""
+
+    id: str
+    tool: str
+    outcome: str
+    text: str
+    expires_s: float
+
+    def as_json(self) -> dict[str, str]:
+        """Return it as the model reads it."""
+        return {'tool': self.tool, self.outcome: self.text}
 
 
 @dataclass(frozen=True)
 class Wording:
     """A `Wording` is what the model is to be told: the instruction in force, and the context without what is stale.
 
-    `instruction` is '' for the checkpoint's own; `by_topic`: it is not the parameter's.
+    `instruction` is '' for the checkpoint's own; `by_topic`: it is not the parameter's. `tools`: the text of those
+    that the model may call; `results`: what became of its calls.
     """
 
     instruction: str = ''
     by_topic: bool = False
     context: DigitalContext = field(default_factory=DigitalContext)
+    tools: str = ''
+    results: tuple[ToolResult, ...] = ()
+
+    @property
+    def behind(self) -> str:
+        """Return what stands behind the context: the tools, and what became of calls."""
+        shown = [result.as_json() for result in self.results]
+        return self.tools + (f'\nTool results: {json.dumps(shown, ensure_ascii=False)}' if shown else '')
 
     @property
     def outline(self) -> str:
@@ -34,7 +59,8 @@ class Wording:
         of = 'of the checkpoint'
         if self.instruction:
             of = f'{"by topic" if self.by_topic else "by parameter"} ({len(self.instruction)} characters)'
-        return f'instruction {of}, context: {self.context.outline}'
+        tools = f', tools and {len(self.results)} of their results' if self.tools else ''
+        return f'instruction {of}, context: {self.context.outline}{tools}'
 
 
 @dataclass(frozen=True)
@@ -54,11 +80,18 @@ class Telling:
         """Return what is in force, for `ai/told`: the instruction, who gave it, and the context.
 
         `instruction` is '' for the checkpoint's own, `context` as the model reads it; `tokens`: how many it reads.
+        Where there are tools, `results` holds what is known of their calls.
         """
         wording = self.wording
         by = 'topic' if wording.by_topic else 'parameter' if wording.instruction else 'checkpoint'
         context = json.loads(wording.context.text or '{}')
-        return {'instruction': wording.instruction, 'by': by, 'context': context, 'tokens': len(self.prefix)}
+        results = {'results': [result.as_json() for result in wording.results]} if wording.tools else {}
+        return {
+            'instruction': wording.instruction, 'by': by, 'context': context, 'tokens': len(self.prefix), **results,
+        }  # fmt: skip
+
+
+_ARTICLES = {'instruction': 'an instruction', 'context': 'a context', 'tools': 'tools', 'result': 'a result'}
 
 
 class Told:
@@ -75,17 +108,22 @@ class Told:
         instruction: str = '',
         now_s: Callable[[], float] = time.time,
         took_effect: Callable[[Telling], None] = lambda telling: None,
+        tools: str = '',
     ) -> None:
         """Begin with the parameter's `instruction`, '' for the checkpoint's own, which the session was made with.
 
         `longest`: how many tokens the session takes. `now_s`: the time in seconds since 1970, by which entries expire.
-        `took_effect` is called in the session's thread when it has been told. Raises ToldError as `instruct`.
+        `took_effect` is called in the session's thread when it has been told. `tools`: the text of those that it may
+        call, which it is told first. Raises ToldError as `instruct`, and for tools that do not fit.
         """
         self._half, self._longest, self._now_s, self._took_effect = half, longest, now_s, took_effect
         self._lock = threading.Lock()
         self._parameter, self._topic, self._context = _checked(instruction), '', DigitalContext()
         self._next_expiry_s = math.inf
+        self._tools, self._results = '', tuple[ToolResult, ...]()
         self.in_force = self._next = self._telling(self._parameter, '', self._context, 'instruction')
+        self._tools = tools
+        self._next = self._telling(self._parameter, '', self._context, 'tools') if tools else self.in_force
         self.changes = self.coalesced = 0  # tellings that took effect; that another replaced before they could
         self.longest_s = 0.0  # that reading the context anew has taken
 
@@ -120,7 +158,28 @@ class Told:
         context = DigitalContext.parse(text)
         with self._lock:
             self._prepare(self._telling(self._parameter, self._topic, context, 'context'))
-            self._context, self._next_expiry_s = context, context.next_expiry_s(self._now_s())
+            self._context = context
+            self._next_expiry_s = self._expiry_s(self._now_s())
+
+    def give_result(self, id: str, tool: str, outcome: str, text: str) -> None:
+        """Take what became of a call, in the place of what was known of it; the newest `MAX_RESULTS` are kept.
+
+        Older ones are left out sooner where there is no room. Raises ToldError for a text that is too long, has a
+        control character, or does not fit even alone; nothing changes then.
+        """
+        if max(len(text), len(id), len(tool)) > MAX_RESULT:
+            raise ToldError(f'a result of {len(text)} characters found, at most {MAX_RESULT} expected; shorten it')
+        require_plain(f'{id}{tool}{text}', 'the result')
+        with self._lock:
+            before, now_s = self._results, self._now_s()
+            others = [result for result in before if result.id != id and result.expires_s > now_s]
+            self._results = (*others, ToolResult(id, tool, outcome, text, now_s + RESULT_S))[-MAX_RESULTS:]
+            try:
+                self._prepare(self._telling_with_results())
+            except ToldError:
+                self._results = before
+                raise
+            self._next_expiry_s = self._expiry_s(now_s)
 
     @property
     def known(self) -> DigitalContext:
@@ -134,7 +193,8 @@ class Told:
         with self._lock:
             now_s = self._now_s()
             if now_s >= self._next_expiry_s:
-                self._next_expiry_s = self._context.next_expiry_s(now_s)
+                self._results = tuple(result for result in self._results if result.expires_s > now_s)
+                self._next_expiry_s = self._expiry_s(now_s)
                 self._prepare(self._telling(self._parameter, self._topic, self._context, 'context'))
             return None if self._next is self.in_force else self._next
 
@@ -156,17 +216,35 @@ class Told:
         self.coalesced += self._next is not self.in_force
         self._next = self.in_force if telling.prefix == self.in_force.prefix else telling
 
+    def _expiry_s(self, now_s: float) -> float:
+        """When next something of what the model is told is to be left out."""
+        expiries = (result.expires_s for result in self._results)
+        return min(self._context.next_expiry_s(now_s), *expiries, math.inf)
+
+    def _telling_with_results(self) -> Telling:
+        """Leave out the oldest results, but for the last one, until the rest fits."""
+        while True:
+            try:
+                return self._telling(self._parameter, self._topic, self._context, 'result')
+            except ToldError:
+                if len(self._results) < 2:
+                    raise
+                self._results = self._results[1:]
+
     def _telling(self, parameter: str, topic: str, context: DigitalContext, new: str) -> Telling:
         """Raises ToldError where it is too long, with the length of what is `new`."""
-        wording = Wording(topic or parameter, bool(topic), context.at(self._now_s()))
+        wording = Wording(
+            topic or parameter, bool(topic), context.at(self._now_s()), self._tools, self._results
+        )
         own = self._half.config.streaming.instruction
         instruction = self._ids(wording.instruction or own)
         known = self._ids(wording.context.behind)
-        prefix = self._half.protocol.prefix([*instruction, *known])
+        behind = self._ids(wording.behind)
+        prefix = self._half.protocol.prefix([*instruction, *known, *behind])
         if (excess := len(prefix) - self._longest) > 0:
-            length = len(instruction if new == 'instruction' else known)
+            length = len({'instruction': instruction, 'context': known}.get(new, behind))
             raise ToldError(
-                f'{"an" if new == "instruction" else "a"} {new} of {length} tokens found, at most '
+                f'{_ARTICLES[new]} of {length} tokens found, at most '
                 f'{max(0, length - excess)} fit into the context of this checkpoint beside what else it is told; '
                 'shorten it'
             )

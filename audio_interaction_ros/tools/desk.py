@@ -102,6 +102,10 @@ class ToolDesk:
         """Return the call that waits for a yes."""
         return self._waiting
 
+    def case(self, id: str) -> Case | None:
+        """Return the open call of an id."""
+        return self._open.get(id)
+
     def take(self, id: str, tool: str, arguments: str, response_id: str, now_s: float) -> Due:
         """Take a call as it came, its arguments as JSON; what is wrong with it is its result."""
         # What comes again has no result of its own: that of its id is of the call that came first.

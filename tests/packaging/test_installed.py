@@ -14,7 +14,10 @@ index = pytest.importorskip('ament_index_python', reason='ROS 2 is not installed
 
 NAME = 'audio_interaction_ros'
 ROOT = Path(__file__).parents[2]
-NODES = ('assistant', 'audio_capture', 'chunk_encoder', 'decoder', 'event_log', 'monitor', 'safety_alert', 'speaker')
+NODES = (
+    'assistant', 'audio_capture', 'chunk_encoder', 'decoder', 'event_log', 'monitor', 'safety_alert', 'speaker',
+    'tool_bridge',
+)  # fmt: skip
 
 
 @pytest.fixture

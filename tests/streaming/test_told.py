@@ -279,3 +279,43 @@ def test_a_session_is_not_told_in_a_response_nor_more_than_it_has_room_for(decod
     session.drain([chunk(0).vectors])
     with pytest.raises(RuntimeError, match='during a response'):
         session.tell([0])
+
+
+TOOLS = '\nTools: [{"tool": "light"}]'
+
+
+def test_tools_and_what_became_of_calls_stand_behind_the_context(decoder_half):
+    told = Telling(decoder_half)
+    told.told = Told(decoder_half, 200, now_s=lambda: told.now_s, took_effect=told.heard.append, tools=TOOLS)
+    told.loop._told = told.told
+    told.hear(0)
+    own = decoder_half.config.streaming.instruction
+    assert told.read() == own + TOOLS
+    told.told.give_context(KITCHEN)
+    told.told.give_result('7', 'light', 'asks', 'Shall I?')
+    told.told.give_result('7', 'light', 'done', 'it is on')
+    told.hear(1)
+    result = '{"tool": "light", "done": "it is on"}'
+    assert told.read() == f'{own}\nContext: {KITCHEN}{TOOLS}\nTool results: [{result}]'
+    assert told.heard[-1].as_json()['results'] == [json.loads(result)]
+    told.now_s += 301.0
+    told.hear(2)
+    assert told.read() == f'{own}\nContext: {KITCHEN}{TOOLS}', 'what is long ago is not known any more'
+
+
+def test_of_many_results_the_newest_are_known_as_far_as_they_fit(decoder_half):
+    told = Told(decoder_half, 260, tools=TOOLS)
+    for number in range(6):
+        told.give_result(str(number), 'light', 'done', f'{number}')
+    assert [result.text for result in told.due().wording.results] == ['2', '3', '4', '5']
+    told.give_result('7', 'light', 'failed', 'x' * 90)
+    assert [result.text[0] for result in told.due().wording.results] == ['4', '5', 'x'], 'no room for more'
+    for bad, words in (('x' * 2_000, '2000 characters'), ('\0', 'U.0000'), ('x' * 300, 'a result of')):
+        with pytest.raises(ToldError, match=words):
+            told.give_result('8', 'light', 'done', bad)
+    assert [result.text[0] for result in told.due().wording.results] == ['4', '5', 'x']
+
+
+def test_tools_that_do_not_fit_are_refused_before_anything_is_told(decoder_half):
+    with pytest.raises(ToldError, match='tools of 5008 tokens found, at most'):
+        Told(decoder_half, 200, tools='\nTools: ' + 'x' * 5_000)

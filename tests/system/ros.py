@@ -30,7 +30,8 @@ from audio_interaction_ros.nodes import qos
 from audio_interaction_ros.nodes.parameters import NODES
 from audio_interaction_ros.nodes.standby import LOCK
 
-COMPOSED = tuple(name for name in NODES if name not in ('speaker', 'monitor'))  # the nodes in the process `assistant`
+BESIDE = ('speaker', 'tool_bridge', 'monitor')
+COMPOSED = tuple(name for name in NODES if name not in BESIDE)  # the nodes in the process `assistant`
 START_TIMEOUT_S = 120.0  # importing PyTorch takes its time on a busy machine
 DEADLINE_S = 60.0
 _ASK_AGAIN_S = 3.0

@@ -63,6 +63,11 @@ def test_the_page_is_a_process_of_its_own_where_it_is_asked_for(composed, count)
     assert len(nodes(entities('assistant', composed=composed, page='true', checkpoint='embedded'))) == count
 
 
+@pytest.mark.parametrize(('composed', 'count'), [('false', 6), ('true', 2)])
+def test_the_tools_are_a_process_of_their_own_where_a_file_declares_some(composed, count):
+    assert len(nodes(entities('assistant', composed=composed, tools='tools.yaml'))) == count
+
+
 def test_a_standby_has_the_lock_of_its_node(tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, 'tempdir', str(tmp_path))
     started = nodes(entities('assistant', use_standby='true'))

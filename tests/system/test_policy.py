@@ -35,9 +35,14 @@ def allowed(name: str) -> dict[str, set[str]]:
 def test_the_policy_is_what_the_nodes_do(ros, tiny_checkpoint, tmp_path):
     sound = tmp_path / 'sound.wav'
     soundfile.write(sound, np.random.default_rng(0).uniform(-0.1, 0.1, 16_000 * 60), 16_000)
-    process = ros.start('assistant', checkpoint=tiny_checkpoint, file=sound, path=tmp_path / 'events.db', audio_s=2.0)
+    tools = tmp_path / 'tools.yaml'
+    tools.write_text('tools: [{name: wait, description: Wait., does: {timer: {seconds: 1}}}]')
+    process = ros.start(
+        'assistant', checkpoint=tiny_checkpoint, file=sound, path=tmp_path / 'events.db', audio_s=2.0, tools_file=tools
+    )
     beside = {
         'speaker': ros.start('speaker', output='messages'),  # which has a topic more than with a loudspeaker
+        'tool_bridge': ros.start('tool_bridge', tools_file=tools),
         'monitor': ros.start('monitor', checkpoint=tiny_checkpoint, port=free_port()),
     }
     for name in NODES:
