@@ -1,4 +1,4 @@
-"""The whole assistant: microphone (or file) to safety alerts and event log, as processes or one; speech, tools, page."""
+"""The whole assistant, from microphone (or file) to alerts and event log, as processes or one; speech, tools, page."""
 
 from __future__ import annotations
 

@@ -23,8 +23,8 @@ from audio_interaction_ros.streaming.asking import Questions, Reply
 from audio_interaction_ros.streaming.brain import Brain, ModelFailure
 from audio_interaction_ros.streaming.context import ToldError
 from audio_interaction_ros.streaming.loop import make_session
-from audio_interaction_ros.tools.declared import Tools
-from audio_interaction_ros.tools.writing import CallWriter, Vocabulary
+from audio_interaction_ros.tool_use.declared import Tools
+from audio_interaction_ros.tool_use.writing import CallWriter, Vocabulary
 
 _POLL_S = 0.2
 

@@ -28,7 +28,7 @@ from audio_interaction_ros.streaming.gap_counter import GapCounter
 from audio_interaction_ros.streaming.lateness import LATE_S, Lateness
 from audio_interaction_ros.streaming.loop import Decision, ListeningLoop, Response
 from audio_interaction_ros.streaming.session import Session
-from audio_interaction_ros.tools.declared import Tools
+from audio_interaction_ros.tool_use.declared import Tools
 
 
 class EmbeddingSource:

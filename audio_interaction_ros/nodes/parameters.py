@@ -353,7 +353,8 @@ class ToolBridgeParameters(NodeParameters):
     )  # fmt: skip
     confirm_by_voice: bool = Field(
         True,
-        description='Take a yes that the model says it heard; false takes only those of the service `ai/tool_confirm`.',
+        description='Take a yes that the model says it heard; false takes only what the service `ai/tool_confirm` is '
+        'told.',
     )
     ask_aloud: bool = Field(
         True, description='Have `speaker` ask for the yes, where it runs.', json_schema_extra=_LIVE

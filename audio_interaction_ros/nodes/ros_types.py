@@ -6,8 +6,8 @@ import importlib
 from collections.abc import Mapping
 from typing import Any
 
-from audio_interaction_ros.tools.doing import choices
-from audio_interaction_ros.tools.errors import ToolsError
+from audio_interaction_ros.tool_use.doing import choices
+from audio_interaction_ros.tool_use.errors import ToolsError
 
 
 class MissingTypeError(ToolsError):
@@ -75,17 +75,15 @@ def _value(kind: str, value: Any) -> Any:
             kind[len('sequence<') : -1].partition(',')[0] if kind.startswith('sequence<') else kind.partition('[')[0]
         )
         if not isinstance(value, list):
-            raise TypeError('a list expected')
+            raise TypeError(kind)
         return [_value(inner, each) for each in value]
     nested = _class_of(kind)
     if nested is not None:
         if not isinstance(value, dict):
-            raise TypeError('an object expected')
+            raise TypeError(kind)
         return message_of(nested, value)
     if kind in ('float', 'double') and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if isinstance(value, bool) != (kind == 'boolean'):
-        raise TypeError(f'{kind} expected')
-    if isinstance(value, str) and '\0' in value:
-        raise ValueError('a text without NUL expected')
+        raise TypeError(kind)
     return value

@@ -22,10 +22,10 @@ from audio_interaction_ros.nodes.messages import wire_text
 from audio_interaction_ros.nodes.parameters import ToolBridgeParameters
 from audio_interaction_ros.nodes.ros_types import MissingTypeError, message_of, require_fitting, type_of
 from audio_interaction_ros.srv import ConfirmTool, Say
-from audio_interaction_ros.tools.declared import Tools
-from audio_interaction_ros.tools.desk import Case, Due, Outcome, Result, ToolDesk, filled
-from audio_interaction_ros.tools.doing import Doing, doing_of
-from audio_interaction_ros.tools.errors import CallError, ToolsError
+from audio_interaction_ros.tool_use.declared import Tools
+from audio_interaction_ros.tool_use.desk import Case, Due, Outcome, Result, ToolDesk, filled
+from audio_interaction_ros.tool_use.doing import Doing, doing_of
+from audio_interaction_ros.tool_use.errors import CallError, ToolsError
 
 _LOOK_EVERY_S = 0.1
 _MAX_TIMERS = 16

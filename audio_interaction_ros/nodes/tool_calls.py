@@ -12,8 +12,8 @@ from audio_interaction_ros.nodes.parameters import DecoderParameters
 from audio_interaction_ros.nodes.told_topics import ToldTopics
 from audio_interaction_ros.streaming.context import ToldError
 from audio_interaction_ros.streaming.loop import Response
-from audio_interaction_ros.tools.declared import Tools
-from audio_interaction_ros.tools.errors import CallError
+from audio_interaction_ros.tool_use.declared import Tools
+from audio_interaction_ros.tool_use.errors import CallError
 
 _WORDS = {ToolResult.ASKED: 'asks', ToolResult.DONE: 'done', ToolResult.FAILED: 'failed', ToolResult.REFUSED: 'refused'}
 

@@ -19,7 +19,7 @@ from audio_interaction_ros.streaming.fifo import ChunkQueue, EncodedChunk
 from audio_interaction_ros.streaming.ingest import encode_waveform
 from audio_interaction_ros.streaming.session import ForwardRequest, Session, SessionSettings
 from audio_interaction_ros.streaming.told import Told
-from audio_interaction_ros.tools.writing import CallWriter
+from audio_interaction_ros.tool_use.writing import CallWriter
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from torch import Tensor
 from audio_interaction_ros.model.deciding import EventClasses, Kind, Sounding, Threshold, kind_of_response
 from audio_interaction_ros.model.engine import Engine, KvCache
 from audio_interaction_ros.model.protocol import AUDIO_TOKENS_PER_CHUNK, Protocol
-from audio_interaction_ros.tools.writing import CallWriter
+from audio_interaction_ros.tool_use.writing import CallWriter
 
 T = TypeVar('T')
 # Yields embeddings [n, hidden] that the model is to read, is sent the logits [outputs] after them, and returns T.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import signal
 import subprocess
@@ -14,10 +15,12 @@ import pytest
 from std_msgs.msg import Float32, String
 
 from audio_interaction_ros.audio.formats import PcmFormat
-from audio_interaction_ros.msg import Answer, AudioEmbedding, Response, SafetyAlert
+from audio_interaction_ros.msg import Answer, AudioEmbedding, Response, SafetyAlert, ToolCall
 from audio_interaction_ros.nodes import qos
-from audio_interaction_ros.srv import Ask, CancelQuestion
+from audio_interaction_ros.srv import Ask, CancelQuestion, Say
 from audio_interaction_ros.streaming.context import DigitalContext
+from audio_interaction_ros.tool_use.declared import Tools
+from audio_interaction_ros.tool_use.doing import doing_of
 from tests.bag_of_sound import s16_messages, write_bag
 
 pytestmark = pytest.mark.system
@@ -168,3 +171,49 @@ def test_a_bag_is_scored_with_the_checkpoint_that_is_named(tmp_path):
     # Noise is no siren to the checkpoint that ships.
     assert missed == '  missed at 1.0 s: siren'
     assert (bag.parent / 'evaluation-embedded.html').exists()
+
+
+def test_the_lamp_is_switched_by_a_call_and_somebody_says_yes_to_another(ros, tmp_path):
+    bridge = ros.start_active('tool_bridge', tools_file=ROOT / 'config' / 'tools.yaml')
+    said = ros.node.create_service(Say, 'ai/say', lambda request, response: Say.Response(success=True, message='said'))
+    log = tmp_path / 'lamp.log'
+    with log.open('wb') as out:
+        lamp = subprocess.Popen(
+            [sys.executable, str(EXAMPLES / 'lamp.py')],
+            env=ros.environment,
+            stdin=subprocess.PIPE,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        calls = ros.talk('ai/tool_call', ToolCall, qos.EVENTS)
+        ids = itertools.count()
+
+        def called(words, tool, arguments):
+            """Until it listens: a call with the same arguments is refused for a while, so they take turns."""
+            number = next(ids)
+            calls.publish(ToolCall(id=str(number), tool=tool, arguments=arguments[number % len(arguments)]))
+            return words in log.read_text()
+
+        ros.until(lambda: called('the lamp is on\n', 'light', ['{"state": "on"}', '{"state": "off"}']), bridge)
+        question = 'Shall I say this to everybody: Dinner!?'
+        ros.until(lambda: called(question, 'announce', ['{"text": "Dinner!"}']), bridge)
+        lamp.stdin.write(b'yes\n')
+        lamp.stdin.flush()
+        ros.until(lambda: 'announce done: said\n' in log.read_text(), bridge)
+    finally:
+        lamp.kill()
+        lamp.wait()
+        ros.node.destroy_service(said)
+
+
+@pytest.mark.parametrize('file', ['config/tools.yaml', 'examples/nav2_tools.yaml'])
+def test_the_tools_files_declare_what_they_do(file):
+    tools = Tools.load(ROOT / file)
+    kinds = {name: doing_of(tool).kind for name, tool in tools.declared.items()}
+    assert kinds in (
+        {'light': 'topic', 'timer': 'timer', 'announce': 'service', 'stop_listening': 'service'},
+        {'move': 'action'},
+    )
+    if move := tools.declared.get('move'):
+        assert doing_of(move).values({'to': 'dock'})['pose']['pose']['orientation'] == {'w': 1.0}

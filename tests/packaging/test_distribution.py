@@ -44,5 +44,5 @@ def test_a_robot_installs_nothing_for_training(distribution):
 def test_what_rosdep_brings_of_python_is_required_by_pip_too(distribution):
     keys = [key.text for key in ElementTree.parse(ROOT / 'package.xml').iter('exec_depend')]
     brought = {key.removeprefix('python3-').replace('yaml', 'pyyaml') for key in keys if key.startswith('python3-')}
-    assert brought == {'numpy', 'pyyaml', 'rich', 'soundfile'}
+    assert brought == {'jsonschema', 'numpy', 'pyyaml', 'rich', 'soundfile'}
     assert brought <= names(distribution.install_requires)

@@ -68,7 +68,7 @@ def test_the_policy_is_what_the_nodes_do(ros, tiny_checkpoint, tmp_path):
         assert published == expected['publish'], name
         assert subscribed | {'/clock', '/parameter_events'} == expected['subscribe'], name
         assert replied == expected['reply'], name
-    assert [each.end() for each in (process, *beside.values())] == [0, 0, 0]
+    assert [each.end() for each in (process, *beside.values())] == [0, 0, 0, 0]
 
 
 def test_the_service_starts_what_is_installed():

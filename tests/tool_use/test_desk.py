@@ -7,8 +7,8 @@ import json
 import numpy as np
 import pytest
 
-from audio_interaction_ros.tools.declared import Tools
-from audio_interaction_ros.tools.desk import Outcome, ToolDesk, is_yes
+from audio_interaction_ros.tool_use.declared import Tools
+from audio_interaction_ros.tool_use.desk import Outcome, ToolDesk, is_yes
 
 TOOLS = Tools.parse(
     """
@@ -67,7 +67,9 @@ def test_a_call_that_comes_again_is_refused(desk):
     assert 'just now' in refused(desk.take('3', 'light', '{"state": "on"}', 'r', 8.0))[1], 'again and again'
     assert desk.take('4', 'light', '{"state": "off"}', 'r', 8.0).begin
     assert desk.take('5', 'light', '{"state": "on"}', 'r', 13.1).begin
-    assert desk.counts == {'repeated': 3, 'done': 1}
+    desk.failed('5', 'no light')
+    assert desk.take('6', 'light', '{"state": "on"}', 'r', 13.2).begin, 'what failed may be tried again at once'
+    assert desk.counts == {'repeated': 3, 'done': 1, 'failed': 1}
 
 
 def test_a_tool_that_never_answers_has_failed_after_its_time(desk):

@@ -6,9 +6,9 @@ import json
 
 import pytest
 
-from audio_interaction_ros.tools.declared import Tools
-from audio_interaction_ros.tools.errors import CallError, ToolsError
-from audio_interaction_ros.tools.schema import closed_schema
+from audio_interaction_ros.tool_use.declared import Tools
+from audio_interaction_ros.tool_use.errors import CallError, ToolsError
+from audio_interaction_ros.tool_use.schema import closed_schema
 
 LIGHT = {
     'name': 'light',

@@ -13,9 +13,9 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from audio_interaction_ros.tools.declared import TOOL, Tools
-from audio_interaction_ros.tools.errors import ToolsError
-from audio_interaction_ros.tools.grammar import END, NOTHING, Expression, Text, Then, after, grammar_of_calls
+from audio_interaction_ros.tool_use.declared import TOOL, Tools
+from audio_interaction_ros.tool_use.errors import ToolsError
+from audio_interaction_ros.tool_use.grammar import END, NOTHING, Expression, Text, Then, after, grammar_of_calls
 
 _MASKS = 256  # that are remembered, the ones asked for last; each a byte a token of the vocabulary
 _SPACE = b' \n\r\t'

@@ -13,8 +13,8 @@ import yaml
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import SchemaError
 
-from audio_interaction_ros.tools.errors import CallError, ToolsError
-from audio_interaction_ros.tools.schema import (
+from audio_interaction_ros.tool_use.errors import CallError, ToolsError
+from audio_interaction_ros.tool_use.schema import (
     closed_schema,
     kind_of,
     require_bounded,

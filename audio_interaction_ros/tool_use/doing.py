@@ -12,10 +12,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from audio_interaction_ros.tools.declared import Tool
-from audio_interaction_ros.tools.desk import filled
-from audio_interaction_ros.tools.errors import CallError, ToolsError
-from audio_interaction_ros.tools.schema import kind_of
+from audio_interaction_ros.tool_use.declared import Tool
+from audio_interaction_ros.tool_use.desk import filled
+from audio_interaction_ros.tool_use.errors import CallError, ToolsError
+from audio_interaction_ros.tool_use.schema import kind_of
 
 MAX_TIMER_S = 86_400.0
 _WITH = {'topic': 'message', 'service': 'request', 'action': 'goal'}

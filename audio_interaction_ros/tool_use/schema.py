@@ -13,8 +13,8 @@ from typing import Any
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import SchemaError
 
-from audio_interaction_ros.tools.errors import ToolsError
-from audio_interaction_ros.tools.numbers import NumberRange
+from audio_interaction_ros.tool_use.errors import ToolsError
+from audio_interaction_ros.tool_use.numbers import NumberRange
 
 MAX_DEPTH, MAX_VALUES, MAX_SCHEMA = 8, 500, 8_000  # levels; parts; characters of one schema
 MAX_TEXT, MAX_ITEMS = 200, 16  # characters and items where the schema has no limit of its own

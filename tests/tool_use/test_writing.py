@@ -14,12 +14,12 @@ from tokenizers import Tokenizer, decoders, models
 
 from audio_interaction_ros.streaming.fifo import ChunkQueue, EncodedChunk
 from audio_interaction_ros.streaming.loop import ListeningLoop, Response, make_session
-from audio_interaction_ros.tools.declared import Tools
-from audio_interaction_ros.tools.errors import ToolsError
-from audio_interaction_ros.tools.grammar import NOTHING, after, grammar_of
-from audio_interaction_ros.tools.numbers import NumberRange
-from audio_interaction_ros.tools.schema import closed_schema, validator_of
-from audio_interaction_ros.tools.writing import CallWriter, Vocabulary
+from audio_interaction_ros.tool_use.declared import Tools
+from audio_interaction_ros.tool_use.errors import ToolsError
+from audio_interaction_ros.tool_use.grammar import NOTHING, after, grammar_of
+from audio_interaction_ros.tool_use.numbers import NumberRange
+from audio_interaction_ros.tool_use.schema import closed_schema, validator_of
+from audio_interaction_ros.tool_use.writing import CallWriter, Vocabulary
 from tests.fuzz.cases import cases
 from tests.tiny_checkpoint import DIM, make_tokenizer
 

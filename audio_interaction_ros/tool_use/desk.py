@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any
 
-from audio_interaction_ros.tools.declared import CONFIRM, Call, Tools, object_of
-from audio_interaction_ros.tools.errors import CallError
+from audio_interaction_ros.tool_use.declared import CONFIRM, Call, Tools, object_of
+from audio_interaction_ros.tool_use.errors import CallError
 
 _KNOWN = 1_000  # ids of calls that came, so that none counts twice
 _MAX_ID = 200  # characters
@@ -153,7 +153,10 @@ class ToolDesk:
     def failed(self, id: str, text: str) -> Result | None:
         """Return the result of a call that failed; None where it is over already."""
         case = self._open.get(id)
-        return self._over(id, case.call.tool.name, Outcome.FAILED, text, 'failed') if case else None
+        if case is None:
+            return None
+        self._lately.pop(_key(case.call), None)  # it may be tried again at once
+        return self._over(id, case.call.tool.name, Outcome.FAILED, text, 'failed')
 
     def close(self) -> list[Result]:
         """Refuse whatever is open."""
@@ -171,7 +174,7 @@ class ToolDesk:
         call = self._tools.call(tool, object_of(arguments))
         if tool == CONFIRM:
             return self._heard(str(call.arguments['answer']), response_id, now_s)
-        key = f'{tool} {json.dumps(call.arguments, sort_keys=True)}'
+        key = _key(call)
         self._lately = {each: when for each, when in self._lately.items() if now_s - when < self.repeat_after_s}
         same = any((one.call.tool.name, one.call.arguments) == (tool, call.arguments) for one in self._open.values())
         if same or key in self._lately:
@@ -216,6 +219,11 @@ class ToolDesk:
             self._waiting = None
         self.counts[kind] += 1
         return Result(id, tool, outcome, text, kind)
+
+
+def _key(call: Call) -> str:
+    """Return what two calls of the same have in common."""
+    return f'{call.tool.name} {json.dumps(call.arguments, sort_keys=True)}'
 
 
 def question_of(call: Call) -> str:

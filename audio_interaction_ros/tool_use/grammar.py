@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from audio_interaction_ros.tools.numbers import NumberRange
+from audio_interaction_ros.tool_use.numbers import NumberRange
 
 _ESCAPED = frozenset(b'"\\/nt')  # what may stand behind a backslash; everything else stands for itself
 _CONTINUED = (0x80, 0xBF)
