@@ -67,7 +67,8 @@ class EmbeddingSource:
         self._forgetting, self._cancelling = Event(), Event()
         node.create_service(Trigger, f'{within}ai/cancel', self._on_cancel)
         self._questions, self._recent = questions, RecentChunks(session.settings.max_context_chunks)
-        self.told_topics = ToldTopics(node, within, half, session, arrived, tools.behind if tools else '')
+        listed = tools.behind if tools and node.parameters.tell_tools else ''
+        self.told_topics = ToldTopics(node, within, half, session, arrived, listed)
         self.tool_calls = ToolCalls(node, within, tools, self.told_topics) if tools else None
         self._question_service = QuestionService(
             node, source, within, self._recent, questions, arrived, self.told_topics.told

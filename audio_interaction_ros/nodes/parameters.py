@@ -183,6 +183,11 @@ class DecoderParameters(NodeParameters):
         description='Tools that the model may call, a YAML file as `config/tools.yaml` (`docs/tools.md`); empty has '
         'none.',
     )
+    tell_tools: bool = Field(
+        True,
+        description='Tell the model which tools there are, before all that it hears; false suits a checkpoint that was '
+        'trained on calls without a list of tools.',
+    )
     max_response_tokens: int = Field(
         64, ge=2, le=1024,
         description='Longest response, in tokens; at the limit it is ended as if it were complete.',
@@ -356,9 +361,7 @@ class ToolBridgeParameters(NodeParameters):
         description='Take a yes that the model says it heard; false takes only what the service `ai/tool_confirm` is '
         'told.',
     )
-    ask_aloud: bool = Field(
-        True, description='Have `speaker` ask for the yes, where it runs.', json_schema_extra=_LIVE
-    )
+    ask_aloud: bool = Field(True, description='Have `speaker` ask for the yes, where it runs.', json_schema_extra=_LIVE)
     repeat_after_s: float = Field(
         5.0, ge=0.0, le=3_600.0,
         description='A call with the same arguments is refused within this time, in seconds, of the one before.',

@@ -36,9 +36,7 @@ def message_of(cls: Any, values: Mapping[str, Any]) -> Any:
             setattr(message, name, _value(kind, value))
         except (AssertionError, TypeError, ValueError, OverflowError) as error:
             said = ' '.join(str(error).split())[:200]
-            raise ToolsError(
-                f"'{name}' of {cls.__name__} cannot be {str(value)[:60]} ({said}); correct it"
-            ) from error
+            raise ToolsError(f"'{name}' of {cls.__name__} cannot be {str(value)[:60]} ({said}); correct it") from error
     return message
 
 

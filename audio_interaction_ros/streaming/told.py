@@ -59,7 +59,8 @@ class Wording:
         of = 'of the checkpoint'
         if self.instruction:
             of = f'{"by topic" if self.by_topic else "by parameter"} ({len(self.instruction)} characters)'
-        tools = f', tools and {len(self.results)} of their results' if self.tools else ''
+        tools = ', tools' if self.tools else ''
+        tools += f', {len(self.results)} results of tools' if self.results else ''
         return f'instruction {of}, context: {self.context.outline}{tools}'
 
 
@@ -80,15 +81,14 @@ class Telling:
         """Return what is in force, for `ai/told`: the instruction, who gave it, and the context.
 
         `instruction` is '' for the checkpoint's own, `context` as the model reads it; `tokens`: how many it reads.
-        Where there are tools, `results` holds what is known of their calls.
+        `results`, where there are some, holds what became of calls of tools.
         """
         wording = self.wording
         by = 'topic' if wording.by_topic else 'parameter' if wording.instruction else 'checkpoint'
         context = json.loads(wording.context.text or '{}')
-        results = {'results': [result.as_json() for result in wording.results]} if wording.tools else {}
-        return {
-            'instruction': wording.instruction, 'by': by, 'context': context, 'tokens': len(self.prefix), **results,
-        }  # fmt: skip
+        told = {'instruction': wording.instruction, 'by': by, 'context': context, 'tokens': len(self.prefix)}
+        results = [result.as_json() for result in wording.results]
+        return told | ({'results': results} if results else {})
 
 
 _ARTICLES = {'instruction': 'an instruction', 'context': 'a context', 'tools': 'tools', 'result': 'a result'}
@@ -134,14 +134,14 @@ class Told:
         """
         text = _checked(text)
         with self._lock:
-            self._prepare(self._telling(self._parameter, text, self._context, 'instruction'))
+            self._prepare(self._fitted(self._parameter, text, self._context, 'instruction'))
             self._topic = text
 
     def instruct_by_parameter(self, text: str) -> None:
         """Take another instruction of the parameter's, '' for the checkpoint's own; raise as `instruct`."""
         text = _checked(text)
         with self._lock:
-            self._prepare(self._telling(text, self._topic, self._context, 'instruction'))
+            self._prepare(self._fitted(text, self._topic, self._context, 'instruction'))
             self._parameter = text
 
     def require_fitting(self, text: str) -> None:
@@ -157,7 +157,7 @@ class Told:
         """
         context = DigitalContext.parse(text)
         with self._lock:
-            self._prepare(self._telling(self._parameter, self._topic, context, 'context'))
+            self._prepare(self._fitted(self._parameter, self._topic, context, 'context'))
             self._context = context
             self._next_expiry_s = self._expiry_s(self._now_s())
 
@@ -175,7 +175,7 @@ class Told:
             others = [result for result in before if result.id != id and result.expires_s > now_s]
             self._results = (*others, ToolResult(id, tool, outcome, text, now_s + RESULT_S))[-MAX_RESULTS:]
             try:
-                self._prepare(self._telling_with_results())
+                self._prepare(self._fitted(self._parameter, self._topic, self._context, 'result'))
             except ToldError:
                 self._results = before
                 raise
@@ -221,21 +221,21 @@ class Told:
         expiries = (result.expires_s for result in self._results)
         return min(self._context.next_expiry_s(now_s), *expiries, math.inf)
 
-    def _telling_with_results(self) -> Telling:
-        """Leave out the oldest results, but for the last one, until the rest fits."""
+    def _fitted(self, parameter: str, topic: str, context: DigitalContext, new: str) -> Telling:
+        """Leave out the oldest results, but for a new one, until all fits; raise ToldError where it never does."""
+        before = self._results
         while True:
             try:
-                return self._telling(self._parameter, self._topic, self._context, 'result')
+                return self._telling(parameter, topic, context, new)
             except ToldError:
-                if len(self._results) < 2:
+                if len(self._results) <= (new == 'result'):
+                    self._results = before
                     raise
                 self._results = self._results[1:]
 
     def _telling(self, parameter: str, topic: str, context: DigitalContext, new: str) -> Telling:
         """Raises ToldError where it is too long, with the length of what is `new`."""
-        wording = Wording(
-            topic or parameter, bool(topic), context.at(self._now_s()), self._tools, self._results
-        )
+        wording = Wording(topic or parameter, bool(topic), context.at(self._now_s()), self._tools, self._results)
         own = self._half.config.streaming.instruction
         instruction = self._ids(wording.instruction or own)
         known = self._ids(wording.context.behind)

@@ -89,6 +89,18 @@ def test_the_model_reads_its_tools_and_what_became_of_its_calls(calling):
     assert calling.read() == before
 
 
+def test_a_model_that_was_trained_without_a_list_of_tools_need_not_read_one(
+    in_process, tiny_checkpoint, decoder_half, tmp_path
+):
+    (tmp_path / 'tools.yaml').write_text(TOOLS)
+    it = in_process(DecoderNode, checkpoint=tiny_checkpoint, tools_file=tmp_path / 'tools.yaml', tell_tools=False)
+    assert it.node.autostart()
+    told = it.node._sources[''].told_topics.told
+    assert told.due() is None
+    told.give_result('1', 't', 'done', 'ok')
+    assert told.due().wording.behind == '\nTool results: [{"tool": "t", "done": "ok"}]'
+
+
 def test_a_tools_file_that_is_none_keeps_the_decoder_from_starting(in_process, tiny_checkpoint, tmp_path, capfd):
     it = in_process(DecoderNode, checkpoint=tiny_checkpoint, tools_file=tmp_path / 'none.yaml')
     assert not it.node.autostart()

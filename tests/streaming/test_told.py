@@ -316,6 +316,17 @@ def test_of_many_results_the_newest_are_known_as_far_as_they_fit(decoder_half):
     assert [result.text[0] for result in told.due().wording.results] == ['4', '5', 'x']
 
 
+def test_a_context_takes_the_room_of_old_results(decoder_half):
+    told = Told(decoder_half, 175, tools=TOOLS)
+    told.give_result('1', 'light', 'done', 'x' * 60)
+    told.give_context(KITCHEN)
+    assert told.due().wording.results == ()
+    told.give_result('1', 'light', 'done', 'x')
+    with pytest.raises(ToldError, match='a context of'):
+        told.give_context(f'{{"place": "{"k" * 200}"}}')
+    assert [result.text for result in told.due().wording.results] == ['x'], 'what is refused changes nothing'
+
+
 def test_tools_that_do_not_fit_are_refused_before_anything_is_told(decoder_half):
     with pytest.raises(ToldError, match='tools of 5008 tokens found, at most'):
         Told(decoder_half, 200, tools='\nTools: ' + 'x' * 5_000)

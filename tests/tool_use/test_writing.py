@@ -14,6 +14,7 @@ from tokenizers import Tokenizer, decoders, models
 
 from audio_interaction_ros.streaming.fifo import ChunkQueue, EncodedChunk
 from audio_interaction_ros.streaming.loop import ListeningLoop, Response, make_session
+from audio_interaction_ros.tool_use import grammar
 from audio_interaction_ros.tool_use.declared import Tools
 from audio_interaction_ros.tool_use.errors import ToolsError
 from audio_interaction_ros.tool_use.grammar import NOTHING, after, grammar_of
@@ -207,6 +208,21 @@ def test_a_session_writes_calls_that_fit_and_its_text_is_empty_then(decoder_half
             whole += 1
             assert TOOLS.call_of(responses[-1].call).tool.name in ('light', 'say', 'confirm')
     assert whole >= 4
+
+
+def test_what_is_remembered_of_the_grammar_is_bounded_and_may_be_forgotten_at_any_time(
+    tokenizers, vocabularies, monkeypatch
+):
+    tools = Tools.parse(
+        'tools: [{name: it, description: d, arguments: {type: object, required: [n, t], '
+        'properties: {n: {type: number}, t: {type: string, maxLength: 9}}}}]'
+    )
+    monkeypatch.setattr(grammar, '_MOST_KNOWN', 40)
+    rng = np.random.default_rng(0)
+    for _ in range(3):
+        ids = written(CallWriter(tools, vocabularies[1]), vocabularies[1], rng)
+        assert tools.call_of(tokenizers[1].decode(ids))
+        assert max(len(grammar._known), len(grammar._after)) <= 40
 
 
 def test_a_tokenizer_that_cannot_write_every_call_is_refused(vocabularies):
