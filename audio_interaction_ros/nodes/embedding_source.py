@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from threading import Event
 
 from std_msgs.msg import String
@@ -226,6 +227,8 @@ class EmbeddingSource:
             return  # half of a character: nothing new to show
         self._said = said
         now_ns = self._node.get_clock().now().nanoseconds
+        if response.call and response.final:
+            response = replace(response, emotion='normal')  # a call says nothing, and so no hazard, whatever its tag
         self._responses.publish(response_message(response, self._frame_id, now_ns))
         if response.call:
             if response.final and not response.cancelled and self.tool_calls is not None:

@@ -31,7 +31,12 @@ class Calling(Talking):
         super().__init__(with_tools, checkpoint, half, monkeypatch)
         self.half, self.session = half, self.it.node._sources[''].session
         opening, choose = half.tokenizer.encode('{').ids[0], self.session._choose
-        monkeypatch.setattr(self.session, '_choose', lambda logits: choose(logits) if self.session.calling else opening)
+
+        def urgent_call(logits):
+            begun = len(self.session._turns[-1].tokens)
+            return half.protocol.emotions['urgent'] if begun == 1 else opening if begun == 2 else choose(logits)
+
+        monkeypatch.setattr(self.session, '_choose', urgent_call)
         self.calls = self.it.hear(ToolCall, 'ai/tool_call', qos.EVENTS)
         self.texts = self.it.hear(String, 'ai/response_text', qos.EVENTS)
         self.reports = self.it.hear(DiagnosticArray, '/diagnostics', qos.DIAGNOSTICS)
@@ -66,6 +71,7 @@ def test_a_call_is_published_once_and_whole_and_never_as_words(calling):
     assert (call.id, call.needs_confirmation) == (f'call-{call.response_id}', call.tool == 't')
     assert call.response_id in {response.id for response in responses}
     assert not any(response.text for response in responses) and not calling.texts
+    assert not any(response.urgent for response in responses if response.final), 'a call warns of nothing'
     calling.it.until(lambda: calling.shown('tool_calls') == str(len(calling.calls)))
 
 

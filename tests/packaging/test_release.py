@@ -19,6 +19,7 @@ ROOT = Path(__file__).parents[2]
 ROSDEP = {
     'portaudio19-dev': 'portaudio19-dev',
     'python3-hypothesis': 'python3-hypothesis',
+    'python3-jsonschema': 'python3-jsonschema',
     'python3-numpy': 'python3-numpy',
     'python3-pytest-timeout': 'python3-pytest-timeout',
     'python3-rich': 'python3-rich',
@@ -27,11 +28,11 @@ ROSDEP = {
 }
 # The same for packages that Jazzy has (rosdistro, jazzy/distribution.yaml).
 JAZZY = {
-    'ament_cmake', 'ament_cmake_pytest', 'ament_cmake_python', 'ament_index_python', 'audio_common_msgs',
+    'action_msgs', 'ament_cmake', 'ament_cmake_pytest', 'ament_cmake_python', 'ament_index_python', 'audio_common_msgs',
     'builtin_interfaces', 'diagnostic_msgs', 'launch', 'launch_ros', 'lifecycle_msgs', 'rcl_interfaces', 'rclpy',
     'rosgraph_msgs', 'rosidl_default_generators', 'rosidl_default_runtime', 'std_msgs', 'std_srvs',
 }  # fmt: skip
-TESTED_BY_COLCON = ('audio', 'bench', 'events', 'model', 'streaming', 'safety', 'voice', 'cli', 'system')
+TESTED_BY_COLCON = ('audio', 'bench', 'events', 'model', 'streaming', 'safety', 'tool_use', 'voice', 'cli', 'system')
 
 
 @pytest.fixture(scope='module')
