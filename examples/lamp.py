@@ -13,18 +13,20 @@ Without a word to the microphone, a call may be published as the model would:
 
 from __future__ import annotations
 
+import signal
 import sys
 import threading
-from contextlib import suppress
 
 import rclpy
-from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rclpy.signals import SignalHandlerOptions
 from std_msgs.msg import Bool
 
 from audio_interaction_ros.msg import ToolResult
 from audio_interaction_ros.srv import ConfirmTool
+
+_LOOK_EVERY_S = 0.1
 
 
 class Lamp(Node):
@@ -56,9 +58,14 @@ class Lamp(Node):
 
 def main() -> None:
     """Run the lamp until Ctrl-C."""
-    rclpy.init()
-    with suppress(KeyboardInterrupt, ExternalShutdownException):
-        rclpy.spin(Lamp())
+    # Ctrl-C only says that it is to end. Python's exception, and rclpy's leaving ROS from another thread, come in the
+    # middle of whatever rclpy is doing, which then fails with errors of its own.
+    ended: list[int] = []
+    signal.signal(signal.SIGINT, lambda number, _: ended.append(number))
+    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
+    lamp = Lamp()
+    while not ended:
+        rclpy.spin_once(lamp, timeout_sec=_LOOK_EVERY_S)
 
 
 if __name__ == '__main__':

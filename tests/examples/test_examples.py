@@ -201,6 +201,8 @@ def test_the_lamp_is_switched_by_a_call_and_somebody_says_yes_to_another(ros, tm
         lamp.stdin.write(b'yes\n')
         lamp.stdin.flush()
         ros.until(lambda: 'announce done: said\n' in log.read_text(), bridge)
+        lamp.send_signal(signal.SIGINT)
+        assert lamp.wait(20.0) == 0 and 'Traceback' not in log.read_text()
     finally:
         lamp.kill()
         lamp.wait()
