@@ -25,6 +25,8 @@ _LONGEST_HEADER = 1 << 20
 NO_LENGTH = 1 << 62  # frames: libsndfile gives the largest number there is for a FLAC whose header has no length
 # Of a file that was written to a pipe: the writer did not know its length and wrote the largest, or nearly.
 _LENGTH_UNKNOWN = range(0x7FFF_0000, 0x8000_1000), range(0xFFFF_0000, 0x1_0000_0000)
+_HOLE = 'reports a hole'  # what libsndfile's log says of an OGG when a page is missing, or is not as it was written
+_NO_LAST_PAGE = 'File ended unexpectedly'  # likewise, when all was decoded
 _PROMISED = re.compile(r'^\s*(?:data|SSND|Data Size|Riff size|riff)\s*: (\d+) \(should be (\d+)\)', re.MULTILINE)
 
 
@@ -32,8 +34,9 @@ class AudioFile:
     """An `AudioFile` is a WAV, FLAC, OGG … file that is read forwards, once, in blocks of a second.
 
     `pcm` is its rate, its channels and the format of its blocks, F32LE. `damage` is what was found wrong with the file
-    so far, one sentence, although its sound could be used up to there; None where nothing was. `unfinished` is likewise
-    the sentence for a file whose header was never completed, and of which nothing that is known is missing.
+    so far, one sentence, although its sound could be used up to there, and of an OGG or MP3 after it too; None where
+    nothing was. `unfinished` is likewise the sentence for a file whose header was never completed, and of which nothing
+    that is known is missing.
     """
 
     def __init__(self, path: Path | str) -> None:
@@ -73,17 +76,22 @@ class AudioFile:
         """Set `damage` to what the end of the file lacks by its header, of a file that another reader decodes whole."""
         if self._file.frames < NO_LENGTH:
             self.frames = self._file.frames
-            self._compare(self.frames)
+            self._compare(self.frames, 'lacks an end-of-stream bit')
 
     def blocks(self) -> Iterator[Samples]:
         """Yield float32 [frames, channels] until the end of the file or to where it is damaged; `damage` says so then.
 
+        Of an OGG with a hole, what comes after the hole follows at once; `damage` is set with the block that has it.
+
         Raises AudioFormatError where there is no sound at all, or NaN or infinite samples at its beginning.
         """
-        promised = self._file.frames
+        promised, hole_at = self._file.frames, None
         for block in self._read():
             finite = np.isfinite(block)
             sound = block if finite.all() else block[: int(np.argmin(finite.all(axis=1)))]
+            if hole_at is None and _HOLE in self._file.extra_info:
+                hole_at = self.frames
+                self._has_hole(hole_at)
             self.frames += len(sound)
             if len(sound):
                 yield sound
@@ -99,8 +107,11 @@ class AudioFile:
                 + (f'has no sound that can be used ({self.damage})' if self.damage else 'holds no samples')
                 + '; give a file with at least some sound in it'
             )
-        if self.damage is None:
-            self._compare(promised)
+        if hole_at is not None and self.frames < promised:
+            self._has_hole(hole_at, promised - self.frames)
+        elif self.damage is None:
+            self._log = self._file.extra_info
+            self._compare(promised, _NO_LAST_PAGE)
 
     def _read(self) -> Iterator[Samples]:
         frames = max(1, round(self.pcm.sample_rate_hz * _BLOCK_S))
@@ -130,8 +141,15 @@ class AudioFile:
         except Exception:  # it is the damage that was found before
             return
 
-    def _compare(self, promised: int) -> None:
+    def _compare(self, promised: int, lacks_end: str) -> None:
         rate_hz = self.pcm.sample_rate_hz
+        if self.frames < promised < NO_LENGTH and self._file.format == 'MP3':  # of which a hole tells nothing
+            self.damage = (
+                f"'{self._path}' is damaged: of the {promised / rate_hz:.1f} s that its header promises "
+                f'{(promised - self.frames) / rate_hz:.1f} s are missing, at its end or before; what can be decoded '
+                'was used, copy the file again from its source'
+            )
+            return
         if self.frames < promised < NO_LENGTH:
             self._damaged(f'ends there, and its header promises {promised / rate_hz:.1f} s')
             return
@@ -141,8 +159,16 @@ class AudioFile:
                 promised_s = self.frames / rate_hz * said / there
                 self._damaged(f'ends there, and its header promises {promised_s:.1f} s')
                 return
-        if 'lacks an end-of-stream bit' in self._log:
+        if lacks_end in self._log:
             self._damaged('lacks its last part')
+
+    def _has_hole(self, at: int, missing: int | None = None) -> None:
+        rate_hz = self.pcm.sample_rate_hz
+        part = 'a part' if missing is None else f'{missing / rate_hz:.1f} s'
+        self.damage = (
+            f"'{self._path}' is damaged after {at / rate_hz:.1f} s: {part} of it cannot be decoded, and what comes "
+            'after follows so much too early; the rest was used, copy the file again from its source'
+        )
 
     def _damaged(self, what: str) -> None:
         self.damage = (
@@ -225,7 +251,7 @@ def read_piece(path: Path | str, start_s: float, end_s: float) -> Recording:
         for block in file.blocks():
             kept.append(block[max(first - at, 0) : max(last - at, 0)])
             at += len(block)
-            if at >= last:
+            if at >= last or file.damage:  # after a hole no time is right
                 break
         samples = to_mono_16k(np.concatenate(kept), rate_hz)
         if not len(samples):

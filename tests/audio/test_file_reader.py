@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import struct
 import subprocess
 import sys
@@ -123,7 +124,7 @@ def test_a_wav_whose_only_chunk_beside_an_empty_one_is_text_is_empty(tmp_path):
         ('a.w64', 47_900, 'after 3.0 s: it ends there, and its header promises 4.5 s'),
         ('a.rf64', 47_900, 'after 3.0 s: it ends there, and its header promises 4.5 s'),
         ('a.flac', 44_000, 'cannot be decoded any further'),
-        ('a.mp3', 40_000, 'it ends there, and its header promises 4.5 s'),
+        ('a.mp3', 40_000, 'of the 4.5 s that its header promises 1.'),
         ('a.ogg', 20_000, 'lacks its last part'),
     ],
 )
@@ -148,6 +149,68 @@ def test_a_flac_with_damage_within_a_block_is_used_up_to_the_damage(tmp_path, le
     assert 32_000 < len(samples) <= 36_864  # more than the whole seconds before it
     np.testing.assert_array_equal(samples[:32_768], NOISE[:32_768])
     assert 'cannot be decoded any further' in (file.damage or '')
+
+
+def spoiled(content: bytes, how: str) -> bytes:
+    pages = [page for page in range(len(content)) if content[page : page + 4] == b'OggS']
+    middle = pages[len(pages) * 2 // 3] if pages else len(content) // 2
+    noise = np.random.default_rng(1).bytes(3_000)
+    return {
+        'zeros': content[: middle + 100] + bytes(400) + content[middle + 500 :],
+        'missing': content[: middle + 100] + content[middle + 1_000 :],
+        'noise between': content[:middle] + noise + content[middle:],
+        'noise behind': content + noise,
+    }[how]
+
+
+@pytest.mark.parametrize('name', ['a.ogg', 'a.opus'])
+@pytest.mark.parametrize('how', ['zeros', 'missing'])
+def test_an_ogg_with_a_hole_is_used_before_and_after_it_and_the_hole_is_told(tmp_path, name, how):
+    format_ = {'format': 'OGG', 'subtype': 'OPUS'} if name == 'a.opus' else {}
+    content = written(tmp_path / name, **format_)
+    whole, _ = read(tmp_path / name)
+    (tmp_path / name).write_bytes(spoiled(content, how))
+    samples, file = read(tmp_path / name)
+    found = re.search(r'is damaged after (\d\.\d) s: (\d\.\d) s of it cannot be decoded', file.damage or '')
+    assert found, file.damage
+    assert float(found[2]) == pytest.approx((72_000 - len(samples)) / RATE_HZ, abs=0.06)
+    before = round(float(found[1]) * RATE_HZ)
+    assert 0 < before < len(samples) - RATE_HZ // 2  # and something comes after it
+    np.testing.assert_array_equal(samples[:before], whole[:before])
+    piece = read_piece(tmp_path / name, 0.0, 4.5)
+    assert 'a part of it cannot be decoded' in (piece.problem or '')
+    assert before <= len(piece.samples) <= before + RATE_HZ, 'what has no right time is no part of a piece'
+
+
+@pytest.mark.parametrize(
+    ('name', 'how'),
+    [
+        ('a.ogg', 'noise between'),
+        ('a.opus', 'noise between'),
+        ('a.ogg', 'noise behind'),
+        ('a.opus', 'noise behind'),
+        ('a.mp3', 'noise behind'),
+    ],
+)
+def test_noise_between_pages_or_behind_the_last_takes_no_sound_away(tmp_path, name, how):
+    format_ = {'format': 'OGG', 'subtype': 'OPUS'} if name == 'a.opus' else {}
+    content = written(tmp_path / name, **format_)
+    whole, _ = read(tmp_path / name)
+    (tmp_path / name).write_bytes(spoiled(content, how))
+    samples, file = read(tmp_path / name)
+    np.testing.assert_array_equal(samples, whole)
+    assert file.damage is None
+
+
+@pytest.mark.parametrize('how', ['zeros', 'missing', 'noise between'])
+def test_a_damaged_mp3_is_used_as_far_as_it_can_be_decoded(tmp_path, how):
+    content = written(tmp_path / 'a.mp3')
+    whole, _ = read(tmp_path / 'a.mp3')
+    (tmp_path / 'a.mp3').write_bytes(spoiled(content, how))
+    samples, file = read(tmp_path / 'a.mp3')
+    np.testing.assert_array_equal(samples[:32_000], whole[:32_000])
+    assert len(samples) < len(whole)
+    assert 'is damaged' in (file.damage or '') and 'copy the file again' in (file.damage or '')
 
 
 @pytest.mark.cures('that can be used; copy it again from its source')
