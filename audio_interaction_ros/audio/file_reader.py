@@ -15,6 +15,7 @@ from types import TracebackType
 import numpy as np
 import soundfile
 
+from audio_interaction_ros.audio.channels import ALL, ChannelChoice
 from audio_interaction_ros.audio.formats import AudioFormatError, PcmFormat, Samples
 from audio_interaction_ros.audio.resample import pieces_at_16k, to_mono_16k
 
@@ -33,21 +34,27 @@ _PROMISED = re.compile(r'^\s*(?:data|SSND|Data Size|Riff size|riff)\s*: (\d+) \(
 class AudioFile:
     """An `AudioFile` is a WAV, FLAC, OGG … file that is read forwards, once, in blocks of a second.
 
-    `pcm` is its rate, its channels and the format of its blocks, F32LE. `damage` is what was found wrong with the file
+    `pcm` is its rate, the channels that are read and the format of its blocks, F32LE; `numbers` are those channels in
+    the file. `damage` is what was found wrong with the file
     so far, one sentence, although its sound could be used up to there, and of an OGG or MP3 after it too; None where
     nothing was. `unfinished` is likewise the sentence for a file whose header was never completed, and of which nothing
     that is known is missing.
     """
 
-    def __init__(self, path: Path | str) -> None:
-        """Open the file. Raises AudioFormatError where it is missing, no audio, or of a rate that is not read."""
+    def __init__(self, path: Path | str, channels: ChannelChoice = ALL) -> None:
+        """Open the file, of which `channels` are read; with `mix` it is the listener that averages them.
+
+        Raises AudioFormatError where it is missing, no audio, of a rate that is not read, or lacks a channel.
+        """
         self._path = str(path)
         self.frames = 0
         self.damage: str | None = None
         self.unfinished: str | None = None
         self._file = self._open()
         try:
-            self.pcm = PcmFormat(int(self._file.samplerate), int(self._file.channels), 'F32LE')
+            self.numbers = channels.numbers_of(int(self._file.channels))
+            self._all = self.numbers == tuple(range(self._file.channels))
+            self.pcm = PcmFormat(int(self._file.samplerate), len(self.numbers), 'F32LE')
             self._log = self._file.extra_info
         except AudioFormatError as error:
             self._file.close()
@@ -94,7 +101,7 @@ class AudioFile:
                 self._has_hole(hole_at)
             self.frames += len(sound)
             if len(sound):
-                yield sound
+                yield sound if self._all else sound[:, list(self.numbers)]
             if len(sound) < len(block):
                 what = 'holds NaN or infinite samples, finite ones expected'
                 if not self.frames:
@@ -226,12 +233,12 @@ class Recording:
     problem: str | None = None
 
 
-def read_recording(path: Path | str, longest_s: float | None = None) -> Recording:
-    """Return the sound of a file, or about its first `longest_s` seconds where it is longer.
+def read_recording(path: Path | str, longest_s: float | None = None, channels: ChannelChoice = ALL) -> Recording:
+    """Return the sound of a file, averaged over `channels`, or about its first `longest_s` seconds where it is longer.
 
     It is read block by block, so that memory holds only what is returned. Raises AudioFormatError, as `AudioFile` does.
     """
-    with AudioFile(path) as file:
+    with AudioFile(path, channels) as file:
         rate_hz = file.pcm.sample_rate_hz
         longest = None if longest_s is None else round(longest_s * rate_hz)
         blocks = takewhile(lambda _: longest is None or file.frames <= longest, file.blocks())

@@ -11,7 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
+from audio_interaction_ros.audio.channels import Averaging
 from audio_interaction_ros.audio.formats import PcmFormat, Samples
 from audio_interaction_ros.audio.high_pass import HighPass
 from audio_interaction_ros.audio.levels import power_dbfs
@@ -30,8 +32,6 @@ _LOWEST_BITS = 3 / 32_768  # from the lowest to the highest sample: two steps of
 _DC_DBFS = -34.0
 _CLIPPED = 0.999
 _CLIPPED_SHARE = 0.005
-_CANCELLED_DB = 15.0  # unlike channels lose 9 dB when eight are mixed, 3 when two are
-_CANCELLED_FROM_DBFS = -75.0
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class _Block:
     high: float
     total: float
     squares: float
-    channel_squares: float
+    channel_squares: npt.NDArray[np.float64]  # of each channel
     clipped: float
 
 
@@ -77,7 +77,9 @@ class LevelWatch:
     thread may tell while another reads these.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, numbers: Sequence[int] = ()) -> None:
+        """Take the numbers of the channels in their source, where some of its channels are measured only."""
+        self._numbers = numbers
         self._format: PcmFormat | None = None
         self._blocks: deque[_Block] = deque(maxlen=_LONG_BLOCKS)
         self._rest: list[Samples] = []
@@ -109,33 +111,39 @@ class LevelWatch:
         whole = len(joined) // frames * frames
         for first in range(0, whole, frames):
             self._blocks.append(self._measure(joined[first : first + frames]))
-            self.levels = self._levels()
-            fault = self._look(self.levels)
+            averaging = self._averaging()
+            self.levels = self._levels(averaging)
+            fault = self._look(self.levels, averaging)
             if fault is None or self.fault is None or fault.kind != self.fault.kind:
                 self.fault = fault  # while it lasts it is said in the same words
             if fault is not None:
                 self.faults[fault.kind] = fault
         self._rest, self._waiting = [joined[whole:]], len(joined) - whole
 
-    def _levels(self) -> Levels:
+    def _averaging(self) -> Averaging:
+        recent = list(self._blocks)[-_RECENT_BLOCKS:]
+        samples = sum(block.samples for block in recent)
+        powers = np.sum([block.channel_squares for block in recent], axis=0) / samples
+        return Averaging.of(powers, sum(block.squares for block in recent) / samples, self._numbers)
+
+    def _levels(self, averaging: Averaging) -> Levels:
         recent = list(self._blocks)[-_RECENT_BLOCKS:]
         samples = sum(block.samples for block in recent)
         powers = sorted(block.squares / block.samples for block in self._blocks)
         return Levels(
-            level_dbfs=power_dbfs(sum(block.squares for block in recent) / samples),
+            level_dbfs=averaging.average_dbfs,
             loudest_dbfs=power_dbfs(powers[-1]),
             floor_dbfs=power_dbfs(powers[len(powers) // 10]),
-            channels_dbfs=power_dbfs(sum(block.channel_squares for block in recent) / samples),
+            channels_dbfs=averaging.each_dbfs,
             dc_dbfs=power_dbfs((sum(block.total for block in recent) / samples) ** 2),
             peak_dbfs=power_dbfs(max(max(block.high, -block.low) for block in recent) ** 2),
             clipped_share=sum(block.clipped for block in recent) / samples,
         )
 
-    def _look(self, levels: Levels) -> LevelFault | None:
-        assert self._format is not None  # of what was measured
+    def _look(self, levels: Levels, averaging: Averaging) -> LevelFault | None:
         if len(self._blocks) >= _DEAD_BLOCKS:
             dead = list(self._blocks)[-_DEAD_BLOCKS:]
-            if fault := _dead(dead, levels, self._format.channels):
+            if fault := _dead(dead, averaging):
                 return fault
         if len(self._blocks) < _SURE_BLOCKS:
             return None
@@ -150,22 +158,15 @@ class LevelWatch:
             float(mono.max()),
             float(mono.sum()),
             float(np.square(heard.mean(axis=1, dtype=np.float64)).sum()),
-            float(np.square(heard, dtype=np.float64).mean(axis=1).sum()),
+            np.square(heard, dtype=np.float64).sum(axis=0),
             float((np.abs(samples).max(axis=1) >= _CLIPPED).sum()),
         )
 
 
-def _dead(blocks: Sequence[_Block], levels: Levels, channels: int) -> LevelFault | None:
+def _dead(blocks: Sequence[_Block], averaging: Averaging) -> LevelFault | None:
     low, high = min(block.low for block in blocks), max(block.high for block in blocks)
-    cancelled = channels > 1 and levels.channels_dbfs - levels.level_dbfs > _CANCELLED_DB
-    if cancelled and levels.channels_dbfs > _CANCELLED_FROM_DBFS:
-        return LevelFault(
-            'channels_cancel',
-            f'the {channels} channels cancel when they are mixed: {levels.channels_dbfs:.0f} dBFS before, '
-            f'{levels.level_dbfs:.0f} dBFS after; one has its poles swapped: set channels of audio_capture to one of '
-            'them, such as 0, or mend the cable',
-            deaf=True,
-        )
+    if averaging.channels > 1 and averaging.cancels:
+        return LevelFault('channels_cancel', averaging.sentence, deaf=True)
     if low == high == 0.0:
         return LevelFault(
             'digital_silence',

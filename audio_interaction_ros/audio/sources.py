@@ -13,7 +13,7 @@ import numpy as np
 
 from audio_interaction_ros.audio import SAMPLE_RATE_HZ
 from audio_interaction_ros.audio.bounded import BoundedQueue
-from audio_interaction_ros.audio.channels import ChannelChoice, ChannelPicker
+from audio_interaction_ros.audio.channels import ALL, ChannelChoice, ChannelPicker
 from audio_interaction_ros.audio.devices import (
     DeviceError,
     InputDevice,
@@ -33,7 +33,6 @@ _DEAD_AFTER_S = 1.0
 _FIRST_AFTER_S = 4.0  # PulseAudio has been seen to take two seconds to begin
 _POLL_S = 0.1  # so that `stop` is heard although the device is dead
 _MAX_OWN_CHANNELS = 8  # of a device without a mono mode; PulseAudio offers 32 that are not there
-_ALL = ChannelChoice()
 
 
 class DeviceLost(RuntimeError):
@@ -51,7 +50,7 @@ class Block:
 class FileSource:
     """A `FileSource` plays a WAV, FLAC … file, each block when its sound would have been captured."""
 
-    def __init__(self, path: str, block_ms: int, channels: ChannelChoice = _ALL) -> None:
+    def __init__(self, path: str, block_ms: int, channels: ChannelChoice = ALL) -> None:
         """Look at the file; raise AudioFormatError when it cannot be read, is empty or lacks a channel."""
         with AudioFile(path) as file:
             next(file.blocks())
@@ -114,7 +113,7 @@ class Microphone:
         wanted: str | int,
         block_ms: int,
         queue_max_blocks: int,
-        channels: ChannelChoice = _ALL,
+        channels: ChannelChoice = ALL,
         known: KnownDevice | None = None,
         bound_to: ServerSource | None = None,
     ) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from audio_interaction_ros.cli.context_file import read_context
 from audio_interaction_ros.cli.errors import CommandError, reported
+from audio_interaction_ros.cli.listen import add_channels_option, chosen_channels
 from audio_interaction_ros.cli.models import load_halves
 from audio_interaction_ros.cli.parsers import add_command
 from audio_interaction_ros.options import add_checkpoint_option, add_context_option
@@ -16,7 +17,8 @@ from audio_interaction_ros.output import print_line
 _EPILOG = """\
 One JSON line:
   {"file": "yard.wav", "question": "What is it?", "answer": "A dog barks.", "emotion": "normal", "complete": true}
-"complete" is false where the answer was cut off at --max-tokens, or went round in circles. With --option:
+"complete" is false where the answer was cut off at --max-tokens, or went round in circles. "warnings" is there
+where a recording is damaged, and was heard as far as it can be. With --option:
   {"file": "yard.wav", "question": "…", "answer": "a dog",
    "options": [{"option": "a dog", "log_likelihood": -2.1, "share": 0.93}, …]}
 the likeliest first: as the whole answer, in natural logarithms, and as a share of all that were given.
@@ -44,6 +46,7 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         'file', metavar='FILE', help='recording: WAV, FLAC, OGG …, of any sample rate and channel count'
     )
+    add_channels_option(parser)
     parser.add_argument('question', nargs='?', default='', metavar='QUESTION', help='what is asked about it, in text')
     parser.add_argument('--spoken', metavar='FILE', help='recording of the question, which is heard after the other')
     parser.add_argument(
@@ -71,15 +74,15 @@ def run(arguments: argparse.Namespace) -> int:
     from audio_interaction_ros.audio.formats import AudioFormatError
     from audio_interaction_ros.streaming.question import Question, QuestionError
 
+    channels = chosen_channels(arguments)
     with reported(AudioFormatError):
-        heard = [read_recording(file).samples for file in (arguments.file, arguments.spoken) if file]
+        heard = [read_recording(arguments.file, channels=channels)]
+        heard += [read_recording(file) for file in (arguments.spoken,) if file]
     encoder, decoder = load_halves(arguments.checkpoint)
     found: dict[str, Any] = {'file': arguments.file, 'question': arguments.question or arguments.spoken}
-    context = read_context(arguments.context)
+    context, sound = read_context(arguments.context), np.concatenate([recording.samples for recording in heard])
     with reported(QuestionError):
-        question = Question.about(
-            encoder, decoder, np.concatenate(heard), arguments.question, arguments.language, context
-        )
+        question = Question.about(encoder, decoder, sound, arguments.question, arguments.language, context)
         if arguments.option:
             options = question.choose(arguments.option)
             found['answer'] = options[0].text
@@ -90,5 +93,7 @@ def run(arguments: argparse.Namespace) -> int:
         else:
             answer = question.answer(arguments.max_tokens)
             found |= {'answer': answer.text, 'emotion': answer.emotion, 'complete': answer.complete}
+    if problems := [recording.problem for recording in heard if recording.problem]:
+        found['warnings'] = problems
     print_line(json.dumps(found, ensure_ascii=False))
     return 0

@@ -14,7 +14,7 @@ from typing import Any
 from std_msgs.msg import Bool, Header
 from std_srvs.srv import SetBool
 
-from audio_interaction_ros.audio.channels import Cancellation, ChannelChoice
+from audio_interaction_ros.audio.channels import Averaging, ChannelChoice
 from audio_interaction_ros.audio.devices import DeviceError
 from audio_interaction_ros.audio.formats import AudioFormatError
 from audio_interaction_ros.audio.sound_server import ServerSource
@@ -271,15 +271,11 @@ class AudioCaptureNode(ManagedNode[AudioCaptureParameters]):
         self._frequency.tick()
         self._report_cancelling(self._source.picker.cancellation)
 
-    def _report_cancelling(self, found: Cancellation | None) -> None:
+    def _report_cancelling(self, found: Averaging | None) -> None:
         if found is None and not self._cancelling:
             return
         if found is not None and not self._cancelling:  # with the levels of when it began, so that it is said once
-            self._cancelling = (
-                f'averaging the channels cancels the sound: {found.each_dbfs:.0f} dBFS in each, '
-                f'{found.average_dbfs:.0f} dBFS averaged; one of them is the opposite of another: set channels '
-                f'to {found.instead}, or mend the cable'
-            )
+            self._cancelling = found.sentence
         self.diagnostics.condition('cancelling_channels', self._cancelling if found else '')
         if found is None:
             self._cancelling = ''

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 
 from audio_interaction_ros.audio.channels import ChannelChoice, ChannelPicker
 from audio_interaction_ros.audio.formats import AudioFormatError, PcmFormat, encode_s16le
+from audio_interaction_ros.audio.level_watch import LevelWatch
 
 RATE = 16_000
 
@@ -39,15 +42,33 @@ def test_mix_is_the_average_of_all():
     assert (out == 8_192).all()
 
 
-@pytest.mark.parametrize('channels', ['mix', '0,1', ''])
 @pytest.mark.parametrize('gain', [-1.0, -0.9])
-def test_averaging_that_cancels_is_measured_whoever_averages(channels, gain):
+def test_averaging_that_cancels_is_measured_whoever_averages_and_said_by_who_does(gain):
     x = noise()
-    cancellation = picked(np.stack([x, gain * x], 1), channels)[0].cancellation
-    assert cancellation is not None
+    for channels in ('mix', '0,1', ''):
+        picker = picked(np.stack([x, gain * x], 1), channels)[0]
+        assert picker.loss_db > 24.0
+        assert (picker.cancellation is not None) == (channels == 'mix')  # of the others the listener says it
+    cancellation = picked(np.stack([x, gain * x], 1), 'mix')[0].cancellation
     assert cancellation.each_dbfs == pytest.approx(-20.0, abs=1.0)
     assert cancellation.average_dbfs < -44.0
     assert cancellation.instead == 0
+
+
+@pytest.mark.parametrize(('gain', 'cancels'), [(-1.0, True), (-0.8, True), (-0.6, False), (0.0, False), (1.0, False)])
+def test_who_averages_and_who_hears_say_the_same_of_the_same_channels(gain, cancels):
+    x = noise(0.5)
+    samples = np.tile(np.stack([x, gain * x], 1), (8, 1))
+    watch = LevelWatch()
+    watch.told(samples.astype(np.float32), PcmFormat(RATE, 2, 'S16LE'))
+    picker = picked(samples, 'mix')[0]
+    assert (watch.fault is not None, picker.cancellation is not None) == (cancels, cancels)
+    if cancels:
+        assert without_levels(watch.fault.sentence) == without_levels(picker.cancellation.sentence)
+
+
+def without_levels(sentence: str) -> str:
+    return re.sub(r'-\d+ dBFS', '… dBFS', sentence)
 
 
 @pytest.mark.parametrize(

@@ -221,7 +221,7 @@ LOUD = 20 * ROOM  # before the converter, which clips it
 
 
 @pytest.mark.cures(
-    'set channels of audio_capture to one of them',
+    'alone (channels of audio_capture, --channels of listen and ask), or mend the cable',
     'the microphone gives digital silence; unmute it',
     'it is dead, or its plug is not in',
     'it is dead or all but muted',

@@ -36,6 +36,17 @@ def test_an_answer_or_the_likeliest_option_is_printed(files, capsys, tiny_checkp
     assert sum(option['share'] for option in chosen['options']) == pytest.approx(1, abs=1e-3)
 
 
+def test_the_chosen_channel_is_heard_and_damage_is_told(files, capsys, tiny_checkpoint, tmp_path):
+    soundfile.write(tmp_path / 'two.wav', np.stack([NOISE[::-1], NOISE], 1), 16_000, 'PCM_16')
+    (tmp_path / 'cut.wav').write_bytes((tmp_path / 'yard.wav').read_bytes()[:-10_000])
+    use = ['--option', 'a dog', '--option', 'fire', '--checkpoint', str(tiny_checkpoint)]
+    for name, *channels in (('yard.wav',), ('two.wav', '--channels', '1'), ('two.wav',), ('cut.wav',)):
+        assert main(['ask', str(tmp_path / name), 'What?', *channels, *use]) == 0
+    whole, second, both, cut = map(json.loads, capsys.readouterr().out.splitlines())
+    assert second['options'] == whole['options'] != both['options']
+    assert 'warnings' not in whole and 'is damaged after 0.9 s' in cut['warnings'][0]
+
+
 @pytest.mark.parametrize(
     ('arguments', 'sentence'),
     [

@@ -97,6 +97,27 @@ def test_a_level_that_cannot_be_right_is_said_with_the_file(tmp_path, capsys, ti
     assert 'a constant (DC) of -23 dBFS' in dc['warnings'][0]
 
 
+def test_the_chosen_channels_alone_are_heard_and_averaging_that_cancels_is_said(tmp_path, capsys, talkative_checkpoint):
+    noise = np.random.default_rng(0).normal(0, 0.05, 96_000).astype(np.float32)
+    soundfile.write(tmp_path / 'one.wav', noise, 16_000)
+    soundfile.write(tmp_path / 'three.wav', np.stack([noise[::-1], noise, -noise], 1), 16_000)
+
+    def heard(name, *options):
+        failed = main(['listen', '--checkpoint', str(talkative_checkpoint), str(tmp_path / name), *options])
+        found = json.loads(capsys.readouterr().out)
+        assert failed == ('error' in found)
+        return {key: value for key, value in found.items() if key != 'file'}
+
+    assert heard('three.wav', '--channels', '1') == heard('one.wav')
+    cancelled = heard('three.wav', '--channels', '1,2')['warnings']
+    assert len(cancelled) == 1 and 'the 2 channels cancel' in cancelled[0] and 'take channel 1 alone' in cancelled[0]
+    assert 'warnings' not in heard('three.wav', '--channels', 'mix')
+    assert heard('three.wav', '--channels', 'mix') == heard('three.wav')
+    assert 'channel 3 was asked for and there are 3' in heard('three.wav', '--channels', '3')['error']
+    assert main(['listen', str(tmp_path / 'three.wav'), '--channels', 'left']) == 1
+    assert "channels is 'left'" in capsys.readouterr().err
+
+
 def test_a_file_that_was_cut_off_is_heard_up_to_there_and_the_exit_code_says_so(tmp_path, capsys, tiny_checkpoint):
     soundfile.write(tmp_path / 'cut.wav', NOISE, 16_000, 'PCM_16')
     os.truncate(tmp_path / 'cut.wav', 44 + 2 * 12_800)
