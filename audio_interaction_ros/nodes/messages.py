@@ -66,12 +66,17 @@ def wire_text(text: str) -> str:
     return text.replace('\0', '')
 
 
+def response_id(stream_id: int, trigger_chunk: int) -> str:
+    """Return the id of the response to this chunk."""
+    return f'{stream_id}-{trigger_chunk}'
+
+
 def response_message(response: Response, frame_id: str, now_ns: int) -> ResponseMessage:
     """Return the message of a response; `now_ns`, on the clock of the stamps, is when it is sent."""
     chunk = response.decision.chunk
     return ResponseMessage(
         header=Header(stamp=stamp_of(chunk.stamp_ns), frame_id=frame_id),
-        id=f'{chunk.stream_id}-{chunk.index}',
+        id=response_id(chunk.stream_id, chunk.index),
         stream_id=chunk.stream_id,
         trigger_chunk=chunk.index,
         text=wire_text(response.text),

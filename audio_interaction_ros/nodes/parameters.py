@@ -435,6 +435,12 @@ class SpeakerParameters(NodeParameters):
         'is sad a little slower.',
         json_schema_extra=_LIVE,
     )  # fmt: skip
+    barge_in: Literal['off', 'voice', 'model'] = Field(
+        'voice',
+        description='Who may break off what is being said and is not urgent: `voice` whoever talks over it, as '
+        '`ai/voice` tells, which is within 300 ms; `model` whoever the decoder answers next; `off` nobody.',
+        json_schema_extra=_LIVE,
+    )
     quiet_hours: str = Field(
         '',
         description='Hours of the day, by the clock of this computer, in which only what is urgent is said, such as '

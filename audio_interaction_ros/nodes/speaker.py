@@ -11,11 +11,13 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from threading import Event
 
+from std_msgs.msg import Bool
+
 from audio_interaction_ros.audio.devices import DeviceError
-from audio_interaction_ros.msg import Response, SafetyAlert, Speaking
+from audio_interaction_ros.msg import Decision, Response, SafetyAlert, Speaking
 from audio_interaction_ros.nodes import qos
 from audio_interaction_ros.nodes.lifecycle import ManagedNode, run
-from audio_interaction_ros.nodes.messages import nanoseconds_of, wire_text
+from audio_interaction_ros.nodes.messages import nanoseconds_of, response_id, wire_text
 from audio_interaction_ros.nodes.parameters import SpeakerParameters
 from audio_interaction_ros.nodes.speech_messages import SpeechMessages
 from audio_interaction_ros.srv import CancelSpeech, Say
@@ -24,11 +26,14 @@ from audio_interaction_ros.voice.kokoro import KokoroEngine
 from audio_interaction_ros.voice.loudspeaker import Loudspeaker, Output
 from audio_interaction_ros.voice.manner import manner_of
 from audio_interaction_ros.voice.mouth import Clause, Mouth, RefusedError, Utterance
+from audio_interaction_ros.voice.pace import Pace
 from audio_interaction_ros.voice.quiet_hours import QuietHours
 from audio_interaction_ros.voice.speech_server import SpeechServerEngine
 
+VOICE_TOPIC = 'ai/voice'
 _POLL_S = 0.1
 _TRY_AGAIN_S = 2.0  # for a loudspeaker that was lost
+_LISTENS_AT_MOST_S = 10.0  # to somebody who talks: a radio, or a detector that has died, must not silence it for ever
 
 
 class SpeakerNode(ManagedNode[SpeakerParameters]):
@@ -40,6 +45,7 @@ class SpeakerNode(ManagedNode[SpeakerParameters]):
         """Try the engine, find the loudspeaker, and make topics and services."""
         given = self.parameters
         self._lost, self._first_sound_ms = '', 0.0
+        self._listens_until_s, self._pace = 0.0, Pace()
         self._mouth = Mouth(given.queue_max_texts, given.stale_after_s)
         self._engine = _engine_of(given)
         if isinstance(self._engine, SpeechServerEngine):
@@ -53,6 +59,8 @@ class SpeakerNode(ManagedNode[SpeakerParameters]):
         self._tell(Speaking())
         self.create_subscription(Response, 'ai/response', self._on_response, qos.EVENTS)
         self.create_subscription(SafetyAlert, 'ai/safety_alert', self._on_alert, qos.ALERTS)
+        self.create_subscription(Decision, 'ai/decision', self._on_decision, qos.EVENTS)
+        self.create_subscription(Bool, VOICE_TOPIC, self._on_voice, qos.EVENTS)
         self.create_service(Say, 'ai/say', self._on_say)
         self.create_service(CancelSpeech, 'ai/say/cancel', self._on_cancel)
         self.apply()
@@ -90,7 +98,9 @@ class SpeakerNode(ManagedNode[SpeakerParameters]):
             'speaking': self._told.speaking,
             'quiet': self._quiet,
             'first_sound_ms': f'{self._first_sound_ms:.0f}',
-            **{cause: self._mouth.counts[cause] for cause in ('preempted', 'cancelled', 'quiet_hours')},
+            **{
+                cause: self._mouth.counts[cause] for cause in ('preempted', 'cancelled', 'barged_in', 'quiet_hours')
+            },
         }
 
     def problem(self) -> str:
@@ -145,6 +155,21 @@ class SpeakerNode(ManagedNode[SpeakerParameters]):
             cancelled=alert.state == SafetyAlert.CLEARED or alert.acknowledged,
         )
 
+    def _on_decision(self, decision: Decision) -> None:
+        """The model's next answer ends the one before it, where it is to judge who may be interrupted."""
+        if self.parameters.barge_in == 'model' and decision.decision == Decision.RESPONSE:
+            self._mouth.barge_in(but=response_id(decision.stream_id, decision.chunk_index))
+
+    def _on_voice(self, talks: Bool) -> None:
+        """Somebody begins, or ends, to talk while this speaks."""
+        if self.parameters.barge_in != 'voice':
+            return
+        self._listens_until_s = time.monotonic() + _LISTENS_AT_MOST_S if talks.data else 0.0
+        if talks.data:
+            self._mouth.barge_in()
+        else:
+            self._mouth.changed.set()
+
     def _on_say(self, request: Say.Request, response: Say.Response) -> Say.Response:
         if not self.active:
             response.message = 'speaker is not active, so nothing is said; activate it'
@@ -169,7 +194,8 @@ class SpeakerNode(ManagedNode[SpeakerParameters]):
             if self._lost and not self._find_again(stop):
                 continue
             self._mouth.changed.clear()
-            clause = self._mouth.next(time.monotonic(), self._quiet)
+            now_s = time.monotonic()
+            clause = self._mouth.next(now_s, self._quiet, listens=now_s < self._listens_until_s)
             self._report_unsaid()
             try:
                 if clause is not None:
@@ -183,7 +209,7 @@ class SpeakerNode(ManagedNode[SpeakerParameters]):
     def _say(self, clause: Clause, stop: Event) -> None:
         """Raises DeviceError where the loudspeaker is gone."""
         given, utterance = self.parameters, clause.utterance
-        said = False
+        said, given_s = '', 0.0
 
         def unwanted() -> bool:
             return clause.interrupted.is_set() or stop.is_set()
@@ -200,13 +226,18 @@ class SpeakerNode(ManagedNode[SpeakerParameters]):
         try:
             began = bool(utterance.said)
             for samples in self._engine.say(clause.text, manner_of(utterance.emotion, given.rate), unwanted):
+                given_s += len(samples) / self._engine.rate_hz
                 self._output.play(samples * given.volume, unwanted)
                 if not began:
                     self._first_sound_ms = 1e3 * (time.monotonic() - clause.written_s)
                     began = True
                 if unwanted():
                     break
-            said = not unwanted()
+            if unwanted():
+                said = self._pace.part(clause.text, given_s - self._output.unplayed_s)
+            else:
+                said = clause.text
+                self._pace.learn(clause.text, given_s)
         except EngineError as error:
             self.diagnostics.trouble('engine_failures', str(error))
         finally:

@@ -52,6 +52,11 @@ class SpeechMessages:
             self._publish(len(self._waiting), unwanted)
         self._wait_until(self._due_s, unwanted)
 
+    @property
+    def unplayed_s(self) -> float:
+        """Return how many seconds of what it was given are not due yet."""
+        return len(self._waiting) / self._rate_hz + max(0.0, self._due_s - time.monotonic())
+
     def drop(self) -> None:
         """Forget what was not published."""
         self._waiting = np.empty(0, np.float32)

@@ -45,6 +45,11 @@ class Output(Protocol):
     def finish(self, unwanted: Callable[[], bool]) -> None:
         """Return when all was played, or when that is `unwanted`. Raises DeviceError where the device is gone."""
 
+    @property
+    def unplayed_s(self) -> float:
+        """Return how many seconds of what it was given have not sounded yet."""
+        ...
+
     def drop(self) -> None:
         """Forget what waits, so that it is silent now."""
 
@@ -112,6 +117,14 @@ class Loudspeaker:
                 self._halt()
                 return
             time.sleep(_POLL_S)
+
+    @property
+    def unplayed_s(self) -> float:
+        """Return how many seconds of what it was given have not sounded yet, those in the device's buffer included."""
+        waiting_s = len(self._waiting) / self._bytes(1.0)
+        if not self._runs:
+            return waiting_s
+        return waiting_s + max(0.0, float(self._stream.latency) - self._stream.write_available / self.opened_rate_hz)
 
     def drop(self) -> None:
         """Forget what waits, in the device too: it is silent now."""

@@ -72,7 +72,7 @@ class Mouth:
     """A `Mouth` keeps what there is to say, in order, and bounded. From any thread; times are in seconds, of one clock.
 
     `counts` says how many utterances were not said to their end, by cause: `stale`, `queue_full`, `quiet_hours`,
-    `preempted`, `cancelled`; and of how many the end was left out (`too_long`).
+    `preempted`, `cancelled`, `barged_in`; and of how many the end was left out (`too_long`).
     """
 
     def __init__(self, queue_max: int, stale_after_s: float) -> None:
@@ -154,10 +154,21 @@ class Mouth:
                 self._break_off(utterance, 'cancelled')
             return len(found)
 
-    def next(self, now_s: float, quiet: bool = False) -> Clause | None:
+    def barge_in(self, but: str = '') -> int:
+        """End what was begun, because somebody talks over it; return how many that were.
+
+        What is urgent goes on, and so does what has the id `but`.
+        """
+        with self._lock:
+            found = [one for one in self._open if one.begun and one.urgency < Urgency.URGENT and one.id != but]
+            for utterance in found:
+                self._break_off(utterance, 'barged_in')
+            return len(found)
+
+    def next(self, now_s: float, quiet: bool = False, listens: bool = False) -> Clause | None:
         """Return what is to be said now; None where that is nothing. While it is `quiet`, only what is urgent.
 
-        Until `done` it is being said.
+        While it `listens` to somebody, all else waits too. Until `done` it is being said.
         """
         with self._lock:
             for utterance in self._waiting():
@@ -169,23 +180,23 @@ class Mouth:
                 if not utterance.clauses and now_s - utterance.touched_s > _ABANDONED_S:
                     self._break_off(utterance, 'stale')
             chosen = self._chosen(now_s)
-            if chosen is None or not chosen.clauses:
+            if chosen is None or not chosen.clauses or (listens and chosen.urgency < Urgency.URGENT):
                 return None
             chosen.begun = True
             self._current = chosen
             self._saying = Clause(*chosen.clauses.popleft(), chosen)
             return self._saying
 
-    def done(self, clause: Clause, now_s: float, said: bool = True) -> None:
-        """Note that a clause is over: `said` to its end, or else not, as where the engine failed."""
+    def done(self, clause: Clause, now_s: float, said: str) -> None:
+        """Note that a clause is over, and what of it was `said`: '' where the engine failed."""
         utterance = clause.utterance
         with self._lock:
             self._saying = None
+            if said:
+                utterance.said.append(said)
             if utterance.over:
                 return
             utterance.touched_s = now_s
-            if said:
-                utterance.said.append(clause.text)
             self._end_if_said(utterance)
 
     @property

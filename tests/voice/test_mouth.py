@@ -27,9 +27,10 @@ class Speaking:
         return self.mouth.next(self.now_s, quiet)
 
     def done(self, clause):
-        if not clause.interrupted.is_set():
+        interrupted = clause.interrupted.is_set()
+        if not interrupted:
             self.said.append(clause.text)
-        self.mouth.done(clause, self.now_s)
+        self.mouth.done(clause, self.now_s, '' if interrupted else clause.text)
 
     def say_all(self, quiet=False):
         while (clause := self.next(quiet)) is not None:
@@ -246,3 +247,21 @@ def test_whatever_comes_in_whatever_order_nothing_is_said_twice_and_the_queue_is
         if clause is not None:
             assert clause.interrupted.is_set() == clause.utterance.over
     assert len(taken) == len(set(taken))
+
+
+def test_who_talks_over_it_ends_what_was_begun_and_nothing_begins_until_that_is_over():
+    it = Speaking()
+    for number in '12':
+        it.respond(number, 'Once upon a time, there was a robot.', final=True)
+    clause = it.next()
+    assert it.mouth.barge_in(but='1') == 0
+    assert it.mouth.barge_in() == 1 and clause.interrupted.is_set()
+    it.mouth.done(clause, it.now_s, 'Once upon')
+    assert clause.utterance.broken_off and clause.utterance.said == ['Once upon']
+    assert it.mouth.next(it.now_s, listens=True) is None
+    it.respond('3', 'Fire!', urgent=True, final=True)
+    urgent = it.mouth.next(it.now_s, listens=True)
+    assert urgent.text == 'Fire!' and it.mouth.barge_in() == 0
+    it.done(urgent)
+    assert it.next().utterance.id == '2'
+    assert it.mouth.counts['barged_in'] == 1
