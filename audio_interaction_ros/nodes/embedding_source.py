@@ -14,11 +14,12 @@ from audio_interaction_ros.model.checkpoint import DecoderHalf
 from audio_interaction_ros.msg import AudioEmbedding
 from audio_interaction_ros.msg import Decision as DecisionMessage
 from audio_interaction_ros.msg import Response as ResponseMessage
+from audio_interaction_ros.msg import Speaking
 from audio_interaction_ros.nodes import qos
 from audio_interaction_ros.nodes.embeddings import EmbeddingError, EmbeddingSpec, chunk_of
 from audio_interaction_ros.nodes.lifecycle import ManagedNode
 from audio_interaction_ros.nodes.listening import Listening
-from audio_interaction_ros.nodes.messages import decision_message, response_message, wire_text
+from audio_interaction_ros.nodes.messages import decision_message, response_message, trigger_of, wire_text
 from audio_interaction_ros.nodes.parameters import DecoderParameters
 from audio_interaction_ros.nodes.question_service import QuestionService
 from audio_interaction_ros.nodes.told_topics import ToldTopics
@@ -75,6 +76,7 @@ class EmbeddingSource:
             node, source, within, self._recent, questions, arrived, self.told_topics.told
         )
         self._listening = Listening(node, self._forget, within)
+        node.create_subscription(Speaking, f'{within}ai/speaking', self._on_speaking, qos.SWITCH)
         node.create_subscription(AudioEmbedding, f'{within}ai/embeddings', self._on_embedding, qos.EMBEDDINGS)
         self.gaps, self._lateness, self._real_lateness = GapCounter(), Lateness(), Lateness()
 
@@ -164,6 +166,12 @@ class EmbeddingSource:
         else:
             response.message = 'no response is under way'
         return response
+
+    def _on_speaking(self, told: Speaking) -> None:
+        """Of what was broken off only what was spoken is remembered."""
+        if self._loop is not None and told.broken_off and (trigger := trigger_of(told.id)) is not None:
+            self._loop.broken_off(*trigger, told.said)
+            self._arrived()
 
     def _on_embedding(self, message: AudioEmbedding) -> None:
         if not self._listening.on:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from array import array
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from audio_interaction_ros.streaming.loop import Decision, Response
 
 URGENT = 'urgent'
+_RESPONSE_ID = re.compile(r'(\d{1,20})-(\d{1,20})', re.ASCII)
 
 
 def stamp_of(time_ns: int) -> Time:
@@ -69,6 +71,12 @@ def wire_text(text: str) -> str:
 def response_id(stream_id: int, trigger_chunk: int) -> str:
     """Return the id of the response to this chunk."""
     return f'{stream_id}-{trigger_chunk}'
+
+
+def trigger_of(response_id: str) -> tuple[int, int] | None:
+    """Return the stream and the chunk that an id of a response names; None for an id of anything else."""
+    found = _RESPONSE_ID.fullmatch(response_id)
+    return None if found is None else (int(found[1]), int(found[2]))
 
 
 def response_message(response: Response, frame_id: str, now_ns: int) -> ResponseMessage:

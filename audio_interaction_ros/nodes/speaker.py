@@ -98,9 +98,7 @@ class SpeakerNode(ManagedNode[SpeakerParameters]):
             'speaking': self._told.speaking,
             'quiet': self._quiet,
             'first_sound_ms': f'{self._first_sound_ms:.0f}',
-            **{
-                cause: self._mouth.counts[cause] for cause in ('preempted', 'cancelled', 'barged_in', 'quiet_hours')
-            },
+            **{cause: self._mouth.counts[cause] for cause in ('preempted', 'cancelled', 'barged_in', 'quiet_hours')},
         }
 
     def problem(self) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TypedDict
@@ -20,6 +21,9 @@ from audio_interaction_ros.streaming.ingest import encode_waveform
 from audio_interaction_ros.streaming.session import ForwardRequest, Session, SessionSettings
 from audio_interaction_ros.streaming.told import Told
 from audio_interaction_ros.tool_use.writing import CallWriter
+
+
+_UNTOLD_MAX = 16  # responses of which the session has not been told yet what was spoken
 
 
 @dataclass(frozen=True)
@@ -85,6 +89,7 @@ class ListeningLoop:
         self._trigger: Decision | None = None
         self._emotion = 'normal'
         self._text_ids: list[int] = []
+        self._spoken: deque[tuple[int, int, str]] = deque(maxlen=_UNTOLD_MAX)
 
     @property
     def session(self) -> Session:
@@ -106,6 +111,13 @@ class ListeningLoop:
         """Yield every event until the queue is empty and no response is under way."""
         while (event := self.step()) is not None:
             yield event
+
+    def broken_off(self, stream_id: int, trigger_chunk: int, said: str) -> None:
+        """Note that of the response to this chunk no more was spoken than `said`. From any thread.
+
+        If it is still being written, that ends; the context keeps what was spoken and not what was written.
+        """
+        self._spoken.append((stream_id, trigger_chunk, said))
 
     def cancel(self) -> Response | None:
         """End the response under way, within a token, and return its last message, if there was one.
@@ -132,6 +144,7 @@ class ListeningLoop:
         return cut_short
 
     def _listen(self) -> ForwardRequest[Decision | None]:
+        yield from self._keep_spoken()
         chunks = self._queue.drain(self._session.longest_drain)
         if not chunks:
             # Once between two decisions: a burst must not keep the model from all else.
@@ -149,7 +162,9 @@ class ListeningLoop:
         yield from self._tell()
         self._told_since = False
         started = time.monotonic()
-        respond, probability = yield from self._session.drain_request([chunk.vectors for chunk in chunks])
+        respond, probability = yield from self._session.drain_request(
+            [chunk.vectors for chunk in chunks], (newest.stream_id, newest.index)
+        )
         self._reading = 0
         elapsed_s = time.monotonic() - started
         decision = Decision(newest, len(chunks), respond, probability, elapsed_s, self._session.sounding)
@@ -157,6 +172,13 @@ class ListeningLoop:
             self._trigger, self._emotion, self._text_ids = decision, 'normal', []
             self._began, self._looked_at = started, 0
         return decision
+
+    def _keep_spoken(self) -> ForwardRequest[None]:
+        while self._spoken:
+            *mark, said = self._spoken.popleft()
+            spoken = tokens_spoken(self._tokenizer, self._session.written(tuple(mark)), said)
+            if spoken is not None:
+                yield from self._session.keep_spoken_request(tuple(mark), spoken)
 
     def _tell(self) -> ForwardRequest[None]:
         if self._told is None or (telling := self._told.due()) is None:
@@ -171,7 +193,7 @@ class ListeningLoop:
     def _speak(self) -> ForwardRequest[Response]:
         assert self._trigger is not None  # responding implies a decision made it so
         too_long = time.monotonic() - self._began > self.max_response_s
-        if too_long or (yield from self._something_urgent()):
+        if too_long or self._is_broken_off() or (yield from self._something_urgent()):
             cut_short = self.cancel()
             assert cut_short is not None
             return cut_short
@@ -183,6 +205,11 @@ class ListeningLoop:
         else:
             self._text_ids.append(token)
         return self._response(self._trigger)
+
+    def _is_broken_off(self) -> bool:
+        assert self._trigger is not None
+        chunk = self._trigger.chunk
+        return any(spoken[:2] == (chunk.stream_id, chunk.index) for spoken in tuple(self._spoken))
 
     def _something_urgent(self) -> ForwardRequest[bool]:
         """Asked once for every chunk that comes in during a response that is not urgent itself."""
@@ -203,6 +230,30 @@ def text_of(tokenizer: Tokenizer, ids: list[int]) -> str:
     text: str = tokenizer.decode(ids)
     # A character cut in the middle of its bytes shows as U+FFFD; wait for the rest of it.
     return text.rstrip('\ufffd').strip()
+
+
+def tokens_spoken(tokenizer: Tokenizer, tokens: list[int], said: str) -> int | None:
+    """Return how many of a response's tokens hold what was spoken, with the punctuation behind it.
+
+    An emotion tag counts with what follows it. None where `said` is not how their text begins; letters and digits alone
+    are compared, for spaces and signs are spoken by nobody.
+    """
+    letters = _letters(said)
+    if not letters:
+        return 0
+    if not _letters(tokenizer.decode(tokens)).startswith(letters):
+        return None
+    spoken = 0
+    while not _letters(tokenizer.decode(tokens[:spoken])).startswith(letters):
+        spoken += 1
+    reached = _letters(tokenizer.decode(tokens[:spoken]))
+    while spoken < len(tokens) and _letters(tokenizer.decode(tokens[: spoken + 1])) == reached:
+        spoken += 1
+    return spoken
+
+
+def _letters(text: str) -> str:
+    return ''.join(filter(str.isalnum, text))
 
 
 class Limits(TypedDict, total=False):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
@@ -76,6 +76,7 @@ class _Turn:
 
     vectors: list[Tensor]
     tokens: list[int] = field(default_factory=list)
+    mark: Hashable = None  # by which its response is found again
 
 
 class Session:
@@ -188,15 +189,15 @@ class Session:
         """Return how many bytes the cache takes, full or empty."""
         return self._cache.keys.nbytes + self._cache.values.nbytes
 
-    def drain(self, vectors: Sequence[Tensor]) -> tuple[bool, float]:
+    def drain(self, vectors: Sequence[Tensor], mark: Hashable = None) -> tuple[bool, float]:
         """Read chunks of [10, dim] and return whether to respond, and the probability of `response`.
 
-        Raises RuntimeError while a response is under way, which would break the protocol, and ValueError for more
+        By a `mark` that is not None the response is found again. Raises RuntimeError while a response is under way, which would break the protocol, and ValueError for more
         chunks than `longest_drain`.
         """
-        return self.run(self.drain_request(vectors))
+        return self.run(self.drain_request(vectors, mark))
 
-    def drain_request(self, vectors: Sequence[Tensor]) -> ForwardRequest[tuple[bool, float]]:
+    def drain_request(self, vectors: Sequence[Tensor], mark: Hashable = None) -> ForwardRequest[tuple[bool, float]]:
         """Request what `drain` does."""
         if self.responding:
             raise RuntimeError('drain() during a response; call next_token() until it returns eos, or cancel()')
@@ -207,7 +208,7 @@ class Session:
             )
         if not self._room_for(len(vectors)):
             yield from self._compact(len(vectors))
-        turn = _Turn([chunk.to(self._engine.device, self._engine.dtype) for chunk in vectors])
+        turn = _Turn([chunk.to(self._engine.device, self._engine.dtype) for chunk in vectors], mark=mark)
         logits = yield torch.cat([self._engine.embed(self._unread), *self._chunk_embeddings(turn)])
         self.sounding = sounding = self._sounding(logits)
         probability = self._p_response(logits)
@@ -274,6 +275,36 @@ class Session:
             self._unread = [*self._unread, self._protocol.eos]
             self.cut_short = True
         return self._protocol.eos
+
+    def written(self, mark: Hashable) -> list[int]:
+        """Return the tokens of the response with this mark, without the control tokens around them.
+
+        Empty where it is under way, there is none, or it is not in the context any more.
+        """
+        place = self._place_of(mark)
+        return [] if place is None else self._turns[place].tokens[1:-1]
+
+    def keep_spoken(self, mark: Hashable, tokens: int) -> bool:
+        """Keep in the context only the first `tokens` of a response's tokens, as if it had ended there.
+
+        With 0, as if it had been silent. Returns False where `written` is empty, and then changes nothing. Raises
+        RuntimeError while a response is under way.
+        """
+        return self.run(self.keep_spoken_request(mark, tokens))
+
+    def keep_spoken_request(self, mark: Hashable, tokens: int) -> ForwardRequest[bool]:
+        """Request what `keep_spoken` does: one pass over what came from there on."""
+        if self.responding:
+            raise RuntimeError('keep_spoken() during a response; call next_token() until it returns eos, or cancel()')
+        place = self._place_of(mark)
+        if place is None:
+            return False
+        turn, protocol = self._turns[place], self._protocol
+        kept = [*turn.tokens[: 1 + tokens], protocol.eos] if tokens else [protocol.silent]
+        if len(kept) < len(turn.tokens):
+            turn.tokens = kept
+            yield from self._read_again(place)
+        return True
 
     def would_interrupt(self, vectors: Sequence[Tensor]) -> bool:
         """Return whether these chunks would get an urgent response if the one under way ended here.
@@ -388,6 +419,24 @@ class Session:
         for part in torch.cat(embeddings)[:-1].split(_LONGEST_REREAD):  # noqa: UP028
             yield part
         self._turns = turns
+        self._unread = turns[-1].tokens[-1:]
+
+    def _place_of(self, mark: Hashable) -> int | None:
+        """Where in `_turns` the finished response with this mark is."""
+        for place in range(len(self._turns) - 1, -1, -1):
+            turn = self._turns[place]
+            if turn.mark == mark is not None and len(turn.tokens) > 1 and turn.tokens[-1] == self._protocol.eos:
+                return place
+        return None
+
+    def _read_again(self, place: int) -> ForwardRequest[None]:
+        """Read the turns from this place on in the place of what was read of them before."""
+        turns = self._turns
+        parts = [[*self._chunk_embeddings(turn), self._engine.embed(turn.tokens)] for turn in turns[place:]]
+        before = sum(sum(map(len, self._chunk_embeddings(turn))) + len(turn.tokens) for turn in turns[:place])
+        self._cache.truncate(len(self._prefix) + before)
+        for part in torch.cat([each for turn in parts for each in turn])[:-1].split(_LONGEST_REREAD):  # noqa: UP028
+            yield part  # as in `_rebuild`
         self._unread = turns[-1].tokens[-1:]
 
     def _kept(self, needed_chunks: int) -> set[int]:

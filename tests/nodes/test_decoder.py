@@ -8,7 +8,7 @@ import time
 import pytest
 import torch
 
-from audio_interaction_ros.msg import AudioEmbedding, Decision, Response
+from audio_interaction_ros.msg import AudioEmbedding, Decision, Response, Speaking
 from audio_interaction_ros.nodes import qos
 from audio_interaction_ros.nodes.decoder import DecoderNode
 from audio_interaction_ros.nodes.embeddings import embedding_message
@@ -96,3 +96,27 @@ def test_deactivated_in_a_response_it_ends_it_with_a_final_message(
     assert responses[-1].cancelled
     talking.it.node.trigger_cleanup()
     assert not hasattr(talking.it.node, '_engine'), 'the model would stay in memory beside the next one'
+
+
+def test_a_response_that_the_speaker_breaks_off_ends_and_only_what_was_spoken_is_remembered(
+    in_process, tiny_checkpoint, decoder_half, monkeypatch
+):
+    talking = Talking(in_process, tiny_checkpoint, decoder_half, monkeypatch)
+    _, responses, _ = talking.heard['']
+    speaking = talking.it.talk(Speaking, 'ai/speaking', qos.SWITCH)
+    index = talking.make_it_respond()
+    talking.it.until(lambda: any(each.isalnum() for each in responses[-1].text))
+    said, id = responses[-1].text, responses[-1].id
+    for other in ('say-1', f'{id}0', id):
+        assert not responses[-1].final
+        speaking.publish(Speaking(id=other, said=said, broken_off=True))
+    talking.it.until(lambda: responses[-1].final)
+    assert responses[-1].cancelled
+    session = talking.it.node._sources[''].session
+
+    def remembered():
+        return decoder_half.tokenizer.decode(session.written((1, index)))
+
+    talking.it.until(lambda: remembered() and len(remembered()) < len(responses[-1].text) + 1)
+    letters = [''.join(filter(str.isalnum, text)) for text in (remembered(), said)]
+    assert letters[0] == letters[1]

@@ -11,7 +11,7 @@ import torch
 from audio_interaction_ros.model.engine import Engine
 from audio_interaction_ros.streaming.fifo import ChunkQueue, EncodedChunk
 from audio_interaction_ros.streaming.gap_counter import GapCounter
-from audio_interaction_ros.streaming.loop import Decision, ListeningLoop, Response, listen, make_session
+from audio_interaction_ros.streaming.loop import Decision, ListeningLoop, Response, listen, make_session, tokens_spoken
 from tests.tiny_checkpoint import DIM
 
 ALWAYS, NEVER = 1e-9, 1.0 - 1e-9
@@ -216,3 +216,38 @@ def test_after_a_failed_pass_the_response_gets_its_last_message_and_the_loop_goe
     queue.push(chunk(6))
     assert loop.step().chunks_drained == 1
     assert queue.dropped == 2
+
+
+@pytest.mark.parametrize(
+    ('said', 'kept'),
+    [
+        ('Fire! I', '<|urgent|>Fire! I'),
+        ('Fire', '<|urgent|>Fire!'),
+        ('Fire! I hear flames, 3.5 m away.', '<|urgent|>Fire! I hear flames, 3.5 m away.'),
+        ('', ''),
+        ('Dinner', None),
+    ],
+)
+def test_what_was_spoken_is_found_among_the_tokens_whatever_was_done_to_its_spaces_and_signs(decoder_half, said, kept):
+    tokenizer = decoder_half.tokenizer
+    tokens = tokenizer.encode('<|urgent|>Fire!  I hear flames, 3.5 m away.').ids
+    spoken = tokens_spoken(tokenizer, tokens, said)
+    text = None if spoken is None else tokenizer.decode(tokens[:spoken], skip_special_tokens=False)
+    assert (text and ' '.join(text.split())) == kept
+
+
+def test_a_response_that_is_broken_off_while_it_is_written_ends_and_is_kept_as_far_as_it_was_spoken(decoder_half):
+    queue, loop = make_loop(decoder_half, ALWAYS)
+    queue.push(chunk(3))
+    loop.step()
+    while not (said := loop.step().text):
+        pass
+    loop.broken_off(1, 2, 'of another response')
+    while len(loop.step().text) < 12:
+        pass
+    loop.broken_off(1, 3, said)
+    last = loop.step()
+    assert last.final and last.cancelled and len(last.text) >= 12
+    loop.step()
+    kept = decoder_half.tokenizer.decode(loop.session.written((1, 3)))
+    assert kept.startswith(said) and len(kept) < 12

@@ -387,3 +387,32 @@ def test_settings_change_one_by_one_and_another_seed_draws_as_it_would_have_from
         said.append(tokens)
     assert said[0] == said[1]
     assert len(said[0]) <= 9
+
+
+@pytest.mark.parametrize('kept', [0, 2, 6])
+def test_of_a_response_only_what_was_spoken_stays_in_the_context_and_what_came_after_it_does(
+    any_half, vectors, kept
+):
+    """The tokens of a whole response and the silence after it are read as if it had ended where it was broken off."""
+    protocol = any_half.protocol
+    session, reference = make_session(any_half, ALWAYS), Reference(any_half)
+    session.drain(vectors[:2], mark='a')
+    assert not session.written('a')
+    with pytest.raises(RuntimeError, match='during a response'):
+        session.keep_spoken('a', kept)
+    while session.responding:
+        session.next_token()
+    written = session.written('a')
+    assert len(written) == 6 and not session.written('b') and not session.written(None)
+    session.change(response_threshold=NEVER)
+    session.drain(vectors[2:3], mark='b')
+    assert session.keep_spoken('a', kept) and not session.keep_spoken('b', kept)
+    _, probability = session.drain(vectors[3:4])
+    reference.add_chunks(vectors[:2])
+    reference.add_tokens([protocol.response, *written[:kept], protocol.eos] if kept else [protocol.silent])
+    for chunk in vectors[2:4]:
+        reference.add_chunks([chunk])
+        after = reference.p_response()
+        reference.add_tokens([protocol.silent])
+    assert probability == pytest.approx(after, abs=1e-5)
+    assert session.written('a') == written[:kept]
