@@ -63,10 +63,10 @@ class ScriptedSession(Session):
         words = set(range(decoder.tokenizer.get_vocab_size())) - decoder.protocol.special_ids()
         self._words = sorted(words)
 
-    def drain_request(self, vectors: Sequence[Tensor]) -> ForwardRequest[tuple[bool, float]]:
+    def drain_request(self, vectors: Sequence[Tensor], *how: Any, **named: Any) -> ForwardRequest[tuple[bool, float]]:
         """Request what `Session.drain` does, and count the chunks."""
         self._heard += len(vectors)
-        return super().drain_request(vectors)
+        return super().drain_request(vectors, *how, **named)
 
     def _responds(self, probability: float, sounding: Sounding | None) -> bool:
         due = [tokens for chunk, tokens in self._waiting if chunk < self._heard]

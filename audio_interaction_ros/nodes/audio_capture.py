@@ -16,12 +16,16 @@ from std_srvs.srv import SetBool
 
 from audio_interaction_ros.audio.channels import Averaging, ChannelChoice
 from audio_interaction_ros.audio.devices import DeviceError
-from audio_interaction_ros.audio.formats import AudioFormatError
+from audio_interaction_ros.audio.echo import EchoCanceller, EchoLibraryError, Reference
+from audio_interaction_ros.audio.formats import AudioFormatError, PcmFormat
+from audio_interaction_ros.audio.own_voice import PUBLISHED, OwnVoiceFilter
 from audio_interaction_ros.audio.sound_server import ServerSource
 from audio_interaction_ros.audio.sources import Block, DeviceLost, FileSource, Microphone
 from audio_interaction_ros.audio.switch import ListeningSwitch, SwitchError
+from audio_interaction_ros.audio.talk_over import TalkOver
 from audio_interaction_ros.audio.timeline import NS_PER_S
 from audio_interaction_ros.nodes import listening, qos
+from audio_interaction_ros.nodes.echo import FREE_TOPIC, VOICE_TOPIC, ReferenceSubscription
 from audio_interaction_ros.nodes.lifecycle import ManagedNode, run
 from audio_interaction_ros.nodes.messages import stamp_of
 from audio_interaction_ros.nodes.parameters import AudioCaptureParameters
@@ -55,6 +59,13 @@ class AudioCaptureNode(ManagedNode[AudioCaptureParameters]):
         self._switch = ListeningSwitch(given.listening, given.listening_file)
         self._source = self._find_source()
         self._audio = SoundPublisher(self)
+        self._reference = Reference()
+        self._played = ReferenceSubscription(self, self._reference)
+        self._canceller, self._talk_over, self._why_echo = self._find_canceller()
+        self._own_voice: OwnVoiceFilter | None = None  # of the microphone that is open
+        self._echo_free = self.create_publisher(Bool, FREE_TOPIC, qos.LATCHED)
+        self._voice = self.create_publisher(Bool, VOICE_TOPIC, qos.EVENTS)
+        self._talks = False
         self._frequency = self.diagnostics.frequency_of(SOUND_TOPIC)
         # A file's end, stamped with it, so that a listener knows that no more will come.
         self._end = self.create_publisher(Header, 'audio_end', qos.LATCHED)
@@ -88,7 +99,9 @@ class AudioCaptureNode(ManagedNode[AudioCaptureParameters]):
                 'latency_ms': f'{1e3 * source.latency_s:.0f}',
                 'channels_opened': source.opened.channels,
             }
-        facts |= {'sample_rate': source.pcm.sample_rate_hz, 'channels': source.pcm.channels}
+        published = self._published
+        facts |= {'sample_rate': published.sample_rate_hz, 'channels': published.channels}
+        facts['echo_cancelled'] = self._own_voice is not None
         if picker.loss_db is not None:
             facts['average_loss_db'] = f'{picker.loss_db:.1f}'
         since_ns = self._sound_since_ns
@@ -132,6 +145,7 @@ class AudioCaptureNode(ManagedNode[AudioCaptureParameters]):
             self._open_again(self._source)
         else:
             self._audio.describe(self._source.pcm)
+            self._echo_free.publish(Bool(data=True))  # in a recording nobody hears the loudspeaker
         self._say_listening(True)
         self.work(self._capture_until)
 
@@ -143,6 +157,7 @@ class AudioCaptureNode(ManagedNode[AudioCaptureParameters]):
                 self._report_losses(self._source)
                 self._source.close()
             self._lost, self._sound_since_ns, self._silent_since_s = '', None, None
+            self._say_who_talks(False)
             self._say_listening(False)
 
     def _say_listening(self, listens: bool) -> None:
@@ -167,7 +182,11 @@ class AudioCaptureNode(ManagedNode[AudioCaptureParameters]):
         self._source = source = microphone.again()
         source.open()
         self._reported = (0, 0)
-        self._audio.describe(source.pcm)
+        self._own_voice = None
+        if self._canceller is not None and source.pcm.channels == 1:
+            self._own_voice = OwnVoiceFilter(source.pcm, self._canceller, self._talk_over)
+        self._audio.describe(self._published)
+        self._echo_free.publish(Bool(data=self._own_voice is not None or self.parameters.echo == 'cancelled'))
         self._server_source, self._cancelling = source.server_source, ''
         self.get_logger().info(f'opened microphone {source}')
         if self.parameters.channels == '' and source.pcm.channels > _PAIR:
@@ -265,7 +284,47 @@ class AudioCaptureNode(ManagedNode[AudioCaptureParameters]):
         listeners = self.get_subscriptions_info_by_topic(self._audio.topic)
         return matched >= len(listeners) and any(listener.node_name != _SAFETY_ALERT for listener in listeners)
 
-    def _publish(self, block: Block) -> None:
+    def _find_canceller(self) -> tuple[EchoCanceller | None, TalkOver | None, str]:
+        """Return what takes the own voice out and what hears who talks over it, or why there is neither.
+
+        Raises EchoLibraryError where it was asked for and cannot be.
+        """
+        wanted = self.parameters.echo
+        if wanted not in ('auto', 'cancel') or isinstance(self._source, FileSource):
+            return None, None, ''
+        try:
+            return EchoCanceller(self._reference), TalkOver(), ''
+        except EchoLibraryError as error:
+            if wanted == 'cancel':
+                raise
+            return None, None, str(error)
+
+    @property
+    def _published(self) -> PcmFormat:
+        return self._source.pcm if self._own_voice is None else PUBLISHED
+
+    def _say_who_talks(self, talks: bool) -> None:
+        if talks != self._talks:
+            self._talks = talks
+            self._voice.publish(Bool(data=talks))
+
+    def _without_own_voice(self, block: Block) -> Block | None:
+        if self._own_voice is None:
+            if self._why_echo and self._played.came:
+                self.get_logger().warning(
+                    'the assistant speaks, and its voice stays in the sound, so that meanwhile only what is urgent is '
+                    f"answered; pip install 'audio_interaction_ros[echo]' takes it out ({self._why_echo})"
+                )
+                self._why_echo = ''
+            return block
+        heard = self._own_voice.push(block)
+        self._say_who_talks(self._own_voice.talks)
+        return heard
+
+    def _publish(self, captured: Block) -> None:
+        block = self._without_own_voice(captured)
+        if block is None:
+            return
         header = Header(stamp=stamp_of(block.stamp_ns), frame_id=self.parameters.frame_id)
         self._audio.publish(header, block.data)
         self._frequency.tick()

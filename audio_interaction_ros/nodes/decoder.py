@@ -118,6 +118,7 @@ class DecoderNode(ManagedNode[DecoderParameters]):
             'queue_depth': max(len(source.queue) for source in sources),
             'dropped_chunks': sum(source.queue.dropped for source in sources),
             'responses_cut_short': sum(source.cut_short_count for source in sources),
+            'responses_held_back': sum(source.held_back for source in sources),
             'chunks_lost': sum(source.chunks_lost for source in sources),
             'context_chunks': max(source.session.context_chunks for source in sources),
             'context_compactions': sum(source.session.compactions for source in sources),

@@ -14,12 +14,12 @@ from audio_interaction_ros.model.checkpoint import DecoderHalf
 from audio_interaction_ros.msg import AudioEmbedding
 from audio_interaction_ros.msg import Decision as DecisionMessage
 from audio_interaction_ros.msg import Response as ResponseMessage
-from audio_interaction_ros.msg import Speaking
 from audio_interaction_ros.nodes import qos
 from audio_interaction_ros.nodes.embeddings import EmbeddingError, EmbeddingSpec, chunk_of
 from audio_interaction_ros.nodes.lifecycle import ManagedNode
 from audio_interaction_ros.nodes.listening import Listening
-from audio_interaction_ros.nodes.messages import decision_message, response_message, trigger_of, wire_text
+from audio_interaction_ros.nodes.messages import decision_message, response_message, wire_text
+from audio_interaction_ros.nodes.own_voice import OwnVoiceTopics
 from audio_interaction_ros.nodes.parameters import DecoderParameters
 from audio_interaction_ros.nodes.question_service import QuestionService
 from audio_interaction_ros.nodes.told_topics import ToldTopics
@@ -76,7 +76,7 @@ class EmbeddingSource:
             node, source, within, self._recent, questions, arrived, self.told_topics.told
         )
         self._listening = Listening(node, self._forget, within)
-        node.create_subscription(Speaking, f'{within}ai/speaking', self._on_speaking, qos.SWITCH)
+        self._own_voice = OwnVoiceTopics(node, within, self._on_broken_off)
         node.create_subscription(AudioEmbedding, f'{within}ai/embeddings', self._on_embedding, qos.EMBEDDINGS)
         self.gaps, self._lateness, self._real_lateness = GapCounter(), Lateness(), Lateness()
 
@@ -84,7 +84,9 @@ class EmbeddingSource:
         """Return a fresh loop, whatever was heard before."""
         self._session.reset()
         self._recent.forget()
-        self._loop = loop = ListeningLoop(self.queue, self._session, self._half, told=self.told_topics.told)
+        self._loop = loop = ListeningLoop(
+            self.queue, self._session, self._half, told=self.told_topics.told, own_voice=self._own_voice.heard
+        )
         self.gaps, self._lateness, self._real_lateness = GapCounter(), Lateness(), Lateness()
         self.apply()
         self._frame_id = ''
@@ -118,6 +120,11 @@ class EmbeddingSource:
     def chunks_lost(self) -> int:
         """Return how many chunks of the stream were lost before a decision."""
         return self.gaps.lost(self.queue.dropped)
+
+    @property
+    def held_back(self) -> int:
+        """Return how many responses were held back because they may have been to its own voice."""
+        return 0 if self._loop is None else self._loop.held_back
 
     @property
     def session(self) -> Session:
@@ -167,10 +174,10 @@ class EmbeddingSource:
             response.message = 'no response is under way'
         return response
 
-    def _on_speaking(self, told: Speaking) -> None:
+    def _on_broken_off(self, stream_id: int, trigger_chunk: int, said: str) -> None:
         """Of what was broken off only what was spoken is remembered."""
-        if self._loop is not None and told.broken_off and (trigger := trigger_of(told.id)) is not None:
-            self._loop.broken_off(*trigger, told.said)
+        if self._loop is not None:
+            self._loop.broken_off(stream_id, trigger_chunk, said)
             self._arrived()
 
     def _on_embedding(self, message: AudioEmbedding) -> None:

@@ -61,6 +61,13 @@ class AudioCaptureParameters(NodeParameters):
         description='Channels to publish of a microphone with several: `0` is the first, `0,1` the first two, `mix` '
         'the average of all; empty asks the driver for one channel, or takes all where it cannot give one.',
     )
+    echo: Literal['auto', 'cancel', 'cancelled', 'keep'] = Field(
+        'auto',
+        description="What becomes of the assistant's own voice in the sound of one channel: `cancel` takes it out "
+        "(`pip install 'audio_interaction_ros[echo]'`), and then publishes 16 kHz; `auto` does so where that is "
+        'installed; `cancelled` says that the microphone or the sound server does it; `keep` leaves it in. Where it is '
+        'left in, what is heard while the assistant speaks is not remembered, nor answered but where it is urgent.',
+    )
     block_ms: int = Field(
         40,
         ge=20,
@@ -435,10 +442,10 @@ class SpeakerParameters(NodeParameters):
         'is sad a little slower.',
         json_schema_extra=_LIVE,
     )  # fmt: skip
-    barge_in: Literal['off', 'voice', 'model'] = Field(
+    barge_in: Literal['nobody', 'voice', 'model'] = Field(
         'voice',
         description='Who may break off what is being said and is not urgent: `voice` whoever talks over it, as '
-        '`ai/voice` tells, which is within 300 ms; `model` whoever the decoder answers next; `off` nobody.',
+        '`ai/voice` tells, which is within 300 ms; `model` whoever the decoder answers next; `nobody`.',
         json_schema_extra=_LIVE,
     )
     quiet_hours: str = Field(

@@ -16,6 +16,7 @@ from std_msgs.msg import Bool
 from audio_interaction_ros.audio.devices import DeviceError
 from audio_interaction_ros.msg import Decision, Response, SafetyAlert, Speaking
 from audio_interaction_ros.nodes import qos
+from audio_interaction_ros.nodes.echo import VOICE_TOPIC, ReferencePublisher
 from audio_interaction_ros.nodes.lifecycle import ManagedNode, run
 from audio_interaction_ros.nodes.messages import nanoseconds_of, response_id, wire_text
 from audio_interaction_ros.nodes.parameters import SpeakerParameters
@@ -30,7 +31,6 @@ from audio_interaction_ros.voice.pace import Pace
 from audio_interaction_ros.voice.quiet_hours import QuietHours
 from audio_interaction_ros.voice.speech_server import SpeechServerEngine
 
-VOICE_TOPIC = 'ai/voice'
 _POLL_S = 0.1
 _TRY_AGAIN_S = 2.0  # for a loudspeaker that was lost
 _LISTENS_AT_MOST_S = 10.0  # to somebody who talks: a radio, or a detector that has died, must not silence it for ever
@@ -53,6 +53,7 @@ class SpeakerNode(ManagedNode[SpeakerParameters]):
                 f"what is said goes to '{self._engine.host}' as text, to be spoken there; take another engine where it "
                 'must not'
             )
+        self._reference = ReferencePublisher(self)
         self._output = self._find_output()
         self._speaking = self.create_publisher(Speaking, 'ai/speaking', qos.SWITCH)
         self._utterance: Utterance | None = None  # that was begun last
@@ -116,8 +117,8 @@ class SpeakerNode(ManagedNode[SpeakerParameters]):
     def _find_output(self) -> Output:
         given = self.parameters
         if given.output == 'messages':
-            return SpeechMessages(self, self._engine.rate_hz, given.frame_id)
-        found = Loudspeaker(given.device, self._engine.rate_hz)
+            return SpeechMessages(self, self._engine.rate_hz, given.frame_id, self._reference.plays)
+        found = Loudspeaker(given.device, self._engine.rate_hz, self._reference.plays)
         self.get_logger().info(f"speaks through loudspeaker {found.device}, device '{found.word}'")
         return found
 
@@ -311,7 +312,7 @@ class SpeakerNode(ManagedNode[SpeakerParameters]):
         output = self._output
         assert isinstance(output, Loudspeaker)
         try:
-            again = Loudspeaker(output.word, self._engine.rate_hz)
+            again = Loudspeaker(output.word, self._engine.rate_hz, self._reference.plays)
             again.open()
         except DeviceError:
             stop.wait(_TRY_AGAIN_S)

@@ -14,6 +14,7 @@ from audio_interaction_ros.audio.timeline import NS_PER_S
 from audio_interaction_ros.nodes.lifecycle import ManagedNode
 from audio_interaction_ros.nodes.messages import stamp_of
 from audio_interaction_ros.nodes.sound import SoundPublisher
+from audio_interaction_ros.voice.loudspeaker import Listener
 
 TOPIC, INFO_TOPIC = 'ai/speech', 'ai/speech_info'
 _BLOCK_S = 0.02
@@ -24,8 +25,9 @@ _POLL_S = 0.01
 class SpeechMessages:
     """A `SpeechMessages` publishes blocks of 20 ms a little before they are due, each stamped with when that is."""
 
-    def __init__(self, node: ManagedNode[Any], rate_hz: int, frame_id: str) -> None:
-        """Make the topics; call in `setup`."""
+    def __init__(self, node: ManagedNode[Any], rate_hz: int, frame_id: str, listener: Listener | None = None) -> None:
+        """Make the topics; call in `setup`. `listener` is told of all that is published."""
+        self._listener = listener
         self._node, self._rate_hz, self._frame_id = node, rate_hz, frame_id
         self._publisher = SoundPublisher(node, TOPIC, INFO_TOPIC)
         self._waiting = np.empty(0, np.float32)
@@ -69,6 +71,8 @@ class SpeechMessages:
         now_s = time.monotonic()
         self._due_s = max(self._due_s, now_s)  # after silence it begins now
         block, self._waiting = self._waiting[:frames], self._waiting[frames:]
+        if self._listener is not None:
+            self._listener(block, self._rate_hz, self._due_s - now_s)
         due_ns = self._node.get_clock().now().nanoseconds + int((self._due_s - now_s) * NS_PER_S)
         self._publisher.publish(Header(stamp=stamp_of(due_ns), frame_id=self._frame_id), encode_s16le(block))
         self._due_s += frames / self._rate_hz

@@ -18,10 +18,10 @@ from audio_interaction_ros.model.deciding import Sounding
 from audio_interaction_ros.model.engine import Engine
 from audio_interaction_ros.streaming.fifo import ChunkQueue, EncodedChunk
 from audio_interaction_ros.streaming.ingest import encode_waveform
+from audio_interaction_ros.streaming.own_voice import OwnVoice
 from audio_interaction_ros.streaming.session import ForwardRequest, Session, SessionSettings
 from audio_interaction_ros.streaming.told import Told
 from audio_interaction_ros.tool_use.writing import CallWriter
-
 
 _UNTOLD_MAX = 16  # responses of which the session has not been told yet what was spoken
 
@@ -62,7 +62,8 @@ class ListeningLoop:
 
     `max_response_s`: a response that is written for longer is ended. `preempt`: so is one that is not urgent, where
     what is heard meanwhile calls for an urgent one. `told`: what the session is told while no response is under way:
-    at once where nothing waits, but once between two decisions, and else before the next decision.
+    at once where nothing waits, but once between two decisions, and else before the next decision. `own_voice`: what
+    may be it is answered only where that is urgent, and remembered only where it is taken out of the sound.
     """
 
     def __init__(
@@ -73,12 +74,15 @@ class ListeningLoop:
         max_response_s: float = math.inf,
         preempt: bool = False,
         told: Told | None = None,
+        own_voice: OwnVoice | None = None,
     ) -> None:
         self._queue = queue
         self._session = session
         self.max_response_s = max_response_s
         self.preempt = preempt
         self._told = told
+        self._own_voice = own_voice
+        self.held_back = 0  # responses to what may have been its own voice
         self._told_since = False  # since the last decision
         self._began = 0.0
         self._reading = 0  # chunks taken from the queue and not decided on yet
@@ -163,8 +167,12 @@ class ListeningLoop:
         self._told_since = False
         started = time.monotonic()
         respond, probability = yield from self._session.drain_request(
-            [chunk.vectors for chunk in chunks], (newest.stream_id, newest.index)
+            [chunk.vectors for chunk in chunks],
+            (newest.stream_id, newest.index),
+            urgent_only=self._own_voice is not None and self._own_voice.may_be_in(chunks),
+            keep=self._own_voice is None or not self._own_voice.is_in(chunks),
         )
+        self.held_back += self._session.held_back
         self._reading = 0
         elapsed_s = time.monotonic() - started
         decision = Decision(newest, len(chunks), respond, probability, elapsed_s, self._session.sounding)

@@ -144,6 +144,7 @@ class Session:
         self.cut_short = False  # the last response: it was ended, and did not end by itself
         self._before = 0.0  # P(response) at the last decision, if it was for silence
         self.sounding: Sounding | None = None
+        self.held_back = False  # the last response, because it was not urgent
 
     @property
     def responding(self) -> bool:
@@ -189,15 +190,22 @@ class Session:
         """Return how many bytes the cache takes, full or empty."""
         return self._cache.keys.nbytes + self._cache.values.nbytes
 
-    def drain(self, vectors: Sequence[Tensor], mark: Hashable = None) -> tuple[bool, float]:
+    def drain(
+        self, vectors: Sequence[Tensor], mark: Hashable = None, urgent_only: bool = False, keep: bool = True
+    ) -> tuple[bool, float]:
         """Read chunks of [10, dim] and return whether to respond, and the probability of `response`.
 
-        By a `mark` that is not None the response is found again. Raises RuntimeError while a response is under way, which would break the protocol, and ValueError for more
+        By a `mark` that is not None the response is found again. With `urgent_only` all others are held back.
+        Without `keep` what is not responded to is not remembered.
+
+        Raises RuntimeError while a response is under way, which would break the protocol, and ValueError for more
         chunks than `longest_drain`.
         """
-        return self.run(self.drain_request(vectors, mark))
+        return self.run(self.drain_request(vectors, mark, urgent_only, keep))
 
-    def drain_request(self, vectors: Sequence[Tensor], mark: Hashable = None) -> ForwardRequest[tuple[bool, float]]:
+    def drain_request(
+        self, vectors: Sequence[Tensor], mark: Hashable = None, urgent_only: bool = False, keep: bool = True
+    ) -> ForwardRequest[tuple[bool, float]]:
         """Request what `drain` does."""
         if self.responding:
             raise RuntimeError('drain() during a response; call next_token() until it returns eos, or cancel()')
@@ -209,14 +217,22 @@ class Session:
         if not self._room_for(len(vectors)):
             yield from self._compact(len(vectors))
         turn = _Turn([chunk.to(self._engine.device, self._engine.dtype) for chunk in vectors], mark=mark)
+        length = self._cache.length
         logits = yield torch.cat([self._engine.embed(self._unread), *self._chunk_embeddings(turn)])
         self.sounding = sounding = self._sounding(logits)
         probability = self._p_response(logits)
         respond = self._responds(probability, sounding)
-        if respond and not self._agrees(sounding):
-            respond = not (yield from self._begins_urgent())
+        agrees = self._agrees(sounding)
+        self.held_back = False
+        if respond and (urgent_only or not agrees):
+            urgent = yield from self._begins_urgent()
+            self.held_back = urgent_only and not urgent
+            respond = agrees if urgent else not urgent_only
         self._armed = probability <= self.settings.rearm_below or (self._armed and not respond)
-        self._before = 0.0 if respond else probability
+        self._before = 0.0 if respond or self.held_back else probability
+        if not respond and not keep:
+            self._cache.truncate(length)
+            return False, probability
         turn.tokens.append(self._protocol.response if respond else self._protocol.silent)
         self._turns.append(turn)
         self._unread, self.cut_short = turn.tokens[-1:], False

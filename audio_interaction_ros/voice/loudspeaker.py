@@ -18,13 +18,17 @@ from audio_interaction_ros.audio.devices import (
     output_devices,
     word_for,
 )
-from audio_interaction_ros.audio.formats import Samples, to_int16
+from audio_interaction_ros.audio.formats import Samples, from_integers, to_int16
 
 _LATENCY_S = 0.1  # of the device's buffer, which is thrown away with what waits
 _BEGINS_WITH_S = 0.15  # so much is there before the device begins, so that it does not begin with a gap
 _POLL_S = 0.01
 _DEAD_AFTER_S = 5.0  # a machine that is too busy to play is no lost loudspeaker
 _INT16_BYTES = 2
+
+
+# Told of float32 samples [n], their rate in Hz, and in how many seconds the first of them sounds.
+Listener = Callable[[Samples, int, float], None]
 
 
 class Output(Protocol):
@@ -60,8 +64,12 @@ class Loudspeaker:
     It is written to, and has no callback: PortAudio waits for ever for one to begin on a device of ALSA that has gone.
     """
 
-    def __init__(self, wanted: str | int, rate_hz: int) -> None:
-        """Find it, for sound of this rate, and open nothing yet. Raises DeviceError, which lists what there is."""
+    def __init__(self, wanted: str | int, rate_hz: int, listener: Listener | None = None) -> None:
+        """Find it, for sound of this rate, and open nothing yet. Raises DeviceError, which lists what there is.
+
+        `listener` is told of all sound that the device is given.
+        """
+        self._listener = listener
         self._portaudio = load_portaudio()
         self._rate_hz = rate_hz
         devices = output_devices(self._portaudio)
@@ -71,6 +79,7 @@ class Loudspeaker:
         self._stream: Any = None
         self._resampler: Any = None
         self._waiting = b''
+        self._sounds_until_s = 0.0  # by time.monotonic(): what the device was given
 
     def open(self) -> None:
         """Open the device, which plays nothing yet. Raises DeviceError."""
@@ -121,10 +130,8 @@ class Loudspeaker:
     @property
     def unplayed_s(self) -> float:
         """Return how many seconds of what it was given have not sounded yet, those in the device's buffer included."""
-        waiting_s = len(self._waiting) / self._bytes(1.0)
-        if not self._runs:
-            return waiting_s
-        return waiting_s + max(0.0, float(self._stream.latency) - self._stream.write_available / self.opened_rate_hz)
+        buffered_s = max(0.0, self._sounds_until_s - time.monotonic()) if self._runs else 0.0
+        return len(self._waiting) / self._bytes(1.0) + buffered_s
 
     def drop(self) -> None:
         """Forget what waits, in the device too: it is silent now."""
@@ -173,9 +180,11 @@ class Loudspeaker:
                 self._lose()
             if not self._runs:
                 self._stream.start()
+                self._sounds_until_s = 0.0
             while self._waiting and not unwanted():
                 room = frame_bytes * min(self._stream.write_available, len(self._waiting) // frame_bytes)
                 if room:
+                    self._count(self._waiting[:room])
                     self._stream.write(self._waiting[:room])
                     self._waiting, written_s = self._waiting[room:], time.monotonic()
                 elif time.monotonic() - written_s > _DEAD_AFTER_S:
@@ -184,6 +193,20 @@ class Loudspeaker:
                     time.sleep(_POLL_S)
         except self._portaudio.PortAudioError as error:
             self._lose(error)
+
+    def _count(self, data: bytes) -> None:
+        """Note when this sounds: by what the device says at the start, or when it ran dry, and then by counting.
+
+        What it says in between jumps by its blocks, tens of milliseconds.
+        """
+        now_s = time.monotonic()
+        if self._sounds_until_s < now_s:
+            buffered_s = float(self._stream.latency) - self._stream.write_available / self.opened_rate_hz
+            self._sounds_until_s = now_s + max(0.0, buffered_s)
+        if self._listener is not None:
+            samples = np.frombuffer(data, '<i2').reshape(-1, self._channels)[:, 0]
+            self._listener(from_integers(samples), self.opened_rate_hz, self._sounds_until_s - now_s)
+        self._sounds_until_s += len(data) / self._bytes(1.0)
 
     def _lose(self, cause: Exception | None = None) -> NoReturn:
         raise DeviceError(

@@ -7,11 +7,14 @@ import time
 
 import pytest
 import torch
+from rclpy.parameter import Parameter
+from std_msgs.msg import Bool, Header
 
 from audio_interaction_ros.msg import AudioEmbedding, Decision, Response, Speaking
 from audio_interaction_ros.nodes import qos
 from audio_interaction_ros.nodes.decoder import DecoderNode
 from audio_interaction_ros.nodes.embeddings import embedding_message
+from audio_interaction_ros.nodes.messages import stamp_of
 from audio_interaction_ros.streaming.fifo import EncodedChunk
 from tests.tiny_checkpoint import DIM
 
@@ -120,3 +123,49 @@ def test_a_response_that_the_speaker_breaks_off_ends_and_only_what_was_spoken_is
     talking.it.until(lambda: remembered() and len(remembered()) < len(responses[-1].text) + 1)
     letters = [''.join(filter(str.isalnum, text)) for text in (remembered(), said)]
     assert letters[0] == letters[1]
+
+
+def test_while_it_speaks_only_what_is_urgent_is_answered_until_somebody_talks_or_the_speaker_dies(
+    in_process, tiny_checkpoint, decoder_half, monkeypatch
+):
+    talking = Talking(in_process, tiny_checkpoint, decoder_half, monkeypatch)
+    it, (decisions, responses, _) = talking.it, talking.heard['']
+    for name, value in (('response_threshold', 0.001), ('max_response_tokens', 6)):
+        it.node.set_parameters([Parameter(name, value=value)])
+    speaking = it.talk(Speaking, 'ai/speaking', qos.SWITCH)
+    free, voice = it.talk(Bool, 'ai/echo_free', qos.LATCHED), it.talk(Bool, 'ai/voice', qos.EVENTS)
+    own_voice = it.node._sources['']._own_voice.heard
+
+    def answered(index):
+        before = len(decisions)
+        talking.feed(index)
+        it.until(lambda: len(decisions) > before)
+        if decisions[-1].decision == Decision.SILENT:
+            return ''
+        it.until(lambda: responses and responses[-1].trigger_chunk == index and responses[-1].final)
+        return responses[-1].emotion
+
+    indices = iter(range(100))
+
+    def remarked():
+        """Whether one of the next chunks is answered, and not by a warning."""
+        return any(answered(next(indices)) not in ('', 'urgent') for _ in range(6))
+
+    assert remarked()
+    speaking.publish(Speaking(speaking=True, id='1-0', header=Header(stamp=stamp_of(time.time_ns() - 10**9))))
+    it.until(lambda: own_voice._own._spans)
+    assert not remarked()
+    assert it.node.measurements()['responses_held_back'] > 0
+    free.publish(Bool(data=True))
+    it.until(lambda: own_voice.echo_free)
+    assert not remarked()
+    voice.publish(Bool(data=True))
+    it.until(lambda: own_voice._others._spans)
+    it.spin(0.5)
+    assert remarked()
+    free.publish(Bool(data=False))
+    it.until(lambda: not own_voice.echo_free)
+    it.beside.destroy_publisher(speaking)
+    it.until(lambda: own_voice._own._spans[-1][1] < float('inf'))
+    it.spin(1.0)
+    assert remarked()

@@ -146,6 +146,20 @@ def test_another_machine_speaks_where_one_is_named_and_a_response_that_it_refuse
         assert [request['input'] for request in server.requests[1:]] == ['A siren!', 'A dog barks.', 'A door bell.']
 
 
+def test_what_is_played_is_told_to_who_cancels_echoes_with_the_time_at_which_it_sounds(in_process):
+    speaker = Speaker(in_process)
+    reference = speaker.it.hear(SoundMessage, 'ai/echo_reference', qos.AUDIO)
+    formats = speaker.it.hear(AudioInfo, 'ai/echo_reference_info', qos.LATCHED)
+    speaker.it.until(lambda: speaker.it.node.count_subscribers('/ai/echo_reference'))
+    speaker.respond('1', 'A siren!', final=True)
+    speaker.until_said('1')
+    speaker.it.until(lambda: len(reference) == len(speaker.speech))
+    assert formats[-1].sample_rate == RATE_HZ
+    for told, spoken in zip(reference, speaker.speech, strict=True):
+        assert told.audio.data == spoken.audio.data
+        assert abs(nanoseconds_of(told.header.stamp) - nanoseconds_of(spoken.header.stamp)) < 20_000_000
+
+
 def test_a_response_that_the_decoder_cancels_is_silent_within_150_ms(in_process):
     speaker = Speaker(in_process)
     speaker.respond('1', STORY)

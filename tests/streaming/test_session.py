@@ -390,9 +390,7 @@ def test_settings_change_one_by_one_and_another_seed_draws_as_it_would_have_from
 
 
 @pytest.mark.parametrize('kept', [0, 2, 6])
-def test_of_a_response_only_what_was_spoken_stays_in_the_context_and_what_came_after_it_does(
-    any_half, vectors, kept
-):
+def test_of_a_response_only_what_was_spoken_stays_in_the_context_and_what_came_after_it_does(any_half, vectors, kept):
     """The tokens of a whole response and the silence after it are read as if it had ended where it was broken off."""
     protocol = any_half.protocol
     session, reference = make_session(any_half, ALWAYS), Reference(any_half)

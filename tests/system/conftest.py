@@ -32,6 +32,12 @@ def null_sink(tmp_path):
     yield from _null_sink(tmp_path)
 
 
+@pytest.fixture
+def ros_at_sink(tmp_path, null_sink):
+    with Ros(tmp_path, null_sink) as ros:
+        yield ros
+
+
 @pytest.fixture(scope='module')
 def shared_null_sink(tmp_path_factory):
     yield from _null_sink(tmp_path_factory.mktemp('pulse'))

@@ -59,6 +59,11 @@ def plug_in(environment: dict[str, str]) -> None:
     _pactl(environment, 'load-module', *_NULL_SINK)
 
 
+def play_to(environment: dict[str, str], name: str) -> None:
+    """Who names no sink plays to this one."""
+    _pactl(environment, 'set-default-sink', name)
+
+
 class Microphones:
     """Microphones by name, each the monitor of a null sink of that name: plugged in, they are devices of ALSA too."""
 
