@@ -108,11 +108,15 @@ def test_a_response_that_the_speaker_breaks_off_ends_and_only_what_was_spoken_is
     _, responses, _ = talking.heard['']
     speaking = talking.it.talk(Speaking, 'ai/speaking', qos.SWITCH)
     index = talking.make_it_respond()
+    talking.going.set()
     talking.it.until(lambda: any(each.isalnum() for each in responses[-1].text))
+    talking.going.clear()
     said, id = responses[-1].text, responses[-1].id
     for other in ('say-1', f'{id}0', id):
         assert not responses[-1].final
         speaking.publish(Speaking(id=other, said=said, broken_off=True))
+    talking.it.spin(0.3)
+    talking.going.set()
     talking.it.until(lambda: responses[-1].final)
     assert responses[-1].cancelled
     session = talking.it.node._sources[''].session
