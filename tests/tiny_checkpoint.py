@@ -12,7 +12,7 @@ from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 from audio_interaction_ros.model.checkpoint import StreamingDefaults, save_checkpoint
 from audio_interaction_ros.model.deciding import EventClasses, Kind, Threshold
 from audio_interaction_ros.model.encoder import ChunkEncoder
-from audio_interaction_ros.model.network import LanguageModel
+from audio_interaction_ros.model.network import EventHead, LanguageModel
 from audio_interaction_ros.model.protocol import Protocol
 from audio_interaction_ros.model.shapes import AudioConfig, TextConfig
 
@@ -112,7 +112,7 @@ def write_tiny_checkpoint(
             thresholds=thresholds,
         ),
         recipe,
-        (events, torch.nn.Linear(DIM, 1 + len(events.names))) if events else None,
+        (events, EventHead(DIM, len(events.names))) if events else None,
         matrices,
     )
     return directory

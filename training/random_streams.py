@@ -65,7 +65,8 @@ class Purpose(IntEnum):
     ECHOING_MINUTES = 99
 
     # Training, by the seed of the recipe.
-    INITIAL_WEIGHTS = 100  # what: 0 the stream model, 1 the heads of stage 0, 2 the low-rank updates
+    INITIAL_WEIGHTS = 100  # what: 0 the stream model, 1 the heads of stage 0, 2 the low-rank updates,
+    # 3 the event head
     EPOCH_ORDER = 101  # stage, epoch
     STEP_ORDER = 102  # stage, bucket of steps
     STREAM_AUGMENTATION = 103  # stage, step, place of the stream in the corpus
@@ -77,6 +78,7 @@ class Purpose(IntEnum):
     HARD_SAMPLE = 109  # stage, step
     HARD_STREAMS = 110  # stage, bucket of steps
     KEPT_CROPS = 111
+    EVENT_HEAD = 116  # what, number: 0 the order of steps, 1 the moments, 2 the sound of a stream
 
 
 def random_stream(purpose: Purpose, seed: int | None, *which: int | str) -> np.random.Generator:

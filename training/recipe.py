@@ -86,6 +86,15 @@ class ListeningStage(_Section):
     )
 
 
+class EventHeadStage(_Section):
+    """The event head learns, once all stages are through, to name sounds by the encoder alone."""
+
+    streams: int = Field(ge=1, description='streams of one sound each, most of them at another speed and elsewhere')
+    steps: int = Field(ge=1)
+    learning_rate: float = Field(gt=0)
+    weight_decay: float = Field(ge=0)
+
+
 TrainablePart = Literal[
     'lm_head', 'new_token_lm_head', 'embeddings', 'new_token_embeddings', 'adapter', 'language_model', 'encoder'
 ]
@@ -319,6 +328,7 @@ class TrainingRecipe(_Section):
     optimiser: Optimiser = Optimiser()
     encoder: ListeningStage | None = Field(default=None, description='stage 0, before the language model')
     stages: tuple[Stage, ...] = Field(min_length=1, description='four from nothing; fewer go on from a checkpoint')
+    event_head: EventHeadStage | None = Field(default=None, description='named sounds in the checkpoint; null: none')
     false_responses_per_hour: Annotated[
         Annotated[float, Field(ge=0), Tag('one number')] | Annotated[FalseResponses, Tag('by kind')],
         Discriminator(_number_or_table),
@@ -409,10 +419,10 @@ class TrainingRecipe(_Section):
                 'learn with the tower alone'
             )
         by_events = isinstance(self.false_responses_per_hour, FalseResponses) or self.warnings_given_up
-        if by_events and not any(stage.event_weight for stage in self.stages):
+        if by_events and self.event_head is None:
             raise ValueError(
-                'false_responses_per_hour by kind and warnings_given_up need the event head, and no stage trains it; '
-                'give one an event_weight, or one number for all kinds and no warnings_given_up'
+                'false_responses_per_hour by kind and warnings_given_up need the event head; give event_head, or '
+                'one number for all kinds and no warnings_given_up'
             )
         names = [stage.name for stage in self.stages]
         if len(set(names)) < len(names) or STAGE_0 in names:

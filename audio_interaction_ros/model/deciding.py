@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import Literal, get_args
 
+import torch
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor
+
+from audio_interaction_ros.model.network import EventHead
 
 # What a response would be: a warning of danger; another remark that nobody asked for, on a doorbell or a sneeze; or
 # what was asked for, by an instruction or by somebody who speaks to the robot.
 Kind = Literal['warning', 'remark', 'asked']
 KINDS: tuple[Kind, ...] = get_args(Kind)
+SPEECH = 'speech'  # the class of people who talk, in whatever words
+_LEAST = 1e-5
 
 
 class EventClasses(BaseModel):
@@ -38,21 +45,19 @@ class EventClasses(BaseModel):
             raise ValueError(f'{both[0]} is among the warnings and among the remarks; give it one kind')
         return self
 
-    def kind_of(self, name: str | None) -> Kind:
-        """Return what a response would be while a sound is heard, None for no sound."""
-        return 'warning' if name in self.warnings else 'remark' if name in self.remarks else 'asked'
-
 
 class Threshold(BaseModel):
     """A `Threshold` is the P(response) from which on one kind of response is given.
 
-    `at_once` is enough by itself, `twice` where the decision before reached it too.
+    `at_once` is enough by itself, `twice` where the decision before reached it too. `event_share`: how much of the
+    log-odds that reach it are the event head's, and not the language model's.
     """
 
     model_config = ConfigDict(extra='forbid', frozen=True)
 
     at_once: float = Field(gt=0, lt=1)
     twice: float = Field(gt=0, lt=1)
+    event_share: float = Field(default=0.0, ge=0, le=1)
 
     @model_validator(mode='after')
     def _twice_is_easier(self) -> Threshold:
@@ -67,11 +72,15 @@ class Sounding:
     def __init__(self, classes: EventClasses, probabilities: Tensor) -> None:
         """Take the probabilities, float32 [1 + classes], that of nothing first."""
         self._classes, self.probabilities = classes, probabilities
+        named = dict(zip(classes.names, probabilities[1:].tolist(), strict=True))
+        self.warning = sum(named[name] for name in classes.warnings)
+        self._remark = sum(named[name] for name in classes.remarks)
+        self._may_be_asked = 1.0 - sum(named.values()) + self.warning + self._remark + named.get(SPEECH, 0.0)
 
     @classmethod
-    def of_logits(cls, classes: EventClasses, logits: Tensor) -> Sounding:
-        """Return what is heard by an engine's logits at one position, of which the event head's are the last."""
-        return cls(classes, logits[-1 - len(classes.names) :].softmax(0).cpu())
+    def of(cls, classes: EventClasses, head: EventHead, summaries: Sequence[Tensor]) -> Sounding:
+        """Return what is heard after the last of some chunks, each as `EventHead.summary` keeps it."""
+        return cls(classes, head(head.pooled(torch.stack([*summaries]))).float().softmax(0).cpu())
 
     @property
     def likeliest(self) -> str | None:
@@ -81,14 +90,18 @@ class Sounding:
 
     @property
     def kind(self) -> Kind:
-        """Return what a response to the most probable class would be."""
-        return self._classes.kind_of(self.likeliest)
+        """Return what a response would be: to the sounds that call for one together, or to what was asked."""
+        of_kind: dict[Kind, float] = {'warning': self.warning, 'remark': self._remark}
+        of_kind['asked'] = 1.0 - sum(of_kind.values())
+        return max(KINDS, key=lambda kind: of_kind[kind])
 
-    @property
-    def warning(self) -> float:
-        """Return how probable it is that something sounds that calls for an urgent warning."""
-        named = zip(self._classes.names, self.probabilities[1:].tolist(), strict=True)
-        return sum(probability for name, probability in named if name in self._classes.warnings)
+    def deserves(self, kind: Kind) -> float:
+        """Return how probable it is that what sounds deserves a response of a kind.
+
+        One that nobody asked for needs a sound that calls for it; what was asked for, that the newest to be heard is
+        anything but an ordinary sound.
+        """
+        return self._may_be_asked if kind == 'asked' else self.warning + self._remark
 
 
 def kind_of_response(sounding: Sounding | None, instructed: bool) -> Kind:
@@ -99,3 +112,18 @@ def kind_of_response(sounding: Sounding | None, instructed: bool) -> Kind:
     """
     kind = 'asked' if sounding is None else sounding.kind
     return 'asked' if instructed and kind == 'remark' else kind
+
+
+def weighed(probability: float, deserved: float, share: float) -> float:
+    """Return P(response) by both: the log-odds of the language model's, and `share` of them those that it is deserved.
+
+    Bounded away from 0 and 1, which no evidence could outweigh.
+    """
+    if not share:
+        return probability
+    return 1 / (1 + math.exp(-((1 - share) * _log_odds(probability) + share * _log_odds(deserved))))
+
+
+def _log_odds(probability: float) -> float:
+    kept = min(max(probability, _LEAST), 1 - _LEAST)
+    return math.log(kept / (1 - kept))

@@ -39,15 +39,14 @@ class Engine:
         self.config = model.config
         self.device, self.dtype = model.device, model.dtype
         self._model = model.model
-        self._head, self._event_head = model.lm_head, model.event_head
-        self.event_outputs = 1 + model.event_classes if model.event_classes else 0
+        self._head, self.event_head = model.lm_head, model.event_head
         self._windows = self.config.windows
         self._cos, self._sin = rotary(self.config, self.device, self.dtype)
 
     @property
     def outputs(self) -> int:
-        """Return how many logits a position has: the vocabulary's, and the event head's where there is one."""
-        return self.config.vocab_size + self.event_outputs
+        """Return how many logits a position has."""
+        return self.config.vocab_size
 
     def new_cache(self, capacity: int) -> KvCache:
         """Return an empty cache for at most `capacity` positions."""
@@ -73,14 +72,8 @@ class Engine:
 
     @torch.inference_mode()
     def logits(self, hidden: Tensor) -> Tensor:
-        """Return the logits, float32 [..., outputs], of what `read` gives, [..., hidden].
-
-        They are the vocabulary's and, where the model has an event head, after them those of nothing and its classes.
-        """
-        normed = self._model.norm(hidden)
-        logits: Tensor = self._head(normed)
-        if self._event_head is not None:
-            logits = torch.cat([logits, self._event_head(normed)], dim=-1)
+        """Return the logits, float32 [..., outputs], of what `read` gives, [..., hidden]."""
+        logits: Tensor = self._head(self._model.norm(hidden))
         return logits.float()
 
     @torch.inference_mode()

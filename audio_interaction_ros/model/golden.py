@@ -15,6 +15,7 @@ from torch import Tensor
 from audio_interaction_ros.audio import CHUNK_SAMPLES, SAMPLE_RATE_HZ
 from audio_interaction_ros.model.checkpoint import load_decoder, load_encoder
 from audio_interaction_ros.model.engine import Engine
+from audio_interaction_ros.model.network import EventHead
 from audio_interaction_ros.model.weights import CheckpointError
 
 TOLERANCE = 0.01  # of a log-probability: one part in a hundred of a probability
@@ -65,11 +66,12 @@ class Golden(BaseModel):
                 else [id_ for id_ in likeliest.tokens[len(tokens)] if id_ < len(words)]
             )
             tokens.append({id_: round(float(words[id_]), 5) for id_ in wanted})
-            if engine.event_outputs:
-                heard = logits[engine.config.vocab_size :].log_softmax(0)
-                events.append([round(value, 5) for value in heard.tolist()])
 
-        for chunk in vectors:
+        heard_so_far = EventHead.summary(vectors)
+        for number, chunk in enumerate(vectors):
+            if engine.event_head is not None:
+                sounds = engine.event_head(EventHead.pooled(heard_so_far[: number + 1])).float().log_softmax(0)
+                events.append([round(value, 5) for value in sounds.tolist()])
             before = engine.embed([*unread, protocol.chunk_begin])
             heard = torch.cat([before, chunk.to(before.dtype), engine.embed([protocol.chunk_end])])
             note(engine.forward([cache], heard[None])[0])

@@ -291,11 +291,49 @@ class _Body(nn.Module):
         self.norm = RmsNorm(config.hidden_size, config.rms_norm_eps)
 
 
+class EventHead(nn.Module):
+    """An `EventHead` tells sounds apart by the encoder's vectors of the last 3.2 s; the paper's model has none.
+
+    A language model that is trained on few recordings learns them by heart; what looks at means and maxima alone does
+    not. Output 0 is nothing, the others are the classes.
+    """
+
+    WINDOWS = (3, 8)  # chunks
+    HIDDEN = 256
+
+    def __init__(self, width: int, classes: int) -> None:
+        super().__init__()
+        pooled = 2 * len(self.WINDOWS) * width
+        self.register_buffer('mean', torch.zeros(pooled))
+        self.register_buffer('deviation', torch.ones(pooled))
+        self.hidden = nn.Linear(pooled, self.HIDDEN)
+        self.out = nn.Linear(self.HIDDEN, 1 + classes)
+
+    @staticmethod
+    def summary(vectors: Tensor) -> Tensor:
+        """Return what is kept of chunks, float32 [..., 2 × width]: mean and maximum of [..., vectors, width]."""
+        vectors = vectors.float()
+        return torch.cat([vectors.mean(-2), vectors.amax(-2)], dim=-1)
+
+    @classmethod
+    def pooled(cls, summaries: Tensor) -> Tensor:
+        """Return what the head is given after the last of [chunks, 2 × width]: float32 [4 × width]."""
+        means, highest = summaries.chunk(2, dim=-1)
+        parts = [part for last in cls.WINDOWS for part in (means[-last:].mean(0), highest[-last:].amax(0))]
+        return torch.cat(parts)
+
+    def forward(self, pooled: Tensor) -> Tensor:
+        """Return logits, [..., 1 + classes], for [..., 4 × width]."""
+        scaled = (pooled.to(self.mean.dtype) - self.mean) / self.deviation
+        logits: Tensor = self.out(nn.functional.relu(self.hidden(scaled)))
+        return logits
+
+
 class LanguageModel(nn.Module):
     """A `LanguageModel` has the parameters and shapes of transformers' class for its family (`TextConfig`).
 
     `model/engine.py` computes with them. A tied `lm_head` is the table of embeddings, and stored as that.
-    Where there are `event_classes`, it has an event head as well, which tells them and nothing (its output 0) apart.
+    Where there are `event_classes`, an event head for them goes along with it.
     """
 
     def __init__(self, config: TextConfig, event_classes: int = 0) -> None:
@@ -303,7 +341,7 @@ class LanguageModel(nn.Module):
         self.config, self.event_classes = config, event_classes
         self.model = _Body(config)
         self.lm_head = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
-        self.event_head = nn.Linear(config.hidden_size, 1 + event_classes) if event_classes else None
+        self.event_head = EventHead(config.hidden_size, event_classes) if event_classes else None
         if config.tie_word_embeddings:
             tie(self)
 

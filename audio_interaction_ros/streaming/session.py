@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Generator, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
@@ -10,8 +11,9 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
-from audio_interaction_ros.model.deciding import EventClasses, Kind, Sounding, Threshold, kind_of_response
+from audio_interaction_ros.model.deciding import EventClasses, Kind, Sounding, Threshold, kind_of_response, weighed
 from audio_interaction_ros.model.engine import Engine, KvCache
+from audio_interaction_ros.model.network import EventHead
 from audio_interaction_ros.model.protocol import AUDIO_TOKENS_PER_CHUNK, Protocol
 from audio_interaction_ros.tool_use.writing import CallWriter
 
@@ -66,6 +68,13 @@ class SessionSettings:
         threshold = self._threshold(sounding)
         return probability >= threshold.at_once or min(probability, before) >= threshold.twice
 
+    def weighed(self, probability: float, sounding: Sounding | None) -> float:
+        """Return P(response), given the language model's and what sounds."""
+        if sounding is None or not self.thresholds:
+            return probability
+        kind = kind_of_response(sounding, self.instructed)
+        return weighed(probability, sounding.deserves(kind), self.thresholds[kind].event_share)
+
     def _threshold(self, sounding: Sounding | None) -> Threshold:
         return self.thresholds[kind_of_response(sounding, self.instructed)]
 
@@ -110,7 +119,9 @@ class Session:
         self._protocol = protocol
         self._prefix = list(prefix)
         self.settings = settings
-        self._events = events if engine.event_outputs else None
+        self._events = events if engine.event_head is not None else None
+        # What the event head hears by: the last chunks, whatever was said between them.
+        self._lately: deque[Tensor] = deque(maxlen=max(EventHead.WINDOWS))
         self._calls = calls
         self._a_chunk = AUDIO_TOKENS_PER_CHUNK + 2 + settings.silent_between_chunks  # positions, without the answer
         longest = settings.max_context_chunks * (self._a_chunk + 2 + settings.max_response_tokens)
@@ -138,6 +149,7 @@ class Session:
     def reset(self) -> None:
         """Forget everything but the instruction."""
         self._turns: list[_Turn] = []
+        self._lately.clear()
         self._cache.truncate(0)
         self._unread: list[int] = list(self._prefix)
         self._armed = True
@@ -219,8 +231,9 @@ class Session:
         turn = _Turn([chunk.to(self._engine.device, self._engine.dtype) for chunk in vectors], mark=mark)
         length = self._cache.length
         logits = yield torch.cat([self._engine.embed(self._unread), *self._chunk_embeddings(turn)])
-        self.sounding = sounding = self._sounding(logits)
-        probability = self._p_response(logits)
+        self._lately.extend(EventHead.summary(chunk) for chunk in turn.vectors)
+        self.sounding = sounding = self._sounding(self._lately)
+        probability = self._p_response(logits, sounding)
         respond = self._responds(probability, sounding)
         agrees = self._agrees(sounding)
         self.held_back = False
@@ -337,8 +350,9 @@ class Session:
             return False
         ended = self._engine.embed([*self._unread, self._protocol.eos])
         logits = yield torch.cat([ended, *self._chunk_embeddings(turn)])
-        sounding = self._sounding(logits)
-        enough = self.settings.is_enough(self._p_response(logits), 0.0, sounding) and self._agrees(sounding)
+        lately = [*self._lately, *(EventHead.summary(chunk) for chunk in turn.vectors)]
+        sounding = self._sounding(lately)
+        enough = self.settings.is_enough(self._p_response(logits, sounding), 0.0, sounding) and self._agrees(sounding)
         urgent = enough and (yield from self._begins_urgent())
         self._cache.truncate(length)
         return urgent
@@ -421,9 +435,10 @@ class Session:
 
     def _rebuild(self, turns: list[_Turn]) -> ForwardRequest[None]:
         """Read the prefix and these turns anew, in the place of all that was read."""
-        armed, before = self._armed, self._before
+        armed, before, lately = self._armed, self._before, [*self._lately]
         self.reset()
         self._armed, self._before = armed, before
+        self._lately.extend(lately)
         if not turns:
             return
         embeddings = [self._engine.embed(self._prefix)]
@@ -533,11 +548,13 @@ class Session:
         shares = (logits.cpu() / self.settings.temperature).softmax(-1)
         return int(torch.multinomial(shares, 1, generator=self._draws))
 
-    def _p_response(self, logits: Tensor) -> float:
-        return float(logits[[self._protocol.silent, self._protocol.response]].softmax(0)[1])
+    def _p_response(self, logits: Tensor, sounding: Sounding | None) -> float:
+        probability = float(logits[[self._protocol.silent, self._protocol.response]].softmax(0)[1])
+        return self.settings.weighed(probability, sounding)
 
-    def _sounding(self, logits: Tensor) -> Sounding | None:
-        return None if self._events is None else Sounding.of_logits(self._events, logits)
+    def _sounding(self, lately: Sequence[Tensor]) -> Sounding | None:
+        head = self._engine.event_head
+        return None if self._events is None or head is None else Sounding.of(self._events, head, lately)
 
     def _chunk_embeddings(self, turn: _Turn) -> list[Tensor]:
         parts = [part for chunk in turn.vectors for part in (self._between, chunk)]

@@ -21,6 +21,7 @@ from audio_interaction_ros.model.checkpoint import (
     load_encoder,
 )
 from audio_interaction_ros.model.checkpoint_format import PACKAGE_OF_FORMAT
+from audio_interaction_ros.model.deciding import Sounding
 from audio_interaction_ros.model.describe import describe
 from audio_interaction_ros.model.engine import Engine
 from audio_interaction_ros.model.precision import open_decoder
@@ -58,13 +59,13 @@ def test_the_recipe_travels_with_the_checkpoint(tiny_checkpoint):
 
 def test_the_event_head_is_part_of_the_language_model_and_of_its_digest(eventful_checkpoint, eventful_half, tmp_path):
     head = eventful_half.language_model.event_head
-    assert head.weight.shape == (1 + len(EVENTS.names), DIM)
+    assert head.out.bias.shape == (1 + len(EVENTS.names),) and head.mean.shape == (4 * DIM,)
     assert eventful_half.config.events == EVENTS
     assert eventful_half.digest == digest_of(eventful_half.language_model.state_dict())
     assert verify(eventful_checkpoint) == []
     copy = shutil.copytree(eventful_checkpoint, tmp_path / 'copy')
     tensors = load_file(copy / 'model.safetensors')
-    tensors['language_model.event_head.bias'] += 1.0
+    tensors['language_model.event_head.out.bias'] += 1.0
     save_file(tensors, copy / 'model.safetensors')
     assert 'the language model' in verify(copy)[0] and 'has digest' in verify(copy)[0]
 
@@ -72,8 +73,8 @@ def test_the_event_head_is_part_of_the_language_model_and_of_its_digest(eventful
 @pytest.mark.parametrize(
     ('events', 'problem'),
     [
-        ({'names': ['alarm', 'rain']}, r"do not fit .* 'event_head.bias' is \[5\], \[3\] expected; restore"),
-        (None, r"do not fit .* 'event_head.bias' is \[5\], no such tensor expected; restore"),
+        ({'names': ['alarm', 'rain']}, r"do not fit .* 'event_head.out.bias' is \[5\], \[3\] expected; restore"),
+        (None, r"do not fit .* 'event_head.deviation' is \[128\], no such tensor expected; restore"),
         ({'names': ['alarm', 'rain', 'rain', 'siren']}, 'name rain twice; give each class once'),
         ({'names': ['a', 'b', 'c', 'd'], 'warnings': ['e']}, 'have no e, which is among their warnings'),
         ({'names': ['a', 'b', 'c', 'd'], 'warnings': ['a'], 'remarks': ['a']}, 'a is among the warnings and among'),
@@ -90,10 +91,20 @@ def test_event_classes_that_do_not_fit_the_head_or_each_other_are_refused(
         load_decoder(copy)
 
 
-def test_a_class_has_the_kind_of_response_that_it_calls_for():
-    assert [EVENTS.kind_of(name) for name in (*EVENTS.names, None)] == [
-        'warning', 'remark', 'asked', 'warning', 'asked',
-    ]  # fmt: skip
+@pytest.mark.parametrize(
+    ('heard', 'kind', 'deserved'),
+    [
+        ({None: 0.9, 'siren': 0.1}, 'asked', 1.0),
+        ({'siren': 0.3, 'alarm': 0.3, 'rain': 0.4}, 'warning', 0.6),  # which of two dangers it is does not matter
+        ({'doorbell': 0.5, 'siren': 0.3, None: 0.2}, 'remark', 0.8),
+        ({'rain': 0.6, 'siren': 0.4}, 'asked', 0.4),
+    ],
+)
+def test_the_classes_together_say_of_what_kind_a_response_would_be(heard, kind, deserved):
+    probabilities = torch.tensor([heard.get(name, 0.0) for name in (None, *EVENTS.names)])
+    sounding = Sounding(EVENTS, probabilities)
+    assert sounding.kind == kind
+    assert sounding.deserves(kind) == pytest.approx(deserved)
 
 
 @pytest.mark.parametrize('name', FILES)

@@ -8,7 +8,6 @@ from transformers import DynamicCache
 
 from audio_interaction_ros.model.engine import Engine
 from audio_interaction_ros.model.graphs import GraphEngine
-from audio_interaction_ros.model.network import LanguageModel
 from audio_interaction_ros.model.stock import lean_model
 from tests.model.families import FAMILIES, stock_of
 
@@ -72,27 +71,9 @@ def test_a_full_cache_says_how_full_and_stays_as_it_is(model):
     assert cache.length == 18
 
 
-def with_event_head(lean):
-    torch.manual_seed(4)
-    ours = LanguageModel(lean.config, event_classes=6)
-    ours.load_state_dict(lean.state_dict(), strict=False)
-    return ours.eval().requires_grad_(False)
-
-
-def test_the_event_heads_logits_follow_those_of_the_vocabulary(model):
-    lean = lean_model(model)
-    plain, eventful = Engine(lean), Engine(with_event_head(lean))
-    (x,) = pieces((20,))
-    words = plain.forward([plain.new_cache(64)], x)
-    both = eventful.forward([eventful.new_cache(64)], x)
-    assert (plain.outputs, eventful.outputs) == (50, 57)
-    assert torch.equal(both[:, :50], words) and both.shape == (1, 57)
-
-
-@pytest.mark.parametrize('prepared', [lambda lean: lean, with_event_head], ids=['plain', 'event head'])
-def test_passes_of_fixed_shape_give_the_plain_ones(model, prepared):
+def test_passes_of_fixed_shape_give_the_plain_ones(model):
     """One session and all of them, text tokens and drains, and lengths that have no fixed shape; behind each other."""
-    lean = prepared(lean_model(model))
+    lean = lean_model(model)
     plain, fixed = Engine(lean), GraphEngine(lean, sessions=3, capacity=200)
     fixed.warm_up()
     ours, theirs = ([engine.new_cache(200) for _ in range(3)] for engine in (fixed, plain))

@@ -29,7 +29,7 @@ def vectors():
 def hearing(half: DecoderHalf, name: str | None) -> DecoderHalf:
     """The same network with an event head that is sure of one class, or of nothing."""
     half = replace(half, language_model=copy.deepcopy(half.language_model))
-    half.language_model.event_head.bias[0 if name is None else 1 + EVENTS.names.index(name)] += 1e3
+    half.language_model.event_head.out.bias[0 if name is None else 1 + EVENTS.names.index(name)] += 1e3
     return half
 
 

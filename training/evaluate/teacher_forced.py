@@ -11,6 +11,7 @@ import torch
 from audio_interaction_ros.model.checkpoint import DecoderHalf
 from audio_interaction_ros.model.deciding import Sounding
 from audio_interaction_ros.model.engine import Engine
+from audio_interaction_ros.model.network import EventHead
 from audio_interaction_ros.streaming.fifo import EncodedChunk
 from audio_interaction_ros.streaming.loop import session_settings
 from training.evaluate import EvaluationError
@@ -53,8 +54,11 @@ def teacher_forced(decoder: DecoderHalf, stream: Stream, chunks: Sequence[Encode
     probabilities = logits[:, [protocol.silent, protocol.response]].softmax(-1)[:, 1].double().cpu().numpy()
     settings = session_settings(decoder, instruction=stream.instruction or None)
     responds, before = [], 0.0
-    for drain, probability, row in zip(stream.drains, probabilities, logits, strict=True):
-        sounding = Sounding.of_logits(events, row) if events is not None and engine.event_outputs else None
+    head, heard = engine.event_head, EventHead.summary(vectors)
+    for number, drain in enumerate(stream.drains):
+        lately = heard[max(0, drain.last + 1 - max(EventHead.WINDOWS)) : drain.last + 1]
+        sounding = None if events is None or head is None else Sounding.of(events, head, [*lately])
+        probabilities[number] = probability = settings.weighed(probabilities[number], sounding)
         responds.append(settings.is_enough(probability, before, sounding))
         before = 0.0 if drain.reply is not None else probability
     return Forced(probabilities, np.array(responds))

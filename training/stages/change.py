@@ -19,6 +19,7 @@ from audio_interaction_ros.model.change import TENSORS, Base, Change, sha256_of_
 from audio_interaction_ros.model.checkpoint import PROTOCOL, RECIPE, TOKENIZER, StreamingDefaults
 from audio_interaction_ros.model.deciding import EventClasses
 from audio_interaction_ros.model.low_rank import is_update, write_updates
+from audio_interaction_ros.model.network import EventHead
 from audio_interaction_ros.model.protocol import Protocol
 from audio_interaction_ros.model.weights import ENCODER_PREFIX, LANGUAGE_PREFIX, open_weights
 from training.recipe import TrainablePart, TrainingRecipe
@@ -31,7 +32,7 @@ from training.stages.trainable import EMBEDDINGS, LM_HEAD, NEW_TOKENS, is_traina
 
 MOST_BYTES = 40_000_000
 _TABLES = {name: name.removeprefix(LANGUAGE_PREFIX) for name in (EMBEDDINGS, LM_HEAD)}
-_EVENT_HEAD = 'event_head.'
+_EVENT_HEAD = 'event_head.'  # in training, what no checkpoint has
 _ROUNDING = 2.0**-7  # of a tensor's largest value; bfloat16 and float16 move less
 
 
@@ -70,7 +71,6 @@ class Changed:
         parts: set[TrainablePart] = {part for stage in recipe.stages for part in stage.trainable} - NEW_TOKENS.keys()
         if recipe.encoder is not None and recipe.encoder.tower_rate:
             parts |= {'encoder', 'adapter'}
-        with_events = any(stage.event_weight for stage in recipe.stages)
         control_tokens = bases.text.protocol.special_ids()
         known = len(bases.text.weights.outlines[_TABLES[EMBEDDINGS]])
         whole: dict[str, Tensor] = {}
@@ -78,9 +78,11 @@ class Changed:
         updates: dict[str, Tensor] = {}
         for name, tensor in model.state_dict().items():
             is_new = name.startswith(ENCODER_PREFIX) and is_fresh(name.removeprefix(ENCODER_PREFIX))
+            if name.startswith(_EVENT_HEAD):
+                continue
             if is_update(name):
                 updates[name] = tensor
-            elif is_new or is_trainable(name, parts, with_events, recipe.low_rank.parts):
+            elif is_new or is_trainable(name, parts, False, recipe.low_rank.parts):
                 whole[name] = tensor
             elif name in _TABLES:
                 rows[name] = tuple(sorted(control_tokens | set(range(known, len(tensor)))))
@@ -114,11 +116,11 @@ def write_change(
     tokenizer: Tokenizer,
     protocol: Protocol,
     streaming: StreamingDefaults,
-    events: EventClasses | None,
+    events: tuple[EventClasses, EventHead] | None,
 ) -> Assembly:
     """Write the directory anew, but for its golden file, and return what is assembled of it.
 
-    `model` has its updates, not merged; `events` are the event head's classes, None where no stage trains it.
+    `model` has its updates, not merged; `events` are the event head and its classes, None where there is none.
     """
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True)
@@ -127,7 +129,8 @@ def write_change(
     def stored(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         return {name: tensor.to('cpu', _stored(tensor, recipe)).contiguous() for name, tensor in tensors.items()}
 
-    whole = {_stored_name(name): tensor for name, tensor in changed.whole.items()}
+    of_head = {} if events is None else events[1].state_dict()
+    whole = {**changed.whole, **{f'{LANGUAGE_PREFIX}{_EVENT_HEAD}{name}': of_head[name] for name in of_head}}
     save_file(stored(whole), out / TENSORS, metadata={'format': 'pt'})
     halves = (
         (ENCODER_PREFIX, ENCODER_UPDATES, recipe.low_rank.encoder, bases.encoder),
@@ -148,7 +151,7 @@ def write_change(
         audio_config=recipe.audio.config().model_dump(mode='json'),
         text_config=recipe.text.config(tokenizer.get_vocab_size()).model_dump(mode='json'),
         log_mel=log_mel,
-        events=events,
+        events=None if events is None else events[0],
         streaming=streaming,
         matrices=recipe.weights,
         rows={_TABLES[name]: rows for name, rows in changed.rows.items()},
@@ -167,7 +170,9 @@ def take_assembled(model: StreamModel, assembly: Assembly) -> None:
     halves = ((ENCODER_PREFIX, assembly.encoder()), (LANGUAGE_PREFIX, assembly.language_model()))
     for prefix, tensors in halves:
         for name, tensor in tensors:
-            trained = state[name if name.startswith(_EVENT_HEAD) else prefix + name]
+            if name.startswith(_EVENT_HEAD):
+                continue
+            trained = state[prefix + name]
             assembled = tensor.to(trained)
             if (trained - assembled).abs().max() > _ROUNDING * assembled.abs().max():
                 raise TrainingError(
@@ -175,7 +180,3 @@ def take_assembled(model: StreamModel, assembly: Assembly) -> None:
                     'text_init the weights that the run began with, or begin another --run'
                 )
             trained.copy_(assembled)
-
-
-def _stored_name(name: str) -> str:
-    return LANGUAGE_PREFIX + name if name.startswith(_EVENT_HEAD) else name

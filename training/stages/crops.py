@@ -76,6 +76,11 @@ class CropSource:
         counts = Counter(name for clip in self._said for name, _, _ in clip.phones)
         return sorted(name for name, count in counts.items() if count >= _FEWEST)
 
+    @property
+    def speaks(self) -> bool:
+        """Return whether there is an utterance to draw."""
+        return bool(self._said)
+
     def utterance(self, rng: np.random.Generator) -> tuple[Samples, StoredClip]:
         """Draw an utterance. Raises IndexError where there is no speech with phonemes."""
         clip = self._said[int(rng.integers(len(self._said)))]

@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from audio_interaction_ros.model.deciding import KINDS, Kind, Threshold
+from audio_interaction_ros.model.deciding import KINDS, Kind, Threshold, weighed
+from training.metrics import area_under_roc
 from training.recipe import FalseResponses, TrainingRecipe
+
+_SHARES = (0.0, 0.25, 0.5, 0.75)  # of the event head, which are tried
 
 # What happened at a drain, and what should have.
 DRAIN = np.dtype(
     [
-        ('response', 'f4'),  # P(response)
-        ('before', 'f4'),  # that of the drain before; 0 at the start of a stream and after a reply
+        ('response', 'f4'),  # P(response) of the language model
+        ('deserved', 'f4'),  # P that what sounds deserves a response of this kind, of the event head
+        ('follows', '?'),  # the drain before was of the same stream, and for silence
         ('kind', 'i1'),  # what a response would be, as a place in KINDS
         ('warning', 'f4'),  # the event head's probability of the sounds that call for an urgent warning
         ('silent', '?'),  # a response would be false
-        ('urgent', '?'),  # an urgent reply is due
+        ('due', '?'),  # a reply is due
+        ('urgent', '?'),  # an urgent one
     ]
 )
 
@@ -37,27 +41,57 @@ class Deciding(BaseModel):
 def choose(drains: np.ndarray, hours: float, recipe: TrainingRecipe) -> Deciding:
     """Return by what to decide, given every drain of the validation side, DRAIN [n], in so many hours of sound.
 
-    A table, where the recipe asks for false responses by kind or for a second look, else one threshold.
+    A table, where the recipe asks for false responses by kind or for a second look, else one threshold. How much of a
+    kind's decision is the event head's comes first, with the table: whatever tells apart best what is due from silence.
     """
-    wanted, silent = recipe.false_responses_per_hour, drains[drains['silent']]
+    wanted, shares = recipe.false_responses_per_hour, dict.fromkeys(KINDS, 0.0)
+    by_kind = isinstance(wanted, FalseResponses)
+    if by_kind or recipe.second_look:
+        shares = {kind: _event_share(drains[drains['kind'] == number]) for number, kind in enumerate(KINDS)}
+    scores = _both(drains, np.array([shares[kind] for kind in KINDS])[drains['kind']])
+    before = np.where(drains['follows'], np.roll(scores, 1), 0.0)
+    silent, kinds = drains['silent'], drains['kind']
+
+    def threshold(chosen: np.ndarray, per_hour: float, share: float) -> Threshold:
+        found = _threshold(scores[chosen], before[chosen], int(per_hour * hours), recipe.second_look)
+        return found.model_copy(update={'event_share': share})
+
     thresholds: dict[Kind, Threshold] | None = None
     if isinstance(wanted, FalseResponses):
         total = sum(wanted.by_kind.values())
         thresholds = {
-            kind: _threshold(silent[silent['kind'] == number], int(wanted.by_kind[kind] * hours), recipe.second_look)
+            kind: threshold(silent & (kinds == number), wanted.by_kind[kind], shares[kind])
             for number, kind in enumerate(KINDS)
         }
     else:
         total = wanted
         if recipe.second_look:
-            thresholds = dict.fromkeys(KINDS, _threshold(silent, int(total * hours), recipe.second_look))
-    one = _rounded(threshold_of(silent['response'], int(total * hours)))
+            thresholds = {kind: threshold(silent, total, shares[kind]) for kind in KINDS}
+    one = _rounded(threshold_of(scores[silent], int(total * hours)))
     table = thresholds or dict.fromkeys(KINDS, Threshold(at_once=one, twice=one))
+    at_once = np.array([table[kind].at_once for kind in KINDS])
+    given = drains['warning'][drains['urgent'] & (scores >= at_once[kinds])]
     return Deciding(
         response_threshold=one,
         thresholds=thresholds,
-        warning_agreement=_agreement(drains, table, recipe.warnings_given_up) if recipe.warnings_given_up else 0.0,
+        warning_agreement=_agreement(given, recipe.warnings_given_up) if recipe.warnings_given_up else 0.0,
     )
+
+
+def _event_share(drains: np.ndarray) -> float:
+    """How much of the log-odds is to be the event head's at drains of one kind; 0 where nothing tells."""
+    judged = drains[drains['due'] | drains['silent']]
+    if judged['due'].all() or not judged['due'].any() or not judged['deserved'].any():
+        return 0.0
+    return max(_SHARES, key=lambda share: area_under_roc(judged['due'], _both(judged, np.array(share))))
+
+
+def _both(drains: np.ndarray, shares: np.ndarray) -> np.ndarray:
+    """P(response) at every drain, float64 [n], as `weighed` computes it."""
+    pairs = zip(
+        drains['response'].tolist(), drains['deserved'].tolist(), np.broadcast_to(shares, len(drains)), strict=True
+    )
+    return np.array([weighed(response, deserved, share) for response, deserved, share in pairs])
 
 
 def threshold_of(scores: np.ndarray, allowed: int) -> float:
@@ -70,22 +104,20 @@ def threshold_of(scores: np.ndarray, allowed: int) -> float:
     return float((highest[allowed] + above) / 2)
 
 
-def _threshold(silent: np.ndarray, allowed: int, second_look: float) -> Threshold:
+def _threshold(scores: np.ndarray, before: np.ndarray, allowed: int, second_look: float) -> Threshold:
     """The lowest threshold that so many silences may break, some of them at once and the others on a second look."""
     on_second_look = int(second_look * allowed)
-    at_once = _rounded(threshold_of(silent['response'], allowed - on_second_look))
+    at_once = _rounded(threshold_of(scores, allowed - on_second_look))
     if not second_look:
         return Threshold(at_once=at_once, twice=at_once)
-    unsure = silent[silent['response'] < at_once]
-    twice = _rounded(threshold_of(np.minimum(unsure['response'], unsure['before']), on_second_look))
+    unsure = scores < at_once
+    twice = _rounded(threshold_of(np.minimum(scores[unsure], before[unsure]), on_second_look))
     return Threshold(at_once=at_once, twice=min(at_once, twice))
 
 
-def _agreement(drains: np.ndarray, table: Mapping[Kind, Threshold], given_up: float) -> float:
+def _agreement(given: np.ndarray, given_up: float) -> float:
     """The highest agreement that holds back at most this share of the urgent warnings that would be given."""
-    at_once = np.array([table[kind].at_once for kind in KINDS])
-    given = drains[drains['urgent'] & (drains['response'] >= at_once[drains['kind']])]
-    heard = np.sort(given['warning'])
+    heard = np.sort(given)
     lost = int(given_up * len(heard))
     if lost >= len(heard):
         return 0.0

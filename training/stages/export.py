@@ -15,6 +15,7 @@ from audio_interaction_ros.model.checkpoint import StreamingDefaults, save_check
 from audio_interaction_ros.model.deciding import EventClasses
 from audio_interaction_ros.model.encoder import ChunkEncoder
 from audio_interaction_ros.model.golden import Golden
+from audio_interaction_ros.model.network import EventHead
 from audio_interaction_ros.model.protocol import Protocol
 from training.clips.answers import load_answers
 from training.clips.store import ClipStore, of_split
@@ -52,16 +53,20 @@ class Export:
     events: EventClasses
     longest: int
 
-    def write(self, out: Path, model: StreamModel, deciding: Deciding, bases: Bases | None = None) -> None:
-        """Write the network as it is; given `bases`, what it changed of them too. The network itself stays as it is.
-
-        The event head goes along where a stage trains it.
-        """
+    def write(
+        self,
+        out: Path,
+        model: StreamModel,
+        deciding: Deciding,
+        bases: Bases | None = None,
+        event_head: EventHead | None = None,
+    ) -> None:
+        """Write the network as it is; given `bases`, what it changed of them too. The network itself stays as it is."""
         recipe, defaults = self.recipe, self._defaults(deciding)
         merged = self._merged(model)
         encoder = ChunkEncoder(recipe.audio.config(), self.logmel.normalisation)
         encoder.audio_tower = merged.audio_tower
-        head = (self.events, merged.event_head) if any(stage.event_weight for stage in recipe.stages) else None
+        head = None if event_head is None else (self.events, event_head)
         folders = [out]
         if bases is not None:
             folders.append(out / 'change')
@@ -75,7 +80,7 @@ class Export:
                 self.tokenizer,
                 self.protocol,
                 defaults,
-                None if head is None else self.events,
+                head,
             )
             take_assembled(merged, assembly)
         save_checkpoint(

@@ -181,11 +181,12 @@ def losses(
 
 
 @torch.no_grad()
-def predict(
-    model: StreamModel, logmel: CausalLogMel, batch: Batch, devices: Devices
-) -> tuple[Tensor, Tensor, Tensor | None]:
-    """Return the logits of a batch as `StreamModel.forward` does, the event head's too; nothing heard is masked."""
+def predict(model: StreamModel, logmel: CausalLogMel, batch: Batch, devices: Devices) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the control and text logits of a batch as `StreamModel.forward` does, and the encoder's vectors.
+
+    Nothing heard is masked. The vectors are those of the chunks that are heard, [n, vectors, width].
+    """
     with devices.autocast():
-        heard = heard_chunks(logmel(batch.waveforms), batch, augment=False)
-        control, text, events = model(heard, batch, with_events=True)
-    return control, text, events
+        vectors = model.hear(heard_chunks(logmel(batch.waveforms), batch, augment=False), batch)
+        control, text, _ = model.read(vectors, batch, with_events=False)
+    return control, text, vectors

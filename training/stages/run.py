@@ -14,17 +14,11 @@ from typing import Any
 import torch
 from safetensors.torch import load_file
 from tokenizers import Tokenizer
-from torch import nn
 
 from audio_interaction_ros.audio import CHUNK_S, CHUNK_SAMPLES
 from audio_interaction_ros.audio.logmel import HOP_SAMPLES, CausalLogMel
-from audio_interaction_ros.model.checkpoint import (
-    PROTOCOL,
-    TOKENIZER,
-    DecoderHalf,
-    load_decoder,
-    load_encoder,
-)
+from audio_interaction_ros.model.checkpoint import PROTOCOL, TOKENIZER, load_decoder, load_encoder
+from audio_interaction_ros.model.network import EventHead
 from training.clips.store import ClipStore
 from training.files import write_tensors, write_whole
 from training.random_streams import Purpose, torch_seed
@@ -37,6 +31,7 @@ from training.stages.change import Bases, Changed
 from training.stages.collator import StreamCollator
 from training.stages.crops import CropSource, crop_samples
 from training.stages.distributed import Devices
+from training.stages.event_head import fit_event_head
 from training.stages.export import Export, event_classes
 from training.stages.generated import GeneratedEvaluation
 from training.stages.listening import ListeningTask, Teacher
@@ -51,6 +46,7 @@ from training.stages.stream_task import StreamTask
 from training.stages.task import TrainingTask
 
 WEIGHTS, _FIGURES = 'model.safetensors', 'figures.json'  # of a stage that was finished
+EVENT_HEAD = 'event-head.safetensors'  # of a run
 
 
 def train(files: Files, stop_after_s: float | None = None) -> dict[str, object]:
@@ -127,9 +123,10 @@ def train(files: Files, stop_after_s: float | None = None) -> dict[str, object]:
     summary = {'streams': len(dataset.rows), 'streams_left_out': prepared.left_out, 'validation': reached}
     if files.out is None:
         return {'finished': True, 'run': str(files.run)} | summary
-    deciding = stream_task(len(recipe.stages)).deciding(export.events)
+    head = _event_head(recipe, model, logmel, files, classes, devices)
+    deciding = stream_task(len(recipe.stages)).deciding(export.events, head)
     if devices.is_main:
-        export.write(files.out, model, deciding, bases)
+        export.write(files.out, model, deciding, bases, head)
     devices.barrier()
     return {'finished': True, 'checkpoint': str(files.out)} | deciding.model_dump(exclude_none=True) | summary
 
@@ -192,27 +189,43 @@ def _network(
     except RuntimeError as error:
         problem = str(error).splitlines()[1].strip()
         raise TrainingError(f"'{files.start}' has other shapes than recipe '{recipe.name}': {problem}") from error
-    take_events(model.event_head, classes, decoder)
     return model, encoder.logmel
 
 
-@torch.no_grad()
-def take_events(head: nn.Linear, classes: Sequence[str], start: DecoderHalf) -> None:
-    """Have an event head begin with what a checkpoint's knows of the same classes, and of nothing."""
-    known, events = start.language_model.event_head, start.config.events
-    if known is None or events is None:
-        return
-    rows = {0: 0} | {1 + n: 1 + events.names.index(name) for n, name in enumerate(classes) if name in events.names}
-    ours, theirs = list(rows), list(rows.values())
-    head.weight[ours], head.bias[ours] = known.weight[theirs], known.bias[theirs]
+def _event_head(
+    recipe: TrainingRecipe,
+    model: StreamModel,
+    logmel: CausalLogMel,
+    files: Files,
+    classes: Sequence[str],
+    devices: Devices,
+) -> EventHead | None:
+    """The event head that the recipe asks for, which a run that ended behind it has already."""
+    if recipe.event_head is None:
+        return None
+    kept = files.run / EVENT_HEAD
+    if not kept.exists():
+        head = fit_event_head(
+            recipe.event_head, model.audio_tower, logmel, _crop_source(files, 'train'), classes, recipe.seed, devices
+        )
+        if devices.is_main:
+            write_tensors(head.state_dict(), kept)
+        devices.barrier()
+    head = EventHead(recipe.audio.output_dim, len(classes))
+    head.load_state_dict(load_file(kept))
+    return head.requires_grad_(False).eval()
+
+
+def _crop_source(files: Files, split: str) -> CropSource:
+    clips, speech = (ClipStore(files.corpus / folder) for folder in ('library/clips', SPEECH))
+    return CropSource(clips, speech, split)
 
 
 def _listening_task(
     recipe: TrainingRecipe, model: StreamModel, logmel: CausalLogMel, files: Files, devices: Devices
 ) -> ListeningTask:
     assert recipe.encoder is not None  # else there is no stage 0
-    clips, speech = (ClipStore(files.corpus / folder) for folder in ('library/clips', SPEECH))
-    train, held_out = (CropSource(clips, speech, split) for split in ('train', 'validation'))
+    train, held_out = (_crop_source(files, split) for split in ('train', 'validation'))
     teacher = None
     if recipe.encoder.teacher_weight:  # the model's tower is as `init` has it, whatever state this goes on from
         teacher = Teacher(model.audio_tower, crop_samples(recipe.chunk_samples) // HOP_SAMPLES)

@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from audio_interaction_ros.audio.logmel import CausalLogMel
 from audio_interaction_ros.model.deciding import EventClasses
+from audio_interaction_ros.model.network import EventHead
 from training.files import write_whole
 from training.random_streams import Purpose, random_stream
 from training.recipe import Stage, TrainingRecipe
@@ -182,14 +183,14 @@ class StreamTask(TrainingTask[Batch]):
             self._generated.take_best(self.module, folder)
 
     @torch.no_grad()
-    def deciding(self, events: EventClasses) -> Deciding:
-        """Return by what the network, whose event head has these classes, is to decide."""
+    def deciding(self, events: EventClasses, head: EventHead | None = None) -> Deciding:
+        """Return by what the network, with an event head for these classes or without one, is to decide."""
         if self._validation is None:
             return Deciding()
         self.module.eval()
-        return choose(*self._validation.drains(self._predict, events), self._recipe)
+        return choose(*self._validation.drains(self._predict, events, head), self._recipe)
 
-    def _predict(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor | None]:
+    def _predict(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
         return predict(self.module, self._logmel, batch, self._devices)
 
     @cached_property

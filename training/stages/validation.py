@@ -11,6 +11,7 @@ from torch import Tensor
 
 from audio_interaction_ros.audio import SAMPLE_RATE_HZ
 from audio_interaction_ros.model.deciding import KINDS, EventClasses, Sounding, kind_of_response
+from audio_interaction_ros.model.network import EventHead
 from training import labels
 from training.scripts.script import taxonomy
 from training.stages.collator import Batch, StreamCollator, warnings
@@ -18,7 +19,7 @@ from training.stages.deciding import DRAIN
 from training.stages.distributed import Devices
 from training.streams import Stream
 
-Forward = Callable[[Batch], tuple[Tensor, Tensor, Tensor | None]]
+Forward = Callable[[Batch], tuple[Tensor, Tensor, Tensor]]
 
 _SILENT, _RESPONSE, _TEXT = range(3)
 _NEAR_DRAINS = 3
@@ -54,7 +55,7 @@ class Validation:
             hits[1, :, _TEXT].index_add_(0, rows, torch.ones_like(text))
         return _figures(self.devices.sum(hits).cpu().numpy())
 
-    def drains(self, forward: Forward, events: EventClasses) -> tuple[np.ndarray, float]:
+    def drains(self, forward: Forward, events: EventClasses, head: EventHead | None) -> tuple[np.ndarray, float]:
         """Return what happened at every drain, DRAIN [n], and hours of sound, to every process, all of which call it.
 
         Not false are responses next to a reply, and those at which a warning may come already: speaking there is a
@@ -63,9 +64,9 @@ class Validation:
         found: list[np.ndarray] = []
         chunks = 0
         for batch in self._batches():
-            control, _, heads = forward(batch)
+            control, _, vectors = forward(batch)
             scores = response_scores(control, self.collator).cpu().numpy()
-            soundings = _soundings(heads, batch, events)
+            summaries, starts = EventHead.summary(vectors.cpu()), batch.heard.sum(dim=1).cpu().cumsum(0).tolist()
             rows = batch.stream_of.cpu().numpy()
             chunks += int(batch.heard.sum())
             for row, place in enumerate(batch.places.tolist()):
@@ -73,14 +74,18 @@ class Validation:
                 mine = np.flatnonzero(rows == row)
                 drains = np.zeros(len(mine), DRAIN)
                 drains['response'] = scores[mine]
-                drains['before'][1:] = scores[mine][:-1]
                 drains['silent'] = silences(stream, self.collator.dataset.chunk_samples)
-                for drain, sounding, made in zip(drains, soundings[mine[0] :], stream.drains, strict=False):
-                    drain['kind'] = KINDS.index(kind_of_response(sounding, bool(stream.instruction)))
-                    drain['warning'] = 0.0 if sounding is None else sounding.warning
+                heard = summaries[starts[row - 1] if row else 0 : starts[row]]
+                for drain, made in zip(drains, stream.drains, strict=True):
+                    lately = heard[max(0, made.last + 1 - max(EventHead.WINDOWS)) : made.last + 1]
+                    sounding = None if head is None else Sounding.of(events, head, [*lately])
+                    kind = kind_of_response(sounding, bool(stream.instruction))
+                    drain['kind'] = KINDS.index(kind)
+                    if sounding is not None:
+                        drain['deserved'], drain['warning'] = sounding.deserves(kind), sounding.warning
+                    drain['due'] = made.reply is not None
                     drain['urgent'] = made.reply is not None and stream.replies[made.reply].emotion == 'urgent'
-                answered = np.array([made.reply is not None for made in stream.drains])
-                drains['before'][1:][answered[:-1]] = 0.0
+                drains['follows'][1:] = ~drains['due'][:-1]
                 found.append(drains)
         # Of all processes, so that it does not matter how many there are; some have no batch.
         drains = np.concatenate([np.zeros(0, DRAIN), *self.devices.gathered(found)])
@@ -119,14 +124,6 @@ def silences(stream: Stream, chunk_samples: int) -> list[bool]:
         drain.last not in early and all(abs(at - reply) > _NEAR_DRAINS for reply in replies)
         for at, drain in enumerate(stream.drains)
     ]
-
-
-def _soundings(heads: Tensor | None, batch: Batch, events: EventClasses) -> list[Sounding | None]:
-    """What the event head, logits [n, 1 + classes] by chunk, hears at every drain."""
-    if heads is None:
-        return [None] * len(batch.stream_at)
-    at = torch.searchsorted(batch.ends_at, batch.stream_at)
-    return [Sounding(events, row) for row in heads[at].softmax(-1).cpu()]
 
 
 def response_scores(stream_logits: Tensor, collator: StreamCollator) -> Tensor:

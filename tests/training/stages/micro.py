@@ -38,6 +38,7 @@ RECIPE: dict[str, Any] = {
         'use_sliding_window': True, 'sliding_window': 40, 'layer_types': ['sliding_attention', 'full_attention'],
     },
     'max_positions': 512,
+    'event_head': {'streams': 32, 'steps': 20, 'learning_rate': 1e-3, 'weight_decay': 0.05},
     'stages': [
         {'name': 'format', 'trainable': ['lm_head', 'new_token_embeddings'], 'data': {'form': 'offline'}},
         {'name': 'adapter', 'trainable': ['adapter'], 'data': {'form': 'offline'}},

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from audio_interaction_ros.model.deciding import KINDS, Threshold
+from audio_interaction_ros.model.deciding import KINDS, Threshold, weighed
 from tests.training.stages import micro
 from training.recipe import TrainingRecipe
 from training.recipe_file import RecipeError, check_recipe
@@ -20,15 +20,16 @@ def drains():
     rng = np.random.default_rng(0)
     made = np.zeros(1_300, DRAIN)
     made['response'], made['warning'] = rng.random((2, 1_300)).astype('f4')
-    made['before'][1:] = made['response'][:-1]
+    made['follows'][1:] = True
     made['kind'] = rng.integers(0, 3, 1_300)
     made['silent'] = np.arange(1_300) < 1_200
-    made['urgent'] = ~made['silent']
+    made['urgent'] = made['due'] = ~made['silent']
     return made
 
 
 def reached(drains, threshold: Threshold):
-    unsure = np.minimum(drains['response'], drains['before'])
+    before = np.where(drains['follows'], np.roll(drains['response'], 1), 0.0)
+    unsure = np.minimum(drains['response'], before)
     return (drains['response'] >= threshold.at_once) | (unsure >= threshold.twice)
 
 
@@ -57,22 +58,43 @@ def test_every_kind_has_the_false_responses_that_it_is_allowed(drains):
         threshold = chosen.thresholds[kind]
         assert threshold.at_once == threshold.twice
         # A silence or two may lie within the rounding to three digits.
-        assert abs(reached(silent[silent['kind'] == number], threshold).sum() - wanted[kind] * HOURS) <= 1
+        broken = reached(drains, threshold)[drains['silent'] & (drains['kind'] == number)]
+        assert abs(broken.sum() - wanted[kind] * HOURS) <= 1
     assert chosen.response_threshold == round(threshold_of(silent['response'], 32), 3)
 
 
 @pytest.mark.parametrize('wanted', [20.0, {'warning': 10.0, 'remark': 15.0, 'asked': 20.0}])
 def test_a_second_look_shares_the_false_responses_and_makes_more_of_them(drains, wanted):
     recipe = micro.recipe(false_responses_per_hour=wanted, second_look=0.5)
-    chosen, silent = choose(drains, HOURS, recipe), drains[drains['silent']]
+    chosen = choose(drains, HOURS, recipe)
     assert all(threshold.twice < threshold.at_once for threshold in chosen.thresholds.values())
     if isinstance(wanted, float):
         assert len(set(chosen.thresholds.values())) == 1
-        assert abs(reached(silent, chosen.thresholds['warning']).sum() - wanted * HOURS) <= 2
+        broken = reached(drains, chosen.thresholds['warning'])[drains['silent']]
+        assert abs(broken.sum() - wanted * HOURS) <= 2
         return
     for number, kind in enumerate(KINDS):
-        broken = reached(silent[silent['kind'] == number], chosen.thresholds[kind])
+        broken = reached(drains, chosen.thresholds[kind])[drains['silent'] & (drains['kind'] == number)]
         assert abs(broken.sum() - wanted[kind] * HOURS) <= 2
+
+
+def test_the_event_head_has_the_share_of_each_kind_that_tells_best_what_is_due(drains):
+    """It knows nothing of remarks, everything of warnings, and half the log-odds are the best of both for the rest."""
+    rng = np.random.default_rng(1)
+    noise = rng.normal(size=(2, len(drains)))
+    odds = np.where(drains['due'], 1.0, -1.0) + noise
+    drains['response'], drains['deserved'] = 1 / (1 + np.exp(-odds))
+    drains['deserved'][drains['kind'] == KINDS.index('remark')] = rng.random((drains['kind'] == 1).sum())
+    warning = drains['kind'] == KINDS.index('warning')
+    drains['response'][warning], drains['deserved'][warning] = 0.5, np.where(drains['due'], 0.9, 0.1)[warning]
+    wanted = dict.fromkeys(KINDS, 10.0)
+    chosen = choose(drains, HOURS, micro.recipe(false_responses_per_hour=wanted))
+    assert {kind: threshold.event_share for kind, threshold in chosen.thresholds.items()} == {
+        'warning': 0.25, 'remark': 0.0, 'asked': 0.5,
+    }  # fmt: skip
+    both = weighed(0.7, 0.2, 0.5)
+    assert both == pytest.approx(1 / (1 + np.sqrt(0.3 / 0.7 * 0.8 / 0.2))) and weighed(0.7, 0.2, 0.0) == 0.7
+    assert 0.0 < weighed(1.0, 0.0, 0.5) < 1.0
 
 
 def test_agreement_holds_back_no_more_of_the_warnings_that_are_given_than_the_recipe_gives_up(drains):
@@ -84,11 +106,11 @@ def test_agreement_holds_back_no_more_of_the_warnings_that_are_given_than_the_re
 
 
 @pytest.mark.parametrize('change', [{'warnings_given_up': 0.1}, {'false_responses_per_hour': dict.fromkeys(KINDS, 1)}])
-def test_what_asks_the_event_head_needs_a_stage_that_trains_it(tmp_path, change):
+def test_what_asks_the_event_head_needs_one(tmp_path, change):
     settings = micro.settings(**change)
     assert check_recipe(TrainingRecipe, settings, tmp_path)
-    settings['stages'] = [stage | {'event_weight': 0.0} for stage in settings['stages']]
-    with pytest.raises(RecipeError, match='need the event head, and no stage trains it; give one an event_weight'):
+    settings['event_head'] = None
+    with pytest.raises(RecipeError, match='need the event head; give event_head, or one number'):
         check_recipe(TrainingRecipe, settings, tmp_path)
 
 
