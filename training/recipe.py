@@ -86,6 +86,18 @@ class ListeningStage(_Section):
     )
 
 
+class EventShares(_Section):
+    """Event shares say of each kind of response how much of the log-odds of P(response) is to be the event head's.
+
+    They are not chosen on the validation side: few recordings are there, and those are dense streams in which the
+    language model knows best when it has said enough.
+    """
+
+    warning: float = Field(default=0.5, ge=0, le=1)
+    remark: float = Field(default=0.5, ge=0, le=1)
+    asked: float = Field(default=0.25, ge=0, le=1)
+
+
 class EventHeadStage(_Section):
     """The event head learns, once all stages are through, to name sounds by the encoder alone."""
 
@@ -93,6 +105,7 @@ class EventHeadStage(_Section):
     steps: int = Field(ge=1)
     learning_rate: float = Field(gt=0)
     weight_decay: float = Field(ge=0)
+    shares: EventShares = Field(default_factory=lambda: EventShares())
 
 
 TrainablePart = Literal[

@@ -8,10 +8,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from audio_interaction_ros.model.deciding import KINDS, Kind, Threshold, weighed
-from training.metrics import area_under_roc
 from training.recipe import FalseResponses, TrainingRecipe
-
-_SHARES = (0.0, 0.25, 0.5, 0.75)  # of the event head, which are tried
 
 # What happened at a drain, and what should have.
 DRAIN = np.dtype(
@@ -41,13 +38,12 @@ class Deciding(BaseModel):
 def choose(drains: np.ndarray, hours: float, recipe: TrainingRecipe) -> Deciding:
     """Return by what to decide, given every drain of the validation side, DRAIN [n], in so many hours of sound.
 
-    A table, where the recipe asks for false responses by kind or for a second look, else one threshold. How much of a
-    kind's decision is the event head's comes first, with the table: whatever tells apart best what is due from silence.
+    A table, where the recipe asks for false responses by kind or for a second look, else one threshold. With a table
+    goes the event head's share in every kind.
     """
     wanted, shares = recipe.false_responses_per_hour, dict.fromkeys(KINDS, 0.0)
-    by_kind = isinstance(wanted, FalseResponses)
-    if by_kind or recipe.second_look:
-        shares = {kind: _event_share(drains[drains['kind'] == number]) for number, kind in enumerate(KINDS)}
+    if recipe.event_head is not None and (isinstance(wanted, FalseResponses) or recipe.second_look):
+        shares = {kind: getattr(recipe.event_head.shares, kind) for kind in KINDS}
     scores = _both(drains, np.array([shares[kind] for kind in KINDS])[drains['kind']])
     before = np.where(drains['follows'], np.roll(scores, 1), 0.0)
     silent, kinds = drains['silent'], drains['kind']
@@ -76,14 +72,6 @@ def choose(drains: np.ndarray, hours: float, recipe: TrainingRecipe) -> Deciding
         thresholds=thresholds,
         warning_agreement=_agreement(given, recipe.warnings_given_up) if recipe.warnings_given_up else 0.0,
     )
-
-
-def _event_share(drains: np.ndarray) -> float:
-    """How much of the log-odds is to be the event head's at drains of one kind; 0 where nothing tells."""
-    judged = drains[drains['due'] | drains['silent']]
-    if judged['due'].all() or not judged['due'].any() or not judged['deserved'].any():
-        return 0.0
-    return max(_SHARES, key=lambda share: area_under_roc(judged['due'], _both(judged, np.array(share))))
 
 
 def _both(drains: np.ndarray, shares: np.ndarray) -> np.ndarray:

@@ -7,7 +7,8 @@ recordings of other hands far better (docs/training.md has the figures).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -18,7 +19,7 @@ from audio_interaction_ros.audio import CHUNK_SAMPLES
 from audio_interaction_ros.audio.logmel import CausalLogMel
 from audio_interaction_ros.model.deciding import SPEECH
 from audio_interaction_ros.model.network import AudioTower, EventHead
-from training.clips.sounds import SoundClip, SoundPool
+from training.clips.sounds import MADE, SoundClip
 from training.dsp.augment import vary
 from training.random_streams import Purpose, random_stream, torch_seed
 from training.recipe import EventHeadStage
@@ -26,11 +27,14 @@ from training.render.one_clip import OneClip, one_clip_stream
 from training.stages.crops import CropSource
 from training.stages.distributed import Devices
 
+T = TypeVar('T')
+
 _FIRST_STREAM = 2_000_000  # the numbers before it are those of streams that are scored
 _TOGETHER = 16  # streams that are encoded at once
 _MOMENTS = 4  # of each stream that are learnt from, and one before the sound
 _LONGEST_S = 7.0
 _AS_IT_IS = 0.25  # of the sounds: neither faster nor slower, in the room where they were recorded
+_RECORDED = 0.75  # of the sounds; the others are rendered
 _SPOKEN = 0.1  # of the streams have somebody who talks to the robot, or to others
 _BATCH, _DROPOUT, _MIXING = 256, (0.2, 0.4), 0.4
 
@@ -83,7 +87,7 @@ def _heard(
 ) -> tuple[Tensor, Tensor]:
     """What the head is given at some moments of every stream, float32 [n, 4 × width], and the classes, int64 [n]."""
     number = {name: 1 + place for place, name in enumerate(classes)}
-    pool = SoundPool(sound for sound in train.sounds if sound.category in number)
+    pool = _Pool(sound for sound in train.sounds if sound.category in number)
     draws = random_stream(Purpose.EVENT_HEAD, seed, 1, 0)
     pooled, labels = list[Tensor](), list[int]()
     count = -(-stage.streams // _TOGETHER)
@@ -101,7 +105,29 @@ def _heard(
     return torch.stack(pooled), torch.tensor(labels)
 
 
-def _stream(train: CropSource, pool: SoundPool, with_speech: bool, seed: int, number: int) -> OneClip:
+class _Pool:
+    """Sounds to draw: every recording as often as every other, however many takes it has, and every kind of render."""
+
+    def __init__(self, sounds: Iterable[SoundClip]) -> None:
+        recorded, made = dict[str, list[SoundClip]](), dict[str, list[SoundClip]]()
+        for sound in sounds:
+            if sound.source_id.startswith(MADE):
+                made.setdefault(sound.category, []).append(sound)
+            else:
+                recorded.setdefault(sound.source_id, []).append(sound)
+        self._recorded, self._made = list(recorded.values()), list(made.values())
+
+    def draw(self, rng: np.random.Generator) -> SoundClip:
+        groups = self._recorded if rng.random() < _RECORDED else self._made
+        group = _one_of(groups or self._made or self._recorded, rng)
+        return _one_of(group, rng)
+
+
+def _one_of(things: Sequence[T], rng: np.random.Generator) -> T:
+    return things[int(rng.integers(len(things)))]
+
+
+def _stream(train: CropSource, pool: _Pool, with_speech: bool, seed: int, number: int) -> OneClip:
     rng = random_stream(Purpose.EVENT_HEAD, seed, 2, number)
     if with_speech and rng.random() < _SPOKEN and train.speaks:
         samples, clip = train.utterance(rng)

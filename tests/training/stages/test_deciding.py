@@ -7,7 +7,7 @@ import pytest
 
 from audio_interaction_ros.model.deciding import KINDS, Threshold, weighed
 from tests.training.stages import micro
-from training.recipe import TrainingRecipe
+from training.recipe import EventShares, TrainingRecipe
 from training.recipe_file import RecipeError, check_recipe
 from training.stages.deciding import DRAIN, choose, threshold_of
 
@@ -20,6 +20,7 @@ def drains():
     rng = np.random.default_rng(0)
     made = np.zeros(1_300, DRAIN)
     made['response'], made['warning'] = rng.random((2, 1_300)).astype('f4')
+    made['deserved'] = made['response']  # both heads of one mind, whatever the shares
     made['follows'][1:] = True
     made['kind'] = rng.integers(0, 3, 1_300)
     made['silent'] = np.arange(1_300) < 1_200
@@ -69,7 +70,7 @@ def test_a_second_look_shares_the_false_responses_and_makes_more_of_them(drains,
     chosen = choose(drains, HOURS, recipe)
     assert all(threshold.twice < threshold.at_once for threshold in chosen.thresholds.values())
     if isinstance(wanted, float):
-        assert len(set(chosen.thresholds.values())) == 1
+        assert len({(threshold.at_once, threshold.twice) for threshold in chosen.thresholds.values()}) == 1
         broken = reached(drains, chosen.thresholds['warning'])[drains['silent']]
         assert abs(broken.sum() - wanted * HOURS) <= 2
         return
@@ -78,20 +79,15 @@ def test_a_second_look_shares_the_false_responses_and_makes_more_of_them(drains,
         assert abs(broken.sum() - wanted[kind] * HOURS) <= 2
 
 
-def test_the_event_head_has_the_share_of_each_kind_that_tells_best_what_is_due(drains):
-    """It knows nothing of remarks, everything of warnings, and half the log-odds are the best of both for the rest."""
-    rng = np.random.default_rng(1)
-    noise = rng.normal(size=(2, len(drains)))
-    odds = np.where(drains['due'], 1.0, -1.0) + noise
-    drains['response'], drains['deserved'] = 1 / (1 + np.exp(-odds))
-    drains['deserved'][drains['kind'] == KINDS.index('remark')] = rng.random((drains['kind'] == 1).sum())
-    warning = drains['kind'] == KINDS.index('warning')
-    drains['response'][warning], drains['deserved'][warning] = 0.5, np.where(drains['due'], 0.9, 0.1)[warning]
-    wanted = dict.fromkeys(KINDS, 10.0)
-    chosen = choose(drains, HOURS, micro.recipe(false_responses_per_hour=wanted))
-    assert {kind: threshold.event_share for kind, threshold in chosen.thresholds.items()} == {
-        'warning': 0.25, 'remark': 0.0, 'asked': 0.5,
-    }  # fmt: skip
+def test_the_event_head_has_its_share_in_what_the_thresholds_are_of(drains):
+    shares = {'warning': 0.5, 'remark': 0.0, 'asked': 1.0}
+    drains['deserved'] = np.random.default_rng(1).random(len(drains))
+    recipe = micro.recipe(false_responses_per_hour=dict.fromkeys(KINDS, 10.0))
+    head = recipe.event_head.model_copy(update={'shares': EventShares(**shares)})
+    chosen = choose(drains, HOURS, recipe.model_copy(update={'event_head': head}))
+    assert {kind: threshold.event_share for kind, threshold in chosen.thresholds.items()} == shares
+    of = drains[drains['silent'] & (drains['kind'] == KINDS.index('asked'))]
+    assert chosen.thresholds['asked'].at_once == round(threshold_of(of['deserved'], 20), 3)
     both = weighed(0.7, 0.2, 0.5)
     assert both == pytest.approx(1 / (1 + np.sqrt(0.3 / 0.7 * 0.8 / 0.2))) and weighed(0.7, 0.2, 0.0) == 0.7
     assert 0.0 < weighed(1.0, 0.0, 0.5) < 1.0
