@@ -54,7 +54,7 @@ def teacher_forced(decoder: DecoderHalf, stream: Stream, chunks: Sequence[Encode
     probabilities = logits[:, [protocol.silent, protocol.response]].softmax(-1)[:, 1].double().cpu().numpy()
     settings = session_settings(decoder, instruction=stream.instruction or None)
     responds, before = [], 0.0
-    head, heard = engine.event_head, EventHead.summary(vectors)
+    head, heard = engine.event_head, EventHead.summary(torch.stack([chunk.vectors for chunk in chunks]))
     for number, drain in enumerate(stream.drains):
         lately = heard[max(0, drain.last + 1 - max(EventHead.WINDOWS)) : drain.last + 1]
         sounding = None if events is None or head is None else Sounding.of(events, head, [*lately])
