@@ -86,7 +86,16 @@ class ListeningStage(_Section):
     )
 
 
-class EventShares(_Section):
+class _ByKind(_Section):
+    """One number for each kind of response."""
+
+    @property
+    def by_kind(self) -> dict[Kind, float]:
+        """Return the number of each kind."""
+        return {kind: getattr(self, kind) for kind in KINDS}
+
+
+class EventShares(_ByKind):
     """Event shares say of each kind of response how much of the log-odds of P(response) is to be the event head's.
 
     They are not chosen on the validation side: few recordings are there, and those are dense streams in which the
@@ -105,7 +114,7 @@ class EventHeadStage(_Section):
     steps: int = Field(ge=1)
     learning_rate: float = Field(gt=0)
     weight_decay: float = Field(ge=0)
-    shares: EventShares = Field(default_factory=lambda: EventShares())
+    shares: EventShares = EventShares()
 
 
 TrainablePart = Literal[
@@ -280,17 +289,12 @@ class Generated(_Section):
     streams: int = Field(default=64, ge=1, description='always the same ones; the processes share them')
 
 
-class FalseResponses(_Section):
+class FalseResponses(_ByKind):
     """A `FalseResponses` says how many false responses of each kind an hour may have."""
 
     warning: float = Field(ge=0, description='urgent warnings')
     remark: float = Field(ge=0, description='other remarks that nobody asked for')
     asked: float = Field(ge=0, description='answers to what was not meant for the robot, and all else')
-
-    @property
-    def by_kind(self) -> dict[Kind, float]:
-        """Return the number of each kind."""
-        return {kind: getattr(self, kind) for kind in KINDS}
 
 
 def _number_or_table(said: Any) -> str:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import Literal, get_args
 
-import torch
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor
 
@@ -78,9 +76,9 @@ class Sounding:
         self._may_be_asked = 1.0 - sum(named.values()) + self.warning + self._remark + named.get(SPEECH, 0.0)
 
     @classmethod
-    def of(cls, classes: EventClasses, head: EventHead, summaries: Sequence[Tensor]) -> Sounding:
-        """Return what is heard after the last of some chunks, each as `EventHead.summary` keeps it."""
-        return cls(classes, head(head.pooled(torch.stack([*summaries]))).float().softmax(0).cpu())
+    def of(cls, classes: EventClasses, head: EventHead, summaries: Tensor) -> Sounding:
+        """Return what is heard after the last of some chunks, `EventHead.summary` of each, [chunks, 2 × width]."""
+        return cls(classes, head(head.pooled(summaries)).float().softmax(0).cpu())
 
     @property
     def likeliest(self) -> str | None:

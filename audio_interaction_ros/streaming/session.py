@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections import deque
 from collections.abc import Generator, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
@@ -120,8 +119,6 @@ class Session:
         self._prefix = list(prefix)
         self.settings = settings
         self._events = events if engine.event_head is not None else None
-        # What the event head hears by: the last chunks, whatever was said between them.
-        self._lately: deque[Tensor] = deque(maxlen=max(EventHead.WINDOWS))
         self._calls = calls
         self._a_chunk = AUDIO_TOKENS_PER_CHUNK + 2 + settings.silent_between_chunks  # positions, without the answer
         longest = settings.max_context_chunks * (self._a_chunk + 2 + settings.max_response_tokens)
@@ -149,7 +146,7 @@ class Session:
     def reset(self) -> None:
         """Forget everything but the instruction."""
         self._turns: list[_Turn] = []
-        self._lately.clear()
+        self._lately: list[Tensor] = []  # what the event head hears by: the last chunks, whatever was said between
         self._cache.truncate(0)
         self._unread: list[int] = list(self._prefix)
         self._armed = True
@@ -231,7 +228,7 @@ class Session:
         turn = _Turn([chunk.to(self._engine.device, self._engine.dtype) for chunk in vectors], mark=mark)
         length = self._cache.length
         logits = yield torch.cat([self._engine.embed(self._unread), *self._chunk_embeddings(turn)])
-        self._lately.extend(EventHead.summary(chunk) for chunk in turn.vectors)
+        self._lately = self._lately_with(turn)
         self.sounding = sounding = self._sounding(self._lately)
         probability = self._p_response(logits, sounding)
         respond = self._responds(probability, sounding)
@@ -350,8 +347,7 @@ class Session:
             return False
         ended = self._engine.embed([*self._unread, self._protocol.eos])
         logits = yield torch.cat([ended, *self._chunk_embeddings(turn)])
-        lately = [*self._lately, *(EventHead.summary(chunk) for chunk in turn.vectors)]
-        sounding = self._sounding(lately)
+        sounding = self._sounding(self._lately_with(turn))
         enough = self.settings.is_enough(self._p_response(logits, sounding), 0.0, sounding) and self._agrees(sounding)
         urgent = enough and (yield from self._begins_urgent())
         self._cache.truncate(length)
@@ -435,10 +431,9 @@ class Session:
 
     def _rebuild(self, turns: list[_Turn]) -> ForwardRequest[None]:
         """Read the prefix and these turns anew, in the place of all that was read."""
-        armed, before, lately = self._armed, self._before, [*self._lately]
+        armed, before, lately = self._armed, self._before, self._lately
         self.reset()
-        self._armed, self._before = armed, before
-        self._lately.extend(lately)
+        self._armed, self._before, self._lately = armed, before, lately
         if not turns:
             return
         embeddings = [self._engine.embed(self._prefix)]
@@ -552,9 +547,17 @@ class Session:
         probability = float(logits[[self._protocol.silent, self._protocol.response]].softmax(0)[1])
         return self.settings.weighed(probability, sounding)
 
+    def _lately_with(self, turn: _Turn) -> list[Tensor]:
+        if self._events is None:
+            return []
+        heard = [*self._lately, *(EventHead.summary(chunk) for chunk in turn.vectors)]
+        return heard[-max(EventHead.WINDOWS) :]
+
     def _sounding(self, lately: Sequence[Tensor]) -> Sounding | None:
         head = self._engine.event_head
-        return None if self._events is None or head is None else Sounding.of(self._events, head, lately)
+        if self._events is None or head is None:
+            return None
+        return Sounding.of(self._events, head, torch.stack([*lately]))
 
     def _chunk_embeddings(self, turn: _Turn) -> list[Tensor]:
         parts = [part for chunk in turn.vectors for part in (self._between, chunk)]

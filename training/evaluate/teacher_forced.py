@@ -56,8 +56,7 @@ def teacher_forced(decoder: DecoderHalf, stream: Stream, chunks: Sequence[Encode
     responds, before = [], 0.0
     head, heard = engine.event_head, EventHead.summary(torch.stack([chunk.vectors for chunk in chunks]))
     for number, drain in enumerate(stream.drains):
-        lately = heard[max(0, drain.last + 1 - max(EventHead.WINDOWS)) : drain.last + 1]
-        sounding = None if events is None or head is None else Sounding.of(events, head, [*lately])
+        sounding = None if events is None or head is None else Sounding.of(events, head, heard[: drain.last + 1])
         probabilities[number] = probability = settings.weighed(probabilities[number], sounding)
         responds.append(settings.is_enough(probability, before, sounding))
         before = 0.0 if drain.reply is not None else probability

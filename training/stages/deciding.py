@@ -43,7 +43,7 @@ def choose(drains: np.ndarray, hours: float, recipe: TrainingRecipe) -> Deciding
     """
     wanted, shares = recipe.false_responses_per_hour, dict.fromkeys(KINDS, 0.0)
     if recipe.event_head is not None and (isinstance(wanted, FalseResponses) or recipe.second_look):
-        shares = {kind: getattr(recipe.event_head.shares, kind) for kind in KINDS}
+        shares = recipe.event_head.shares.by_kind
     scores = _both(drains, np.array([shares[kind] for kind in KINDS])[drains['kind']])
     before = np.where(drains['follows'], np.roll(scores, 1), 0.0)
     silent, kinds = drains['silent'], drains['kind']
@@ -75,11 +75,9 @@ def choose(drains: np.ndarray, hours: float, recipe: TrainingRecipe) -> Deciding
 
 
 def _both(drains: np.ndarray, shares: np.ndarray) -> np.ndarray:
-    """P(response) at every drain, float64 [n], as `weighed` computes it."""
-    pairs = zip(
-        drains['response'].tolist(), drains['deserved'].tolist(), np.broadcast_to(shares, len(drains)), strict=True
-    )
-    return np.array([weighed(response, deserved, share) for response, deserved, share in pairs])
+    """P(response) at every drain, float64 [n], as `weighed` computes it with the event head's shares, [n]."""
+    rows = zip(drains['response'].tolist(), drains['deserved'].tolist(), shares.tolist(), strict=True)
+    return np.array([weighed(*row) for row in rows])
 
 
 def threshold_of(scores: np.ndarray, allowed: int) -> float:

@@ -77,8 +77,7 @@ class Validation:
                 drains['silent'] = silences(stream, self.collator.dataset.chunk_samples)
                 heard = summaries[starts[row - 1] if row else 0 : starts[row]]
                 for drain, made in zip(drains, stream.drains, strict=True):
-                    lately = heard[max(0, made.last + 1 - max(EventHead.WINDOWS)) : made.last + 1]
-                    sounding = None if head is None else Sounding.of(events, head, [*lately])
+                    sounding = None if head is None else Sounding.of(events, head, heard[: made.last + 1])
                     kind = kind_of_response(sounding, bool(stream.instruction))
                     drain['kind'] = KINDS.index(kind)
                     if sounding is not None:

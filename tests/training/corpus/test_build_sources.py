@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +19,7 @@ from training.corpus.recipe import CorpusRecipe
 from training.corpus.report import write_report
 from training.corpus.verify import verify
 from training.errors import BuildError
-from training.streams import Stream, read_streams
+from training.streams import Stream
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 HOURS, SEED = 0.25, 5
@@ -63,20 +62,6 @@ def sources(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         'ultrachat': root / 'ultrachat',
         'clips': rooms(root / 'rooms'),
     }
-
-
-@pytest.fixture(scope='module')
-def corpus(
-    sources: dict[str, Path], small_library: Callable[[Path], Path], tmp_path_factory: pytest.TempPathFactory
-) -> Path:
-    out = small_library(tmp_path_factory.mktemp('corpus'))
-    build(RECIPE, sources, HOURS, SEED, 1, out)
-    return out
-
-
-@pytest.fixture(scope='module')
-def streams(corpus: Path) -> list[Stream]:
-    return [stream for stream, _ in read_streams(corpus, audio=False)]
 
 
 def test_it_is_clean_when_verified(corpus: Path) -> None:

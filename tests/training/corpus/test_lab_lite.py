@@ -16,7 +16,7 @@ from training.corpus.verify import verify
 from training.recipe_file import recipe_path
 from training.scripts.accepted import ACCEPTED
 from training.speech.spoken import SpeechSettings
-from training.streams import Role, Stream, read_streams
+from training.streams import Role, Stream
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 HOURS, SEED = 0.06, 5
@@ -30,20 +30,6 @@ def sources(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     questions = ({'question': f'What is {n} plus one?', 'answer': f'It is {n + 1}.'} for n in range(200))
     json_lines(root / 'fact-qa' / 'fact-qa.jsonl', *questions)
     return {'gammacorpus-fact-qa': root / 'fact-qa'}
-
-
-@pytest.fixture(scope='module')
-def corpus(
-    sources: dict[str, Path], small_library: Callable[[Path], Path], tmp_path_factory: pytest.TempPathFactory
-) -> Path:
-    out = small_library(tmp_path_factory.mktemp('corpus'))
-    build(RECIPE, sources, HOURS, SEED, 1, out)
-    return out
-
-
-@pytest.fixture(scope='module')
-def streams(corpus: Path) -> list[Stream]:
-    return [stream for stream, _ in read_streams(corpus, audio=False)]
 
 
 def test_every_stream_has_rounds_of_several_abilities_over_a_scene(corpus: Path, streams: list[Stream]) -> None:

@@ -9,12 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from audio_interaction_ros.audio import SAMPLE_RATE_HZ
 from tests.training.chat_server import Say as Answer
 from tests.training.chat_server import chat_server
-from training.clips.store import ClipStore, StoredClip, write_part
+from tests.training.scripts.conftest import TYPES
+from training.clips.store import ClipStore, write_part
 from training.llm import LlmClient, LlmSettings
-from training.procedural.registry import ALL_TYPES
 from training.render.mix import Mixing
 from training.render.render import Performance, cut, perform
 from training.render.tfjp import TfjpSettings, tfjp
@@ -25,23 +24,6 @@ from training.scripts.sampler import with_layers
 from training.scripts.script import Line, Say, Script, Sound
 from training.scripts.shelf import Shelf
 from training.streams import Role
-
-TYPES = ('rain', 'wind', 'fan', 'crowd_murmur', 'footsteps', 'typing', 'door', 'knocks', 'bird_chirps', 'car_horn')
-
-
-@pytest.fixture(scope='module')
-def library(tmp_path_factory: pytest.TempPathFactory) -> ClipStore:
-    folder = tmp_path_factory.mktemp('library')
-    rows = []
-    for name in TYPES:
-        kind = ALL_TYPES[name]
-        row = StoredClip(id=name, category=kind.category, caption=kind.caption, respond=kind.respond, recording=name)
-        rows.append((row, kind.render(np.random.default_rng(1))))
-    hiss = np.random.default_rng(2).standard_normal(5 * SAMPLE_RATE_HZ).astype(np.float32) * 0.1
-    for sort in ('event', 'ambient'):
-        rows.append((StoredClip(id=sort, kind='noise', category='noise', tags=(sort,), recording=sort), hiss))
-    write_part(folder / 'part', rows)
-    return ClipStore(folder)
 
 
 def shelf(library: ClipStore, client: LlmClient | None = None, **selection: object) -> Shelf:
